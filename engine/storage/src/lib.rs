@@ -1,0 +1,1 @@
+//! Write-ahead log, term and vote, checkpoints and recovery of Quorate.

@@ -1,0 +1,1 @@
+//! Codec and checksummed frames for Quorate's messages, log records and checkpoints.

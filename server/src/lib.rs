@@ -1,0 +1,1 @@
+//! The Quorate server: HTTP, leader proxying, peer links and the command line.

@@ -1,0 +1,1 @@
+//! Black-box tests of Quorate: real processes, files, documents and style.
