@@ -1,0 +1,59 @@
+//! What every part of a running server knows.
+
+use quorate_node::raft::{Contact, NodeId};
+
+use crate::handle::Handle;
+use crate::runtime::Runtime;
+use crate::shutdown::Shutdown;
+
+/// What every part of a running server knows; shared as one `Arc`.
+#[derive(Debug)]
+pub struct Context<R, N> {
+    /// Time, tasks, randomness.
+    pub runtime: R,
+    /// The network.
+    pub net: N,
+    /// The line to the node.
+    pub handle: Handle,
+    /// Who this is.
+    pub identity: Identity,
+    /// How others reach this node: what it advertises.
+    pub contact: Contact,
+    /// The bounds on what is taken in.
+    pub limits: Limits,
+    /// How the parts hear that the server ends. HTTP holds a guard for each open connection.
+    pub shutdown: Shutdown,
+}
+
+/// The names in `node.toml`, durable before the node first speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// This node.
+    pub node: NodeId,
+    /// The cluster it belongs to, and no other, ever.
+    pub cluster: u128,
+    /// The history it is part of: a restored backup begins a new one.
+    pub history: u128,
+}
+
+/// The bounds on what HTTP takes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest value, in bytes.
+    pub value_bytes: usize,
+    /// The largest request, in bytes.
+    pub request_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { value_bytes: 1 << 20, request_bytes: 4 << 20 }
+    }
+}
+
+impl<R: Runtime, N> Context<R, N> {
+    /// `duration` from now, as a deadline for [`Handle::request`].
+    pub fn deadline_in(&self, duration: std::time::Duration) -> quorate_node::raft::Time {
+        self.runtime.now() + duration
+    }
+}

@@ -1,0 +1,68 @@
+//! How the rest of the server asks the node for something.
+
+use std::sync::Arc;
+
+use quorate_node::{Reply, Request, View};
+use quorate_node::raft::Time;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// A line to the driver, which owns the node. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    asks: mpsc::Sender<Ask>,
+    view: watch::Receiver<Arc<View>>,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Answer {
+    /// The node answered.
+    Reply(Reply),
+    /// The deadline passed first. A write may or may not be done, now or later.
+    DeadlinePassed,
+    /// Too many requests wait already. Definitely not done.
+    Overloaded,
+    /// The node had stopped before it took the request up. Definitely not done.
+    Stopped,
+    /// The node stopped while the request was pending. A write may or may not be done.
+    Abandoned,
+}
+
+/// One message to the driver.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// Do this and answer, by `deadline` at the latest.
+    Request { request: Request, deadline: Time, answer: oneshot::Sender<Answer> },
+    /// How does the node stand, exactly now?
+    Status(oneshot::Sender<View>),
+}
+
+impl Handle {
+    pub(crate) fn new(asks: mpsc::Sender<Ask>, view: watch::Receiver<Arc<View>>) -> Self {
+        Handle { asks, view }
+    }
+
+    /// Has the node do `request`. Always answers soon after `deadline`, without a timer of the caller's: the driver
+    /// keeps one for all.
+    pub async fn request(&self, request: Request, deadline: Time) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        match self.asks.try_send(Ask::Request { request, deadline, answer: sender }) {
+            Ok(()) => receiver.await.unwrap_or(Answer::Abandoned),
+            Err(mpsc::error::TrySendError::Full(_)) => Answer::Overloaded,
+            Err(mpsc::error::TrySendError::Closed(_)) => Answer::Stopped,
+        }
+    }
+
+    /// The node's view, published anew whenever its role, term, leader or members change. The indices in it are as
+    /// old as the last such change: [`Handle::status`] has exact ones.
+    pub fn view(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
+    }
+
+    /// How the node stands at this moment; `None` when it has stopped.
+    pub async fn status(&self) -> Option<View> {
+        let (sender, receiver) = oneshot::channel();
+        self.asks.send(Ask::Status(sender)).await.ok()?;
+        receiver.await.ok()
+    }
+}
