@@ -1,1 +1,9 @@
 //! Black-box tests of Quorate: real processes, files, documents and style.
+//!
+//! This library is what the tests in `tests/` share: processes and clusters of them, an HTTP client that shares no
+//! code with the server, recorded histories, and the checkers that judge them. Nothing here knows the inside of
+//! Quorate: it sees what a user sees.
+
+pub mod history;
+pub mod linearizability;
+pub mod random;
