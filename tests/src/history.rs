@@ -101,7 +101,9 @@ fn reject_shared_revisions(writes: &[(u64, u64, &Operation)]) -> Result<(), Stri
     let mut by_revision = std::collections::BTreeMap::new();
     for (_, revision, write) in writes {
         if let Some(other) = by_revision.insert(revision, write) {
-            return Err(format!("two acknowledged writes share revision {revision}:\n  {other:?}\n  {write:?}"));
+            return Err(format!(
+                "two acknowledged writes share revision {revision}:\n  {other:?}\n  {write:?}"
+            ));
         }
     }
     Ok(())

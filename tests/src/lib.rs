@@ -4,6 +4,12 @@
 //! code with the server, recorded histories, and the checkers that judge them. Nothing here knows the inside of
 //! Quorate: it sees what a user sees.
 
+pub mod cluster;
+pub mod deadline;
 pub mod history;
+pub mod http;
 pub mod linearizability;
+pub mod ports;
+pub mod program;
 pub mod random;
+pub mod workload;

@@ -34,7 +34,7 @@ pub enum Violation {
         /// The key.
         key: String,
         /// The operation that no order could explain, in the order that explained the most.
-        operation: Operation,
+        operation: Box<Operation>,
         /// What the register held just then.
         register: Option<String>,
     },
@@ -81,7 +81,7 @@ pub fn check(history: &[Operation]) -> Result<Checked, Violation> {
         Search::new(&register).run().map_err(|stuck| match stuck {
             Stuck::At { step, state } => Violation::NotLinearizable {
                 key: (*key).to_owned(),
-                operation: of_key[register.steps[step].source].clone(),
+                operation: Box::new(of_key[register.steps[step].source].clone()),
                 register: register.values[state].map(str::to_owned),
             },
             Stuck::LimitReached => Violation::Undecided { key: (*key).to_owned() },

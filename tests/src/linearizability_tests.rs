@@ -38,7 +38,7 @@ fn accepted(history: &[Operation]) {
 #[track_caller]
 fn refused(history: &[Operation], culprit: &Operation) {
     match check(history) {
-        Err(Violation::NotLinearizable { operation, .. }) => assert_eq!(&operation, culprit),
+        Err(Violation::NotLinearizable { operation, .. }) => assert_eq!(*operation, *culprit),
         other => panic!("expected a refusal, got {other:?}"),
     }
 }
@@ -133,7 +133,9 @@ fn operations_answered_and_sent_in_the_same_instant_count_as_concurrent() {
 fn a_key_does_not_excuse_another() {
     let mut other = get(Some("1"), 2, 3);
     other.key = "other".to_owned();
-    assert!(matches!(check(&[put("1", 0, 1), other]), Err(Violation::NotLinearizable { key, .. }) if key == "other"));
+    assert!(
+        matches!(check(&[put("1", 0, 1), other]), Err(Violation::NotLinearizable { key, .. }) if key == "other")
+    );
 }
 
 /// Tries every order, with no memo and no shortcut: too slow to use, too simple to be wrong.
@@ -225,7 +227,9 @@ fn honest_history(seed: u64, clients: usize, keys: usize, operations: usize) -> 
             free_at[client] = at_nanoseconds + 1;
             let (call, outcome) = match random.below(100) {
                 0..45 => (Call::Get, Outcome::Read { at_nanoseconds, value: None }),
-                45..90 => (Call::Put(number.to_string()), Outcome::Written { at_nanoseconds, revision: None }),
+                45..90 => {
+                    (Call::Put(number.to_string()), Outcome::Written { at_nanoseconds, revision: None })
+                }
                 90..97 => (Call::Delete, Outcome::Written { at_nanoseconds, revision: None }),
                 97 => (Call::Delete, Outcome::Unknown),
                 _ => (Call::Put(number.to_string()), Outcome::Unknown),

@@ -1,0 +1,180 @@
+//! Concurrent clients that overwrite each other's keys through all nodes, and record all they did and saw.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::history::{Call, Operation, Outcome};
+use crate::http::{Client, RequestError, Response};
+use crate::random::Random;
+
+/// How long the servers may wait for a leader before they give up on a request; the client waits a little longer.
+const SERVER_TIMEOUT: &str = "timeout=3s";
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// The nodes; each request goes to one of them at random.
+    pub addresses: Vec<SocketAddr>,
+    /// How many clients work at the same time.
+    pub clients: usize,
+    /// How many keys they share.
+    pub keys: usize,
+    /// Makes the choices of operations, keys and nodes repeatable.
+    pub seed: u64,
+}
+
+/// Clients at work.
+#[derive(Debug)]
+pub struct Working {
+    shared: Arc<Shared>,
+    clients: Vec<JoinHandle<Result<Vec<Operation>, String>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    start: Instant,
+    stop: AtomicBool,
+    writes: AtomicUsize,
+    reads: AtomicUsize,
+}
+
+impl Workload {
+    /// The key with this number.
+    pub fn key(number: usize) -> String {
+        format!("key-{number}")
+    }
+
+    /// Starts the clients.
+    pub fn start(&self) -> Working {
+        let shared = Arc::new(Shared {
+            start: Instant::now(),
+            stop: AtomicBool::new(false),
+            writes: AtomicUsize::new(0),
+            reads: AtomicUsize::new(0),
+        });
+        let clients = (0..self.clients)
+            .map(|number| {
+                let worker = Worker::new(self.clone(), number, Arc::clone(&shared));
+                std::thread::spawn(move || worker.work())
+            })
+            .collect();
+        Working { shared, clients }
+    }
+}
+
+impl Working {
+    /// How many writes were acknowledged, and how many reads answered, up to now.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.shared.writes.load(Ordering::Relaxed), self.shared.reads.load(Ordering::Relaxed))
+    }
+
+    /// Lets every client finish what it is at, reads every key once more, and returns all that happened.
+    ///
+    /// # Errors
+    /// An answer that no request of this workload may get.
+    ///
+    /// # Panics
+    /// When a client did.
+    pub fn finish(self, workload: &Workload) -> Result<Vec<Operation>, String> {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        let mut history = Vec::new();
+        for client in self.clients {
+            history.extend(client.join().expect("a client reports errors, it doesn't panic")?);
+        }
+        let mut last_look = Worker::new(workload.clone(), workload.clients, self.shared);
+        for key in 0..workload.keys {
+            while !last_look.perform(Workload::key(key), Call::Get)? {}
+        }
+        history.append(&mut last_look.history);
+        Ok(history)
+    }
+}
+
+struct Worker {
+    workload: Workload,
+    number: usize,
+    shared: Arc<Shared>,
+    random: Random,
+    connections: Vec<Client>,
+    writes: usize,
+    history: Vec<Operation>,
+}
+
+impl Worker {
+    fn new(workload: Workload, number: usize, shared: Arc<Shared>) -> Self {
+        let random = Random::new(workload.seed.wrapping_mul(1_000) + number as u64);
+        let connections =
+            workload.addresses.iter().map(|&address| Client::with_timeout(address, CLIENT_TIMEOUT)).collect();
+        Self { workload, number, shared, random, connections, writes: 0, history: Vec::new() }
+    }
+
+    fn work(mut self) -> Result<Vec<Operation>, String> {
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            let key = Workload::key(self.random.below(self.workload.keys));
+            let call = match self.random.below(100) {
+                0..50 => Call::Get,
+                50..96 => {
+                    self.writes += 1;
+                    // No value is ever written twice, so a read tells which write it saw.
+                    Call::Put(format!("{}.{}", self.number, self.writes))
+                }
+                _ => Call::Delete,
+            };
+            self.perform(key, call)?;
+        }
+        Ok(self.history)
+    }
+
+    /// Carries out one operation through a random node, and records it; false when there was no definite answer.
+    fn perform(&mut self, key: String, call: Call) -> Result<bool, String> {
+        let node = self.random.below(self.connections.len());
+        let target = format!("/key/{key}?{SERVER_TIMEOUT}");
+        let invoked_nanoseconds = self.now();
+        let (method, body) = match &call {
+            Call::Get => ("GET", ""),
+            Call::Put(value) => ("POST", value.as_str()),
+            Call::Delete => ("DELETE", ""),
+        };
+        let answer = self.connections[node].request(method, &target, body.as_bytes());
+        let outcome = match answer {
+            Err(RequestError::NotSent(_)) => return Ok(false),
+            Err(RequestError::OutcomeUnknown(_)) => Outcome::Unknown,
+            Ok(answer) => outcome_of(&call, &answer, self.now())
+                .ok_or_else(|| format!("{method} {target}: {} {}", answer.status, answer.text()))?,
+        };
+        let counter = match outcome {
+            Outcome::Written { .. } => Some(&self.shared.writes),
+            Outcome::Read { .. } => Some(&self.shared.reads),
+            Outcome::Failed | Outcome::Unknown => None,
+        };
+        if let Some(counter) = counter {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        self.history.push(Operation { client: self.number, key, call, invoked_nanoseconds, outcome });
+        Ok(counter.is_some())
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.shared.start.elapsed().as_nanos()).expect("tests run for less than 584 years")
+    }
+}
+
+/// What an answer means for the history; `None` for one that the contract doesn't allow here.
+fn outcome_of(call: &Call, answer: &Response, at_nanoseconds: u64) -> Option<Outcome> {
+    match (answer.status, call) {
+        (200, Call::Get) => Some(Outcome::Read { at_nanoseconds, value: Some(answer.text()) }),
+        (404, Call::Get) if answer.body.is_empty() => Some(Outcome::Read { at_nanoseconds, value: None }),
+        (200, Call::Put(_) | Call::Delete) => {
+            let revision = answer.header("etag").and_then(|tag| tag.trim_matches('"').parse().ok());
+            Some(Outcome::Written { at_nanoseconds, revision })
+        }
+        // A definite no: nothing was proposed, or what was is known to be lost.
+        (503, _) => Some(Outcome::Failed),
+        (504, _) => Some(Outcome::Unknown),
+        _ => None,
+    }
+}
