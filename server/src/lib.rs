@@ -6,8 +6,10 @@
 //! | `real` | their real implementation: the one module that uses tokio's clock, scheduler and sockets |
 //! | `handle` | how the server asks the node for something |
 //! | `context` | what every part of a running server knows |
+//! | `config` | the settings of a node: flags, environment, file, defaults |
 //! | `shutdown` | how the parts hear that the server ends |
 
+pub mod config;
 mod context;
 mod handle;
 mod net;

@@ -1,0 +1,105 @@
+//! The configuration of one node.
+//!
+//! Each setting is looked for in this order, and the first place that has it wins:
+//!
+//! 1. the flag (`--listen`);
+//! 2. `QUORATE_` and the flag in upper snake case (`QUORATE_LISTEN`); an empty variable counts as unset;
+//! 3. the seed's own variables: `STORAGE_PATH`, `HOST`, `PORT`, `RAFT_PORT`, `RAFT_LEADER`;
+//! 4. the TOML file of `--config`, whose keys are the flags' names (`listen = "127.0.0.1:8080"`);
+//! 5. the default.
+//!
+//! [`SETTINGS`] is the one table of all settings: flags, variables, file keys and help are made from it. A value that
+//! can't be used gives a [`ConfigError`] that names where it came from, the value, and what to write instead.
+
+mod duration;
+mod error;
+mod file;
+mod lookup;
+mod resolve;
+mod setting;
+mod size;
+
+pub use duration::{DurationError, duration_text, parse_duration};
+pub use error::{ConfigError, Origin};
+pub use lookup::{Flags, Surroundings};
+pub use resolve::{Resolved, resolve};
+pub use setting::{SETTINGS, Setting, Shape};
+pub use size::{SizeError, parse_size};
+
+use quorate_client::{Address, Endpoint};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that `quorate serve` has to know.
+///
+/// Invariants (when made by [`resolve`]): what is advertised is never `0.0.0.0` or `::`; at least three heartbeats
+/// fit into an election timeout; the largest value fits into the largest request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeConfig {
+    /// Where the node keeps its data.
+    pub data_dir: PathBuf,
+    /// Where HTTP is served; port 0 takes any free one.
+    pub listen: Address,
+    /// Where peers are served; port 0 takes any free one.
+    pub raft_listen: Address,
+    /// What others are told to dial for HTTP; port 0 stands for the port that was bound.
+    pub advertise_http: Address,
+    /// What peers are told to dial; port 0 stands for the port that was bound.
+    pub advertise_raft: Address,
+    /// Found a new cluster when the data dir is empty.
+    pub bootstrap: bool,
+    /// Nodes to join through when the data dir is empty, in the order given.
+    pub join: Vec<Endpoint>,
+    /// A name for people; ids are what counts.
+    pub name: Option<String>,
+    /// The largest value, in bytes.
+    pub max_value_bytes: usize,
+    /// The largest request body, in bytes.
+    pub max_request_bytes: usize,
+    /// How many checkpoints are kept.
+    pub keep_snapshots: usize,
+    /// A checkpoint is taken once this many entries were applied after the last one.
+    pub snapshot_entries: u64,
+    /// A follower that hears nothing from its leader for this long (and up to twice as long, at random) runs.
+    pub election_timeout: Duration,
+    /// A leader with nothing to say says so this often.
+    pub heartbeat_interval: Duration,
+    /// How the log is written.
+    pub log: LogConfig,
+}
+
+impl ServeConfig {
+    /// The base URL that others are told, once the HTTP port is bound.
+    pub fn advertised_url(&self, bound_port: u16) -> Endpoint {
+        Endpoint::new(filled(&self.advertise_http, bound_port))
+    }
+
+    /// The address that peers are told, once the peer port is bound.
+    pub fn advertised_raft(&self, bound_port: u16) -> Address {
+        filled(&self.advertise_raft, bound_port)
+    }
+}
+
+fn filled(address: &Address, bound_port: u16) -> Address {
+    if address.port() == 0 { address.with_port(bound_port) } else { address.clone() }
+}
+
+/// How a node writes its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// A level, or filter directives as in `info,quorate_server=debug`.
+    pub level: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+}

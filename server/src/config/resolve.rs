@@ -1,0 +1,259 @@
+//! From texts to a [`ServeConfig`].
+
+use super::duration::{duration_text, parse_duration};
+use super::error::{ConfigError, Origin, place};
+use super::lookup::{Flags, Found, Lookup, Surroundings};
+use super::size::parse_size;
+use super::{LogConfig, LogFormat, ServeConfig};
+use quorate_client::{Address, Endpoint};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+const DEFAULT_HOST: &str = "127.0.0.1";
+const DEFAULT_PORT: u16 = 8080;
+/// How far the peers' port is above the HTTP port, unless it is given.
+const RAFT_PORT_OFFSET: u16 = 1000;
+/// A request becomes one entry of the log, which is read into memory whole.
+const LARGEST_REQUEST_BYTES: usize = 64 << 20;
+const LONGEST_NAME_BYTES: usize = 64;
+
+/// A configuration, and where each of its settings came from (those that are absent here are defaults).
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The configuration.
+    pub config: ServeConfig,
+    /// The origins, by setting.
+    pub origins: BTreeMap<&'static str, Origin>,
+}
+
+/// Finds every setting and checks that they go together.
+///
+/// # Errors
+/// [`ConfigError`], which names the place, the value and what to write instead.
+pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolved, ConfigError> {
+    let mut lookup = Lookup::new(flags, surroundings)?;
+    let (listen, raft_listen) = listen_addresses(&mut lookup)?;
+    let (advertise_http, advertise_raft) = advertised(&mut lookup, surroundings, &listen, &raft_listen)?;
+    let config = ServeConfig {
+        data_dir: data_dir(&mut lookup)?,
+        listen,
+        raft_listen,
+        advertise_http,
+        advertise_raft,
+        bootstrap: lookup.single("bootstrap", "false", parse_switch)?,
+        join: joins(&mut lookup)?,
+        name: lookup.optional("name", &[], parse_name)?,
+        max_value_bytes: lookup.single("max-value-bytes", "1MiB", parse_limit)?,
+        max_request_bytes: lookup.single("max-request-bytes", "4MiB", parse_limit)?,
+        keep_snapshots: lookup.single("keep-snapshots", "5", parse_count)?,
+        snapshot_entries: lookup.single("snapshot-entries", "100000", parse_count)?,
+        election_timeout: lookup.single("election-timeout", "500ms", parse_interval)?,
+        heartbeat_interval: lookup.single("heartbeat-interval", "50ms", parse_interval)?,
+        log: LogConfig {
+            format: lookup.single("log-format", "auto", parse_log_format)?,
+            level: lookup.single("log-level", "info", parse_log_level)?,
+        },
+    };
+    check(&config)?;
+    let mut origins = lookup.origins;
+    origins.retain(|_, origin| *origin != Origin::Default);
+    Ok(Resolved { config, origins })
+}
+
+fn data_dir(lookup: &mut Lookup<'_>) -> Result<PathBuf, ConfigError> {
+    let seed: Vec<_> = lookup.seed("data-dir", "STORAGE_PATH")?.into_iter().collect();
+    let parse = |text: &str| match text {
+        "" => Err("it is empty; name a directory"),
+        path => Ok(PathBuf::from(path)),
+    };
+    let found = lookup.optional("data-dir", &seed, parse)?;
+    found.ok_or_else(|| ConfigError::Missing("data-dir", "QUORATE_DATA_DIR".to_owned()))
+}
+
+/// The seed's `HOST` and `PORT` are each one half of an address; its `RAFT_PORT` goes with the host of HTTP.
+fn listen_addresses(lookup: &mut Lookup<'_>) -> Result<(Address, Address), ConfigError> {
+    let host = lookup.seed("listen", "HOST")?;
+    let port = lookup.seed("listen", "PORT")?;
+    let host_text = host.as_ref().map_or(DEFAULT_HOST, |found| &found.texts[0]);
+    let port_text = port.as_ref().map_or(DEFAULT_PORT.to_string(), |found| found.texts[0].clone());
+    let variables = match (&host, &port) {
+        (Some(_), Some(_)) => "HOST and PORT",
+        (Some(_), None) => "HOST",
+        (None, _) => "PORT",
+    };
+    let seed = Found {
+        texts: vec![joined(host_text, &port_text)],
+        origin: Origin::Environment(variables.to_owned()),
+    };
+    let seed = if host.is_some() || port.is_some() { vec![seed] } else { Vec::new() };
+    let given = lookup.optional("listen", &seed, str::parse::<Address>)?;
+    let default = || Address::new(DEFAULT_HOST, DEFAULT_PORT).expect("the default host is an address");
+    let listen = given.unwrap_or_else(default);
+
+    let seed = lookup
+        .seed("raft-listen", "RAFT_PORT")?
+        .map(|found| Found { texts: vec![joined(listen.host(), &found.texts[0])], origin: found.origin });
+    let given = lookup.optional("raft-listen", seed.as_slice(), str::parse::<Address>)?;
+    let raft_listen = given.unwrap_or_else(|| listen.with_port(default_raft_port(listen.port())));
+    Ok((listen, raft_listen))
+}
+
+/// 0, any free port, when HTTP itself takes any free port or the sum is no port.
+fn default_raft_port(http_port: u16) -> u16 {
+    if http_port == 0 { 0 } else { http_port.checked_add(RAFT_PORT_OFFSET).unwrap_or(0) }
+}
+
+fn joined(host: &str, port: &str) -> String {
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+/// What is told to others. A wildcard address can't be dialled, so it is never told, and never silently replaced
+/// by a guess: a cluster whose members know each other by a wrong address works until the first restart.
+fn advertised(
+    lookup: &mut Lookup<'_>,
+    surroundings: &Surroundings<'_>,
+    listen: &Address,
+    raft_listen: &Address,
+) -> Result<(Address, Address), ConfigError> {
+    let url = lookup.optional("advertise-url", &[], str::parse::<Endpoint>)?;
+    let raft = lookup.optional("advertise-raft", &[], parse_dialled)?;
+    let example = || (surroundings.own_address)().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_string();
+
+    let http = url.as_ref().map_or(listen, Endpoint::address);
+    if http.is_unspecified() {
+        let setting = if url.is_some() { "advertise-url" } else { "listen" };
+        return Err(ConfigError::Unusable(format!(
+            "{} is {http}, which means every interface: no other machine can dial it; \
+             give an address that they can dial, for example --advertise-url http://{}",
+            place(setting, lookup.origins.get(setting).unwrap_or(&Origin::Default)),
+            joined(&example(), &port_or(http.port(), "PORT"))
+        )));
+    }
+    let raft_given = raft.is_some();
+    // The host under which HTTP is reached is the best word for the same machine.
+    let raft = raft.unwrap_or_else(|| match Address::new(http.host(), raft_listen.port()) {
+        Ok(same_host) if raft_listen.is_unspecified() => same_host,
+        _ => raft_listen.clone(),
+    });
+    if raft.is_unspecified() {
+        assert!(raft_given, "a default that can't be dialled was replaced above");
+        return Err(ConfigError::Unusable(format!(
+            "{} is {raft}, which means every interface: no other machine can dial it; \
+             give an address that they can dial, for example --advertise-raft {}",
+            place("advertise-raft", lookup.origins.get("advertise-raft").unwrap_or(&Origin::Default)),
+            joined(&example(), &raft.port().to_string())
+        )));
+    }
+    Ok((http.clone(), raft))
+}
+
+fn port_or(port: u16, placeholder: &str) -> String {
+    if port == 0 { placeholder.to_owned() } else { port.to_string() }
+}
+
+fn joins(lookup: &mut Lookup<'_>) -> Result<Vec<Endpoint>, ConfigError> {
+    let seed: Vec<_> = lookup.seed("join", "RAFT_LEADER")?.into_iter().collect();
+    lookup.list("join", &seed, str::parse::<Endpoint>)
+}
+
+/// What no setting alone can know.
+fn check(config: &ServeConfig) -> Result<(), ConfigError> {
+    let unusable = |problem: String| Err(ConfigError::Unusable(problem));
+    if config.listen == config.raft_listen && config.listen.port() != 0 {
+        let address = &config.listen;
+        return unusable(format!("--listen and --raft-listen are both {address}; give them different ports"));
+    }
+    if config.heartbeat_interval * 3 > config.election_timeout {
+        return unusable(format!(
+            "--heartbeat-interval is {} and --election-timeout {}: three heartbeats have to fit into an election \
+             timeout, or followers run against a living leader; give at least --election-timeout {}",
+            duration_text(config.heartbeat_interval),
+            duration_text(config.election_timeout),
+            duration_text(config.heartbeat_interval * 3),
+        ));
+    }
+    if config.max_value_bytes > config.max_request_bytes {
+        return unusable(format!(
+            "--max-value-bytes is {} and --max-request-bytes {}: the largest value has to fit into a request; \
+             raise --max-request-bytes",
+            config.max_value_bytes, config.max_request_bytes
+        ));
+    }
+    Ok(())
+}
+
+fn parse_dialled(text: &str) -> Result<Address, String> {
+    match text.parse::<Address>() {
+        Ok(address) if address.port() == 0 => Err("port 0 can't be dialled; write the real port".to_owned()),
+        Ok(address) => Ok(address),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn parse_switch(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("write true or false"),
+    }
+}
+
+fn parse_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > LONGEST_NAME_BYTES || text.chars().any(char::is_control) {
+        return Err(format!("a name has 1 to {LONGEST_NAME_BYTES} bytes and no control characters"));
+    }
+    Ok(text.to_owned())
+}
+
+fn parse_limit(text: &str) -> Result<usize, String> {
+    match parse_size(text) {
+        Ok(0) => Err("nothing would fit; write for example 1MiB".to_owned()),
+        Ok(size) if size > LARGEST_REQUEST_BYTES => Err("at most 64MiB is possible".to_owned()),
+        Ok(size) => Ok(size),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn parse_count<T: std::str::FromStr + PartialEq + From<u8>>(text: &str) -> Result<T, &'static str> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if digits && number != T::from(0) => Ok(number),
+        _ => Err("it is not a whole number from 1 on"),
+    }
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
+    let possible = Duration::from_millis(1)..=Duration::from_secs(60);
+    if possible.contains(&duration) { Ok(duration) } else { Err("it has to be from 1ms to 60s".to_owned()) }
+}
+
+fn parse_log_format(text: &str) -> Result<LogFormat, &'static str> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        "auto" => Ok(LogFormat::Auto),
+        _ => Err("write text, json or auto"),
+    }
+}
+
+fn parse_log_level(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    // A lone word is a target to the filter's own parser, so a mistyped level would silence everything else.
+    let is_filter = text.contains(['=', ',']) && EnvFilter::try_new(text).is_ok();
+    if LEVELS.contains(&text) || is_filter {
+        return Ok(text.to_owned());
+    }
+    Err(format!("write one of {}, or a filter such as info,quorate_server=debug", LEVELS.join(", ")))
+}
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

@@ -1,0 +1,119 @@
+//! The table of settings.
+
+/// How often a setting may be given, and with what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One value.
+    Single,
+    /// Any number of values: the flag repeated, a list in the file, commas in the environment.
+    List,
+    /// On or off; the flag takes no value.
+    Switch,
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The flag's long name, and the key in the file.
+    pub name: &'static str,
+    /// What stands for the value in the help.
+    pub placeholder: &'static str,
+    /// Its shape.
+    pub shape: Shape,
+    /// One line of help, in which the default is named.
+    pub help: &'static str,
+}
+
+impl Setting {
+    /// The environment variable of this setting.
+    pub fn variable(&self) -> String {
+        variable(self.name)
+    }
+}
+
+/// The environment variable of a flag: `QUORATE_` and its name in upper snake case.
+pub(crate) fn variable(flag: &str) -> String {
+    format!("QUORATE_{}", flag.replace('-', "_").to_ascii_uppercase())
+}
+
+const fn setting(name: &'static str, placeholder: &'static str, shape: Shape, help: &'static str) -> Setting {
+    Setting { name, placeholder, shape, help }
+}
+
+/// All settings of a node, in the order of the help.
+pub const SETTINGS: &[Setting] = &[
+    setting("data-dir", "DIR", Shape::Single, "Where the node keeps its data; needed"),
+    setting("listen", "HOST:PORT", Shape::Single, "Where to serve HTTP [default: 127.0.0.1:8080]"),
+    setting(
+        "raft-listen",
+        "HOST:PORT",
+        Shape::Single,
+        "Where to serve peers [default: the HTTP port + 1000, or any free port when there is none]",
+    ),
+    setting(
+        "advertise-url",
+        "URL",
+        Shape::Single,
+        "The base URL that others are told [default: where HTTP is served]",
+    ),
+    setting(
+        "advertise-raft",
+        "HOST:PORT",
+        Shape::Single,
+        "The address that peers are told [default: where peers are served]",
+    ),
+    setting("bootstrap", "", Shape::Switch, "Found a new cluster of one node, when the data dir is empty"),
+    setting(
+        "join",
+        "URL",
+        Shape::List,
+        "Join the cluster of this node, when the data dir is empty; repeatable",
+    ),
+    setting("name", "NAME", Shape::Single, "A name for people to read"),
+    setting("max-value-bytes", "SIZE", Shape::Single, "The largest value [default: 1MiB]"),
+    setting("max-request-bytes", "SIZE", Shape::Single, "The largest request body [default: 4MiB]"),
+    setting("keep-snapshots", "N", Shape::Single, "How many checkpoints to keep [default: 5]"),
+    setting(
+        "snapshot-entries",
+        "N",
+        Shape::Single,
+        "Take a checkpoint after this many entries [default: 100000]",
+    ),
+    setting(
+        "election-timeout",
+        "DURATION",
+        Shape::Single,
+        "Run for leader after hearing nothing for this long, to twice as long [default: 500ms]",
+    ),
+    setting(
+        "heartbeat-interval",
+        "DURATION",
+        Shape::Single,
+        "How often a leader makes itself heard [default: 50ms]",
+    ),
+    setting(
+        "log-format",
+        "FORMAT",
+        Shape::Single,
+        "text, json, or auto: text on a terminal only [default: auto]",
+    ),
+    setting(
+        "log-level",
+        "LEVEL",
+        Shape::Single,
+        "error, warn, info, debug, trace, or a filter [default: info]",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_distinct_and_variables_follow_them() {
+        let names: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        assert_eq!(names.len(), SETTINGS.len());
+        assert_eq!(variable("max-value-bytes"), "QUORATE_MAX_VALUE_BYTES");
+    }
+}
