@@ -1,0 +1,38 @@
+//! What the log is made of.
+
+use crate::{LogId, Members};
+use alloc::sync::Arc;
+use serde::{Deserialize, Serialize};
+
+/// One slot of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it stands and which leader made it.
+    pub id: LogId,
+    /// What it carries.
+    pub payload: Payload,
+}
+
+impl Entry {
+    /// Its weight against the windows of `Config`, in bytes: the payload and a fixed overhead.
+    pub fn weight(&self) -> usize {
+        const OVERHEAD: usize = 32;
+        OVERHEAD
+            + match &self.payload {
+                Payload::Noop => 0,
+                Payload::Command(bytes) => bytes.len(),
+                Payload::Members(members) => 64 * members.count(),
+            }
+    }
+}
+
+/// What an entry carries.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Payload {
+    /// Nothing: a leader appends one when it takes office, to commit what came before (thesis §6.4).
+    Noop,
+    /// A command for the state machine, which the core never looks into.
+    Command(#[serde(with = "crate::bytes")] Arc<[u8]>),
+    /// The configuration in force from this entry on, from the moment it is appended (thesis §4.1).
+    Members(Members),
+}

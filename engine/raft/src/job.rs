@@ -1,0 +1,151 @@
+//! What the core asks of storage, and what storage answers.
+
+use crate::{Entry, HardState, Index, LogId, Members, NodeId, WriteId};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// One piece of work for storage. Writes are performed in the order issued; the others at any time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Job {
+    /// Make something durable. Answer: [`Done::Written`].
+    Write(Write),
+    /// Read entries. Answer: [`Done::Loaded`].
+    Load(Load),
+    /// Read a piece of a snapshot. Answer: [`Done::SnapshotLoaded`].
+    LoadSnapshot(LoadSnapshot),
+    /// Write a piece of a snapshot that a leader sends. Answer: [`Done::SnapshotStored`].
+    StoreSnapshot(StoreSnapshot),
+}
+
+/// What came of a [`Job`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Done {
+    /// This write and all before it are durable.
+    Written(WriteId),
+    /// The entries of a [`Load`], from its first on, without a gap; fewer than asked when the byte bound was
+    /// met or an entry is damaged (then a [`Done::Damaged`] follows), none when the first is.
+    Loaded {
+        /// The job this answers.
+        load: Load,
+        /// What was read.
+        entries: Vec<Entry>,
+    },
+    /// A piece of a snapshot.
+    SnapshotLoaded {
+        /// The job this answers.
+        load: LoadSnapshot,
+        /// The piece; `None` when the snapshot is gone or damaged.
+        chunk: Option<Chunk>,
+    },
+    /// A piece of an incoming snapshot was written.
+    SnapshotStored {
+        /// The last slot the snapshot covers.
+        last: LogId,
+        /// The offset the next piece must have, in bytes; zero when the transfer must begin again.
+        next: u64,
+        /// Whether it is whole, verified against its checksum, and durable.
+        complete: bool,
+    },
+    /// A checkpoint that the host took is durable.
+    SnapshotTaken(SnapshotMeta),
+    /// The payload of this entry cannot be read.
+    Damaged(LogId),
+}
+
+/// One write. Its parts are made durable in this order: `hard`; then truncation and appending *as one record
+/// batch*, so that no crash shows the one without the other; compaction last. An `install` puts a stored
+/// snapshot in place of the whole log. The hint rides along and never causes a sync.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Write {
+    /// Its name: one more than that of the write before.
+    pub id: WriteId,
+    /// The term and vote, when they changed.
+    pub hard: Option<HardState>,
+    /// What the core knew to be committed when it issued this.
+    pub commit_hint: Index,
+    /// The stored snapshot that takes the place of the log: the log is empty afterwards and begins after it.
+    pub install: Option<SnapshotMeta>,
+    /// Drop the entries from this index on, before appending.
+    pub truncate_from: Option<Index>,
+    /// Payloads of damaged slots, won back from a peer; each has the id the slot always had.
+    pub repair: Vec<Entry>,
+    /// Entries to append, the first right after what is left.
+    pub append: Vec<Entry>,
+    /// Entries up to and with this one may be dropped: a durable checkpoint covers them.
+    pub compact_to: Option<Index>,
+}
+
+/// Who wants to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reader {
+    /// A follower that lags.
+    Peer(NodeId),
+    /// A peer that asked for copies of what it lost.
+    Repair(NodeId),
+    /// The state machine of this node.
+    Apply,
+}
+
+/// Read durable entries from `first` to `last`, both included, stopping after `bytes`, but at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Load {
+    /// Whom it is for.
+    pub reader: Reader,
+    /// The first index.
+    pub first: Index,
+    /// The last index.
+    pub last: Index,
+    /// The bound, in bytes of payload.
+    pub bytes: usize,
+}
+
+/// Read a piece of the snapshot that ends at `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LoadSnapshot {
+    /// Whom it is for.
+    pub reader: Reader,
+    /// The last slot the snapshot covers.
+    pub last: LogId,
+    /// Where the piece begins, in bytes of content.
+    pub offset: u64,
+    /// The most bytes to read.
+    pub bytes: u64,
+}
+
+/// Write a piece of the snapshot described by `meta`; offset zero begins it anew.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StoreSnapshot {
+    /// The whole snapshot.
+    pub meta: SnapshotMeta,
+    /// The piece.
+    pub chunk: Chunk,
+}
+
+/// A piece of a snapshot's content.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Chunk {
+    /// Where it begins, in bytes of content.
+    pub offset: u64,
+    /// Its bytes.
+    #[serde(with = "crate::bytes")]
+    pub data: Arc<[u8]>,
+    /// Whether it is the last.
+    pub done: bool,
+}
+
+/// A snapshot: the state after `last` was applied. Its content is the host's; only its size and checksum are
+/// known here.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SnapshotMeta {
+    /// The last slot it covers.
+    pub last: LogId,
+    /// The configuration in force there (thesis §5.1: a snapshot without it would forget who votes).
+    pub members: Members,
+    /// The entry that set that configuration.
+    pub members_at: LogId,
+    /// The size of the content, in bytes.
+    pub bytes: u64,
+    /// The CRC-32C of the content.
+    pub checksum: u32,
+}

@@ -1,0 +1,84 @@
+//! The log as the core knows it: every term, and the payloads of the tail.
+
+use crate::{Entry, Index, LogId, TermRuns};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+/// Every slot's term, and the payloads of the last ones.
+///
+/// Invariants: the cache is a gapless tail of the log; what is not yet durable is always in it, since storage
+/// could not give it back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Log {
+    terms: TermRuns,
+    cache: VecDeque<Entry>,
+    cached_bytes: usize,
+}
+
+impl Log {
+    pub(crate) fn new(terms: TermRuns) -> Self {
+        Log { terms, cache: VecDeque::new(), cached_bytes: 0 }
+    }
+
+    pub(crate) fn terms(&self) -> &TermRuns {
+        &self.terms
+    }
+
+    pub(crate) fn last(&self) -> LogId {
+        self.terms.last()
+    }
+
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.terms.push(entry.id);
+        self.cached_bytes += entry.weight();
+        self.cache.push_back(entry);
+    }
+
+    pub(crate) fn truncate(&mut self, from: Index) {
+        self.terms.truncate(from);
+        while self.cache.back().is_some_and(|entry| entry.id.index >= from) {
+            self.cached_bytes -= self.cache.pop_back().map_or(0, |entry| entry.weight());
+        }
+    }
+
+    /// Drops the slots up to `to`, which a checkpoint covers.
+    pub(crate) fn compact(&mut self, to: Index) {
+        self.terms.compact(to);
+        while self.cache.front().is_some_and(|entry| entry.id.index <= to) {
+            self.pop_cached();
+        }
+    }
+
+    /// Starts again after `base`, empty.
+    pub(crate) fn reset(&mut self, base: LogId) {
+        *self = Log::new(TermRuns::new(base));
+    }
+
+    /// Drops payloads from the front until at most `bytes` are left, but none above `durable`.
+    pub(crate) fn evict(&mut self, bytes: usize, durable: Index) {
+        while self.cached_bytes > bytes && self.cache.front().is_some_and(|entry| entry.id.index <= durable) {
+            self.pop_cached();
+        }
+    }
+
+    /// The entries from `first` to `last`, as many as `bytes` allow but at least one; `None` when the first is
+    /// not in memory.
+    pub(crate) fn cached(&self, first: Index, last: Index, bytes: usize) -> Option<Vec<Entry>> {
+        let cache_first = self.cache.front()?.id.index;
+        let at = usize::try_from(first.0.checked_sub(cache_first.0)?).ok()?;
+        let mut room = bytes;
+        let mut entries = Vec::new();
+        for entry in self.cache.iter().skip(at).take_while(|entry| entry.id.index <= last) {
+            if !entries.is_empty() && entry.weight() > room {
+                break;
+            }
+            room = room.saturating_sub(entry.weight());
+            entries.push(entry.clone());
+        }
+        (!entries.is_empty()).then_some(entries)
+    }
+
+    fn pop_cached(&mut self) {
+        self.cached_bytes -= self.cache.pop_front().map_or(0, |entry| entry.weight());
+    }
+}

@@ -1,0 +1,127 @@
+//! What nodes say to each other. `docs/PROTOCOL.md` has the table of senders, receivers and effects.
+
+use crate::{Chunk, Entry, Index, LogId, NodeId, SnapshotMeta, Term};
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// A message with its sender, receiver and term.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The sender.
+    pub from: NodeId,
+    /// The receiver.
+    pub to: NodeId,
+    /// The sender's term; in a pre-vote, the term it would run in.
+    pub term: Term,
+    /// What is said.
+    pub message: Message,
+}
+
+/// What is said.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Message {
+    /// "Would you vote for me?" Changes nothing at the receiver (thesis §9.6).
+    PreVote {
+        /// The end of the sender's log.
+        last: LogId,
+    },
+    /// The answer to a pre-vote, in the term asked about when granted, in the sender's own when not.
+    PreVoteReply {
+        /// Whether it would.
+        granted: bool,
+    },
+    /// "Vote for me" (thesis §3.4).
+    Vote {
+        /// The end of the sender's log.
+        last: LogId,
+    },
+    /// The answer to a vote.
+    VoteReply {
+        /// Whether the vote was given. It is durable.
+        granted: bool,
+    },
+    /// "These entries follow `prev`" (thesis §3.5).
+    Append {
+        /// The slot before the first entry.
+        prev: LogId,
+        /// The entries, without a gap.
+        entries: Vec<Entry>,
+        /// The sender's commit index.
+        commit: Index,
+    },
+    /// The log matches the leader's up to `matched`, durably. Covers only what that append verified.
+    Appended {
+        /// The last slot verified.
+        matched: Index,
+    },
+    /// The log does not hold `prev`.
+    Conflict {
+        /// The slot the append wanted.
+        prev: LogId,
+        /// The last slot at or below it that could be shared: its term is not above `prev`'s.
+        hint: LogId,
+    },
+    /// "I lead." Never waits for a disk, neither here nor at the receiver.
+    Heartbeat {
+        /// Counts this leader's rounds; a read is confirmed by a majority that answered a later one.
+        round: u64,
+        /// The sender's commit index.
+        commit: Index,
+    },
+    /// The answer to a heartbeat.
+    HeartbeatReply {
+        /// The round answered.
+        round: u64,
+        /// How far the log is verified against this leader's, durable or not: less than what was sent before
+        /// the round shows a lost append.
+        verified: Index,
+        /// How far it matches durably, in case an `Appended` was lost.
+        matched: Index,
+    },
+    /// "At which index may I serve a linearizable read?" Follower to leader (thesis §6.4).
+    ReadIndex {
+        /// Names the question.
+        batch: u64,
+    },
+    /// "At this one; a majority confirmed that I led after you asked."
+    ReadIndexReply {
+        /// The question answered.
+        batch: u64,
+        /// The index that must be applied before the read is served.
+        index: Index,
+    },
+    /// A piece of a snapshot (thesis §5).
+    Snapshot {
+        /// The whole.
+        meta: SnapshotMeta,
+        /// The piece.
+        chunk: Chunk,
+    },
+    /// A piece was stored.
+    SnapshotReply {
+        /// The last slot of the snapshot.
+        last: LogId,
+        /// The offset wanted next, in bytes.
+        next: u64,
+    },
+    /// "I lost these slots; who has them?" To any peer, in any role.
+    Ask {
+        /// Names the question; never the same again after a restart.
+        nonce: u64,
+        /// The lowest slot wanted.
+        first: Index,
+        /// The highest slot wanted; below `first` when only the end of the leader's log is asked for.
+        last: Index,
+        /// The end of the prefix that the sender holds intact, and may acknowledge.
+        sound: Index,
+    },
+    /// Copies for one who asked.
+    Tell {
+        /// The question answered.
+        nonce: u64,
+        /// Entries, any of those asked for.
+        entries: Vec<Entry>,
+        /// How far the sender's log reaches, when it leads its term.
+        leads_to: Option<LogId>,
+    },
+}

@@ -1,0 +1,197 @@
+//! Elections (thesis §3.4), with pre-vote (§9.6) and leader stickiness (§4.2.3).
+
+use super::follower::Follower;
+use super::leader::Leader;
+use super::{Raft, RoleState};
+use crate::random::Random;
+use crate::{
+    CampaignCause, Config, Envelope, Event, HardState, Index, LogId, Message, NodeId, Output, Payload,
+    StepDownCause, Tally, Term, tally,
+};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// A node that runs for office, or asks whether it should.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Candidate {
+    /// Asking whether it should: no term was entered and nothing promised.
+    asking: bool,
+    /// The others' answers; one each, however often it arrives.
+    answers: BTreeMap<NodeId, bool>,
+}
+
+/// One to two election timeouts, so that two nodes seldom run at once (thesis §3.4).
+pub(super) fn random_timeout(config: &Config, random: &mut Random) -> Duration {
+    let micros = u64::try_from(config.election_timeout.as_micros()).unwrap_or(u64::MAX).max(1);
+    Duration::from_micros(micros + random.below(micros))
+}
+
+impl Raft {
+    pub(super) fn reset_election_timer(&mut self) {
+        self.election_at = self.now + random_timeout(&self.config, &mut self.random);
+    }
+
+    /// Whether this node could run: it votes, knows all it ever acknowledged, and its disk keeps up.
+    pub(super) fn may_run(&self) -> bool {
+        self.membership.current().is_voter(self.config.id)
+            && self.damage.allows_leading(self.commit)
+            && !self.disk_is_slow()
+    }
+
+    /// A write has waited for longer than an election timeout: a leader with such a disk would hold up the
+    /// cluster (hashicorp/raft#503).
+    pub(super) fn disk_is_slow(&self) -> bool {
+        self.writer.oldest_issue().is_some_and(|issued| self.now.since(issued) > self.config.election_timeout)
+    }
+
+    pub(super) fn election_due(&mut self) {
+        self.reset_election_timer();
+        if !self.may_run() {
+            return;
+        }
+        self.role = RoleState::Candidate(Candidate { asking: true, answers: BTreeMap::new() });
+        let (term, message) = (self.hard.term.next(), Message::PreVote { last: self.log.last() });
+        for to in self.other_voters() {
+            let envelope = Envelope { from: self.config.id, to, term, message: message.clone() };
+            self.out.push_back(Output::Send(envelope));
+        }
+        self.count_votes();
+    }
+
+    /// Enters the next term and votes for itself. Its own vote counts once it is durable, like any other
+    /// (vesoft-inc/nebula#3415 forgot it, etcd-io/etcd#14370 counted too early).
+    fn campaign(&mut self) {
+        let term = self.hard.term.next();
+        self.note_hard(HardState { term, vote: Some(self.config.id) });
+        self.damage.leader_changed();
+        self.reset_election_timer();
+        self.role = RoleState::Candidate(Candidate { asking: false, answers: BTreeMap::new() });
+        self.event(Event::Campaign { term, cause: CampaignCause::NoLeader });
+        let last = self.log.last();
+        for to in self.other_voters() {
+            self.send(to, Message::Vote { last });
+        }
+        self.count_votes();
+    }
+
+    pub(super) fn count_votes(&mut self) {
+        let RoleState::Candidate(candidate) = &self.role else { return };
+        let own = candidate.asking || self.hard_write <= self.writer.written();
+        let asking = candidate.asking;
+        let verdict = tally(self.membership.current(), |id| {
+            if id == self.config.id { own.then_some(true) } else { candidate.answers.get(&id).copied() }
+        });
+        match (verdict, asking) {
+            (Tally::Won, true) => self.campaign(),
+            (Tally::Won, false) => self.become_leader(),
+            (Tally::Lost, _) => self.role = RoleState::Follower(Follower::default()),
+            (Tally::Open, _) => {}
+        }
+    }
+
+    fn become_leader(&mut self) {
+        let term = self.hard.term;
+        assert_eq!(self.hard.vote, Some(self.config.id), "leads term {term} without its own vote");
+        self.role = RoleState::Leader(Leader::new(self.log.last().index.next(), self.now));
+        self.snapshots.incoming = None;
+        self.sync_peers();
+        self.event(Event::BecameLeader { term });
+        // Without an entry of its own term it could not commit what came before (thesis §3.6.2, figure 3.7).
+        self.append_own(Payload::Noop);
+        self.broadcast_heartbeat();
+    }
+
+    /// Gives up whatever role it has. Reads it had begun are asked again of the next leader.
+    pub(super) fn become_follower(&mut self, leader: Option<NodeId>, cause: StepDownCause) {
+        if let RoleState::Leader(leading) = &self.role {
+            self.reads.take_back(leading.unanswered_reads());
+            self.reset_election_timer();
+            self.event(Event::SteppedDown { term: self.hard.term, cause });
+        }
+        self.reads.ask_again();
+        self.role = RoleState::Follower(Follower::of(leader));
+    }
+
+    /// A message came from a higher term. Enters it, unless the message is a call to vote that comes while a
+    /// leader is alive: a node that was cut off must not depose it (thesis §4.2.3). False when it is ignored.
+    pub(super) fn enter_higher_term(&mut self, term: Term, message: &Message) -> bool {
+        if matches!(message, Message::Vote { .. }) && self.hears_a_leader() {
+            return false;
+        }
+        self.enter_term(term);
+        true
+    }
+
+    /// A leader was heard within the shortest election timeout, or this node leads.
+    fn hears_a_leader(&self) -> bool {
+        match &self.role {
+            RoleState::Leader(_) => true,
+            RoleState::Follower(follower) => {
+                follower.leader.is_some() && self.now.since(follower.heard) < self.config.election_timeout
+            }
+            RoleState::Candidate(_) => false,
+        }
+    }
+
+    /// Tells the sender of an old term that it is old; without that, a leader that was cut off and a node that
+    /// moved on could ignore each other for ever (etcd-io/etcd#8334).
+    pub(super) fn answer_the_past(&mut self, from: NodeId, message: &Message) {
+        let answer = match message {
+            Message::Vote { .. } => Message::VoteReply { granted: false },
+            Message::Append { .. } | Message::Heartbeat { .. } | Message::Snapshot { .. } => {
+                Message::HeartbeatReply { round: 0, verified: Index(0), matched: Index(0) }
+            }
+            _ => return,
+        };
+        self.send(from, answer);
+    }
+
+    pub(super) fn pre_vote_asked(&mut self, from: NodeId, term: Term, last: LogId) {
+        let granted = term > self.hard.term
+            && last >= self.log.last()
+            && self.damage.allows_voting()
+            && !self.hears_a_leader();
+        if granted {
+            let envelope =
+                Envelope { from: self.config.id, to: from, term, message: Message::PreVoteReply { granted } };
+            // It promises nothing, so it need not wait for anything to be durable.
+            self.out.push_back(Output::Send(envelope));
+        } else {
+            self.send(from, Message::PreVoteReply { granted });
+        }
+    }
+
+    pub(super) fn pre_vote_answered(&mut self, from: NodeId, term: Term, granted: bool) {
+        let RoleState::Candidate(candidate) = &mut self.role else { return };
+        if candidate.asking && (!granted || term == self.hard.term.next()) {
+            candidate.answers.insert(from, granted);
+            self.count_votes();
+        }
+    }
+
+    pub(super) fn vote_asked(&mut self, from: NodeId, last: LogId) {
+        let free = self.hard.vote.is_none_or(|given| given == from) && self.leader().is_none();
+        let granted = free && last >= self.log.last() && self.damage.allows_voting();
+        if granted && self.hard.vote.is_none() {
+            // One that was asking for itself stops asking, or it would soon depose the one it votes for.
+            self.role = RoleState::Follower(Follower::default());
+            self.note_hard(HardState { vote: Some(from), ..self.hard });
+            self.reset_election_timer();
+        }
+        self.send(from, Message::VoteReply { granted });
+    }
+
+    pub(super) fn vote_answered(&mut self, from: NodeId, granted: bool) {
+        let RoleState::Candidate(candidate) = &mut self.role else { return };
+        if !candidate.asking {
+            candidate.answers.insert(from, granted);
+            self.count_votes();
+        }
+    }
+
+    fn other_voters(&self) -> Vec<NodeId> {
+        let members = self.membership.current();
+        members.ids().filter(|id| *id != self.config.id && members.is_voter(*id)).collect()
+    }
+}

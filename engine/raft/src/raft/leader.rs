@@ -1,0 +1,248 @@
+//! Leading: appending, committing, hearing a majority.
+
+use super::progress::{Progress, Supply};
+use super::reads::ReadRound;
+use super::{Raft, RoleState};
+use crate::{
+    Entry, Event, Index, LogId, Message, NodeId, Payload, PeerState, PeerStatus, ReadId, StepDownCause,
+    Tally, Time, committed_index, tally,
+};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+/// What only a leader knows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Leader {
+    pub(super) peers: BTreeMap<NodeId, Progress>,
+    /// The entry it began its term with. Once that is committed it knows what is committed at all.
+    first_own: Index,
+    /// Counts its heartbeats.
+    pub(super) round: u64,
+    heartbeat_at: Time,
+    /// Rounds that confirm reads, oldest first.
+    pub(super) read_rounds: VecDeque<ReadRound>,
+    /// Proposals not committed yet, in bytes.
+    pub(super) uncommitted_bytes: usize,
+    uncommitted: VecDeque<(Index, usize)>,
+    /// Since when a damaged slot that matters is unfilled.
+    damaged_since: Option<Time>,
+}
+
+impl Leader {
+    pub(super) fn new(first_own: Index, now: Time) -> Self {
+        Leader {
+            peers: BTreeMap::new(),
+            first_own,
+            round: 0,
+            heartbeat_at: now,
+            read_rounds: VecDeque::new(),
+            uncommitted_bytes: 0,
+            uncommitted: VecDeque::new(),
+            damaged_since: None,
+        }
+    }
+
+    pub(super) fn unanswered_reads(&self) -> Vec<ReadId> {
+        self.read_rounds.iter().flat_map(|round| round.ids.iter().copied()).collect()
+    }
+}
+
+impl Raft {
+    /// Whether this node leads and has committed an entry of its own term. Before that it may not know the
+    /// latest commit (thesis §6.4), and must not change the members (Ongaro, raft-dev 2015; baidu/braft#182).
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(&self.role, RoleState::Leader(leader) if self.commit >= leader.first_own)
+    }
+
+    pub(super) fn append_own(&mut self, payload: Payload) -> LogId {
+        let id = LogId { term: self.hard.term, index: self.log.last().index.next() };
+        let entry = Entry { id, payload };
+        if let RoleState::Leader(leader) = &mut self.role {
+            leader.uncommitted_bytes += entry.weight();
+            leader.uncommitted.push_back((id.index, entry.weight()));
+        }
+        self.append(entry);
+        id
+    }
+
+    /// Commits what a majority of each half holds durably, itself included only as far as its own disk is, and
+    /// only an entry of its own term, which carries those before it (thesis §3.6.2, figure 3.7).
+    pub(super) fn advance_commit(&mut self) {
+        let own = self.writer.durable().min(self.damage.sound_end(self.log.last().index));
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        let committed = committed_index(self.membership.current(), |id| {
+            if id == self.config.id {
+                own
+            } else {
+                leader.peers.get(&id).map_or(Index(0), |peer| peer.matched)
+            }
+        });
+        if committed <= self.commit || self.log.terms().term(committed) != Some(self.hard.term) {
+            return;
+        }
+        self.commit = committed;
+        while let Some((_, bytes)) = leader.uncommitted.pop_front_if(|(index, _)| *index <= committed) {
+            leader.uncommitted_bytes -= bytes;
+        }
+        self.promote_caught_up();
+    }
+
+    /// Makes the peers those of the configuration in force.
+    pub(super) fn sync_peers(&mut self) {
+        let members = self.membership.current();
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        leader.peers.retain(|id, _| members.contains(*id));
+        for id in members.ids().filter(|id| *id != self.config.id) {
+            leader.peers.entry(id).or_insert_with(|| Progress::new(self.log.last().index.next(), self.now));
+        }
+    }
+
+    pub(super) fn leader_tick(&mut self) {
+        if self.disk_is_slow() {
+            return self.become_follower(None, StepDownCause::SlowDisk);
+        }
+        if !self.hears_a_majority() {
+            return self.become_follower(None, StepDownCause::NoQuorum);
+        }
+        if self.damage_outlasts_patience() {
+            return self.become_follower(None, StepDownCause::Damage);
+        }
+        let RoleState::Leader(leader) = &self.role else { return };
+        if self.now >= leader.heartbeat_at {
+            self.broadcast_heartbeat();
+            self.mark_peers();
+        }
+    }
+
+    pub(super) fn leader_deadline(&self, leader: &Leader) -> Time {
+        leader.heartbeat_at
+    }
+
+    /// Check-quorum (thesis §6.2): a leader that a majority no longer hears must not go on leading.
+    fn hears_a_majority(&self) -> bool {
+        let RoleState::Leader(leader) = &self.role else { return false };
+        let heard = tally(self.membership.current(), |id| {
+            let peer = leader.peers.get(&id);
+            Some(id == self.config.id || peer.is_some_and(|peer| self.hears(peer)))
+        });
+        heard == Tally::Won
+    }
+
+    fn hears(&self, peer: &Progress) -> bool {
+        self.now.since(peer.heard) <= self.config.election_timeout
+    }
+
+    fn damage_outlasts_patience(&mut self) -> bool {
+        let harmless = self.damage.allows_leading(self.commit);
+        let RoleState::Leader(leader) = &mut self.role else { return false };
+        if harmless {
+            leader.damaged_since = None;
+            return false;
+        }
+        let since = *leader.damaged_since.get_or_insert(self.now);
+        self.now.since(since) > self.config.election_timeout
+    }
+
+    pub(super) fn broadcast_heartbeat(&mut self) {
+        let (commit, now) = (self.commit, self.now);
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        leader.round += 1;
+        leader.heartbeat_at = now + self.config.heartbeat_interval;
+        let round = leader.round;
+        let peers: Vec<NodeId> = leader.peers.keys().copied().collect();
+        for to in peers {
+            self.send(to, Message::Heartbeat { round, commit });
+        }
+    }
+
+    /// Lets the answers to the heartbeat just sent show what was lost. Only regular ones: those that confirm
+    /// reads follow each other too closely.
+    fn mark_peers(&mut self) {
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        for peer in leader.peers.values_mut() {
+            peer.mark(leader.round);
+        }
+    }
+
+    pub(super) fn heard_from(&mut self, from: NodeId) {
+        let now = self.now;
+        if let RoleState::Leader(leader) = &mut self.role
+            && let Some(peer) = leader.peers.get_mut(&from)
+        {
+            peer.heard = now;
+        }
+    }
+
+    pub(super) fn heartbeat_answered(&mut self, from: NodeId, round: u64, verified: Index, matched: Index) {
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        if round > leader.round {
+            return self.nonsense(Some(from), "an answer to a heartbeat that was never sent");
+        }
+        let Some(peer) = leader.peers.get_mut(&from) else { return };
+        peer.heartbeat_answered(round, verified);
+        if matched > peer.matched {
+            self.appended(from, matched);
+        }
+        self.confirm_reads();
+    }
+
+    pub(super) fn appended(&mut self, from: NodeId, matched: Index) {
+        let last = self.log.last().index;
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        let Some(peer) = leader.peers.get_mut(&from) else { return };
+        if matched > last {
+            return self.nonsense(Some(from), "an answer for entries that were never sent");
+        }
+        if peer.matched_up_to(matched) {
+            self.advance_commit();
+            self.promote_caught_up();
+        }
+    }
+
+    /// The peer does not hold `prev`. Goes back to the last slot both may share: one whose term is not above
+    /// the hint's, a whole term at a step (thesis §3.5, the end).
+    pub(super) fn conflicted(&mut self, from: NodeId, prev: LogId, hint: LogId) {
+        let shared = self.log.terms().last_not_above(hint.index, hint.term).index;
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        let Some(peer) = leader.peers.get_mut(&from) else { return };
+        // A late one, about what has since been found to match, must not take the peer back (etcd-io/etcd#1207).
+        let current = match peer.supply {
+            Supply::Probe { .. } => prev.index.next() == peer.next,
+            Supply::Pipeline => prev.index > peer.matched,
+            Supply::Snapshot { .. } => false,
+        };
+        if current {
+            peer.probe_from(shared.min(prev.index.previous()).next());
+        }
+    }
+
+    pub(super) fn link_broke(&mut self, to: NodeId) {
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        let Some(peer) = leader.peers.get_mut(&to) else { return };
+        match &mut peer.supply {
+            Supply::Snapshot { waiting, .. } => *waiting = false,
+            Supply::Probe { .. } | Supply::Pipeline => peer.probe_from(peer.matched.next()),
+        }
+    }
+
+    pub(super) fn peer_statuses(&self) -> Vec<PeerStatus> {
+        let RoleState::Leader(leader) = &self.role else { return Vec::new() };
+        let status = |(id, peer): (&NodeId, &Progress)| PeerStatus {
+            id: *id,
+            matched: peer.matched,
+            state: if self.hears(peer) { peer.state() } else { PeerState::Down },
+        };
+        leader.peers.iter().map(status).collect()
+    }
+
+    /// Reports a slot that is damaged; see `repair`.
+    pub(super) fn found_damaged(&mut self, slot: LogId) {
+        if self.log.terms().holds(slot)
+            && slot.index > self.log.terms().base().index
+            && self.damage.note(slot)
+        {
+            self.forget_acked();
+            self.event(Event::Damaged { slot });
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The configurations of the log, the last of which is in force.
+
+use crate::{Entry, Index, LogId, Members, Payload, SnapshotMeta};
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Every configuration from the base of the log on. A configuration takes effect when it is appended and goes
+/// when it is truncated (thesis §4.1).
+///
+/// Invariant: never empty; the ids rise.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Membership {
+    configurations: Vec<(LogId, Members)>,
+}
+
+impl Membership {
+    /// From a checkpoint, when there is one, and the membership entries of the log above it.
+    pub(super) fn new(snapshot: Option<&SnapshotMeta>, entries: Vec<Entry>) -> Self {
+        let base = snapshot
+            .map_or((LogId::ZERO, Members::default()), |meta| (meta.members_at, meta.members.clone()));
+        let mut membership = Membership { configurations: vec![base] };
+        for entry in entries {
+            membership.note(&entry);
+        }
+        membership
+    }
+
+    /// The configuration in force.
+    pub(super) fn current(&self) -> &Members {
+        &self.newest().1
+    }
+
+    /// The entry that set it.
+    pub(super) fn current_at(&self) -> LogId {
+        self.newest().0
+    }
+
+    /// The configuration in force at `index`, and the entry that set it.
+    pub(super) fn at(&self, index: Index) -> &(LogId, Members) {
+        let after = self.configurations.partition_point(|(at, _)| at.index <= index);
+        &self.configurations[after.saturating_sub(1)]
+    }
+
+    /// Takes note of an appended entry; true when it is a configuration.
+    pub(super) fn note(&mut self, entry: &Entry) -> bool {
+        let Payload::Members(members) = &entry.payload else { return false };
+        if entry.id > self.current_at() {
+            self.configurations.push((entry.id, members.clone()));
+        }
+        true
+    }
+
+    /// Reverts what was appended from `from` on; true when that changed the configuration in force.
+    pub(super) fn truncate(&mut self, from: Index) -> bool {
+        let before = self.configurations.len();
+        while self.configurations.len() > 1 && self.current_at().index >= from {
+            self.configurations.pop();
+        }
+        before != self.configurations.len()
+    }
+
+    /// Forgets what is no longer in force at `base`.
+    pub(super) fn compact(&mut self, base: Index) {
+        let after = self.configurations.partition_point(|(at, _)| at.index <= base);
+        self.configurations.drain(..after.saturating_sub(1));
+    }
+
+    fn newest(&self) -> &(LogId, Members) {
+        self.configurations
+            .last()
+            .expect("a membership begins with one configuration and never drops the first")
+    }
+}

@@ -1,0 +1,352 @@
+//! The core itself: one struct, its inputs and its outputs. Each file next to this one holds one activity.
+
+mod apply;
+mod changes;
+mod election;
+mod follower;
+mod leader;
+mod membership;
+mod open;
+mod progress;
+mod reads;
+mod repair;
+mod replicate;
+mod snapshots;
+mod writer;
+
+pub use changes::ChangeError;
+pub use open::OpenError;
+pub use reads::ReadError;
+
+use crate::log::Log;
+use crate::random::Random;
+use crate::{
+    Config, Done, Entry, Envelope, Event, HardState, Index, Input, Job, LogId, Members, Message, NodeId,
+    Output, Payload, Role, SnapshotMeta, Status, StepDownCause, Term, Time, WriteId,
+};
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use election::Candidate;
+use follower::Follower;
+use leader::Leader;
+use membership::Membership;
+use reads::Reads;
+use repair::Damage;
+use snapshots::Snapshots;
+use writer::Writer;
+
+/// One node's consensus core.
+///
+/// Invariants, asserted always: `applied <= applying <= commit <= last`; a leader never truncates its log; what
+/// is committed is never truncated; terms only grow.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Raft {
+    config: Config,
+    random: Random,
+    now: Time,
+    hard: HardState,
+    /// The write that makes `hard` durable.
+    hard_write: WriteId,
+    writer: Writer,
+    log: Log,
+    membership: Membership,
+    commit: Index,
+    /// Handed to the state machine up to here.
+    applying: Index,
+    applied: Index,
+    /// The state machine waits for entries that are being read from disk.
+    loading: bool,
+    snapshots: Snapshots,
+    damage: Damage,
+    reads: Reads,
+    role: RoleState,
+    /// When a node that hears no leader runs for office.
+    election_at: Time,
+    /// Messages of this term that wait for the term to be durable.
+    held: Vec<Envelope>,
+    out: VecDeque<Output>,
+}
+
+/// A role owns only its own data; what it held ends with it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum RoleState {
+    Follower(Follower),
+    Candidate(Candidate),
+    Leader(Leader),
+}
+
+/// Why a proposal was not taken. It is certain that it will have no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProposeError {
+    /// Ask this node instead, when one is known.
+    NotLeader(Option<NodeId>),
+    /// Too much is waiting to be committed: try again later.
+    Full,
+}
+
+impl fmt::Display for ProposeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProposeError::NotLeader(Some(leader)) => write!(formatter, "not the leader: ask {leader}"),
+            ProposeError::NotLeader(None) => write!(formatter, "not the leader, and none is known"),
+            ProposeError::Full => {
+                write!(formatter, "too many proposals wait to be committed: try again later")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ProposeError {}
+
+impl Raft {
+    /// Takes an input. What makes no sense is dropped with an [`Event::Nonsense`].
+    pub fn handle(&mut self, now: Time, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Timeout => {}
+            Input::Message(envelope) => self.receive(envelope),
+            Input::Unreachable(peer) => self.link_broke(peer),
+            Input::Done(done) => self.done(done),
+            Input::Applied(index) => self.applied_up_to(index),
+        }
+        self.tick();
+    }
+
+    /// The next thing to do. Appends, writes, reads and applies are gathered here, not in `handle`, so that
+    /// everything a host feeds before it polls shares one batch.
+    pub fn poll(&mut self) -> Option<Output> {
+        if self.out.is_empty() {
+            self.gather();
+        }
+        self.out.pop_front()
+    }
+
+    /// When [`Input::Timeout`] is due, if nothing else comes before. Early or spurious ones are harmless.
+    pub fn deadline(&self) -> Option<Time> {
+        let role = match &self.role {
+            RoleState::Leader(leader) => Some(self.leader_deadline(leader)),
+            RoleState::Follower(_) | RoleState::Candidate(_) => self.may_run().then_some(self.election_at),
+        };
+        [role, self.read_deadline(), self.damage.deadline()].into_iter().flatten().min()
+    }
+
+    /// Proposes a command. The id is its name, not a promise. It is *done* when that id is applied; *lost* only
+    /// when another id is committed at that index (truncation proves nothing: another node may still carry it
+    /// to commit); else, when a snapshot covers it, unknown.
+    pub fn propose(&mut self, now: Time, command: Arc<[u8]>) -> Result<LogId, ProposeError> {
+        self.now = self.now.max(now);
+        let RoleState::Leader(leader) = &self.role else {
+            return Err(ProposeError::NotLeader(self.leader()));
+        };
+        if leader.uncommitted_bytes + command.len() > self.config.uncommitted_bytes
+            && leader.uncommitted_bytes > 0
+        {
+            return Err(ProposeError::Full);
+        }
+        Ok(self.append_own(Payload::Command(command)))
+    }
+
+    /// How this node stands.
+    pub fn status(&self) -> Status<'_> {
+        Status {
+            id: self.config.id,
+            role: self.current_role(),
+            term: self.hard.term,
+            leader: self.leader(),
+            commit: self.commit,
+            applied: self.log.terms().id(self.applied).unwrap_or_default(),
+            last: self.log.last(),
+            snapshot: self.snapshots.newest_id(),
+            members: self.membership.current(),
+            members_at: self.membership.current_at(),
+            damaged: self.damage.count(),
+            settled: self.is_settled(),
+            peers: self.peer_statuses(),
+        }
+    }
+
+    /// What a checkpoint of the state machine taken now must carry: the last applied slot, the configuration in
+    /// force there, and the entry that set it.
+    pub fn checkpoint(&self) -> (LogId, Members, LogId) {
+        let (members_at, members) = self.membership.at(self.applied).clone();
+        (self.log.terms().id(self.applied).unwrap_or_default(), members, members_at)
+    }
+
+    /// The leader of this term, when known.
+    pub fn leader(&self) -> Option<NodeId> {
+        match &self.role {
+            RoleState::Leader(_) => Some(self.config.id),
+            RoleState::Follower(follower) => follower.leader,
+            RoleState::Candidate(_) => None,
+        }
+    }
+
+    /// The role as people see it.
+    fn current_role(&self) -> Role {
+        match &self.role {
+            RoleState::Leader(_) => Role::Leader,
+            RoleState::Candidate(_) => Role::Candidate,
+            RoleState::Follower(_) if self.membership.current().is_voter(self.config.id) => Role::Follower,
+            RoleState::Follower(_) => Role::Learner,
+        }
+    }
+
+    /// Dispatches a message after the rules on terms (thesis §3.3).
+    fn receive(&mut self, envelope: Envelope) {
+        let Envelope { from, to, term, message } = envelope;
+        if to != self.config.id || from == self.config.id {
+            return self.nonsense(Some(from), "a message that is not for this node");
+        }
+        let of_another_term =
+            matches!(message, Message::PreVote { .. } | Message::PreVoteReply { granted: true });
+        if !of_another_term {
+            if term > self.hard.term && !self.enter_higher_term(term, &message) {
+                return;
+            }
+            if term < self.hard.term && !matches!(message, Message::Ask { .. } | Message::Tell { .. }) {
+                return self.answer_the_past(from, &message);
+            }
+        }
+        if term == self.hard.term {
+            self.heard_from(from);
+        }
+        match message {
+            Message::PreVote { last } => self.pre_vote_asked(from, term, last),
+            Message::PreVoteReply { granted } => self.pre_vote_answered(from, term, granted),
+            Message::Vote { last } => self.vote_asked(from, last),
+            Message::VoteReply { granted } => self.vote_answered(from, granted),
+            Message::Append { prev, entries, commit } => self.append_received(from, prev, entries, commit),
+            Message::Appended { matched } => self.appended(from, matched),
+            Message::Conflict { prev, hint } => self.conflicted(from, prev, hint),
+            Message::Heartbeat { round, commit } => self.heartbeat_received(from, round, commit),
+            Message::HeartbeatReply { round, verified, matched } => {
+                self.heartbeat_answered(from, round, verified, matched);
+            }
+            Message::ReadIndex { batch } => self.read_index_asked(from, batch),
+            Message::ReadIndexReply { batch, index } => self.read_index_answered(from, batch, index),
+            Message::Snapshot { meta, chunk } => self.snapshot_received(from, meta, chunk),
+            Message::SnapshotReply { last, next } => self.snapshot_answered(from, last, next),
+            Message::Ask { nonce, first, last, sound } => self.asked(from, nonce, first, last, sound),
+            Message::Tell { nonce, entries, leads_to } => self.told(term, from, nonce, entries, leads_to),
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Written(id) => self.written(id),
+            Done::Loaded { load, entries } => self.loaded(load, entries),
+            Done::SnapshotLoaded { load, chunk } => self.snapshot_loaded(load, chunk),
+            Done::SnapshotStored { last, next, complete } => self.snapshot_stored(last, next, complete),
+            Done::SnapshotTaken(meta) => self.snapshot_taken(meta),
+            Done::Damaged(slot) => self.found_damaged(slot),
+        }
+    }
+
+    /// What became durable may release votes, answers, a commit and leadership.
+    fn written(&mut self, id: WriteId) {
+        if !self.writer.finish(id) {
+            return self.nonsense(None, "a write finished that was never issued");
+        }
+        if self.hard_write <= self.writer.written() {
+            for envelope in core::mem::take(&mut self.held) {
+                self.out.push_back(Output::Send(envelope));
+            }
+        }
+        self.count_votes();
+        self.repairs_written();
+        self.answer_leader();
+        self.advance_commit();
+        self.log.evict(self.config.cache_bytes, self.writer.durable());
+    }
+
+    /// What time brings.
+    fn tick(&mut self) {
+        if matches!(self.role, RoleState::Leader(_)) {
+            self.leader_tick();
+        } else if self.now >= self.election_at {
+            self.election_due();
+        }
+        self.read_tick();
+        self.repair_tick();
+    }
+
+    fn gather(&mut self) {
+        self.begin_read_round();
+        self.replicate();
+        self.supply_snapshots();
+        if let Some(write) = self.writer.take(self.now, self.commit) {
+            self.out.push_back(Output::Job(Job::Write(write)));
+        }
+        self.serve_reads();
+        self.apply_committed();
+        assert!(
+            self.applied <= self.applying
+                && self.applying <= self.commit
+                && self.commit <= self.log.last().index,
+            "applied {}, applying {}, commit {}, last {}",
+            self.applied,
+            self.applying,
+            self.commit,
+            self.log.last()
+        );
+    }
+
+    /// Sends in the current term, once the term is durable.
+    fn send(&mut self, to: NodeId, message: Message) {
+        let envelope = Envelope { from: self.config.id, to, term: self.hard.term, message };
+        if self.hard_write <= self.writer.written() {
+            self.out.push_back(Output::Send(envelope));
+        } else {
+            self.held.push(envelope);
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    fn nonsense(&mut self, from: Option<NodeId>, what: &'static str) {
+        self.event(Event::Nonsense { from, what });
+    }
+
+    /// Moves to `term` with no vote given there, as a follower.
+    fn enter_term(&mut self, term: Term) {
+        assert!(term > self.hard.term, "term {term} does not follow {}", self.hard.term);
+        self.become_follower(None, StepDownCause::HigherTerm);
+        self.note_hard(HardState { term, vote: None });
+        self.damage.leader_changed();
+    }
+
+    /// From here on nothing leaves in this term before this is durable. What was held in an older state may
+    /// never leave, which is as if it had been lost.
+    fn note_hard(&mut self, hard: HardState) {
+        if hard.term > self.hard.term {
+            self.held.clear();
+        }
+        self.hard = hard;
+        self.writer.hard(hard);
+        self.hard_write = self.writer.next_id();
+    }
+
+    /// Appends to the log in memory and on its way to disk.
+    fn append(&mut self, entry: Entry) {
+        if self.membership.note(&entry) {
+            self.members_changed();
+        }
+        self.writer.append(entry.clone());
+        self.log.push(entry);
+    }
+
+    fn members_changed(&mut self) {
+        let at = self.membership.current_at();
+        self.event(Event::MembersChanged { at });
+        self.sync_peers();
+    }
+
+    /// The snapshot meta that the log begins after or above, for others to look at.
+    fn newest_snapshot(&self) -> Option<&SnapshotMeta> {
+        self.snapshots.newest.as_ref()
+    }
+}

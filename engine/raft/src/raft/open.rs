@@ -1,0 +1,126 @@
+//! From what recovery found to a running core.
+
+use super::election::random_timeout;
+use super::follower::Follower;
+use super::membership::Membership;
+use super::reads::Reads;
+use super::repair::Damage;
+use super::snapshots::Snapshots;
+use super::writer::Writer;
+use super::{Raft, RoleState};
+use crate::log::Log;
+use crate::random::Random;
+use crate::{Config, Found, Index, LogId, Output, Payload, Time, WriteId};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Why a core cannot start from what was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// The log begins above the newest checkpoint: entries between them are missing.
+    Gap {
+        /// The last slot of the checkpoint.
+        snapshot: LogId,
+        /// The slot before the first of the log.
+        base: LogId,
+    },
+    /// A configuration in the log is none.
+    BadMembers {
+        /// The entry.
+        at: LogId,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Gap { snapshot, base } => write!(
+                formatter,
+                "the log begins after {base} but the newest checkpoint ends at {snapshot}: entries between them \
+                 are missing; restore the newer checkpoint or let this node join anew"
+            ),
+            OpenError::BadMembers { at, fault } => {
+                write!(formatter, "the configuration at {at} is not one: {fault}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+impl Raft {
+    /// Starts a core, as a follower, always, even alone (thesis §3.8: volatile state is lost, and a leader that
+    /// forgot that it led must not go on in the same term).
+    pub fn open(config: Config, found: Found, now: Time) -> Result<Self, OpenError> {
+        let base = found.terms.base();
+        let covered = found.snapshot.as_ref().map_or(LogId::ZERO, |meta| meta.last);
+        if base.index > covered.index {
+            return Err(OpenError::Gap { snapshot: covered, base });
+        }
+        check_members(&found)?;
+        // A checkpoint that the log does not reach was received whole, and the crash came before it took the
+        // log's place. It is of committed entries, so finishing the installation is always right.
+        let unfinished = found.snapshot.clone().filter(|meta| !found.terms.holds(meta.last));
+        let terms = match &unfinished {
+            Some(meta) => crate::TermRuns::new(meta.last),
+            None => found.terms,
+        };
+        let mut hard = found.hard;
+        let last = terms.last();
+        if last.term > hard.term {
+            // Only a received snapshot can be ahead of the term. This node never voted in that term.
+            hard = crate::HardState { term: last.term, vote: None };
+        }
+        let mut random = Random::new(config.seed);
+        let election_at = now + random_timeout(&config, &mut random);
+        let mut raft = Raft {
+            now,
+            hard,
+            hard_write: WriteId(0),
+            writer: Writer::new(last.index),
+            membership: Membership::new(found.snapshot.as_ref(), found.members),
+            commit: covered.index.max(found.commit_hint.min(last.index)),
+            applying: Index(0),
+            applied: Index(0),
+            loading: false,
+            reads: Reads::new(random.next()),
+            damage: Damage::new(random.next(), &found.damaged, found.unknown),
+            snapshots: Snapshots { newest: found.snapshot, incoming: None },
+            role: RoleState::Follower(Follower::default()),
+            election_at,
+            held: Vec::new(),
+            out: VecDeque::new(),
+            log: Log::new(terms),
+            random,
+            config,
+        };
+        if hard != found.hard {
+            raft.note_hard(hard);
+        }
+        if let Some(meta) = unfinished {
+            raft.writer.install(meta);
+        }
+        if let Some(meta) = raft.snapshots.newest.clone() {
+            raft.applying = meta.last.index;
+            raft.out.push_back(Output::Install(meta));
+        }
+        Ok(raft)
+    }
+}
+
+fn check_members(found: &Found) -> Result<(), OpenError> {
+    let entries = found.members.iter().filter_map(|entry| match &entry.payload {
+        Payload::Members(members) => Some((entry.id, members)),
+        Payload::Noop | Payload::Command(_) => None,
+    });
+    let snapshot = found.snapshot.iter().map(|meta| (meta.members_at, &meta.members));
+    for (at, members) in entries.chain(snapshot) {
+        if let Some(fault) = members.fault() {
+            return Err(OpenError::BadMembers { at, fault });
+        }
+    }
+    Ok(())
+}

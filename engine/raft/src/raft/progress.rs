@@ -1,0 +1,178 @@
+//! How far a leader knows one peer to be.
+
+use crate::{Index, LogId, PeerState, Time};
+use alloc::collections::VecDeque;
+
+/// One peer as its leader sees it.
+///
+/// Invariants: `matched < next`; the bytes in flight are those of the appends in flight.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Progress {
+    /// The peer's log matches up to here, durably.
+    pub(super) matched: Index,
+    /// The next entry to send.
+    pub(super) next: Index,
+    pub(super) supply: Supply,
+    /// When the peer was last heard in this term.
+    pub(super) heard: Time,
+    /// The latest round it answered.
+    pub(super) round: u64,
+    /// Entries for it are being read from disk.
+    pub(super) loading: bool,
+    in_flight: VecDeque<(Index, usize)>,
+    bytes_in_flight: usize,
+    /// What had been sent before a heartbeat that is not answered yet.
+    mark: Option<Mark>,
+    /// What the last answer showed, when something seemed lost.
+    suspect: Option<(Index, u64)>,
+    /// Counts what was sent alone (probes and pieces of snapshots), so that a mark can name it.
+    sent_alone: u64,
+}
+
+/// How a peer is supplied.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Supply {
+    /// One append at a time until one is answered; `waits_for` is its end.
+    Probe { waits_for: Option<Index> },
+    /// Appends one after the other, within the window.
+    Pipeline,
+    /// The snapshot that ends at `last`, one piece at a time from `offset`.
+    Snapshot { last: LogId, offset: u64, waiting: bool },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Mark {
+    round: u64,
+    next: Index,
+    sent_alone: u64,
+}
+
+impl Progress {
+    pub(super) fn new(next: Index, now: Time) -> Self {
+        Progress {
+            matched: Index(0),
+            next,
+            supply: Supply::Probe { waits_for: None },
+            heard: now,
+            round: 0,
+            loading: false,
+            in_flight: VecDeque::new(),
+            bytes_in_flight: 0,
+            mark: None,
+            suspect: None,
+            sent_alone: 0,
+        }
+    }
+
+    pub(super) fn state(&self) -> PeerState {
+        match self.supply {
+            Supply::Probe { .. } => PeerState::Probe,
+            Supply::Pipeline => PeerState::Pipeline,
+            Supply::Snapshot { .. } => PeerState::Snapshot,
+        }
+    }
+
+    /// Back to one append at a time, from the first entry that is not known to be there.
+    pub(super) fn probe_from(&mut self, next: Index) {
+        self.next = next.max(self.matched.next());
+        self.supply = Supply::Probe { waits_for: None };
+        self.in_flight.clear();
+        self.bytes_in_flight = 0;
+    }
+
+    pub(super) fn may_send(&self, appends: usize, bytes: usize) -> bool {
+        match self.supply {
+            Supply::Probe { waits_for } => waits_for.is_none(),
+            Supply::Pipeline => self.in_flight.len() < appends && self.bytes_in_flight < bytes,
+            Supply::Snapshot { .. } => false,
+        }
+    }
+
+    /// An append of entries up to `last` was sent.
+    pub(super) fn sent(&mut self, last: Index, bytes: usize) {
+        match &mut self.supply {
+            Supply::Probe { waits_for } => {
+                *waits_for = Some(last);
+                self.sent_alone += 1;
+            }
+            Supply::Pipeline => {
+                self.in_flight.push_back((last, bytes));
+                self.bytes_in_flight += bytes;
+                self.next = last.next();
+            }
+            Supply::Snapshot { .. } => {}
+        }
+    }
+
+    /// A piece of a snapshot was asked for.
+    pub(super) fn sent_piece(&mut self) {
+        if let Supply::Snapshot { waiting, .. } = &mut self.supply {
+            *waiting = true;
+            self.sent_alone += 1;
+        }
+    }
+
+    /// The peer holds everything up to `matched`. True when that is news.
+    pub(super) fn matched_up_to(&mut self, matched: Index) -> bool {
+        let news = matched > self.matched;
+        self.matched = self.matched.max(matched);
+        self.next = self.next.max(self.matched.next());
+        while let Some((_, bytes)) = self.in_flight.pop_front_if(|(last, _)| *last <= matched) {
+            self.bytes_in_flight -= bytes;
+        }
+        let done = match &self.supply {
+            Supply::Probe { .. } => true,
+            Supply::Pipeline => false,
+            Supply::Snapshot { last, .. } => self.matched >= last.index,
+        };
+        if done {
+            self.supply = Supply::Pipeline;
+        }
+        news
+    }
+
+    /// A heartbeat leaves; its answer will show whether what was sent before it arrived.
+    pub(super) fn mark(&mut self, round: u64) {
+        if self.mark.is_none() {
+            self.mark = Some(Mark { round, next: self.next, sent_alone: self.sent_alone });
+        }
+    }
+
+    /// A heartbeat was answered, with how far the peer's log is verified. What was sent before a mark and left
+    /// no trace at two answers running was lost; one would not do, since a heartbeat may overtake megabytes.
+    pub(super) fn heartbeat_answered(&mut self, round: u64, verified: Index) {
+        self.round = self.round.max(round);
+        let Some(mark) = self.mark.take_if(|mark| mark.round <= round) else { return };
+        let silent = mark.sent_alone == self.sent_alone;
+        let missing = match &self.supply {
+            Supply::Pipeline => verified.max(self.matched).next() < mark.next,
+            Supply::Probe { waits_for } => {
+                silent && waits_for.is_some_and(|last| last > verified || last <= self.matched)
+            }
+            Supply::Snapshot { waiting, .. } => silent && *waiting && !self.loading,
+        };
+        let trace = (verified, self.sent_alone);
+        let suspected = self.suspect.take() == Some(trace);
+        match (missing, suspected) {
+            (false, _) => {}
+            (true, false) => self.suspect = Some(trace),
+            (true, true) => self.resend(verified),
+        }
+    }
+
+    fn resend(&mut self, verified: Index) {
+        match &mut self.supply {
+            Supply::Pipeline => self.probe_from(verified.next()),
+            Supply::Probe { waits_for } => *waits_for = None,
+            Supply::Snapshot { waiting, .. } => *waiting = false,
+        }
+    }
+
+    /// The peer lost what it had acknowledged.
+    pub(super) fn lost_down_to(&mut self, sound: Index) {
+        if sound < self.matched {
+            self.matched = sound;
+            self.probe_from(sound.next());
+        }
+    }
+}

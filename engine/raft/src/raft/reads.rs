@@ -1,0 +1,213 @@
+//! Linearizable reads without writing to the log: ReadIndex (thesis §6.4).
+//!
+//! A read may be served from the state machine once that has applied what was committed when the read came, as
+//! known by a node that still led *after* the read came. One round of heartbeats confirms that for every read
+//! that came before the round started. A follower asks its leader for the index and serves the read itself.
+
+use super::{Raft, RoleState};
+use crate::{Index, Message, NodeId, Output, ReadId, Tally, Time, tally};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// The most reads that may wait.
+const MOST_WAITING: usize = 1 << 16;
+
+/// Reads on their way, in whatever role.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Reads {
+    /// In no round and no question yet.
+    waiting: Vec<ReadId>,
+    /// The question this follower has put to its leader.
+    asked: Option<Asked>,
+    /// Names the next question. Begins at random, so that an answer from before a restart fits none.
+    next_batch: u64,
+    /// Confirmed; served once this index is applied.
+    confirmed: VecDeque<(Index, Vec<ReadId>)>,
+    /// Questions of followers that wait for a round.
+    followers: Vec<(NodeId, u64)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Asked {
+    batch: u64,
+    ids: Vec<ReadId>,
+    /// When to ask again, in case it was lost.
+    again_at: Time,
+}
+
+/// A round of heartbeats that confirms reads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ReadRound {
+    round: u64,
+    /// The commit index when it started.
+    index: Index,
+    pub(super) ids: Vec<ReadId>,
+    followers: Vec<(NodeId, u64)>,
+}
+
+/// Why a read was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// Too many wait already: try again later.
+    Full,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{MOST_WAITING} reads wait already: try again later")
+    }
+}
+
+impl core::error::Error for ReadError {}
+
+impl Reads {
+    pub(super) fn new(first_batch: u64) -> Self {
+        Reads {
+            waiting: Vec::new(),
+            asked: None,
+            next_batch: first_batch,
+            confirmed: VecDeque::new(),
+            followers: Vec::new(),
+        }
+    }
+
+    pub(super) fn take_back(&mut self, ids: Vec<ReadId>) {
+        self.waiting.extend(ids);
+        self.followers.clear();
+    }
+
+    /// The leader that was asked is gone or another: the question is void.
+    pub(super) fn ask_again(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            self.waiting.extend(asked.ids);
+        }
+    }
+}
+
+impl Raft {
+    /// Asks for a linearizable read. [`Output::Read`] names it when it may be served; it waits for as long as
+    /// there is no leader, and the host forgets it when its own deadline passes.
+    pub fn read(&mut self, now: Time, id: ReadId) -> Result<(), ReadError> {
+        self.now = self.now.max(now);
+        if self.reads.waiting.len() >= MOST_WAITING {
+            return Err(ReadError::Full);
+        }
+        self.reads.waiting.push(id);
+        Ok(())
+    }
+
+    /// Starts a round, or asks the leader, for everything that waits. One at a time: what comes meanwhile
+    /// shares the next.
+    pub(super) fn begin_read_round(&mut self) {
+        match &self.role {
+            RoleState::Leader(leader) => {
+                let nothing = self.reads.waiting.is_empty() && self.reads.followers.is_empty();
+                if nothing || !leader.read_rounds.is_empty() || !self.is_settled() {
+                    return;
+                }
+            }
+            RoleState::Follower(follower) => {
+                if let Some(leader) = follower.leader {
+                    self.ask_leader(leader);
+                }
+                return;
+            }
+            RoleState::Candidate(_) => return,
+        }
+        self.broadcast_heartbeat();
+        let (ids, followers) =
+            (core::mem::take(&mut self.reads.waiting), core::mem::take(&mut self.reads.followers));
+        if let RoleState::Leader(leader) = &mut self.role {
+            leader.read_rounds.push_back(ReadRound {
+                round: leader.round,
+                index: self.commit,
+                ids,
+                followers,
+            });
+        }
+        self.confirm_reads();
+    }
+
+    fn ask_leader(&mut self, leader: NodeId) {
+        if self.reads.asked.is_some() || self.reads.waiting.is_empty() {
+            return;
+        }
+        let batch = self.reads.next_batch;
+        self.reads.next_batch = batch.wrapping_add(1);
+        let ids = core::mem::take(&mut self.reads.waiting);
+        let again_at = self.now + self.config.heartbeat_interval * 2;
+        self.reads.asked = Some(Asked { batch, ids, again_at });
+        self.send(leader, Message::ReadIndex { batch });
+    }
+
+    /// Serves the rounds that a majority has answered: it led when the round started, since each of them was in
+    /// its term afterwards.
+    pub(super) fn confirm_reads(&mut self) {
+        loop {
+            let RoleState::Leader(leader) = &mut self.role else { return };
+            let Some(round) = leader.read_rounds.front().map(|round| round.round) else { return };
+            let answered = tally(self.membership.current(), |id| {
+                let peer = leader.peers.get(&id);
+                (id == self.config.id || peer.is_some_and(|peer| peer.round >= round)).then_some(true)
+            });
+            if answered != Tally::Won {
+                return;
+            }
+            let Some(done) = leader.read_rounds.pop_front() else { return };
+            self.reads.confirmed.push_back((done.index, done.ids));
+            for (to, batch) in done.followers {
+                self.send(to, Message::ReadIndexReply { batch, index: done.index });
+            }
+        }
+    }
+
+    pub(super) fn read_index_asked(&mut self, from: NodeId, batch: u64) {
+        let leads = matches!(self.role, RoleState::Leader(_));
+        let again = self.reads.followers.contains(&(from, batch));
+        if leads && !again && self.reads.followers.len() < MOST_WAITING {
+            self.reads.followers.push((from, batch));
+        }
+    }
+
+    pub(super) fn read_index_answered(&mut self, from: NodeId, batch: u64, index: Index) {
+        if self.leader() != Some(from) {
+            return;
+        }
+        let Some(asked) = self.reads.asked.take_if(|asked| asked.batch == batch) else { return };
+        // The index is committed, so a log verified that far may apply it without waiting for a heartbeat.
+        self.leader_committed(index);
+        self.reads.confirmed.push_back((index, asked.ids));
+    }
+
+    /// Names the reads whose index is applied.
+    pub(super) fn serve_reads(&mut self) {
+        let mut ready = Vec::new();
+        let applied = self.applied;
+        self.reads.confirmed.retain_mut(|(index, ids)| {
+            let waits = *index > applied;
+            if !waits {
+                ready.append(ids);
+            }
+            waits
+        });
+        if !ready.is_empty() {
+            self.out.push_back(Output::Read(ready));
+        }
+    }
+
+    pub(super) fn read_tick(&mut self) {
+        let again_at = self.now + self.config.heartbeat_interval * 2;
+        let (now, leader) = (self.now, self.leader());
+        let Some(asked) = self.reads.asked.as_mut().filter(|asked| asked.again_at <= now) else { return };
+        asked.again_at = again_at;
+        let batch = asked.batch;
+        if let Some(leader) = leader {
+            self.send(leader, Message::ReadIndex { batch });
+        }
+    }
+
+    pub(super) fn read_deadline(&self) -> Option<Time> {
+        self.reads.asked.as_ref().map(|asked| asked.again_at)
+    }
+}

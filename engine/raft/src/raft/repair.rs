@@ -1,0 +1,228 @@
+//! Slots whose payload, or whose very term, the disk has lost.
+//!
+//! A damaged slot is not an end of the log: what a node once acknowledged counts towards a commit, so a node
+//! that took damage for the end would let committed entries vanish (*Protocol-Aware Recovery for
+//! Consensus-Based Storage*, FAST'18). Here the rules "fill", "vote" and "lead" of `docs/PROTOCOL.md` hold; a
+//! slot of which every copy is lost is waited for, which is safe.
+
+use super::{Raft, RoleState};
+use crate::{Entry, Event, Index, Job, Load, LogId, Message, NodeId, Output, Reader, Term, Time, WriteId};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// What is lost, and what is being done about it.
+///
+/// Invariant: a slot is not lost and being mended at the same time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Damage {
+    /// Slots whose payload is lost.
+    lost: BTreeMap<Index, Term>,
+    /// Slots whose payload came from a peer and is on its way to disk.
+    mending: BTreeMap<Index, (Term, WriteId)>,
+    /// The slots from here on were acknowledged, and their terms are lost.
+    tail: Option<LostTail>,
+    /// Names this start's questions.
+    nonce: u64,
+    ask_at: Option<Time>,
+    /// Answers wait for these loads.
+    answering: BTreeMap<NodeId, u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct LostTail {
+    /// How far the leader's log reached when asked after the restart: everything this node acknowledged and
+    /// that may be committed lies there.
+    must_hold: Option<LogId>,
+}
+
+impl Damage {
+    pub(super) fn new(nonce: u64, damaged: &[LogId], unknown: Option<Index>) -> Self {
+        let lost: BTreeMap<Index, Term> = damaged.iter().map(|id| (id.index, id.term)).collect();
+        let ask_at = (!lost.is_empty() || unknown.is_some()).then_some(Time(0));
+        Damage {
+            lost,
+            mending: BTreeMap::new(),
+            tail: unknown.map(|_| LostTail { must_hold: None }),
+            nonce,
+            ask_at,
+            answering: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.lost.len() + self.mending.len() + usize::from(self.tail.is_some())
+    }
+
+    /// Damage below `last` does not matter for a vote; not knowing `last` does.
+    pub(super) fn allows_voting(&self) -> bool {
+        self.tail.is_none()
+    }
+
+    /// Damage at or below the known commit hinders nothing: a copy is at a majority.
+    pub(super) fn allows_leading(&self, commit: Index) -> bool {
+        self.tail.is_none() && self.unsound().all(|index| index <= commit)
+    }
+
+    /// The end of the prefix that may be acknowledged.
+    pub(super) fn sound_end(&self, last: Index) -> Index {
+        self.unsound().min().map_or(last, Index::previous)
+    }
+
+    /// The last index up to which all slots from `first` on are intact.
+    pub(super) fn intact_from(&self, first: Index, last: Index) -> Index {
+        self.unsound().filter(|index| *index >= first).min().map_or(last, Index::previous)
+    }
+
+    fn unsound(&self) -> impl Iterator<Item = Index> + '_ {
+        self.lost.keys().chain(self.mending.keys()).copied()
+    }
+
+    /// True when that is news.
+    pub(super) fn note(&mut self, slot: LogId) -> bool {
+        self.mending.remove(&slot.index);
+        self.ask_at.get_or_insert(Time(0));
+        self.lost.insert(slot.index, slot.term).is_none()
+    }
+
+    pub(super) fn truncate(&mut self, from: Index) {
+        self.lost.retain(|index, _| *index < from);
+        self.mending.retain(|index, _| *index < from);
+    }
+
+    pub(super) fn compact(&mut self, to: Index) {
+        self.lost.retain(|index, _| *index > to);
+        self.mending.retain(|index, _| *index > to);
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.lost.clear();
+        self.mending.clear();
+    }
+
+    /// What an earlier leader said of its log binds no longer.
+    pub(super) fn leader_changed(&mut self) {
+        if let Some(tail) = &mut self.tail {
+            tail.must_hold = None;
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.ask_at
+    }
+}
+
+impl Raft {
+    /// Takes a payload for a damaged slot from whoever has it: the same id is the same entry.
+    pub(super) fn repair_slot(&mut self, entry: Entry) {
+        let id = entry.id;
+        if self.damage.lost.get(&id.index) == Some(&id.term) {
+            self.damage.lost.remove(&id.index);
+            self.damage.mending.insert(id.index, (id.term, self.writer.next_id()));
+            self.writer.repair(entry);
+        }
+    }
+
+    pub(super) fn repairs_written(&mut self) {
+        let written = self.writer.written();
+        let mended: Vec<LogId> = self
+            .damage
+            .mending
+            .iter()
+            .filter(|(_, (_, write))| *write <= written)
+            .map(|(index, (term, _))| LogId { term: *term, index: *index })
+            .collect();
+        for slot in mended {
+            self.damage.mending.remove(&slot.index);
+            self.event(Event::Repaired { slot });
+        }
+        let end = self.acknowledged_end();
+        let held = |tail: &LostTail| tail.must_hold.is_some_and(|must| end >= must.index);
+        if self.damage.tail.as_ref().is_some_and(held) {
+            self.damage.tail = None;
+        }
+    }
+
+    /// What this node has verified against its leader and holds durably.
+    fn acknowledged_end(&self) -> Index {
+        let sound = self.damage.sound_end(self.log.last().index);
+        match &self.role {
+            RoleState::Follower(follower) => follower.verified.min(self.writer.durable()).min(sound),
+            RoleState::Leader(_) | RoleState::Candidate(_) => Index(0),
+        }
+    }
+
+    /// Asks everybody, again and again, while something is lost.
+    pub(super) fn repair_tick(&mut self) {
+        if self.damage.ask_at.is_none_or(|at| at > self.now) {
+            return;
+        }
+        if self.damage.lost.is_empty() && self.damage.tail.is_none() {
+            self.damage.ask_at = None;
+            return;
+        }
+        self.damage.ask_at = Some(self.now + self.config.heartbeat_interval * 2);
+        let end = self.log.last().index;
+        let first = self.damage.lost.keys().next().copied().unwrap_or(end.next());
+        let last = self.damage.lost.keys().next_back().copied().unwrap_or(end);
+        let ask = Message::Ask { nonce: self.damage.nonce, first, last, sound: self.damage.sound_end(end) };
+        let peers: Vec<NodeId> = self.membership.current().ids().filter(|id| *id != self.config.id).collect();
+        for to in peers {
+            self.send(to, ask.clone());
+        }
+    }
+
+    /// A peer lost slots. What is in memory goes at once, the rest after a load. A leader also stops counting
+    /// on what the peer can no longer answer for, and says how far its own log reaches.
+    pub(super) fn asked(&mut self, from: NodeId, nonce: u64, first: Index, last: Index, sound: Index) {
+        if let Some(peer) = self.peer(from) {
+            peer.lost_down_to(sound);
+        }
+        let base = self.log.terms().base().index;
+        let last = last.min(self.damage.intact_from(first, self.log.last().index));
+        if first <= base || first > last {
+            return self.tell(from, nonce, Vec::new());
+        }
+        match self.log.cached(first, last, self.config.append_bytes) {
+            Some(entries) => self.tell(from, nonce, entries),
+            None => {
+                self.damage.answering.insert(from, nonce);
+                let bytes = self.config.append_bytes;
+                let load = Load { reader: Reader::Repair(from), first, last, bytes };
+                self.out.push_back(Output::Job(Job::Load(load)));
+            }
+        }
+    }
+
+    pub(super) fn loaded_for_repair(&mut self, to: NodeId, entries: Vec<Entry>) {
+        let Some(nonce) = self.damage.answering.remove(&to) else { return };
+        if self.are_ours(&entries) {
+            self.tell(to, nonce, entries);
+        }
+    }
+
+    fn tell(&mut self, to: NodeId, nonce: u64, entries: Vec<Entry>) {
+        let leads_to = matches!(self.role, RoleState::Leader(_)).then(|| self.log.last());
+        self.send(to, Message::Tell { nonce, entries, leads_to });
+    }
+
+    pub(super) fn told(
+        &mut self,
+        term: Term,
+        from: NodeId,
+        nonce: u64,
+        entries: Vec<Entry>,
+        leads_to: Option<LogId>,
+    ) {
+        if nonce != self.damage.nonce {
+            return;
+        }
+        for entry in entries {
+            self.repair_slot(entry);
+        }
+        let current = term == self.hard.term && self.leader() == Some(from);
+        if let (Some(tail), Some(reach), true) = (&mut self.damage.tail, leads_to, current) {
+            tail.must_hold.get_or_insert(reach);
+        }
+        self.repairs_written();
+    }
+}

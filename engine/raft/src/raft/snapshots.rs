@@ -1,0 +1,175 @@
+//! Checkpoints taken here, snapshots sent to those who lag, and snapshots received (thesis §5).
+
+use super::progress::Supply;
+use super::{Raft, RoleState};
+use crate::{
+    Chunk, Index, Job, LoadSnapshot, LogId, Message, NodeId, Output, Reader, SnapshotMeta, StoreSnapshot,
+};
+
+/// The newest durable checkpoint, and the one being received.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Snapshots {
+    pub(super) newest: Option<SnapshotMeta>,
+    pub(super) incoming: Option<(NodeId, SnapshotMeta)>,
+}
+
+impl Snapshots {
+    pub(super) fn newest_id(&self) -> LogId {
+        self.newest.as_ref().map_or(LogId::ZERO, |meta| meta.last)
+    }
+}
+
+impl Raft {
+    /// A checkpoint taken here is durable: the log below it may go, but for a tail that spares followers who
+    /// lag a little a whole snapshot.
+    pub(super) fn snapshot_taken(&mut self, meta: SnapshotMeta) {
+        if meta.last.index > self.applied {
+            return self.nonsense(None, "a checkpoint of what was not applied");
+        }
+        if meta.last <= self.snapshots.newest_id() {
+            return;
+        }
+        let keep_from = Index(meta.last.index.0.saturating_sub(self.config.keep_entries));
+        self.snapshots.newest = Some(meta);
+        self.compact(keep_from.min(self.pinned()));
+    }
+
+    /// The lowest index that a running transfer will need the log from.
+    fn pinned(&self) -> Index {
+        let RoleState::Leader(leader) = &self.role else { return Index(u64::MAX) };
+        let heard =
+            |peer: &&super::progress::Progress| self.now.since(peer.heard) <= self.config.election_timeout;
+        let transfers = leader.peers.values().filter(heard).filter_map(|peer| match peer.supply {
+            Supply::Snapshot { last, .. } => Some(last.index),
+            Supply::Probe { .. } | Supply::Pipeline => None,
+        });
+        transfers.min().unwrap_or(Index(u64::MAX))
+    }
+
+    fn compact(&mut self, to: Index) {
+        if to <= self.log.terms().base().index {
+            return;
+        }
+        self.log.compact(to);
+        self.damage.compact(to);
+        let base = self.log.terms().base();
+        self.membership.compact(base.index);
+        self.writer.compact(base);
+    }
+
+    /// A peer needs what was compacted away: it gets the newest checkpoint instead.
+    pub(super) fn begin_snapshot(&mut self, to: NodeId) {
+        let last = self.snapshots.newest_id();
+        if last == LogId::ZERO {
+            return;
+        }
+        if let Some(peer) = self.peer(to) {
+            peer.supply = Supply::Snapshot { last, offset: 0, waiting: false };
+        }
+        self.load_piece(to);
+    }
+
+    fn load_piece(&mut self, to: NodeId) {
+        let bytes = self.config.chunk_bytes;
+        let Some(peer) = self.peer(to).filter(|peer| !peer.loading) else { return };
+        let Supply::Snapshot { last, offset, waiting: false } = peer.supply else { return };
+        peer.loading = true;
+        peer.sent_piece();
+        let load = LoadSnapshot { reader: Reader::Peer(to), last, offset, bytes };
+        self.out.push_back(Output::Job(Job::LoadSnapshot(load)));
+    }
+
+    /// Asks for every piece that a peer waits for and that nobody is reading.
+    pub(super) fn supply_snapshots(&mut self) {
+        let RoleState::Leader(leader) = &self.role else { return };
+        let due = |peer: &super::progress::Progress| {
+            matches!(peer.supply, Supply::Snapshot { waiting: false, .. }) && !peer.loading
+        };
+        let peers: alloc::vec::Vec<NodeId> =
+            leader.peers.iter().filter(|(_, peer)| due(peer)).map(|(id, _)| *id).collect();
+        for to in peers {
+            self.load_piece(to);
+        }
+    }
+
+    pub(super) fn snapshot_loaded(&mut self, load: LoadSnapshot, chunk: Option<Chunk>) {
+        let Reader::Peer(to) = load.reader else { return };
+        let newest = self.newest_snapshot().cloned();
+        let Some(peer) = self.peer(to) else { return };
+        peer.loading = false;
+        let Supply::Snapshot { last, offset, .. } = peer.supply else { return };
+        if (last, offset) != (load.last, load.offset) {
+            return;
+        }
+        match (chunk, newest.filter(|meta| meta.last == last)) {
+            (Some(chunk), Some(meta)) => self.send(to, Message::Snapshot { meta, chunk }),
+            // Gone, damaged, or a newer one was taken meanwhile: begin again with that.
+            _ => peer.probe_from(peer.matched.next()),
+        }
+    }
+
+    pub(super) fn snapshot_answered(&mut self, from: NodeId, last: LogId, next: u64) {
+        let Some(peer) = self.peer(from) else { return };
+        let Supply::Snapshot { last: sending, offset, waiting } = &mut peer.supply else { return };
+        if *sending == last && *offset != next {
+            *offset = next;
+            *waiting = false;
+        }
+    }
+
+    pub(super) fn snapshot_received(&mut self, from: NodeId, meta: SnapshotMeta, chunk: Chunk) {
+        if self.follow(from).is_none() {
+            return;
+        }
+        let contradicts = meta.last.index <= self.commit && !self.log.terms().holds(meta.last);
+        if meta.members.fault().is_some() || (contradicts && meta.last.index > self.applied) {
+            return self.nonsense(Some(from), "a snapshot that is not one or contradicts what is committed");
+        }
+        if meta.last.index <= self.applied {
+            // An older snapshot must not replace a newer log; what it covers is committed, so it matches.
+            return self.verified_up_to(meta.last.index, meta.last.index);
+        }
+        self.snapshots.incoming = Some((from, meta.clone()));
+        self.out.push_back(Output::Job(Job::StoreSnapshot(StoreSnapshot { meta, chunk })));
+    }
+
+    pub(super) fn snapshot_stored(&mut self, last: LogId, next: u64, complete: bool) {
+        let current = self.snapshots.incoming.take_if(|(_, meta)| meta.last == last);
+        let Some((from, meta)) = current else { return };
+        if complete {
+            return self.install(meta);
+        }
+        self.snapshots.incoming = Some((from, meta));
+        if self.leader() == Some(from) {
+            self.send(from, Message::SnapshotReply { last, next });
+        }
+    }
+
+    /// The snapshot is whole and durable here. It takes the place of the log, unless the log holds its last
+    /// slot: then all above stays, and the snapshot serves where the log below is damaged.
+    fn install(&mut self, meta: SnapshotMeta) {
+        let last = meta.last.index;
+        if last <= self.applied {
+            return self.verified_up_to(last, last);
+        }
+        if self.log.terms().holds(meta.last) {
+            self.commit = self.commit.max(last);
+            self.compact(last);
+        } else if last <= self.commit {
+            return self.nonsense(None, "a snapshot that contradicts what was committed since it began");
+        } else {
+            assert!(!matches!(self.role, RoleState::Leader(_)), "a leader installs a snapshot up to {last}");
+            self.log.reset(meta.last);
+            self.writer.install(meta.clone());
+            self.damage.reset();
+            self.membership = super::Membership::new(Some(&meta), alloc::vec::Vec::new());
+            self.commit = last;
+            self.members_changed();
+        }
+        self.snapshots.newest = Some(meta.clone());
+        self.applying = last;
+        self.loading = false;
+        self.out.push_back(Output::Install(meta));
+        self.verified_up_to(last, last);
+    }
+}
