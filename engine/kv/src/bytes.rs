@@ -1,7 +1,8 @@
 //! Serde for shared byte strings, as *bytes*.
 //!
-//! Serde's own implementation for `Arc<[u8]>` is a sequence of numbers: one call for each byte, and two buffers on the
-//! way in. As bytes a value of a mebibyte is one copy, out and in, where the format lends its input.
+//! Serde's own implementation for `Arc<[u8]>` is a sequence of numbers: one call for each byte, and two
+//! buffers on the way in. As bytes a value of a mebibyte is one copy, out and in, where the format lends its
+//! input.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

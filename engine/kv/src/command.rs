@@ -19,8 +19,8 @@ impl Revision {
     /// The revision of a store that nothing was ever written to.
     pub const ZERO: Revision = Revision(0);
 
-    /// The greatest revision a snapshot may claim. Half the number space is left above it, so that counting on
-    /// from a restored revision cannot overflow, whatever the snapshot said.
+    /// The greatest revision a snapshot may claim. Half the number space is left above it, so that counting
+    /// on from a restored revision cannot overflow, whatever the snapshot said.
     pub const MAX: Revision = Revision(u64::MAX / 2);
 
     pub(crate) fn next(self) -> Revision {
@@ -36,8 +36,8 @@ impl fmt::Display for Revision {
 
 /// A change to the store, as it stands in the log.
 ///
-/// Logs outlive programs: variants and fields are encoded by their position, so new variants go to the end, and
-/// existing ones never change.
+/// Logs outlive programs: variants and fields are encoded by their position, so new variants go to the end,
+/// and existing ones never change.
 ///
 /// Keys are bytes here; that a key is UTF-8 and how long it may be is the server's rule, checked before a
 /// command is made.

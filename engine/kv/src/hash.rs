@@ -1,20 +1,21 @@
 //! The hash of a row, and of the state: how nodes find out that they diverged.
 //!
-//! The state's hash must not depend on the order in which rows came to be, and must cost only what changed. So it is
-//! the *sum* of the hashes of all rows, modulo 2^64: a write subtracts the old row and adds the new one. Sums of good
-//! hashes collide no more often by accident than the hashes themselves. Against an adversary a 64-bit sum
-//! is worth nothing, and needn't be: it is there to catch our own mistakes and bad memory.
+//! The state's hash must not depend on the order in which rows came to be, and must cost only what changed.
+//! So it is the *sum* of the hashes of all rows, modulo 2^64: a write subtracts the old row and adds the new
+//! one. Sums of good hashes collide no more often by accident than the hashes themselves. Against an
+//! adversary a 64-bit sum is worth nothing, and needn't be: it is there to catch our own mistakes and bad
+//! memory.
 //!
-//! The function is frozen: it stands in the footer of every snapshot. Words are read little-endian, so that all
-//! machines agree.
+//! The function is frozen: it stands in the footer of every snapshot. Words are read little-endian, so that
+//! all machines agree.
 
 /// Odd constants with as many ones as zeros and no pattern (the golden ratio, and primes from xxHash64).
 const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 const SEED: u64 = 0xC2B2_AE3D_27D4_EB4F;
 const FINAL: u64 = 0x1656_67B1_9E37_79F9;
 
-/// The hash of one row. Fields are fed in a fixed order; byte strings bring their length along, so that a byte
-/// that moves from one field to the next changes the hash.
+/// The hash of one row. Fields are fed in a fixed order; byte strings bring their length along, so that a
+/// byte that moves from one field to the next changes the hash.
 #[derive(Clone, Copy)]
 pub(crate) struct RowHash(u64);
 

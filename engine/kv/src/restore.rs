@@ -1,7 +1,8 @@
 //! A snapshot read back, in pieces of any size, trusting none of it.
 //!
-//! The bytes may come from a peer or a rotten disk, so every field is checked, and the state that comes out is one that
-//! a store could have had: lengths against what is there, order, revisions, the row count, the state hash.
+//! The bytes may come from a peer or a rotten disk, so every field is checked, and the state that comes out
+//! is one that a store could have had: lengths against what is there, order, revisions, the row count, the
+//! state hash.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -16,8 +17,9 @@ use crate::store::{Entry, Kv};
 
 /// Builds a [`Kv`] from the bytes of a snapshot.
 ///
-/// Memory: besides the rows themselves it holds the bytes of the one row that is still incomplete. A length that a
-/// row announces reserves nothing: the buffer grows with what was really received, to at most twice that.
+/// Memory: besides the rows themselves it holds the bytes of the one row that is still incomplete. A length
+/// that a row announces reserves nothing: the buffer grows with what was really received, to at most twice
+/// that.
 #[derive(Debug)]
 pub struct Restore {
     stage: Stage,
@@ -53,7 +55,8 @@ pub enum RestoreError {
     },
     /// A field holds what it can't hold: the snapshot was damaged.
     Malformed {
-        /// Where the header, row or footer that holds the field begins, in bytes from the start of the snapshot.
+        /// Where the header, row or footer that holds the field begins, in bytes from the start of the
+        /// snapshot.
         offset: u64,
         /// What ought to be there.
         expected: &'static str,
@@ -86,7 +89,7 @@ impl fmt::Display for RestoreError {
             RestoreError::NotASnapshot { found } => {
                 write!(
                     formatter,
-                    "not a snapshot: at offset 0 expected \"QUORATKV\", found {:?}",
+                    "not a snapshot: at offset 0 expected \"QUORATKV\", found \"{}\"",
                     found.escape_ascii()
                 )
             }

@@ -1,8 +1,8 @@
 //! The bytes of a snapshot, and the writer.
 //!
-//! A snapshot is the whole replicated state as one stream of bytes, cut into chunks of [`CHUNK_BYTES`] (the last
-//! one is shorter). The cuts mean nothing: a reader may receive the stream in pieces of any size. Equal states
-//! give equal bytes on every machine. All numbers are unsigned and little-endian.
+//! A snapshot is the whole replicated state as one stream of bytes, cut into chunks of [`CHUNK_BYTES`] (the
+//! last one is shorter). The cuts mean nothing: a reader may receive the stream in pieces of any size. Equal
+//! states give equal bytes on every machine. All numbers are unsigned and little-endian.
 //!
 //! ```text
 //! snapshot:  header | row | row | … | footer
@@ -34,11 +34,11 @@
 //!   state hash  u64    [`Kv::state_hash`](crate::Kv::state_hash) of the state described
 //! ```
 //!
-//! Tables 2 to 254 are free: history, leases and sessions will each take one, and raise the version. All rows have the
-//! same head, so that snapshots can be merged and compared without knowing what the tables mean.
+//! Tables 2 to 254 are free: history, leases and sessions will each take one, and raise the version. All rows
+//! have the same head, so that snapshots can be merged and compared without knowing what the tables mean.
 //!
-//! There is no checksum beside the state hash, which covers every field that carries meaning; whoever stores or sends a
-//! snapshot has checksums of its own for its blocks.
+//! There is no checksum beside the state hash, which covers every field that carries meaning; whoever stores
+//! or sends a snapshot has checksums of its own for its blocks.
 
 use alloc::collections::{BTreeMap, btree_map};
 use alloc::sync::Arc;

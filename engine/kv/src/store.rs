@@ -66,8 +66,8 @@ impl Row {
 
 /// The replicated state: all keys, and the store's revision.
 ///
-/// Invariants, checked where rows enter: every entry's are as [`Entry`] says; `rows_hash` is the sum of the rows'
-/// hashes, and `live_bytes` that of their keys' and values' lengths.
+/// Invariants, checked where rows enter: every entry's are as [`Entry`] says; `rows_hash` is the sum of the
+/// rows' hashes, and `live_bytes` that of their keys' and values' lengths.
 ///
 /// A clone copies references, not keys and values; it still visits every row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,8 +103,8 @@ impl Kv {
         self.rows.get(key).map(|row| &row.entry)
     }
 
-    /// The entries of all keys from `start` (inclusive) to `end` (exclusive; without one, to the last key), in the
-    /// order of the keys' bytes. An `end` at or below `start` gives nothing.
+    /// The entries of all keys from `start` (inclusive) to `end` (exclusive; without one, to the last key),
+    /// in the order of the keys' bytes. An `end` at or below `start` gives nothing.
     pub fn range<'a>(
         &'a self,
         start: &[u8],
@@ -136,14 +136,14 @@ impl Kv {
         self.live_bytes
     }
 
-    /// A hash of the whole state, kept up to date by every change. Equal states have equal hashes, however they
-    /// came about; different states have different ones, but for a chance of one in 2^64.
+    /// A hash of the whole state, kept up to date by every change. Equal states have equal hashes, however
+    /// they came about; different states have different ones, but for a chance of one in 2^64.
     pub fn state_hash(&self) -> u64 {
         self.rows_hash.state_hash(self.rows.len() as u64, self.revision.0)
     }
 
-    /// A consistent copy of this moment, to be written as a checkpoint while the store moves on. Copies references
-    /// to keys and values, not their bytes. Equal states give equal bytes.
+    /// A consistent copy of this moment, to be written as a checkpoint while the store moves on. Copies
+    /// references to keys and values, not their bytes. Equal states give equal bytes.
     pub fn snapshot(&self) -> SnapshotWriter {
         SnapshotWriter::new(self.revision, self.state_hash(), self.rows.clone())
     }
@@ -155,7 +155,8 @@ impl Kv {
             return self.insert(key.clone(), entry);
         };
         let Entry { create_revision, mod_revision: written, version, .. } = row.entry;
-        // Written before in this very revision, by the same import: the later value takes the place of the earlier.
+        // Written before in this very revision, by the same import: the later value takes the place of the
+        // earlier.
         let version = if written == mod_revision { version } else { version + 1 };
         self.rows_hash.remove(row.hash);
         self.live_bytes -= row.entry.value.len() as u64;

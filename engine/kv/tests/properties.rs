@@ -145,8 +145,8 @@ proptest! {
         prop_assert_eq!(kv.len(), model.rows.len());
     }
 
-    /// The hash is of the state and not of the way there: compared with a store that never had the overwritten
-    /// and deleted rows.
+    /// The hash is of the state and not of the way there: compared with a store that never had the
+    /// overwritten and deleted rows.
     #[test]
     fn the_hash_forgets_history(commands in vec(command(), 0..60)) {
         let kv = store(&commands);
@@ -196,7 +196,10 @@ proptest! {
     }
 
     #[test]
-    fn a_snapshot_does_not_see_later_writes(commands in vec(command(), 0..40), later in vec(command(), 0..10)) {
+    fn a_snapshot_does_not_see_later_writes(
+        commands in vec(command(), 0..40),
+        later in vec(command(), 0..10),
+    ) {
         let mut kv = store(&commands);
         let (before, snapshot) = (kv.clone(), kv.snapshot());
         for command in &later {
@@ -206,7 +209,11 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_byte_is_noticed(commands in vec(command(), 0..40), place in any::<usize>(), flip in 1..=255_u8) {
+    fn a_damaged_byte_is_noticed(
+        commands in vec(command(), 0..40),
+        place in any::<usize>(),
+        flip in 1..=255_u8,
+    ) {
         let mut bytes = bytes(&store(&commands));
         let place = place % bytes.len();
         bytes[place] ^= flip;
@@ -218,7 +225,8 @@ proptest! {
         let bytes = bytes(&store(&commands));
         let cut = place % bytes.len();
         let error = restore(&bytes[..cut]).unwrap_err();
-        prop_assert!(matches!(error, RestoreError::Truncated { offset, .. } if offset == cut as u64), "{}", error);
+        let cut_there = matches!(error, RestoreError::Truncated { offset, .. } if offset == cut as u64);
+        prop_assert!(cut_there, "{}", error);
     }
 
     #[test]
