@@ -12,4 +12,5 @@ pub mod linearizability;
 pub mod ports;
 pub mod program;
 pub mod random;
+pub mod style;
 pub mod workload;
