@@ -41,7 +41,8 @@ fn links_and_mentions_of_documents_lead_somewhere() {
 #[test]
 fn every_error_code_is_explained() {
     let errors = files_ending("docs/ERRORS.md");
-    assert_no_complaints(&documents::error_codes(&errors[0]));
+    let server = files_ending("server/src/http/error.rs");
+    assert_no_complaints(&documents::error_codes(&errors[0], &server[0]));
 }
 
 #[test]
