@@ -1,5 +1,26 @@
-//! A whole Quorate node without I/O: Raft, state machine and pending requests.
+//! A whole Quorate node without I/O: the Raft core, the state machine, and the requests that wait for them.
+//!
+//! The contract with the host is the core's own: feed inputs, then poll outputs until there are none; every
+//! output may be performed the moment it is polled. What this crate adds is the state machine between the two,
+//! and the fate of each request: *done*, *definitely not done*, or *unknown*, never a guess.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `node` | [`Node`]: inputs, outputs, dispatch |
+//! | `request` | what can be asked of a node, and what it answers |
+//! | `pending` | requests that wait for the log |
+//! | `state` | the key-value store, and how it is restored from a checkpoint |
+//! | `view` | how a node stands |
 
-/// The layers below, for hosts, which depend on this crate and not on them.
-#[doc(inline)]
-pub use {quorate_kv as kv, quorate_raft as raft, quorate_wire as wire};
+mod node;
+mod pending;
+mod request;
+mod state;
+mod view;
+
+pub use node::{Input, Node, NodeConfig, Output};
+pub use quorate_kv as kv;
+pub use quorate_raft as raft;
+pub use quorate_wire as wire;
+pub use request::{ReadLevel, Refusal, Reply, Request, RequestId};
+pub use view::View;

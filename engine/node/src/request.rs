@@ -1,0 +1,116 @@
+//! What can be asked of a node, and what it answers.
+
+use quorate_kv::{Command, Entry, Kv, Outcome, Revision};
+use quorate_raft::{Contact, Index, Learner, NodeId};
+use std::sync::Arc;
+
+/// Names a request while it is pending. Chosen by the host, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Change the store. Only a leader takes it.
+    Write(Command),
+    /// Read one key.
+    Read {
+        /// The key.
+        key: Arc<[u8]>,
+        /// How fresh it must be.
+        level: ReadLevel,
+    },
+    /// A copy of the whole store.
+    Export {
+        /// How fresh it must be.
+        level: ReadLevel,
+    },
+    /// Add a member that receives the log and does not vote, or learn a new contact of a member.
+    AddLearner {
+        /// The member.
+        id: NodeId,
+        /// What becomes of it.
+        learner: Learner,
+        /// How it is reached.
+        contact: Contact,
+    },
+    /// Make a learner a voter.
+    Promote(NodeId),
+    /// Take a checkpoint now.
+    Checkpoint,
+}
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadLevel {
+    /// It sees every write that was acknowledged before it was asked, on any node.
+    Linearizable,
+    /// Whatever this node has applied.
+    Stale,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// The write was committed, and applied here.
+    Written {
+        /// What it did.
+        outcome: Outcome,
+        /// The store's revision right after it.
+        revision: Revision,
+    },
+    /// What was read.
+    Read {
+        /// The entry, when the key is there.
+        entry: Option<Entry>,
+        /// The store's revision.
+        revision: Revision,
+    },
+    /// The whole store.
+    Exported(Kv),
+    /// The members are as asked.
+    MembersChanged {
+        /// The log index that set them.
+        index: Index,
+    },
+    /// A checkpoint is durable.
+    Checkpointed,
+    /// Definitely not done: this node does not lead.
+    NotLeader {
+        /// Who does, when known.
+        leader: Option<NodeId>,
+    },
+    /// Definitely not done: another entry was committed in its place. It may be tried again.
+    Lost,
+    /// It may or may not have been done: a snapshot took the place of the log it was in.
+    Unknown,
+    /// Definitely not done, and why.
+    Refused(Refusal),
+}
+
+/// Why a request was refused. Nothing of it was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Too much is pending: try again later.
+    Overloaded,
+    /// The command is too large for one log entry.
+    TooLarge {
+        /// Its size in bytes.
+        bytes: usize,
+    },
+    /// Another change of members is open: try again soon.
+    ChangeInProgress,
+    /// The leader was elected only now: try again soon.
+    NotSettled,
+    /// There is no such member.
+    MemberNotFound(NodeId),
+    /// Another member has this peer address.
+    AddressInUse {
+        /// That member.
+        by: NodeId,
+    },
+    /// The learner lacks too much of the log: try again later.
+    NotCaughtUp(NodeId),
+    /// The change is none that this version makes; the text says why.
+    BadChange(String),
+}

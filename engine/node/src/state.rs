@@ -1,0 +1,87 @@
+//! The state machine: the store, and how it is restored from a checkpoint.
+
+use crate::kv::{Kv, Outcome, Restore};
+use quorate_raft::{Chunk, Entry, Index, LoadSnapshot, Payload, Reader, SnapshotMeta};
+use quorate_wire::entry::decode_command;
+
+/// How much of a checkpoint is read at a time, in bytes.
+const PIECE_BYTES: u64 = 1 << 20;
+
+/// The store as of the last applied entry, or one that is being restored.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) kv: Kv,
+    restoring: Option<Restoring>,
+}
+
+#[derive(Debug)]
+struct Restoring {
+    meta: SnapshotMeta,
+    offset: u64,
+    restore: Restore,
+}
+
+/// How far a restoration is.
+pub(crate) enum Progress {
+    /// Read this next.
+    Next(LoadSnapshot),
+    /// The store is that of the snapshot.
+    Complete(Index),
+    /// It was about another restoration: nothing happened.
+    Stale,
+}
+
+impl State {
+    pub(crate) fn new() -> Self {
+        State { kv: Kv::new(), restoring: None }
+    }
+
+    pub(crate) fn is_restoring(&self) -> bool {
+        self.restoring.is_some()
+    }
+
+    /// Applies an entry. `None` for those the store has no part in.
+    ///
+    /// # Panics
+    /// When a committed command cannot be decoded: it was checked before it was proposed, so the log of every
+    /// node is wrong in the same way, and going on would make them differ.
+    pub(crate) fn apply(&mut self, entry: &Entry) -> Option<Outcome> {
+        let Payload::Command(bytes) = &entry.payload else { return None };
+        match decode_command(bytes) {
+            Ok(command) => Some(self.kv.apply(&command)),
+            Err(error) => panic!("the committed command at {} cannot be decoded: {error}", entry.id),
+        }
+    }
+
+    /// Begins to restore the snapshot; gives the first piece to read.
+    pub(crate) fn begin_restore(&mut self, meta: SnapshotMeta) -> LoadSnapshot {
+        let first = piece(&meta, 0);
+        self.restoring = Some(Restoring { meta, offset: 0, restore: Restore::new() });
+        first
+    }
+
+    /// Takes a piece of the checkpoint. An error names what is wrong with the checkpoint.
+    pub(crate) fn restore(&mut self, load: &LoadSnapshot, chunk: Option<Chunk>) -> Result<Progress, String> {
+        let current =
+            |restoring: &mut Restoring| (restoring.meta.last, restoring.offset) == (load.last, load.offset);
+        let Some(mut restoring) = self.restoring.take_if(current) else { return Ok(Progress::Stale) };
+        let last = restoring.meta.last;
+        let Some(chunk) = chunk else {
+            return Err(format!("the checkpoint at {last} cannot be read at byte {}", load.offset));
+        };
+        let bad = |error| format!("the checkpoint at {last} is not one: {error}");
+        restoring.restore.feed(&chunk.data).map_err(bad)?;
+        restoring.offset += chunk.data.len() as u64;
+        if chunk.done {
+            self.kv = restoring.restore.finish().map_err(bad)?;
+            return Ok(Progress::Complete(last.index));
+        }
+        let next = piece(&restoring.meta, restoring.offset);
+        self.restoring = Some(restoring);
+        Ok(Progress::Next(next))
+    }
+}
+
+fn piece(meta: &SnapshotMeta, offset: u64) -> LoadSnapshot {
+    LoadSnapshot { reader: Reader::Apply, last: meta.last, offset, bytes: PIECE_BYTES }
+}
