@@ -1,0 +1,36 @@
+//! Fuzz targets, as plain functions: `cargo fuzz run <target>` searches for inputs that make one panic, and
+//! [`replay`] runs the inputs already known, in `corpus/<target>/`, under any compiler.
+//!
+//! A target does more than not to panic: what was accepted must mean the same when it is written and read
+//! again, and must not depend on how the input was cut into pieces.
+//!
+//! A new target is a function here, a row in [`TARGETS`], a binary in `fuzz_targets/`, and a few small
+//! inputs. An input that broke something is minimised (`cargo fuzz tmin`) and stays in the corpus, named
+//! after the fault.
+#![forbid(unsafe_code)]
+
+mod replay;
+mod snapshot;
+mod wire;
+
+pub use replay::{ReplayError, Target, replay, replay_arguments};
+pub use snapshot::snapshot_decode;
+pub use wire::wire_decode;
+
+/// Every target by its name, which is that of its binary and of its folder in the corpus.
+pub const TARGETS: [(&str, Target); 2] = [("wire_decode", wire_decode), ("snapshot_decode", snapshot_decode)];
+
+/// The whole of a binary in `fuzz_targets/`: under cargo-fuzz libFuzzer's entry point, otherwise a `main`
+/// that replays the files it is given.
+#[macro_export]
+macro_rules! target {
+    ($body:ident) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::$body(data));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> Result<(), $crate::ReplayError> {
+            $crate::replay_arguments($crate::$body)
+        }
+    };
+}
