@@ -1,8 +1,12 @@
 //! What every part of a running server knows.
 
+use std::sync::Arc;
+
 use quorate_node::raft::{Contact, NodeId};
+use quorate_node::wire::{ClusterId, HistoryId};
 
 use crate::handle::Handle;
+use crate::peers::PeerCounters;
 use crate::runtime::Runtime;
 use crate::shutdown::Shutdown;
 
@@ -21,6 +25,8 @@ pub struct Context<R, N> {
     pub contact: Contact,
     /// The bounds on what is taken in.
     pub limits: Limits,
+    /// What goes wrong between peers, counted.
+    pub counters: Arc<PeerCounters>,
     /// How the parts hear that the server ends. HTTP holds a guard for each open connection.
     pub shutdown: Shutdown,
 }
@@ -31,9 +37,9 @@ pub struct Identity {
     /// This node.
     pub node: NodeId,
     /// The cluster it belongs to, and no other, ever.
-    pub cluster: u128,
+    pub cluster: ClusterId,
     /// The history it is part of: a restored backup begins a new one.
-    pub history: u128,
+    pub history: HistoryId,
 }
 
 /// The bounds on what HTTP takes in.

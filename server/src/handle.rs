@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use quorate_node::{Reply, Request, View};
 use quorate_node::raft::Time;
+use quorate_node::{Reply, Request, View};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// A line to the driver, which owns the node. Clones share it.
@@ -35,6 +35,8 @@ pub(crate) enum Ask {
     Request { request: Request, deadline: Time, answer: oneshot::Sender<Answer> },
     /// How does the node stand, exactly now?
     Status(oneshot::Sender<View>),
+    /// End, after what came before.
+    Stop,
 }
 
 impl Handle {
@@ -64,5 +66,11 @@ impl Handle {
         let (sender, receiver) = oneshot::channel();
         self.asks.send(Ask::Status(sender)).await.ok()?;
         receiver.await.ok()
+    }
+
+    /// Tells the driver to end, after the requests that came before.
+    pub(crate) async fn stop(&self) {
+        // A driver that is gone needs no telling.
+        let _ = self.asks.send(Ask::Stop).await;
     }
 }

@@ -7,9 +7,10 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 
-use hyper::rt::{Read, ReadBuf, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 /// Dials and listens, really or in a simulation. Clones stand for the same network.
 pub trait Net: Clone + Send + Sync + 'static {
@@ -38,26 +39,11 @@ pub trait Listener: Send + 'static {
     fn local_address(&self) -> io::Result<SocketAddr>;
 }
 
-/// Reads what is there, at most `scratch.len()` bytes, and appends it to `buffer`. Zero bytes: the end.
-pub(crate) fn poll_read_into(
-    stream: &mut (impl Read + Unpin),
-    context: &mut Context<'_>,
-    scratch: &mut [u8],
-    buffer: &mut Vec<u8>,
-) -> Poll<io::Result<usize>> {
-    let mut read = ReadBuf::new(scratch);
-    ready!(Pin::new(stream).poll_read(context, read.unfilled()))?;
-    buffer.extend_from_slice(read.filled());
-    Poll::Ready(Ok(read.filled().len()))
-}
-
-/// Reads what is there, at most `scratch.len()` bytes, and appends it to `buffer`. Zero bytes: the end.
-pub(crate) async fn read_into(
-    stream: &mut (impl Read + Unpin),
-    scratch: &mut [u8],
-    buffer: &mut Vec<u8>,
-) -> io::Result<usize> {
-    poll_fn(|context| poll_read_into(stream, context, scratch, buffer)).await
+/// Reads what is there, at most as much as fits. Zero bytes: the end.
+pub(crate) async fn read_some(stream: &mut (impl Read + Unpin), bytes: &mut [u8]) -> io::Result<usize> {
+    let mut read = ReadBuf::new(bytes);
+    poll_fn(|context| Pin::new(&mut *stream).poll_read(context, read.unfilled())).await?;
+    Ok(read.filled().len())
 }
 
 /// Writes all of `bytes` and flushes.
@@ -71,4 +57,39 @@ pub(crate) async fn write_all(stream: &mut (impl Write + Unpin), bytes: &[u8]) -
         written += count;
     }
     poll_fn(|context| Pin::new(&mut *stream).poll_flush(context)).await
+}
+
+/// One of two users of a stream, so that one task can read and write at the same time. A lock is held for one poll
+/// only, and both halves are polled by the same task, so neither ever waits for the other.
+#[derive(Debug)]
+pub(crate) struct Half<'a, S>(pub(crate) &'a Mutex<S>);
+
+impl<S: Unpin> Half<'_, S> {
+    fn with<T>(&self, poll: impl FnOnce(Pin<&mut S>) -> T) -> T {
+        poll(Pin::new(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl<S: Read + Unpin> Read for Half<'_, S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_read(context, buffer))
+    }
+}
+
+impl<S: Write + Unpin> Write for Half<'_, S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.with(|stream| stream.poll_write(context, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_shutdown(context))
+    }
 }

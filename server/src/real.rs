@@ -1,7 +1,11 @@
 //! The real world: the one module that uses tokio's clock, scheduler and sockets, signals and threads.
 //!
 //! Everything else in the crate goes through the seams [`Runtime`] and [`Net`], and so runs under simulation too.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this module is where they are allowed")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "this module is where they are allowed"
+)]
 
 use std::future::Future;
 use std::io;

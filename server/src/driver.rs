@@ -1,0 +1,244 @@
+//! The driver: one task that owns the node.
+//!
+//! The node is sans-IO; this is its host. A *turn* is: take everything that waits (bounded), feed it, then poll outputs
+//! until there are none, and perform each. Taking everything at once is what makes the system fast: sixty-four requests
+//! that wait become one append, one record batch, one sync and one message a peer.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use quorate_node::raft::{Done, Time};
+use quorate_node::{Input, Node, Output, View};
+use quorate_storage::Job;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::answers::Answers;
+use crate::handle::{Answer, Ask, Handle};
+use crate::log_lines;
+use crate::net::Net;
+use crate::peers::{Links, PeerEvent};
+use crate::runtime::Runtime;
+use crate::storage_port::StoragePort;
+
+/// How many inputs of a kind one turn takes, so that no kind starves another.
+const TURN: usize = 1024;
+
+/// How many requests may wait for their turn; more are refused as overload.
+const WAITING_ASKS: usize = 8192;
+
+/// Why the driver ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriverEnd {
+    /// It was asked to, and the storage finished its work.
+    Stopped,
+    /// The storage ended by itself: a fatal error, which it has logged. The process must end too. What was pending
+    /// is unknown, never failed.
+    StorageFailed,
+}
+
+/// Owns the node and runs its turns.
+pub(crate) struct Driver<R: Runtime, N: Net> {
+    runtime: R,
+    node: Node,
+    storage: StoragePort,
+    events: mpsc::Receiver<PeerEvent>,
+    asks: mpsc::Receiver<Ask>,
+    links: Links<R, N>,
+    answers: Answers,
+    view: watch::Sender<Arc<View>>,
+    alarm: Alarm,
+    taken: Taken,
+    /// A look at the node was asked for, to be given at the end of the turn.
+    looks: Vec<oneshot::Sender<View>>,
+    stopping: bool,
+}
+
+/// What one turn took. The vectors are kept, for their memory.
+#[derive(Default)]
+struct Taken {
+    dones: Vec<Vec<Done>>,
+    events: Vec<PeerEvent>,
+    asks: Vec<Ask>,
+}
+
+impl<R: Runtime, N: Net> Driver<R, N> {
+    /// A driver that has yet to run, and the line to it.
+    pub(crate) fn new(
+        runtime: R,
+        node: Node,
+        storage: StoragePort,
+        events: mpsc::Receiver<PeerEvent>,
+        links: Links<R, N>,
+    ) -> (Self, Handle) {
+        let (ask_sender, asks) = mpsc::channel(WAITING_ASKS);
+        let view = watch::Sender::new(Arc::new(node.view()));
+        let handle = Handle::new(ask_sender, view.subscribe());
+        let driver = Driver {
+            runtime,
+            node,
+            storage,
+            events,
+            asks,
+            links,
+            answers: Answers::default(),
+            view,
+            alarm: Alarm::default(),
+            taken: Taken::default(),
+            looks: Vec::new(),
+            stopping: false,
+        };
+        (driver, handle)
+    }
+
+    /// Runs until it is told to stop or the storage ends.
+    pub(crate) async fn run(mut self) -> DriverEnd {
+        self.links.follow(&self.node.view().members);
+        self.perform();
+        while !self.stopping {
+            self.set_alarm();
+            if !self.take().await {
+                return DriverEnd::StorageFailed;
+            }
+            self.turn();
+        }
+        self.finish_storage().await;
+        DriverEnd::Stopped
+    }
+
+    /// Waits for something to do and takes all there is; false when the storage has ended.
+    async fn take(&mut self) -> bool {
+        poll_fn(|context| {
+            let dones = self.storage.dones.poll_recv_many(context, &mut self.taken.dones, TURN);
+            if dones == Poll::Ready(0) {
+                return Poll::Ready(false);
+            }
+            // Neither of these two can be closed: the links hold a sender of events, this driver's context a handle.
+            let events = self.events.poll_recv_many(context, &mut self.taken.events, TURN);
+            let asks = self.asks.poll_recv_many(context, &mut self.taken.asks, TURN);
+            let alarm = self.alarm.poll(context);
+            if dones.is_ready() || events.is_ready() || asks.is_ready() || alarm.is_ready() {
+                return Poll::Ready(true);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn turn(&mut self) {
+        let now = self.runtime.now();
+        let mut taken = std::mem::take(&mut self.taken);
+        for done in taken.dones.drain(..).flatten() {
+            self.node.handle(now, Input::Done(done));
+        }
+        for event in taken.events.drain(..) {
+            self.hear(now, event);
+        }
+        for ask in taken.asks.drain(..) {
+            self.ask(now, ask);
+        }
+        self.taken = taken;
+        if self.node.deadline().is_some_and(|deadline| deadline <= now) {
+            self.node.handle(now, Input::Timeout);
+        }
+        self.perform();
+        // After the outputs: a reply that came just in time counts.
+        while let Some(id) = self.answers.expire_one(now) {
+            self.node.handle(now, Input::Cancel(id));
+        }
+        self.perform();
+        self.give_looks();
+    }
+
+    fn hear(&mut self, now: Time, event: PeerEvent) {
+        match event {
+            PeerEvent::Message(envelope) => self.node.handle(now, Input::Message(envelope)),
+            PeerEvent::Unreachable(id) => self.node.handle(now, Input::Unreachable(id)),
+            PeerEvent::Connected { peer, replies } => self.links.connected(peer, replies),
+        }
+    }
+
+    fn ask(&mut self, now: Time, ask: Ask) {
+        match ask {
+            Ask::Request { request, deadline, answer } => {
+                let id = self.answers.expect(deadline, answer);
+                self.node.handle(now, Input::Request { id, request });
+            }
+            Ask::Status(look) => self.looks.push(look),
+            Ask::Stop => self.stopping = true,
+        }
+    }
+
+    /// Polls the node until it has nothing more, and performs what it wants.
+    fn perform(&mut self) {
+        let mut jobs = Vec::new();
+        let mut changed = false;
+        while let Some(output) = self.node.poll() {
+            match output {
+                Output::Send(envelope) => self.links.send(envelope),
+                Output::Job(job) => jobs.push(Job::Core(job)),
+                Output::Checkpoint { last, members, members_at, content } => {
+                    jobs.push(Job::Checkpoint { last, members, members_at, content: Box::new(content) });
+                }
+                Output::Reply { id, reply } => self.answers.give(id, Answer::Reply(reply)),
+                Output::Changed => changed = true,
+                Output::Event(event) => log_lines::event(&event),
+            }
+        }
+        if !jobs.is_empty() {
+            // If the storage has ended, the next `take` finds out.
+            let _ = self.storage.jobs.send(jobs);
+        }
+        if changed {
+            let view = Arc::new(self.node.view());
+            self.links.follow(&view.members);
+            self.view.send_replace(view);
+        }
+    }
+
+    fn give_looks(&mut self) {
+        if !self.looks.is_empty() {
+            let view = self.node.view();
+            for look in self.looks.drain(..) {
+                let _ = look.send(view.clone());
+            }
+        }
+    }
+
+    fn set_alarm(&mut self) {
+        let wanted = [self.node.deadline(), self.answers.deadline()].into_iter().flatten().min();
+        if let Some(wanted) = wanted {
+            self.alarm.set(&self.runtime, wanted);
+        }
+    }
+
+    /// Lets the storage finish. What is still pending is abandoned by dropping it, which its callers read as unknown.
+    async fn finish_storage(self) {
+        let StoragePort { jobs, mut dones } = self.storage;
+        drop(jobs);
+        while dones.recv().await.is_some() {}
+    }
+}
+
+/// One timer, moved as rarely as possible: deadlines mostly move *later* (each heartbeat moves the election timeout),
+/// and ringing early is harmless, so it is only set anew for an earlier one.
+#[derive(Default)]
+struct Alarm {
+    armed: Option<(Time, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+}
+
+impl Alarm {
+    fn set(&mut self, runtime: &impl Runtime, wanted: Time) {
+        if self.armed.as_ref().is_none_or(|(at, _)| wanted < *at) {
+            self.armed = Some((wanted, Box::pin(runtime.sleep(wanted.since(runtime.now())))));
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match &mut self.armed {
+            None => Poll::Pending,
+            Some((_, sleep)) => sleep.as_mut().poll(context).map(|()| self.armed = None),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the log says of an election and of damage: one line each, with its cause.
+
+use quorate_node::raft::{CampaignCause, Event, StepDownCause};
+use tracing::{info, warn};
+
+/// Writes the line for an event of the node.
+pub(crate) fn event(event: &Event) {
+    match event {
+        Event::Campaign { term, cause } => info!(%term, cause = campaign(*cause), "runs for leader"),
+        Event::BecameLeader { term } => info!(%term, "became leader"),
+        Event::SteppedDown { term, cause } => warn!(%term, cause = step_down(*cause), "stepped down"),
+        Event::Follows { term, leader } => info!(%term, %leader, "follows"),
+        Event::MembersChanged { at } => info!(%at, "members changed"),
+        Event::Damaged { slot } => warn!(%slot, "a log entry is damaged on disk; asking peers for it"),
+        Event::Repaired { slot } => info!(%slot, "a damaged log entry was repaired"),
+        Event::Nonsense { from: Some(peer), what } => {
+            warn!(%peer, what, "dropped a message that makes no sense")
+        }
+        Event::Nonsense { from: None, what } => warn!(what, "dropped an input that makes no sense"),
+    }
+}
+
+fn campaign(cause: CampaignCause) -> &'static str {
+    match cause {
+        CampaignCause::NoLeader => "no leader was heard for an election timeout",
+    }
+}
+
+fn step_down(cause: StepDownCause) -> &'static str {
+    match cause {
+        StepDownCause::HigherTerm => "somebody is in a higher term",
+        StepDownCause::NoQuorum => "no majority was heard for an election timeout",
+        StepDownCause::SlowDisk => "a write was not durable within an election timeout",
+        StepDownCause::Damage => "a damaged log entry could not be repaired within an election timeout",
+    }
+}

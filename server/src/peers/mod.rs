@@ -1,0 +1,83 @@
+//! Peer links: how the nodes of a cluster talk.
+//!
+//! A node dials every member it has something to say to, and speaks on the connection it dialed; messages the other way
+//! come on a connection of the other's own. So there are two connections a pair, neither side has to agree who dials,
+//! and a broken one is mended by whoever needs it. The exception is a node that does not know the other's address yet, as
+//! a joiner with an empty log: it replies on the connection it was spoken to.
+//!
+//! Nothing here has to be reliable. A message may be lost with its link, or dropped from a full queue: Raft sends
+//! again. What must never happen is that it reaches the wrong node, and the handshake sees to that.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `links` | where the driver's messages go |
+//! | `queue` | what waits to be sent to one peer |
+//! | `link` | a connection that is dialed, and dialed again |
+//! | `inbound` | connections that arrive |
+//! | `handshake` | who is there, and is it who was meant? |
+//! | `session` | frames both ways, until something breaks |
+
+mod counters;
+mod handshake;
+mod inbound;
+mod link;
+mod links;
+mod queue;
+mod session;
+
+pub use counters::{Counter, PeerCounters};
+pub use handshake::ProbeError;
+pub(crate) use handshake::probe;
+pub use inbound::Inbound;
+pub(crate) use links::Links;
+pub(crate) use queue::Queue;
+
+use std::sync::{Arc, OnceLock};
+
+use quorate_node::raft::{Envelope, NodeId};
+use quorate_node::wire::ClusterId;
+
+/// What the links tell the driver.
+#[derive(Debug)]
+pub(crate) enum PeerEvent {
+    /// A peer spoke. The sender and receiver are who they should be.
+    Message(Envelope),
+    /// The link to a peer broke or could not be made: what was sent lately may be lost.
+    Unreachable(NodeId),
+    /// A peer dialed; replies may go this way when its address is not known.
+    Connected {
+        /// The peer.
+        peer: NodeId,
+        /// What is pushed here is sent on that connection.
+        replies: Arc<Queue>,
+    },
+}
+
+/// Who this node is, as far as it is settled: one that is still joining has an id and no cluster.
+#[derive(Debug)]
+pub struct Local {
+    /// This node.
+    pub node: NodeId,
+    cluster: OnceLock<ClusterId>,
+}
+
+impl Local {
+    /// A node, and its cluster unless it is still to join one.
+    pub fn new(node: NodeId, cluster: Option<ClusterId>) -> Self {
+        Local { node, cluster: cluster.map(OnceLock::from).unwrap_or_default() }
+    }
+
+    /// The cluster; `None` while it is not known.
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.cluster.get().copied()
+    }
+
+    /// Settles the cluster.
+    ///
+    /// # Panics
+    /// When another one was settled before: a node belongs to one cluster for good.
+    pub fn settle(&self, cluster: ClusterId) {
+        let settled = *self.cluster.get_or_init(|| cluster);
+        assert_eq!(settled, cluster, "a node belongs to one cluster for good");
+    }
+}
