@@ -51,11 +51,11 @@ impl Pending {
     pub(crate) fn covered(&mut self, last: Index) -> Vec<(RequestId, Fate)> {
         let later = self.proposals.split_off(&last.next());
         let covered = core::mem::replace(&mut self.proposals, later);
-        let requests = covered.into_values().flatten().map(|(_, request)| request);
-        requests
-            .inspect(|request| drop(self.indices.remove(request)))
-            .map(|request| (request, Fate::Unknown))
-            .collect()
+        let requests: Vec<RequestId> = covered.into_values().flatten().map(|(_, request)| request).collect();
+        for request in &requests {
+            self.indices.remove(request);
+        }
+        requests.into_iter().map(|request| (request, Fate::Unknown)).collect()
     }
 
     /// Nobody waits for `request` any more.
