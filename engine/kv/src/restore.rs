@@ -102,7 +102,7 @@ impl fmt::Display for RestoreError {
             RestoreError::WrongTotal { offset, total, expected, found } => {
                 write!(
                     formatter,
-                    "damaged snapshot at offset {offset}: expected a {total} of {expected:#x}, found {found:#x}"
+                    "damaged snapshot at offset {offset}: {total} {expected:#x} expected, {found:#x} found"
                 )
             }
             RestoreError::Truncated { offset, expected } => {
@@ -181,8 +181,11 @@ impl Restore {
         match self.stage {
             Stage::Header => self.take_header(bytes),
             Stage::Rows => self.take_row(bytes),
-            Stage::Complete if bytes.is_empty() => Ok(None),
-            Stage::Complete => Err(self.malformed("the end, after the footer", bytes.len() as u64)),
+            // The byte, not the number of bytes: that would depend on how the stream was cut.
+            Stage::Complete => match bytes.first() {
+                None => Ok(None),
+                Some(byte) => Err(self.malformed("the end, after the footer", u64::from(*byte))),
+            },
             Stage::Failed(ref error) => Err(error.clone()),
         }
     }
