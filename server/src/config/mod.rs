@@ -23,6 +23,7 @@ pub use duration::{DurationError, duration_text, parse_duration};
 pub use error::{ConfigError, Origin};
 pub use lookup::{Flags, Surroundings};
 pub use resolve::{Resolved, resolve};
+pub(crate) use setting::variable;
 pub use setting::{SETTINGS, Setting, Shape};
 pub use size::{SizeError, parse_size};
 

@@ -1,0 +1,173 @@
+//! The commands and their flags. Help texts are the doc comments of the fields.
+
+use crate::cli::bench::BenchFlags;
+use crate::cli::configuration::ConfigCommand;
+use crate::cli::dev::DevFlags;
+use crate::cli::exit::Failure;
+use crate::cli::node_flags::NodeFlags;
+use crate::cli::output::{self, OutputFlags};
+use crate::cli::serve::ServeCommand;
+use crate::config::parse_duration;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use quorate_client::{Address, Endpoint};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A replicated key-value store that never loses an acknowledged write.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version, arg_required_else_help = true, after_help = ENVIRONMENT_HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const ENVIRONMENT_HELP: &str = "\
+Every flag can also be set in the environment: QUORATE_ and its name in upper snake case, as in QUORATE_ENDPOINTS.
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 precondition failed, 5 unavailable, 6 outcome unknown,
+78 bad configuration";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a local cluster, each node a child process
+    Dev(DevFlags),
+    /// Run one node
+    Serve(ServeCommand),
+    /// Found a cluster of one node in an empty data dir, without running it
+    Bootstrap(NodeFlags),
+    /// Print the value of a key
+    Get(GetCommand),
+    /// Write a key
+    Put(PutCommand),
+    /// Delete a key; one that is not there is no error
+    Delete(DeleteCommand),
+    /// Show how each endpoint sees itself and the cluster
+    Status(StatusCommand),
+    /// Show who belongs to the cluster
+    Members(MembersCommand),
+    /// Add a member
+    Add(AddCommand),
+    /// Write the whole store in the format of data.json
+    Export(ExportCommand),
+    /// Write every entry of a data.json into the store
+    Import(ImportCommand),
+    /// Put load on a cluster and measure it
+    Bench(BenchFlags),
+    /// Show the version of this program and of its formats
+    Version(OutputFlags),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Check or print the configuration that `serve` would use
+    Config(ConfigCommand),
+}
+
+/// How a client reaches the cluster.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ClientFlags {
+    /// Nodes to ask, in this order
+    #[arg(long, value_name = "URL,URL", value_delimiter = ',', default_value = "http://127.0.0.1:8080")]
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// How long the whole command may take
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_timeout)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetCommand {
+    /// The key
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PutCommand {
+    /// The key
+    pub(crate) key: String,
+    /// The value; - reads it from stdin
+    pub(crate) value: OsString,
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteCommand {
+    /// The key
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusCommand {
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MembersCommand {
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddCommand {
+    /// The new node's id: 32 hex digits, dashes and urn:uuid: allowed
+    pub(crate) id: String,
+    /// Where its peers can dial it
+    #[arg(value_name = "HOST:PORT")]
+    pub(crate) address: Address,
+    /// Keep it a learner: it follows, but never votes
+    #[arg(long)]
+    pub(crate) learner: bool,
+    /// Wait until it votes
+    #[arg(long, conflicts_with = "learner")]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportCommand {
+    /// The file to write; - is stdout
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportCommand {
+    /// The file to read; - is stdin
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
+}
+
+/// A duration that is not zero.
+pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("it has to be longer than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+pub(crate) fn print_completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "quorate", &mut script);
+    output::data(&script)
+}
+
+#[cfg(test)]
+#[path = "arguments_tests.rs"]
+mod tests;

@@ -1,0 +1,154 @@
+//! The workers.
+
+use crate::cli::bench::connection::{Connection, Operation};
+use crate::cli::bench::report::{Measured, Report};
+use crate::cli::exit::Failure;
+use crate::config::duration_text;
+use quorate_client::Endpoint;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// A worker whose request failed waits this long, so that a cluster without a leader is not flooded.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(10);
+
+/// What the workers do.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    /// Connections are spread over these in turn.
+    pub(crate) targets: Vec<Endpoint>,
+    pub(crate) connections: u32,
+    pub(crate) value_bytes: usize,
+    pub(crate) keys: u32,
+    pub(crate) reads_percent: u8,
+    /// How long after the end an answer is still waited for.
+    pub(crate) patience: Duration,
+}
+
+impl Load {
+    pub(crate) fn description(&self, duration: Duration) -> String {
+        let targets = self.targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        format!(
+            "{targets} for {}: {} connections, {} keys, {}-byte values, {}% reads",
+            duration_text(duration),
+            self.connections,
+            self.keys,
+            self.value_bytes,
+            self.reads_percent
+        )
+    }
+
+    fn open(&self) -> impl Iterator<Item = (u32, Connection)> {
+        let targets = self.targets.iter().cycle();
+        (0..self.connections)
+            .zip(targets)
+            .map(|(index, target)| (index, Connection::new(target, self.value_bytes)))
+    }
+}
+
+/// Writes every key once; reads of keys that are not there would measure nothing.
+pub(crate) async fn fill(load: &Load) -> Result<(), Failure> {
+    let next = Rc::new(Cell::new(0));
+    let mut workers = JoinSet::new();
+    for (_, mut connection) in load.open() {
+        let (next, keys) = (Rc::clone(&next), load.keys);
+        workers.spawn_local(async move {
+            while next.get() < keys {
+                let key = next.replace(next.get() + 1);
+                checked(&mut connection, Operation::Put, key).await?;
+            }
+            Ok(())
+        });
+    }
+    while let Some(ended) = workers.join_next().await {
+        let result: Result<(), String> = ended.unwrap_or_else(|error| Err(error.to_string()));
+        result
+            .map_err(|problem| Failure::failed(format!("the keys to be read can't be written: {problem}")))?;
+    }
+    Ok(())
+}
+
+/// Keeps every connection busy for `duration`.
+pub(crate) async fn measure(load: Load, duration: Duration) -> Report {
+    let measured = Rc::new(RefCell::new(Measured::new()));
+    let started = Instant::now();
+    let end = started + duration;
+    let mut workers = JoinSet::new();
+    for (index, connection) in load.open() {
+        let random = Random(u64::from(index));
+        workers.spawn_local(work(connection, random, load.clone(), end, Rc::clone(&measured)));
+    }
+    let all_ended = async { while workers.join_next().await.is_some() {} };
+    // The rest hangs in requests without an answer; an error each.
+    let _ = tokio::time::timeout(duration + load.patience, all_ended).await;
+    let elapsed = started.elapsed();
+    for _ in 0..workers.len() {
+        measured.borrow_mut().error(format!("no answer within {}", duration_text(load.patience)));
+    }
+    workers.abort_all();
+    let measured = measured.replace(Measured::new());
+    Report { load, elapsed, measured }
+}
+
+async fn work(
+    mut connection: Connection,
+    mut random: Random,
+    load: Load,
+    end: Instant,
+    measured: Rc<RefCell<Measured>>,
+) {
+    loop {
+        let read = random.below(100) < u32::from(load.reads_percent);
+        let operation = if read { Operation::Get } else { Operation::Put };
+        let sent = Instant::now();
+        if sent >= end {
+            return;
+        }
+        let result = checked(&mut connection, operation, random.below(load.keys)).await;
+        match result {
+            Ok(()) => measured.borrow_mut().success(operation, sent.elapsed()),
+            Err(problem) => {
+                measured.borrow_mut().error(problem);
+                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+            }
+        }
+    }
+}
+
+async fn checked(connection: &mut Connection, operation: Operation, key: u32) -> Result<(), String> {
+    match connection.call(operation, key).await {
+        Ok(200) => Ok(()),
+        Ok(status) => Err(format!("{} answered {status}", operation.name())),
+        Err(error) => Err(format!("{}: {error}", operation.name())),
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): a few instructions a draw, and the same keys in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        // The high half of the product of the upper 32 bits and the bound: Lemire's way without a division.
+        let scaled = ((mixed >> 32) * u64::from(bound)) >> 32;
+        u32::try_from(scaled).expect("a 32-bit number times a 32-bit number, shifted by 32, has 32 bits")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_stay_below_their_bound_and_reach_all_of_it() {
+        let mut random = Random(1);
+        let mut seen = [0_u32; 10];
+        (0..10_000).for_each(|_| seen[random.below(10) as usize] += 1);
+        assert!(seen.iter().all(|count| (800..1200).contains(count)), "{seen:?}");
+    }
+}

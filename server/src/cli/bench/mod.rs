@@ -1,0 +1,99 @@
+//! `quorate bench`: closed-loop load, and how the cluster bears it.
+//!
+//! Each connection sends a request, waits for the answer, and sends the next. The generator usually shares its
+//! machine with the servers it measures, so it does as little as it can: one thread, requests patched in place,
+//! answers read by a parser that knows only what it must.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `answer` | the parser of answers |
+//! | `connection` | one keep-alive connection, and its prepared requests |
+//! | `load` | the workers |
+//! | `report` | what is measured, and how it is printed |
+
+mod answer;
+mod connection;
+mod load;
+mod report;
+
+use crate::cli::arguments::{ClientFlags, parse_timeout};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::{self, OutputFlags};
+use crate::config::parse_size;
+use clap::Args;
+use quorate_client::{Client, Endpoint};
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchFlags {
+    #[command(flatten)]
+    client: ClientFlags,
+    /// How many connections, each with one request under way
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: u32,
+    /// How long to measure
+    #[arg(long, default_value = "10s", value_parser = parse_timeout)]
+    duration: Duration,
+    /// The size of a value
+    #[arg(long, value_name = "SIZE", default_value = "256", value_parser = parse_size)]
+    value_size: usize,
+    /// How many keys, chosen at random
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=connection::MOST_KEYS))]
+    keys: u32,
+    /// How many requests in a hundred are reads; the keys are written first, then
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    reads: u8,
+    /// Spread the connections over all endpoints, instead of the leader alone
+    #[arg(long)]
+    any_endpoint: bool,
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+pub(crate) fn run(flags: &BenchFlags) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(tokio::task::LocalSet::new().run_until(measure(flags)))?;
+    report.print(flags.output.output)?;
+    report.verdict()
+}
+
+async fn measure(flags: &BenchFlags) -> Result<report::Report, Failure> {
+    let targets = match flags.any_endpoint {
+        true => flags.client.endpoints.clone(),
+        false => vec![find_leader(&flags.client).await?],
+    };
+    let load = load::Load {
+        targets,
+        connections: flags.connections,
+        value_bytes: flags.value_size,
+        keys: flags.keys,
+        reads_percent: flags.reads,
+        patience: flags.client.timeout,
+    };
+    if flags.reads > 0 {
+        output::say(&format!("quorate: writing the {} keys to be read", flags.keys));
+        load::fill(&load).await?;
+    }
+    output::say(&format!("quorate: measuring {}", load.description(flags.duration)));
+    Ok(load::measure(load, flags.duration).await)
+}
+
+/// The leader that the first answering endpoint knows; waits for an election to end.
+async fn find_leader(flags: &ClientFlags) -> Result<Endpoint, Failure> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let client = Client::new(flags.endpoints.clone(), flags.timeout);
+    let deadline = Instant::now() + flags.timeout;
+    loop {
+        let status = client.status().await?;
+        if let Some(url) = status.leader.and_then(|leader| leader.url) {
+            return url
+                .parse()
+                .map_err(|error| Failure::failed(format!("the leader's URL {url:?} is bad: {error}")));
+        }
+        if Instant::now() >= deadline {
+            let message = "no endpoint knows a leader; --any-endpoint measures without one";
+            return Err(Failure::Ended(Exit::Unavailable, message.to_owned()));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,82 @@
+//! `quorate config check` and `quorate config print`.
+
+use crate::cli::exit::Failure;
+use crate::cli::node_flags::NodeFlags;
+use crate::cli::output::{self, Output, OutputFlags, Table};
+use crate::config::{LogFormat, Origin, Resolved, SETTINGS, ServeConfig, duration_text};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Say whether the configuration can be used; silent when it can
+    Check(NodeFlags),
+    /// Print every setting and where it came from
+    Print {
+        #[command(flatten)]
+        node: NodeFlags,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+}
+
+pub(crate) fn run(command: &ConfigCommand) -> Result<(), Failure> {
+    match &command.action {
+        Action::Check(node) => node.resolve().map(drop),
+        Action::Print { node, output } => print(&node.resolve()?, output.output),
+    }
+}
+
+#[derive(Serialize)]
+struct Line {
+    setting: &'static str,
+    value: String,
+    origin: String,
+}
+
+fn print(resolved: &Resolved, output: Output) -> Result<(), Failure> {
+    let lines = SETTINGS.iter().map(|setting| Line {
+        setting: setting.name,
+        value: value_text(&resolved.config, setting.name),
+        origin: resolved.origins.get(setting.name).unwrap_or(&Origin::Default).to_string(),
+    });
+    if output == Output::Json {
+        return output::json(&lines.collect::<Vec<_>>());
+    }
+    let mut table = Table::new(["SETTING", "VALUE", "ORIGIN"]);
+    lines.for_each(|line| table.row([line.setting.to_owned(), line.value, line.origin]));
+    table.print()
+}
+
+/// The value in force, as the flag would take it.
+fn value_text(config: &ServeConfig, setting: &str) -> String {
+    match setting {
+        "data-dir" => config.data_dir.display().to_string(),
+        "listen" => config.listen.to_string(),
+        "raft-listen" => config.raft_listen.to_string(),
+        "advertise-url" => format!("http://{}", config.advertise_http),
+        "advertise-raft" => config.advertise_raft.to_string(),
+        "bootstrap" => config.bootstrap.to_string(),
+        "join" => config.join.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        "name" => config.name.clone().unwrap_or_default(),
+        "max-value-bytes" => config.max_value_bytes.to_string(),
+        "max-request-bytes" => config.max_request_bytes.to_string(),
+        "keep-snapshots" => config.keep_snapshots.to_string(),
+        "snapshot-entries" => config.snapshot_entries.to_string(),
+        "election-timeout" => duration_text(config.election_timeout),
+        "heartbeat-interval" => duration_text(config.heartbeat_interval),
+        "log-format" => match config.log.format {
+            LogFormat::Text => "text".to_owned(),
+            LogFormat::Json => "json".to_owned(),
+            LogFormat::Auto => "auto".to_owned(),
+        },
+        "log-level" => config.log.level.clone(),
+        unknown => unreachable!("{unknown} is in the table of settings, but has no text here"),
+    }
+}

@@ -1,0 +1,58 @@
+//! The command line: `quorate COMMAND …`.
+//!
+//! stdout carries data and stderr talk; the exit code says how it went ([`exit::Exit`]). Commands either run a node
+//! (`serve`, `bootstrap`), several as child processes (`dev`), or are clients of a cluster. Only `serve` leads into
+//! the simulated part of this crate; the rest of this module is never simulated, and may use tokio itself.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "command line code is never simulated: it may use tokio, clocks and processes directly"
+)]
+
+mod arguments;
+mod bench;
+mod client;
+mod configuration;
+mod dev;
+mod environment;
+mod exit;
+mod logging;
+mod node_flags;
+mod output;
+mod serve;
+mod version;
+
+use arguments::{Cli, Command};
+use exit::Failure;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The whole program: reads the command line, does what it says, and returns the exit code.
+pub fn main() -> ExitCode {
+    let variable = |name: &str| std::env::var_os(name);
+    match run(std::env::args_os().collect(), &variable) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<(), Failure> {
+    match environment::parse::<Cli>(arguments, variable)?.command {
+        Command::Dev(flags) => dev::run(&flags),
+        Command::Serve(command) => serve::serve(&command),
+        Command::Bootstrap(flags) => serve::bootstrap(&flags),
+        Command::Get(command) => client::get(&command),
+        Command::Put(command) => client::put(command),
+        Command::Delete(command) => client::delete(&command),
+        Command::Status(command) => client::status(&command),
+        Command::Members(command) => client::members(&command),
+        Command::Add(command) => client::add(command),
+        Command::Export(command) => client::export(&command),
+        Command::Import(command) => client::import(&command),
+        Command::Bench(flags) => bench::run(&flags),
+        Command::Version(output) => version::print(output.output),
+        Command::Completions { shell } => arguments::print_completions(shell),
+        Command::Config(command) => configuration::run(&command),
+    }
+}
