@@ -19,18 +19,3 @@ pub use wire::wire_decode;
 
 /// Every target by its name, which is that of its binary and of its folder in the corpus.
 pub const TARGETS: [(&str, Target); 2] = [("wire_decode", wire_decode), ("snapshot_decode", snapshot_decode)];
-
-/// The whole of a binary in `fuzz_targets/`: under cargo-fuzz libFuzzer's entry point, otherwise a `main`
-/// that replays the files it is given.
-#[macro_export]
-macro_rules! target {
-    ($body:ident) => {
-        #[cfg(fuzzing)]
-        libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::$body(data));
-
-        #[cfg(not(fuzzing))]
-        fn main() -> Result<(), $crate::ReplayError> {
-            $crate::replay_arguments($crate::$body)
-        }
-    };
-}

@@ -40,6 +40,21 @@ pub enum ReplayError {
     },
 }
 
+/// The whole of a binary in `fuzz_targets/`: under cargo-fuzz libFuzzer's entry point, otherwise a `main`
+/// that replays the files it is given.
+#[macro_export]
+macro_rules! target {
+    ($body:ident) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::$body(data));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> Result<(), $crate::ReplayError> {
+            $crate::replay_arguments($crate::$body)
+        }
+    };
+}
+
 /// Runs every input in `corpus/<target>/` through its target, and says how many there were.
 ///
 /// # Errors
