@@ -12,6 +12,8 @@ pub(crate) fn start(config: &LogConfig) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&config.level).map_err(|error| Failure::usage(error.to_string()))?;
     let terminal = io::stderr().is_terminal();
     let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(terminal);
+    // Otherwise a line that can't be written (the reader of stderr is gone) is reported with `eprintln!`, which panics.
+    let builder = builder.log_internal_errors(false);
     let json = match config.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
