@@ -13,6 +13,7 @@ use quorate_node::raft::{Done, Time};
 use quorate_node::{Input, Node, Output, View};
 use quorate_storage::Job;
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::error;
 
 use crate::answers::Answers;
 use crate::handle::{Answer, Ask, Handle};
@@ -36,6 +37,8 @@ pub enum DriverEnd {
     /// The storage ended by itself: a fatal error, which it has logged. The process must end too. What was pending
     /// is unknown, never failed.
     StorageFailed,
+    /// The node can't go on, as it has logged. As with the storage, the process must end.
+    NodeFailed,
 }
 
 /// Owns the node and runs its turns.
@@ -52,7 +55,7 @@ pub(crate) struct Driver<R: Runtime, N: Net> {
     taken: Taken,
     /// A look at the node was asked for, to be given at the end of the turn.
     looks: Vec<oneshot::Sender<View>>,
-    stopping: bool,
+    end: Option<DriverEnd>,
 }
 
 /// What one turn took. The vectors are kept, for their memory.
@@ -87,7 +90,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             alarm: Alarm::default(),
             taken: Taken::default(),
             looks: Vec::new(),
-            stopping: false,
+            end: None,
         };
         (driver, handle)
     }
@@ -96,7 +99,12 @@ impl<R: Runtime, N: Net> Driver<R, N> {
     pub(crate) async fn run(mut self) -> DriverEnd {
         self.links.follow(&self.node.view().members);
         self.perform();
-        while !self.stopping {
+        loop {
+            match self.end {
+                Some(DriverEnd::Stopped) => break,
+                Some(end) => return end,
+                None => {}
+            }
             self.set_alarm();
             if !self.take().await {
                 return DriverEnd::StorageFailed;
@@ -166,7 +174,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
                 self.node.handle(now, Input::Request { id, request });
             }
             Ask::Status(look) => self.looks.push(look),
-            Ask::Stop => self.stopping = true,
+            Ask::Stop => self.end = Some(DriverEnd::Stopped),
         }
     }
 
@@ -184,6 +192,10 @@ impl<R: Runtime, N: Net> Driver<R, N> {
                 Output::Reply { id, reply } => self.answers.give(id, Answer::Reply(reply)),
                 Output::Changed => changed = true,
                 Output::Event(event) => log_lines::event(&event),
+                Output::Failed(reason) => {
+                    error!(reason, "this node can't go on");
+                    self.end = Some(DriverEnd::NodeFailed);
+                }
             }
         }
         if !jobs.is_empty() {
@@ -225,20 +237,26 @@ impl<R: Runtime, N: Net> Driver<R, N> {
 /// and ringing early is harmless, so it is only set anew for an earlier one.
 #[derive(Default)]
 struct Alarm {
-    armed: Option<(Time, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    armed: Option<Armed>,
+}
+
+struct Armed {
+    rings_at: Time,
+    sleep: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Alarm {
     fn set(&mut self, runtime: &impl Runtime, wanted: Time) {
-        if self.armed.as_ref().is_none_or(|(at, _)| wanted < *at) {
-            self.armed = Some((wanted, Box::pin(runtime.sleep(wanted.since(runtime.now())))));
+        if self.armed.as_ref().is_none_or(|armed| wanted < armed.rings_at) {
+            let sleep = Box::pin(runtime.sleep(wanted.since(runtime.now())));
+            self.armed = Some(Armed { rings_at: wanted, sleep });
         }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match &mut self.armed {
             None => Poll::Pending,
-            Some((_, sleep)) => sleep.as_mut().poll(context).map(|()| self.armed = None),
+            Some(armed) => armed.sleep.as_mut().poll(context).map(|()| self.armed = None),
         }
     }
 }

@@ -4,10 +4,14 @@
 //! |---|---|
 //! | `runtime`, `net` | the two seams: time, tasks and randomness; the network |
 //! | `real` | their real implementation: the one module that uses tokio's clock, scheduler and sockets |
+//! | `serve` | a node's life: from a data dir to a running server, and to its end |
+//! | `join` | how a new node finds its cluster |
+//! | `server` | a running server, put together from its parts |
 //! | `driver` | the one task that owns the node |
 //! | `answers` | who waits for what, and until when |
 //! | `storage_port` | the line to whoever owns the storage |
 //! | `peers` | how the nodes of a cluster talk |
+//! | `http` | the HTTP interface |
 //! | `handle` | how the server asks the node for something |
 //! | `context` | what every part of a running server knows |
 //! | `config` | the settings of a node: flags, environment, file, defaults |
@@ -18,20 +22,26 @@ pub mod config;
 mod context;
 mod driver;
 mod handle;
+mod http;
+mod join;
 mod log_lines;
 mod net;
 mod peers;
 mod real;
 mod runtime;
+mod server;
 mod shutdown;
 mod storage_port;
 
 pub use context::{Context, Identity, Limits};
 pub use driver::DriverEnd;
 pub use handle::{Answer, Handle};
+pub use http::fuzzing;
+pub use join::{Joined, join};
 pub use net::{Listener, Net};
 pub use peers::{Counter, Inbound, Local, PeerCounters, ProbeError};
 pub use real::{RealListener, RealNet, RealRuntime};
 pub use runtime::{DeadlinePassed, Either, HyperExecutor, HyperTimer, Runtime, race, random_id, timeout_at};
+pub use server::{Parts, Server, Timing};
 pub use shutdown::{Shutdown, ShutdownGuard};
 pub use storage_port::{StorageEnd, StoragePort, storage_channel};

@@ -14,7 +14,7 @@ pub(crate) fn event(event: &Event) {
         Event::Damaged { slot } => warn!(%slot, "a log entry is damaged on disk; asking peers for it"),
         Event::Repaired { slot } => info!(%slot, "a damaged log entry was repaired"),
         Event::Nonsense { from: Some(peer), what } => {
-            warn!(%peer, what, "dropped a message that makes no sense")
+            warn!(%peer, what, "dropped a message that makes no sense");
         }
         Event::Nonsense { from: None, what } => warn!(what, "dropped an input that makes no sense"),
     }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use quorate_node::raft::Time;
 
 /// Time, tasks and randomness, real or simulated. Clones stand for the same runtime.
-pub trait Runtime: Clone + Send + Sync + 'static {
+pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
     /// The monotonic clock, in microseconds since a start of the runtime's choice.
     fn now(&self) -> Time;
 

@@ -24,6 +24,8 @@ mod link;
 mod links;
 mod queue;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use counters::{Counter, PeerCounters};
 pub use handshake::ProbeError;

@@ -1,0 +1,171 @@
+//! How a new node finds its cluster.
+//!
+//! It asks the nodes it was told of, one after the other, for as long as it takes, to be added; any of them passes the
+//! request on to the leader, which dials the peer address back before it proposes anything. The newcomer believes only
+//! the cluster that answered: the one named in the answer's header.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap};
+use hyper::{Request, Response, StatusCode};
+use quorate_client::Endpoint;
+use quorate_node::raft::{Contact, NodeId};
+use quorate_node::wire::{ClusterId, HistoryId};
+use tracing::{debug, info, warn};
+
+use crate::net::Net;
+use crate::runtime::{Either, Runtime, race, timeout_at};
+
+/// How long one node may take to answer. The leader itself may take five seconds to get the change committed.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// The pause after a round in which nobody took the newcomer in, before half of it is drawn at random.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The most bytes of an answer that are looked at.
+const ANSWER_BYTES: usize = 64 << 10;
+
+/// Where a newcomer belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// The cluster that took it in.
+    pub cluster: ClusterId,
+    /// The history that the cluster is part of.
+    pub history: HistoryId,
+}
+
+/// Why a node did not take the newcomer in.
+#[derive(Debug, thiserror::Error)]
+enum JoinError {
+    /// Nobody answers.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// What answers does not speak HTTP, or broke off.
+    #[error("{0}")]
+    Http(#[from] hyper::Error),
+    /// The answer took too long.
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    Late,
+    /// It answered, and not with success.
+    #[error("it answered {status}: {body}")]
+    Refused { status: StatusCode, body: String },
+    /// It answered with success, but is no Quorate node.
+    #[error("its answer has no {0} header: is it a Quorate node?")]
+    NoHeader(&'static str),
+}
+
+/// Asks `endpoints` in turn to take in the node `id`, until one does. Never gives up: a cluster may be started in any
+/// order, and by machines that boot when they like.
+pub async fn join<R: Runtime, N: Net>(
+    runtime: &R,
+    net: &N,
+    endpoints: &[Endpoint],
+    id: NodeId,
+    contact: &Contact,
+) -> Joined {
+    let body = Bytes::from(
+        serde_json::json!({ "ID": id.to_string(), "Address": contact.address, "URL": contact.url })
+            .to_string(),
+    );
+    let mut said = vec![String::new(); endpoints.len()];
+    loop {
+        for (endpoint, said) in endpoints.iter().zip(&mut said) {
+            let deadline = runtime.now() + PATIENCE;
+            let asked = timeout_at(runtime, deadline, ask(net, endpoint, body.clone())).await;
+            match asked.unwrap_or(Err(JoinError::Late)) {
+                Ok(joined) => {
+                    info!(%endpoint, cluster = %joined.cluster, "joined");
+                    return joined;
+                }
+                Err(error) => {
+                    let reason = error.to_string();
+                    if *said == reason {
+                        debug!(%endpoint, reason, "could not join");
+                    } else {
+                        warn!(%endpoint, reason, "could not join; will try again until it works");
+                        *said = reason;
+                    }
+                }
+            }
+        }
+        let half = u64::try_from(PAUSE.as_micros() / 2).unwrap_or(u64::MAX);
+        runtime.sleep(PAUSE / 2 + Duration::from_micros(runtime.random() % half)).await;
+    }
+}
+
+async fn ask<N: Net>(net: &N, endpoint: &Endpoint, body: Bytes) -> Result<Joined, JoinError> {
+    let stream = net.dial(&endpoint.address().to_string()).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
+    let request = Request::post("/raft/add")
+        .header(HOST, endpoint.address().to_string())
+        .header(CONTENT_TYPE, "application/json; charset=utf-8")
+        .body(Full::new(body))
+        .expect("a path and headers without strange bytes");
+    let exchange = async {
+        let response = sender.send_request(request).await?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES).collect().await;
+        Ok(Response::from_parts(head, body.map(|body| body.to_bytes()).unwrap_or_default()))
+    };
+    // The connection does its part while the exchange is waited for; it has no task of its own to outlive it.
+    let mut connection = std::pin::pin!(connection);
+    let mut exchange = std::pin::pin!(exchange);
+    let answered: Result<Response<Bytes>, hyper::Error> =
+        match race(exchange.as_mut(), connection.as_mut()).await {
+            Either::Left(answered) => answered,
+            Either::Right(Ok(())) => exchange.await,
+            Either::Right(Err(error)) => Err(error),
+        };
+    belongs(&answered?)
+}
+
+fn belongs(response: &Response<Bytes>) -> Result<Joined, JoinError> {
+    if response.status() != StatusCode::OK {
+        let body = String::from_utf8_lossy(response.body()).into_owned();
+        return Err(JoinError::Refused { status: response.status(), body });
+    }
+    let cluster = id_in(response.headers(), "quorate-cluster").map(ClusterId);
+    let history = id_in(response.headers(), "quorate-history").map(HistoryId);
+    Ok(Joined {
+        cluster: cluster.ok_or(JoinError::NoHeader("Quorate-Cluster"))?,
+        history: history.ok_or(JoinError::NoHeader("Quorate-History"))?,
+    })
+}
+
+fn id_in(headers: &HeaderMap, name: &str) -> Option<u128> {
+    quorate_node::raft::parse_id(headers.get(name)?.to_str().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn response(status: u16, headers: &[(&'static str, &str)]) -> Response<Bytes> {
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        response.body(Bytes::from_static(b"{\"error\":\"no leader\"}")).unwrap()
+    }
+
+    #[test]
+    fn only_a_cluster_that_names_itself_is_believed() {
+        let one = format!("{:032x}", 1);
+        let two = format!("{:032x}", 2);
+        let good = response(200, &[("Quorate-Cluster", &one), ("Quorate-History", &two)]);
+        assert_eq!(belongs(&good).unwrap(), Joined { cluster: ClusterId(1), history: HistoryId(2) });
+        let bad = [
+            (response(200, &[]), "Quorate-Cluster"),
+            (response(200, &[("Quorate-Cluster", "zebra"), ("Quorate-History", &two)]), "Quorate-Cluster"),
+            (response(200, &[("Quorate-Cluster", &one)]), "Quorate-History"),
+            (response(503, &[("Quorate-Cluster", &one), ("Quorate-History", &two)]), "no leader"),
+        ];
+        for (answer, expected) in bad {
+            let error = belongs(&answer).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A running server, put together from its parts.
+//!
+//! It can't tell a real world from a simulated one: runtime, network and storage come in as parts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_node::raft::{Config, Contact, Found, OpenError};
+use quorate_node::{Node, NodeConfig};
+use tokio::sync::watch;
+
+use crate::context::{Context, Identity, Limits};
+use crate::driver::{Driver, DriverEnd};
+use crate::http;
+use crate::net::Net;
+use crate::peers::{Inbound, Links};
+use crate::runtime::{Runtime, timeout_at};
+use crate::shutdown::Shutdown;
+use crate::storage_port::StoragePort;
+
+/// The most requests that wait for the log or for a read round.
+const PENDING_REQUESTS: usize = 16_384;
+
+/// How long a graceful end waits for requests in progress.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long it then waits for the storage. A disk that hangs must not keep a process for ever: what it was asked to
+/// write was never acknowledged.
+const STORAGE: Duration = Duration::from_secs(10);
+
+/// What a server is made of.
+pub struct Parts<R, N: Net> {
+    /// Settings of the node.
+    pub timing: Timing,
+    /// Time, tasks and randomness.
+    pub runtime: R,
+    /// The network.
+    pub net: N,
+    /// The line to the storage, which runs already.
+    pub storage: StoragePort,
+    /// What the storage found when it was opened.
+    pub found: Found,
+    /// The names in `node.toml`.
+    pub identity: Identity,
+    /// What this node advertises.
+    pub contact: Contact,
+    /// Bounds on what HTTP takes in.
+    pub limits: Limits,
+    /// Peers' connections, being accepted already.
+    pub inbound: Inbound,
+    /// Where HTTP connections arrive.
+    pub http: N::Listener,
+}
+
+/// How a node times its elections and checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// A follower that hears no leader for one to two of these runs for office.
+    pub election_timeout: Duration,
+    /// How often an idle leader speaks.
+    pub heartbeat_interval: Duration,
+    /// A checkpoint is taken after this many entries.
+    pub checkpoint_entries: u64,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server<R, N> {
+    /// What all its parts know.
+    pub context: Arc<Context<R, N>>,
+    /// Set when the driver has ended.
+    end: watch::Receiver<Option<DriverEnd>>,
+}
+
+impl<R: Runtime, N: Net> Server<R, N> {
+    /// Starts the driver and HTTP. They run on their own; dropping the server does not end them.
+    pub fn start(parts: Parts<R, N>) -> Result<Self, OpenError> {
+        let Parts { timing, runtime, net, storage, found, identity, contact, limits, inbound, http } = parts;
+        let config = node_config(identity, timing, runtime.random());
+        let node = Node::open(config, found, runtime.now())?;
+        let Inbound { local, deliver, events, counters } = inbound;
+        local.settle(identity.cluster);
+        let links = Links::new(runtime.clone(), net.clone(), local, deliver, Arc::clone(&counters));
+        let (driver, handle) = Driver::new(runtime.clone(), node, storage, events, links);
+        let shutdown = Shutdown::default();
+        let context =
+            Arc::new(Context { runtime, net, handle, identity, contact, limits, counters, shutdown });
+        let (end_sender, end) = watch::channel(None);
+        context.runtime.spawn(async move {
+            let ended = driver.run().await;
+            end_sender.send_replace(Some(ended));
+        });
+        context.runtime.spawn(http::serve(Arc::clone(&context), http));
+        Ok(Server { context, end })
+    }
+
+    /// Ready when the driver has ended, which it does by itself only when it must.
+    pub async fn ended(&self) -> DriverEnd {
+        let mut end = self.end.clone();
+        // A driver that ended without a word was dropped with its runtime, or panicked.
+        end.wait_for(Option::is_some).await.ok().and_then(|end| *end).unwrap_or(DriverEnd::NodeFailed)
+    }
+
+    /// Ends in good order: takes no new requests, finishes those in progress, then the node, then its storage. The
+    /// membership stays as it is. Returns once all is done, or its time is up.
+    pub async fn stop(&self) -> DriverEnd {
+        let runtime = &self.context.runtime;
+        self.context.shutdown.begin();
+        let drained = timeout_at(runtime, runtime.now() + DRAIN, self.context.shutdown.drained()).await;
+        if drained.is_err() {
+            tracing::warn!("requests in progress were cut off after {} s", DRAIN.as_secs());
+        }
+        let stop = async {
+            self.context.handle.stop().await;
+            self.ended().await
+        };
+        timeout_at(runtime, runtime.now() + STORAGE, stop).await.unwrap_or_else(|_| {
+            tracing::error!("the storage did not finish within {} s", STORAGE.as_secs());
+            DriverEnd::StorageFailed
+        })
+    }
+}
+
+fn node_config(identity: Identity, timing: Timing, seed: u64) -> NodeConfig {
+    let raft = Config {
+        election_timeout: timing.election_timeout,
+        heartbeat_interval: timing.heartbeat_interval,
+        ..Config::new(identity.node, seed)
+    };
+    NodeConfig { raft, checkpoint_entries: timing.checkpoint_entries, pending_requests: PENDING_REQUESTS }
+}
