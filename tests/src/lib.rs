@@ -13,4 +13,5 @@ pub mod ports;
 pub mod program;
 pub mod random;
 pub mod style;
+pub mod trials;
 pub mod workload;

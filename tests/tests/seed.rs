@@ -1,0 +1,143 @@
+//! The seed's own tests, by their names, over HTTP.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use quorate_tests::cluster::{Cluster, Node};
+use quorate_tests::http::Client;
+use serde_json::Value;
+
+const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
+const JSON: &str = "application/json; charset=utf-8";
+
+/// The seed's `TestJSON`, as a table: body and Content-Type, of errors too.
+#[test]
+fn test_json() {
+    let cluster = Cluster::start(QUORATE, 1);
+    let mut client = cluster.nodes[0].client();
+    let exact = [
+        ("GET", "/", "", r#"{"hello":"world"}"#),
+        ("POST", "/key/json", "value", r#"{"status":"success"}"#),
+        ("PUT", "/key/json", "value", r#"{"status":"success"}"#),
+        ("DELETE", "/key/json", "", r#"{"status":"success"}"#),
+        ("DELETE", "/key/json", "", r#"{"status":"success"}"#),
+        ("GET", "/livez", "", r#"{"status":"ok"}"#),
+    ];
+    for (method, target, body, expected) in exact {
+        let answer = client.must(method, target, body.as_bytes());
+        let seen = (answer.status, answer.header("content-type"), answer.text());
+        assert_eq!(seen, (200, Some(JSON), expected.to_owned()), "{method} {target}");
+    }
+    let errors = [
+        ("GET", "/nowhere", "", 404, "route_not_found"),
+        ("GET", "/key/", "", 400, "key_empty"),
+        ("GET", "/key/%ff", "", 400, "key_not_utf8"),
+        ("POST", "/raft/add", "not JSON", 400, "bad_json"),
+        ("POST", "/", "", 405, "method_not_allowed"),
+        ("GET", "/key/json?colour=red", "", 400, "bad_query"),
+    ];
+    for (method, target, body, status, code) in errors {
+        let answer = client.must(method, target, body.as_bytes());
+        let error = answer.json();
+        let seen = (answer.status, answer.header("content-type"), error["code"].as_str());
+        assert_eq!(seen, (status, Some(JSON), Some(code)), "{method} {target}: {error}");
+        assert!(error["error"].as_str().is_some_and(|text| !text.is_empty()), "{method} {target}: {error}");
+    }
+}
+
+/// The seed's `TestGet`: a store that was founded on a data.json with key1, key2 and key4; key3 is missing.
+#[test]
+fn test_get() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::new(QUORATE, folder.path().to_owned(), "node", &[]);
+    std::fs::create_dir(node.data_dir()).unwrap();
+    // Base64url of key1, value1, key2, value2, key4, value4.
+    let data = r#"{"a2V5MQ==":"dmFsdWUx","a2V5Mg==":"dmFsdWUy","a2V5NA==":"dmFsdWU0"}"#;
+    std::fs::write(node.data_dir().join("data.json"), data).unwrap();
+    node.start(&["--bootstrap"]);
+    node.wait_until_led();
+    let mut client = node.client();
+    for (key, value) in [("key1", "value1"), ("key2", "value2"), ("key4", "value4")] {
+        let answer = client.get(&format!("/key/{key}"));
+        let seen = (answer.status, answer.header("content-type"), answer.text());
+        assert_eq!(seen, (200, Some("application/octet-stream"), value.to_owned()), "{key}");
+    }
+    let missing = client.get("/key/key3");
+    assert_eq!((missing.status, missing.body.len()), (404, 0));
+    assert!(
+        node.data_dir().join("data.json.imported").exists() && !node.data_dir().join("data.json").exists()
+    );
+}
+
+/// The seed's `TestGetSetDelete`, through a follower, which hands writes on to the leader.
+#[test]
+fn test_get_set_delete() {
+    let cluster = Cluster::start(QUORATE, 3);
+    let mut follower = cluster.nodes[cluster.follower()].client();
+    let key = "/key/key";
+    assert_eq!(follower.get(key).status, 404, "the first get");
+    assert_eq!(follower.post(key, b"value").text(), r#"{"status":"success"}"#);
+    for node in &cluster.nodes {
+        assert_eq!(node.client().get(key).text(), "value", "the second get, on {}", node.url());
+    }
+    assert_eq!(follower.delete(key).text(), r#"{"status":"success"}"#);
+    for node in &cluster.nodes {
+        let third = node.client().get(key);
+        assert_eq!((third.status, third.body.len()), (404, 0), "the third get, on {}", node.url());
+    }
+}
+
+/// What the seed could not do: any bytes as a value, any UTF-8 as a key, and large ones, through every node.
+#[test]
+fn keys_and_values_are_taken_as_they_are() {
+    let cluster = Cluster::start(QUORATE, 3);
+    let all_bytes: Vec<u8> = (0..=255).collect();
+    let large = vec![b'x'; 1 << 20];
+    let longest_key = "k".repeat(4_096);
+    let cases: [(&str, &[u8]); 9] = [
+        ("plain", b"value"),
+        ("empty", b""),
+        ("bytes", &all_bytes),
+        ("large", &large),
+        ("a%2Fb", b"slash"),
+        ("a//b/../c", b"kept as it is"),
+        ("%00", b"a zero byte"),
+        ("%C3%BC", "\u{fc}".as_bytes()),
+        (&longest_key, b"longest key"),
+    ];
+    let mut clients: Vec<Client> = cluster.nodes.iter().map(|node| node.client()).collect();
+    for (number, (key, value)) in cases.iter().enumerate() {
+        let target = format!("/key/{key}");
+        let answer = clients[number % 3].post(&target, value);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        for client in &mut clients {
+            assert_eq!(client.get(&target).body, *value, "{target:.40}");
+            let head = client.request("HEAD", &target, b"").unwrap();
+            let length = value.len().to_string();
+            assert_eq!((head.status, head.header("content-length")), (200, Some(length.as_str())));
+        }
+    }
+    assert_eq!(clients[0].get("/key/a/b").text(), "slash", "an encoded slash is a slash");
+    assert_eq!(clients[1].get("/key/c").status, 404, "dots in a key lead nowhere");
+}
+
+/// The shape of what `/raft/status` and `/raft/members` say.
+#[test]
+fn every_node_tells_who_leads_and_who_belongs() {
+    let cluster = Cluster::start(QUORATE, 3);
+    let leader = cluster.leader();
+    let leaders_id = cluster.nodes[leader].status().unwrap()["id"].clone();
+    for (number, node) in cluster.nodes.iter().enumerate() {
+        cluster.wait_until_caught_up(number);
+        let status = node.status().unwrap();
+        assert_eq!(status["leader"]["id"], leaders_id, "{status}");
+        assert_eq!(status["leader"]["url"], Value::from(cluster.nodes[leader].url()));
+        assert_eq!(status["role"], Value::from(if number == leader { "leader" } else { "follower" }));
+        assert_eq!(status.get("peers").is_some(), number == leader, "{status}");
+        let members = node.client().get("/raft/members").json();
+        let list = members["members"].as_array().unwrap();
+        assert_eq!(list.len(), 3, "{members}");
+        assert!(list.iter().all(|member| member["role"] == "voter"), "{members}");
+        let who_leads: Vec<&Value> = list.iter().filter(|member| member["leader"] == true).collect();
+        assert!(who_leads.len() == 1 && who_leads[0]["id"] == leaders_id, "{members}");
+        assert_eq!((&members["joint"], &members["cluster"]), (&Value::Null, &status["cluster"]));
+    }
+}
