@@ -69,7 +69,11 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotFound`] when there is no such key.
     pub async fn get(&self, key: &str) -> Result<Value, ClientError> {
-        let answer = self.call(read(key_target(key))).await?;
+        let answer = self.call(read(key_target(key))).await.map_err(|error| match error {
+            // The answer to a missing key has no body, and so no words.
+            ClientError::NotFound(_) => ClientError::NotFound(format!("there is no key {key:?}")),
+            other => other,
+        })?;
         let tag = answer.headers.get(ETAG).and_then(|tag| tag.to_str().ok());
         let mod_revision = tag.and_then(|tag| tag.trim_matches('"').parse().ok());
         Ok(Value { bytes: answer.body, mod_revision })

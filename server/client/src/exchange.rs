@@ -103,7 +103,7 @@ fn judge(answer: Answer) -> Attempt {
         return Attempt::Done(answer);
     }
     if status == StatusCode::NOT_FOUND && answer.body.is_empty() {
-        return Attempt::Final(ClientError::NotFound("there is no such key".to_owned()));
+        return Attempt::Final(ClientError::NotFound("it is not there".to_owned()));
     }
     let Ok(ErrorBody { error, code }) = serde_json::from_slice(&answer.body) else {
         // A gateway on the way may have passed the request on before it gave up.
