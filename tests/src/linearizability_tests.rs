@@ -133,9 +133,8 @@ fn operations_answered_and_sent_in_the_same_instant_count_as_concurrent() {
 fn a_key_does_not_excuse_another() {
     let mut other = get(Some("1"), 2, 3);
     other.key = "other".to_owned();
-    assert!(
-        matches!(check(&[put("1", 0, 1), other]), Err(Violation::NotLinearizable { key, .. }) if key == "other")
-    );
+    let verdict = check(&[put("1", 0, 1), other]);
+    assert!(matches!(verdict, Err(Violation::NotLinearizable { key, .. }) if key == "other"));
 }
 
 /// Tries every order, with no memo and no shortcut: too slow to use, too simple to be wrong.

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// elsewhere). A port that "bind to 0" finds is in that range: while its server is down, any client's connection
 /// may be given it, and the server could not come back.
 const FIRST: u16 = 10_000;
-const COUNT: usize = 22_000;
+const COUNT: usize = 21_000;
+/// How far a node's peer port is above its HTTP port, unless it is told otherwise.
+const PEER_PORT_OFFSET: u16 = 1_000;
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
@@ -16,7 +18,7 @@ pub fn free_port() -> u16 {
     consecutive_free_ports(1)
 }
 
-/// The first of `count` such ports in a row.
+/// The first of `count` such ports in a row, where the ports that `quorate dev` gives to their peers are free too.
 ///
 /// # Panics
 /// When there are none.
@@ -27,7 +29,8 @@ pub fn consecutive_free_ports(count: u16) -> u16 {
     for _ in 0..COUNT {
         let place = (offset + NEXT.fetch_add(taken, Ordering::Relaxed)) % (COUNT - taken);
         let first = FIRST + u16::try_from(place).expect("the range is one of ports");
-        if (first..first + count).all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()) {
+        let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if (first..first + count).all(|port| is_free(port) && is_free(port + PEER_PORT_OFFSET)) {
             return first;
         }
     }

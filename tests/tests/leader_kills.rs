@@ -1,6 +1,10 @@
 //! The promise, against real processes: leaders are killed under load, and nothing acknowledged is lost, and no read
 //! lies.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints what it measured"
+)]
 
 use std::time::{Duration, Instant};
 

@@ -10,8 +10,9 @@ use quorate_raft::{Config, Found, Input, NodeId, Raft, Time};
 #[unsafe(no_mangle)]
 pub extern "C" fn open_a_core(id: u64, now_microseconds: u64) -> usize {
     let config = Config::new(NodeId(u128::from(id)), id);
-    let Ok(mut raft) = Raft::open(config, Found::default(), Time(now_microseconds)) else { return usize::MAX };
-    raft.handle(Time(now_microseconds), Input::Timeout);
+    let now = Time(now_microseconds);
+    let Ok(mut raft) = Raft::open(config, Found::default(), now) else { return usize::MAX };
+    raft.handle(now, Input::Timeout);
     core::iter::from_fn(|| raft.poll()).count()
 }
 
