@@ -1,0 +1,82 @@
+//! What every request is answered with, and the answers' common parts.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Response, StatusCode};
+use quorate_node::raft::Time;
+
+use super::body::AnswerBody;
+use super::checks::Hosts;
+use super::error::ApiError;
+use super::headers::JSON;
+use super::pool::Pool;
+use crate::context::Context;
+use crate::runtime::Runtime;
+
+/// The HTTP side of a server: what is shared by all its connections.
+pub(crate) struct App<R, N> {
+    pub(super) context: Arc<Context<R, N>>,
+    pub(super) hosts: Hosts,
+    pub(super) pool: Arc<Pool>,
+    /// Our ids, ready to be sent.
+    pub(super) node: HeaderValue,
+    pub(super) cluster: HeaderValue,
+    pub(super) history: HeaderValue,
+}
+
+impl<R: Runtime, N> App<R, N> {
+    /// `on_loopback`: the server listens on a loopback address, where it answers only to names of its own, so that no
+    /// page in a browser on this machine can reach it under another (DNS rebinding).
+    pub(super) fn new(context: Arc<Context<R, N>>, on_loopback: bool) -> Self {
+        let id =
+            |id: u128| HeaderValue::from_str(&format!("{id:032x}")).expect("hex digits are a header value");
+        let identity = context.identity;
+        App {
+            hosts: Hosts::new(&context.contact.url, on_loopback),
+            pool: Arc::default(),
+            node: id(identity.node.0),
+            cluster: id(identity.cluster.0),
+            history: id(identity.history.0),
+            context,
+        }
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.context.runtime.now()
+    }
+}
+
+/// An answer with a body of JSON.
+pub(super) fn json(body: impl Into<Bytes>) -> Response<AnswerBody> {
+    with_type(StatusCode::OK, JSON, AnswerBody::Whole(body.into()))
+}
+
+/// An answer with a body of a type.
+pub(super) fn with_type(
+    status: StatusCode,
+    content_type: HeaderValue,
+    body: AnswerBody,
+) -> Response<AnswerBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    // Room for all that any answer of ours has, so that it never grows.
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(CONTENT_TYPE, content_type);
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The answer that an error is.
+pub(super) fn refusal(error: &ApiError) -> Response<AnswerBody> {
+    let (status, code) = error.name();
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::error!(%error, code, "a request met a bug");
+    } else {
+        tracing::debug!(%error, code, "a request was refused");
+    }
+    let mut response = with_type(status, JSON, AnswerBody::Whole(error.body().into()));
+    error.add_headers(response.headers_mut());
+    response
+}

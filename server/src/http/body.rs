@@ -1,0 +1,199 @@
+//! The bodies of requests as they are read, and of answers as they are sent.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use super::error::ApiError;
+use super::pool::Lease;
+use crate::runtime::{Runtime, timeout_at};
+
+/// How long a request's body may take to arrive.
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A request's body before it is read.
+pub(crate) struct Upload<'a> {
+    incoming: Incoming,
+    unread: &'a AtomicBool,
+}
+
+/// What a body is held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyLimit {
+    /// A value of at most so many bytes.
+    Value(usize),
+    /// Anything else of at most so many bytes.
+    Request(usize),
+}
+
+impl BodyLimit {
+    fn bytes(self) -> usize {
+        match self {
+            BodyLimit::Value(bytes) | BodyLimit::Request(bytes) => bytes,
+        }
+    }
+
+    fn exceeded(self, sent: Option<u64>) -> ApiError {
+        match self {
+            BodyLimit::Value(limit) => ApiError::ValueTooLarge { limit, sent },
+            BodyLimit::Request(limit) => ApiError::RequestTooLarge { limit, sent },
+        }
+    }
+}
+
+impl<'a> Upload<'a> {
+    /// `unread` is true for as long as there is a body that has not been read to its end.
+    pub(crate) fn new(incoming: Incoming, unread: &'a AtomicBool) -> Self {
+        unread.store(!incoming.is_end_stream(), Ordering::Relaxed);
+        Upload { incoming, unread }
+    }
+
+    /// Reads it all. A declared length above the limit is refused before a byte is read.
+    ///
+    /// # Errors
+    /// `value_too_large` or `request_too_large`; `body_too_slow`; `malformed` when it breaks off.
+    pub(crate) async fn read(self, runtime: &impl Runtime, limit: BodyLimit) -> Result<Bytes, ApiError> {
+        let declared = self.incoming.size_hint().lower();
+        if declared > limit.bytes() as u64 {
+            return Err(limit.exceeded(Some(declared)));
+        }
+        let mut received = Received::default();
+        let deadline = runtime.now() + BODY_TIMEOUT;
+        match timeout_at(runtime, deadline, received.fill(self.incoming, limit)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {
+                let seconds = BODY_TIMEOUT.as_secs();
+                return Err(ApiError::BodyTooSlow { seconds, received: received.len() });
+            }
+        }
+        self.unread.store(false, Ordering::Relaxed);
+        Ok(received.into_bytes())
+    }
+}
+
+/// Most bodies come in one piece, which needs no copy.
+#[derive(Default)]
+struct Received {
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl Received {
+    async fn fill(&mut self, mut incoming: Incoming, limit: BodyLimit) -> Result<(), ApiError> {
+        while let Some(frame) = incoming.frame().await {
+            let frame = frame.map_err(|error| ApiError::Malformed(format!("the body broke off: {error}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if self.len() + data.len() > limit.bytes() {
+                return Err(limit.exceeded(None));
+            }
+            if self.len() == 0 {
+                self.first = data;
+            } else {
+                self.rest.extend_from_slice(&data);
+            }
+        }
+        Ok(())
+    }
+
+    fn len(&self) -> usize {
+        self.first.len() + self.rest.len()
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.rest.is_empty() {
+            return self.first;
+        }
+        let mut whole = BytesMut::with_capacity(self.len());
+        whole.extend_from_slice(&self.first);
+        whole.extend_from_slice(&self.rest);
+        whole.freeze()
+    }
+}
+
+/// The body of an answer.
+pub(crate) enum AnswerBody {
+    /// Bytes at hand; empty once they are sent.
+    Whole(Bytes),
+    /// Pieces that are made as they are sent.
+    Pieces(Box<dyn Iterator<Item = Vec<u8>> + Send>),
+    /// What the leader answers, as it arrives.
+    Forwarded(ForwardedBody),
+}
+
+/// What the leader answers. When all of it has arrived, the connection goes back to the pool.
+pub(crate) struct ForwardedBody {
+    incoming: Incoming,
+    lease: Option<Lease>,
+}
+
+impl ForwardedBody {
+    pub(crate) fn new(incoming: Incoming, lease: Lease) -> Self {
+        let mut body = ForwardedBody { incoming, lease: Some(lease) };
+        if body.incoming.is_end_stream() {
+            body.give_back();
+        }
+        body
+    }
+
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(context);
+        if matches!(polled, Poll::Ready(None)) || self.incoming.is_end_stream() {
+            self.give_back();
+        }
+        polled
+    }
+
+    fn give_back(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+}
+
+impl AnswerBody {
+    /// No bytes.
+    pub(crate) fn empty() -> Self {
+        AnswerBody::Whole(Bytes::new())
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            AnswerBody::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            AnswerBody::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            AnswerBody::Pieces(pieces) => {
+                Poll::Ready(pieces.next().map(|piece| Ok(Frame::data(piece.into()))))
+            }
+            AnswerBody::Forwarded(forwarded) => forwarded.poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            AnswerBody::Whole(bytes) => bytes.is_empty(),
+            AnswerBody::Pieces(_) => false,
+            AnswerBody::Forwarded(forwarded) => forwarded.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            AnswerBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            AnswerBody::Pieces(_) => SizeHint::default(),
+            AnswerBody::Forwarded(forwarded) => forwarded.incoming.size_hint(),
+        }
+    }
+}

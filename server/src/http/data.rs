@@ -1,0 +1,85 @@
+//! `/data.json`, the whole store in the seed's format, and `/raft/snapshot`.
+
+use std::sync::Arc;
+
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::header::HeaderValue;
+use hyper::http::request::Parts;
+use quorate_node::kv::{Command, Kv};
+use quorate_node::{Reply, Request};
+use quorate_storage::data_json;
+
+use super::app::{App, json, with_type};
+use super::body::{AnswerBody, BodyLimit, Upload};
+use super::error::ApiError;
+use super::headers::{JSON, QUORATE_REVISION};
+use super::json::SUCCESS;
+use super::key::check_key;
+use super::keys::Write;
+use super::leader::unexpected;
+use super::proxy::Asked;
+use super::service::Terms;
+use crate::net::Net;
+use crate::runtime::Runtime;
+
+impl<R: Runtime, N: Net> App<R, N> {
+    /// `GET /data.json`.
+    pub(super) async fn export(&self, terms: Terms) -> Result<Response<AnswerBody>, ApiError> {
+        let request = || Request::Export { level: terms.read_level() };
+        match self.ask_here(request, terms.deadline).await? {
+            Reply::Exported(kv) => Ok(exported(&kv)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// `POST /data.json`: all of its entries under one revision, or none.
+    pub(super) async fn import(
+        &self,
+        head: &Parts,
+        upload: Upload<'_>,
+        terms: Terms,
+    ) -> Result<Response<AnswerBody>, ApiError> {
+        let limit = BodyLimit::Request(self.context.limits.request_bytes);
+        let body = upload.read(&self.context.runtime, limit).await?;
+        let entries = parse_import(&body, self.context.limits.value_bytes)?;
+        self.at_leader(&Asked { head, body, terms }, &Write(Command::Import { entries })).await
+    }
+
+    /// `POST /raft/snapshot`: a checkpoint of this node, now.
+    pub(super) async fn snapshot(&self, terms: Terms) -> Result<Response<AnswerBody>, ApiError> {
+        match self.ask_here(|| Request::Checkpoint, terms.deadline).await? {
+            Reply::Checkpointed => Ok(json(SUCCESS)),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+/// Keys and values of a `data.json`, checked like those that come one by one.
+///
+/// # Errors
+/// `bad_json`, which names the entry.
+pub(super) fn parse_import(
+    body: &[u8],
+    max_value_bytes: usize,
+) -> Result<Vec<(Arc<[u8]>, Arc<[u8]>)>, ApiError> {
+    let entries = data_json::decode(body).map_err(|error| ApiError::BadJson(error.to_string()))?;
+    for (key, value) in &entries {
+        let name = || String::from_utf8_lossy(&key[..key.len().min(80)]).into_owned();
+        check_key(key).map_err(|error| ApiError::BadJson(format!("the entry {:?}: {error}", name())))?;
+        if value.len() > max_value_bytes {
+            let limit = max_value_bytes;
+            let error = ApiError::ValueTooLarge { limit, sent: Some(value.len() as u64) };
+            return Err(ApiError::BadJson(format!("the entry {:?}: {error}", name())));
+        }
+    }
+    Ok(entries)
+}
+
+fn exported(kv: &Kv) -> Response<AnswerBody> {
+    let pieces = data_json::encode(kv.range(b"", None).map(|(key, entry)| (key, &*entry.value)));
+    let body = AnswerBody::Pieces(Box::new(pieces));
+    let mut response = with_type(StatusCode::OK, JSON, body);
+    response.headers_mut().insert(QUORATE_REVISION, HeaderValue::from(kv.revision().0));
+    response
+}

@@ -1,0 +1,210 @@
+//! What HTTP says when it says no.
+
+use hyper::StatusCode;
+use hyper::header::{ALLOW, HeaderMap, HeaderValue, RETRY_AFTER};
+use quorate_node::wire::entry::MAX_COMMAND_BYTES;
+use serde::Serialize;
+
+use super::headers;
+
+/// Why a request is not done. Each has a status, a code for programs, and a text for people that says what happened,
+/// the value seen, and what to do. `docs/ERRORS.md` has an anchor for every code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// It breaks HTTP's rules or ours in a way that no other code names.
+    #[error("{0}")]
+    Malformed(String),
+    /// `/key/` with nothing after it.
+    #[error("the key is empty: give 1 to 4096 bytes after /key/")]
+    KeyEmpty,
+    /// The decoded key is not UTF-8.
+    #[error(
+        "the key is not valid UTF-8 from byte {valid_bytes} on, after percent-decoding: encode it as UTF-8"
+    )]
+    KeyNotUtf8 {
+        /// How many bytes are fine.
+        valid_bytes: usize,
+    },
+    /// The decoded key is longer than [`super::key::MAX_KEY_BYTES`].
+    #[error("the key has {0} bytes, a key has at most 4096: use a shorter one")]
+    KeyTooLong(usize),
+    /// A query parameter that is not known, not here, given twice, or has a bad value.
+    #[error("{0}")]
+    BadQuery(String),
+    /// The body is not the JSON that the route takes.
+    #[error("the body is not what this route takes: {0}")]
+    BadJson(String),
+    /// A browser page of another origin asks.
+    #[error("the Origin {0:?} is not this server's: only its own pages may ask from a browser")]
+    CrossOrigin(String),
+    /// No such route.
+    #[error("there is no route {0:?}: the routes are listed in docs/HTTP.md; keys are under /key/")]
+    RouteNotFound(String),
+    /// The node named is no member.
+    #[error("the node {0} is not a member of this cluster: see GET /raft/members")]
+    MemberNotFound(String),
+    /// The route has no such method.
+    #[error("{method} does not go with {path:?}: use {allow}")]
+    MethodNotAllowed {
+        /// The method seen.
+        method: String,
+        /// The route.
+        path: String,
+        /// The methods it has, as in `Allow`.
+        allow: &'static str,
+    },
+    /// The body did not come in time.
+    #[error("the body did not arrive within {seconds} s, {received} bytes did: send it faster, or less")]
+    BodyTooSlow {
+        /// How long was waited.
+        seconds: u64,
+        /// What came.
+        received: usize,
+    },
+    /// Another member has the address.
+    #[error("{0}")]
+    AddressInUse(String),
+    /// The newcomer does not answer where it says it is.
+    #[error("{0}")]
+    AddressUnreachable(String),
+    /// Another change of membership is not finished.
+    #[error("another change of membership is under way: try again when GET /raft/members shows it done")]
+    ChangeInProgress,
+    /// The learner's log is too far behind to vote.
+    #[error("{0}")]
+    NotCaughtUp(String),
+    /// The value is larger than this server takes.
+    #[error("the value has {} bytes, the limit is {limit}: send less, or raise --max-value-bytes", seen(.sent))]
+    ValueTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+        /// The size; without one, it is only known to be above the limit.
+        sent: Option<u64>,
+    },
+    /// The request's body is larger than this server takes.
+    #[error("the body has {} bytes, the limit is {limit}: send less, or raise --max-request-bytes", seen(.sent))]
+    RequestTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+        /// The size; without one, it is only known to be above the limit.
+        sent: Option<u64>,
+    },
+    /// The change is larger than a log entry may be.
+    #[error("the change has {0} bytes, one entry of the log takes at most {MAX_COMMAND_BYTES}: split it")]
+    EntryTooLarge(usize),
+    /// The request's target is too long.
+    #[error("the request target has {0} bytes, at most {limit} are taken: shorten it", limit = super::checks::MAX_TARGET_BYTES)]
+    UriTooLong(usize),
+    /// Said to a peer: this node does not lead.
+    #[error("this node does not lead: ask {}", .leader_url.as_deref().unwrap_or("again later, it knows no leader"))]
+    NotLeader {
+        /// Where the leader may be.
+        leader_url: Option<String>,
+    },
+    /// The `Host` header names neither a loopback address nor what this node advertises.
+    #[error(
+        "the Host {0:?} is not this server's: an open cluster on loopback answers to loopback names and to its advertised URL only"
+    )]
+    WrongHost(String),
+    /// The headers are too large.
+    #[error("the headers have {0} bytes, at most {limit} are taken: send fewer", limit = super::checks::MAX_HEADER_BYTES)]
+    HeadersTooLarge(usize),
+    /// A broken promise of our own.
+    #[error("internal error: {0}: please report it")]
+    Internal(String),
+    /// Nobody led until the deadline. Nothing was done.
+    #[error("no leader within {0}: nothing was done; try again, or look at GET /raft/status on each node")]
+    NoLeader(String),
+    /// Too many requests wait. Nothing was done.
+    #[error("too many requests are waiting: nothing was done; try again later")]
+    Overloaded,
+    /// This process is about to end. Nothing was done.
+    #[error("this node is shutting down: nothing was done; ask another")]
+    ShuttingDown,
+    /// The write may or may not be done.
+    #[error(
+        "the outcome is unknown, {0}: the write may or may not have been done, or still be; read to find out"
+    )]
+    OutcomeUnknown(String),
+    /// The request has been here before.
+    #[error(
+        "the request came back to node {0} that had forwarded it: look at the advertised URLs in GET /raft/members"
+    )]
+    ProxyLoop(String),
+}
+
+/// The body of every error.
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: &'a str,
+    code: &'static str,
+}
+
+impl ApiError {
+    /// The status and the code.
+    pub(crate) fn name(&self) -> (StatusCode, &'static str) {
+        match self {
+            ApiError::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
+            ApiError::KeyEmpty => (StatusCode::BAD_REQUEST, "key_empty"),
+            ApiError::KeyNotUtf8 { .. } => (StatusCode::BAD_REQUEST, "key_not_utf8"),
+            ApiError::KeyTooLong(_) => (StatusCode::URI_TOO_LONG, "key_too_long"),
+            ApiError::BadQuery(_) => (StatusCode::BAD_REQUEST, "bad_query"),
+            ApiError::BadJson(_) => (StatusCode::BAD_REQUEST, "bad_json"),
+            ApiError::CrossOrigin(_) => (StatusCode::FORBIDDEN, "cross_origin"),
+            ApiError::RouteNotFound(_) => (StatusCode::NOT_FOUND, "route_not_found"),
+            ApiError::MemberNotFound(_) => (StatusCode::NOT_FOUND, "member_not_found"),
+            ApiError::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            ApiError::BodyTooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
+            ApiError::AddressInUse(_) => (StatusCode::CONFLICT, "address_in_use"),
+            ApiError::AddressUnreachable(_) => (StatusCode::CONFLICT, "address_unreachable"),
+            ApiError::ChangeInProgress => (StatusCode::CONFLICT, "change_in_progress"),
+            ApiError::NotCaughtUp(_) => (StatusCode::CONFLICT, "not_caught_up"),
+            ApiError::ValueTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "value_too_large"),
+            ApiError::RequestTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
+            ApiError::EntryTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
+            ApiError::UriTooLong(_) => (StatusCode::URI_TOO_LONG, "uri_too_long"),
+            ApiError::NotLeader { .. } => (StatusCode::MISDIRECTED_REQUEST, "not_leader"),
+            ApiError::WrongHost(_) => (StatusCode::MISDIRECTED_REQUEST, "wrong_host"),
+            ApiError::HeadersTooLarge(_) => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large")
+            }
+            ApiError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            ApiError::NoLeader(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_leader"),
+            ApiError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            ApiError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
+            ApiError::OutcomeUnknown(_) => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
+            ApiError::ProxyLoop(_) => (StatusCode::LOOP_DETECTED, "proxy_loop"),
+        }
+    }
+
+    /// `{"error": "…", "code": "…"}`.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let (_, code) = self.name();
+        serde_json::to_vec(&ErrorBody { error: &self.to_string(), code })
+            .expect("two strings are always JSON")
+    }
+
+    /// The headers that go with this error and no other answer.
+    pub(crate) fn add_headers(&self, to: &mut HeaderMap) {
+        let (status, code) = self.name();
+        to.insert(headers::QUORATE_ERROR, HeaderValue::from_static(code));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            to.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        match self {
+            ApiError::MethodNotAllowed { allow, .. } => {
+                to.insert(ALLOW, HeaderValue::from_static(allow));
+            }
+            ApiError::NotLeader { leader_url: Some(url) } => {
+                if let Ok(url) = HeaderValue::from_str(url) {
+                    to.insert(headers::QUORATE_LEADER, url);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn seen(sent: &Option<u64>) -> String {
+    sent.map_or_else(|| "more".to_owned(), |bytes| bytes.to_string())
+}

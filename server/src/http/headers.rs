@@ -1,0 +1,29 @@
+//! The names of our own headers, and the values that never change.
+
+use hyper::header::{HeaderName, HeaderValue};
+
+/// On every answer: the id of the history that the store is part of.
+pub(crate) const QUORATE_HISTORY: HeaderName = HeaderName::from_static("quorate-history");
+/// On every answer that touched the store: its revision.
+pub(crate) const QUORATE_REVISION: HeaderName = HeaderName::from_static("quorate-revision");
+/// On answers to a join: the cluster that was joined.
+pub(crate) const QUORATE_CLUSTER: HeaderName = HeaderName::from_static("quorate-cluster");
+/// On errors: the code that is also in the body.
+pub(crate) const QUORATE_ERROR: HeaderName = HeaderName::from_static("quorate-error");
+/// On a request between peers: the node that forwarded it.
+pub(crate) const QUORATE_FORWARDED: HeaderName = HeaderName::from_static("quorate-forwarded");
+/// On a request between peers: how long the answer will be waited for, written as in `?timeout=`.
+pub(crate) const QUORATE_TIMEOUT: HeaderName = HeaderName::from_static("quorate-timeout");
+/// On `421 not_leader`: the leader's URL.
+pub(crate) const QUORATE_LEADER: HeaderName = HeaderName::from_static("quorate-leader");
+/// Makes a write safe to repeat; not in this version.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Every JSON body.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+/// Every value: bytes whose kind is not known.
+pub(crate) const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");
+/// Values share an origin with our own pages: no browser may guess that one is a script.
+pub(crate) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// Nor run one that it shows.
+pub(crate) const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox");

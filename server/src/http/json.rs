@@ -1,0 +1,147 @@
+//! The JSON that goes in and out.
+
+use hyper::body::Bytes;
+use quorate_client::Address;
+use quorate_node::raft::{Learner, NodeId};
+use serde::{Deserialize, Serialize};
+
+use super::error::ApiError;
+
+/// The answer to a change that is done.
+pub(crate) const SUCCESS: &[u8] = br#"{"status":"success"}"#;
+/// The answer of `/`.
+pub(crate) const HELLO: &[u8] = br#"{"hello":"world"}"#;
+/// The answer of `/livez`.
+pub(crate) const ALIVE: &[u8] = br#"{"status":"ok"}"#;
+
+/// A node that asks to join, as `POST /raft/add` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewMember {
+    /// Its id.
+    pub(crate) id: NodeId,
+    /// Where its peers dial it.
+    pub(crate) address: Address,
+    /// What becomes of it.
+    pub(crate) learner: Learner,
+    /// Where it says it serves HTTP. Only a hint: the handshake tells.
+    pub(crate) url: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AddBody {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(rename = "Address")]
+    address: String,
+    #[serde(rename = "Role")]
+    role: Option<String>,
+    #[serde(rename = "URL")]
+    url: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemberBody {
+    #[serde(rename = "ID")]
+    id: String,
+}
+
+/// Reads the body of `POST /raft/add`.
+///
+/// # Errors
+/// `bad_json`.
+pub(crate) fn parse_add(body: &[u8]) -> Result<NewMember, ApiError> {
+    let body: AddBody = parse(body)?;
+    let address: Address = body
+        .address
+        .parse()
+        .map_err(|error| ApiError::BadJson(format!("\"Address\" is {:?}: {error}", body.address)))?;
+    if address.is_unspecified() || address.port() == 0 {
+        return Err(ApiError::BadJson(format!(
+            "\"Address\" is {address}, which nobody can dial: give a real one"
+        )));
+    }
+    let learner = match body.role.as_deref() {
+        None | Some("voter") => Learner::Joining,
+        Some("learner") => Learner::Standing,
+        Some(other) => {
+            return Err(ApiError::BadJson(format!("\"Role\" is {other:?}: give \"voter\" or \"learner\"")));
+        }
+    };
+    Ok(NewMember { id: parse_id(&body.id)?, address, learner, url: body.url })
+}
+
+/// Reads a body that names one member.
+///
+/// # Errors
+/// `bad_json`.
+pub(crate) fn parse_member(body: &[u8]) -> Result<NodeId, ApiError> {
+    parse_id(&parse::<MemberBody>(body)?.id)
+}
+
+/// Writes an answer.
+pub(crate) fn encode(answer: &impl Serialize) -> Bytes {
+    Bytes::from(serde_json::to_vec(answer).expect("structs with fields of text and numbers are always JSON"))
+}
+
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    // serde would also fill a struct from an array, in the order of its fields.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ApiError::BadJson("it is not a JSON object".to_owned()));
+    }
+    serde_json::from_slice(body).map_err(|error| ApiError::BadJson(error.to_string()))
+}
+
+fn parse_id(text: &str) -> Result<NodeId, ApiError> {
+    text.parse().map_err(|error| ApiError::BadJson(format!("\"ID\": {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_join_is_read_as_the_seed_wrote_it() {
+        let body = br#"{"ID":"urn:uuid:00000000-0000-0000-0000-00000000000a","Address":"127.0.0.1:9080"}"#;
+        let member = parse_add(body).unwrap();
+        assert_eq!((member.id, member.learner, member.url), (NodeId(10), Learner::Joining, None));
+        assert_eq!(member.address.to_string(), "127.0.0.1:9080");
+    }
+
+    #[test]
+    fn a_learner_may_stay_one_and_give_its_url() {
+        let id = NodeId(10);
+        let body = format!(r#"{{"ID":"{id}","Address":"n:1","Role":"learner","URL":"http://n:2"}}"#);
+        let member = parse_add(body.as_bytes()).unwrap();
+        assert_eq!((member.learner, member.url.as_deref()), (Learner::Standing, Some("http://n:2")));
+    }
+
+    #[test]
+    fn bad_bodies_say_what_is_wrong_with_them() {
+        let id = "0000000000000000000000000000000a";
+        let cases = [
+            (String::new(), "not a JSON object"),
+            ("[\"a\",\"b:1\"]".to_owned(), "not a JSON object"),
+            ("{".to_owned(), "EOF"),
+            (format!(r#"{{"ID":"{id}"}}"#), "missing field `Address`"),
+            (format!(r#"{{"ID":"{id}","Address":"a:1","id":"x"}}"#), "unknown field `id`"),
+            (format!(r#"{{"ID":"{id}","ID":"{id}","Address":"a:1"}}"#), "duplicate field"),
+            (format!(r#"{{"ID":"{id}","Address":"a:1"}} x"#), "trailing"),
+            (r#"{"ID":"me","Address":"a:1"}"#.to_owned(), "\"me\" is not an id"),
+            (format!(r#"{{"ID":"{id}","Address":"a"}}"#), "no port"),
+            (format!(r#"{{"ID":"{id}","Address":"0.0.0.0:1"}}"#), "nobody can dial"),
+            (format!(r#"{{"ID":"{id}","Address":"a:0"}}"#), "nobody can dial"),
+            (format!(r#"{{"ID":"{id}","Address":"a:1","Role":"boss"}}"#), "\"boss\""),
+        ];
+        for (body, expected) in cases {
+            let error = parse_add(body.as_bytes()).unwrap_err();
+            assert_eq!(error.name().1, "bad_json");
+            assert!(error.to_string().contains(expected), "{body} gave {error}");
+        }
+        assert!(parse_add(b"{\"ID\":\"\xff\"}").is_err());
+        assert_eq!(parse_member(format!(r#"{{"ID":"{id}"}}"#).as_bytes()), Ok(NodeId(10)));
+        assert!(parse_member(b"{}").is_err());
+    }
+}

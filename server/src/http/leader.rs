@@ -1,0 +1,216 @@
+//! Having something done by the leader, wherever it is.
+//!
+//! One loop serves all changes. Each turn looks who leads: if this node does, the change is proposed here; if another
+//! does, the request is passed on; if nobody does, the loop waits for news. It ends with an answer, or at the deadline.
+//! A turn is repeated only after an attempt that certainly changed nothing, so a change is made at most once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Response;
+use quorate_node::raft::Time;
+use quorate_node::{Refusal, Reply, Request, View};
+use tokio::sync::watch;
+
+use super::app::App;
+use super::body::AnswerBody;
+use super::error::ApiError;
+use super::proxy::{Asked, AttemptError};
+use super::query::format_timeout;
+use crate::handle::Answer;
+use crate::net::Net;
+use crate::runtime::{Either, Runtime, race};
+
+/// The pauses between attempts when no news comes: from the first, doubling, to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LAST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who leads, as far as this node knows.
+enum Leader {
+    /// This node.
+    Here,
+    /// The node at this URL.
+    At(String),
+    /// Nobody known, or one whose URL is not.
+    Unknown,
+}
+
+/// What the leader may be asked to do.
+pub(super) trait Operation<R, N> {
+    /// Does it here. Only called on a node that believes to lead.
+    fn perform(
+        &self,
+        app: &App<R, N>,
+        deadline: Time,
+    ) -> impl Future<Output = Result<Response<AnswerBody>, AttemptError>> + Send;
+}
+
+impl<R: Runtime, N: Net> App<R, N> {
+    /// Has `operation` done by the leader: here, or by passing `asked` on.
+    ///
+    /// # Errors
+    /// `not_leader` when a peer had passed the request on to this node and it does not lead; `no_leader` at the
+    /// deadline; whatever the operation says.
+    pub(super) async fn at_leader(
+        &self,
+        asked: &Asked<'_>,
+        operation: &(impl Operation<R, N> + Sync),
+    ) -> Result<Response<AnswerBody>, ApiError> {
+        let mut news = News::new(self, asked.terms.deadline);
+        // What a peer said last, when it is a member that we can ask.
+        let mut hint: Option<String> = None;
+        loop {
+            let view = news.look();
+            let leader = hint.take().map_or_else(|| self.leader(&view), Leader::At);
+            let attempt = match leader {
+                Leader::Here => operation.perform(self, asked.terms.deadline).await,
+                Leader::At(url) if asked.terms.is_forwarded => {
+                    return Err(ApiError::NotLeader { leader_url: Some(url) });
+                }
+                Leader::Unknown if asked.terms.is_forwarded => {
+                    return Err(ApiError::NotLeader { leader_url: None });
+                }
+                Leader::At(url) => self.forward(&Arc::from(url), asked).await,
+                Leader::Unknown => Err(AttemptError::NOTHING_DONE),
+            };
+            match attempt {
+                Ok(response) => return Ok(response),
+                Err(AttemptError::Failed(error)) => return Err(error),
+                Err(AttemptError::NothingDone { .. }) if asked.terms.is_forwarded => {
+                    return Err(ApiError::NotLeader { leader_url: None });
+                }
+                Err(AttemptError::NothingDone { leader_url }) => {
+                    hint = leader_url.filter(|url| self.is_other_member(&view, url));
+                }
+            }
+            news.wait().await?;
+        }
+    }
+
+    /// Asks the node here, again while the answer is that nothing was done, until the deadline: for what any node can
+    /// answer.
+    ///
+    /// # Errors
+    /// `no_leader` at the deadline, `overloaded`, `shutting_down`.
+    pub(super) async fn ask_here(
+        &self,
+        request: impl Fn() -> Request,
+        deadline: Time,
+    ) -> Result<Reply, ApiError> {
+        let mut news = News::new(self, deadline);
+        loop {
+            match self.context.handle.request(request(), deadline).await {
+                Answer::Reply(Reply::NotLeader { .. } | Reply::Lost | Reply::Unknown) => {}
+                Answer::Reply(Reply::Refused(refusal)) => return Err(refused(refusal)),
+                Answer::Reply(reply) => return Ok(reply),
+                Answer::DeadlinePassed => return Err(news.no_leader()),
+                Answer::Overloaded => return Err(ApiError::Overloaded),
+                Answer::Stopped | Answer::Abandoned => return Err(ApiError::ShuttingDown),
+            }
+            news.wait().await?;
+        }
+    }
+
+    /// Asks this node, which leads, for a change, and tells what of the answers are the same for all changes.
+    pub(super) async fn change_here(&self, request: Request, deadline: Time) -> Result<Reply, AttemptError> {
+        let unknown = |what: &str| AttemptError::Failed(ApiError::OutcomeUnknown(what.to_owned()));
+        Err(match self.context.handle.request(request, deadline).await {
+            Answer::Reply(Reply::NotLeader { .. } | Reply::Lost) => AttemptError::NOTHING_DONE,
+            Answer::Reply(Reply::Refused(Refusal::NotSettled)) => AttemptError::NOTHING_DONE,
+            Answer::Reply(Reply::Refused(refusal)) => refused(refusal).into(),
+            Answer::Reply(Reply::Unknown) => unknown("its place in the log was covered by a snapshot"),
+            Answer::Reply(reply) => return Ok(reply),
+            Answer::DeadlinePassed => unknown("no majority had it before the deadline"),
+            Answer::Overloaded => ApiError::Overloaded.into(),
+            Answer::Stopped => ApiError::ShuttingDown.into(),
+            Answer::Abandoned => unknown("this node stopped"),
+        })
+    }
+
+    fn leader(&self, view: &View) -> Leader {
+        let Some(id) = view.leader else { return Leader::Unknown };
+        if id == self.context.identity.node {
+            return Leader::Here;
+        }
+        match view.members.contacts.get(&id) {
+            Some(contact) if !contact.url.is_empty() => Leader::At(contact.url.clone()),
+            _ => Leader::Unknown,
+        }
+    }
+
+    fn is_other_member(&self, view: &View, url: &str) -> bool {
+        let own = self.context.identity.node;
+        view.members.contacts.iter().any(|(id, contact)| *id != own && contact.url == url)
+    }
+}
+
+/// The error that a refusal is.
+fn refused(refusal: Refusal) -> ApiError {
+    match refusal {
+        Refusal::Overloaded | Refusal::NotSettled => ApiError::Overloaded,
+        Refusal::TooLarge { bytes } => ApiError::EntryTooLarge(bytes),
+        Refusal::ChangeInProgress => ApiError::ChangeInProgress,
+        Refusal::MemberNotFound(id) => ApiError::MemberNotFound(id.to_string()),
+        Refusal::AddressInUse { by } => ApiError::AddressInUse(format!(
+            "the address belongs to the member {by}: give another address, or remove that member first"
+        )),
+        Refusal::NotCaughtUp(id) => ApiError::NotCaughtUp(format!(
+            "the learner {id} lacks too much of the leader's log: try again when it has caught up"
+        )),
+        Refusal::BadChange(why) => ApiError::Malformed(why),
+    }
+}
+
+/// A reply that does not go with its request.
+pub(super) fn unexpected(reply: &Reply) -> ApiError {
+    let reply = match reply {
+        Reply::Written { .. } => "a write",
+        Reply::Read { .. } => "a read",
+        Reply::Exported(_) => "an export",
+        Reply::MembersChanged { .. } => "a change of members",
+        Reply::Checkpointed => "a checkpoint",
+        Reply::NotLeader { .. } | Reply::Lost | Reply::Unknown | Reply::Refused(_) => "a failure",
+    };
+    ApiError::Internal(format!("the node gave the answer to {reply} for something else"))
+}
+
+/// Waiting for something to have changed.
+pub(super) struct News<'a, R, N> {
+    app: &'a App<R, N>,
+    view: watch::Receiver<Arc<View>>,
+    started: Time,
+    deadline: Time,
+    pause: Duration,
+}
+
+impl<'a, R: Runtime, N> News<'a, R, N> {
+    pub(super) fn new(app: &'a App<R, N>, deadline: Time) -> Self {
+        News { app, view: app.context.handle.view(), started: app.now(), deadline, pause: FIRST_PAUSE }
+    }
+
+    /// The newest view. What changes from now on is news.
+    pub(super) fn look(&mut self) -> Arc<View> {
+        Arc::clone(&self.view.borrow_and_update())
+    }
+
+    /// Waits until the view changes. Not long, though: the answer may depend on more than the view.
+    ///
+    /// # Errors
+    /// `no_leader` at the deadline.
+    pub(super) async fn wait(&mut self) -> Result<(), ApiError> {
+        let remaining = self.deadline.since(self.app.now());
+        if remaining.is_zero() {
+            return Err(self.no_leader());
+        }
+        let sleep = self.app.context.runtime.sleep(self.pause.min(remaining));
+        self.pause = (self.pause * 2).min(LAST_PAUSE);
+        match race(self.view.changed(), sleep).await {
+            Either::Left(Err(_)) => Err(ApiError::ShuttingDown),
+            Either::Left(Ok(())) | Either::Right(()) => Ok(()),
+        }
+    }
+
+    fn no_leader(&self) -> ApiError {
+        ApiError::NoLeader(format_timeout(self.deadline.since(self.started)))
+    }
+}

@@ -1,0 +1,39 @@
+//! The HTTP interface. What it promises is in `docs/HTTP.md`, its errors in `docs/ERRORS.md`.
+//!
+//! A request passes through these in turn:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `service` | from a connection to requests, and from a request to its handler |
+//! | `linger` | closing a connection without cutting off its last answer |
+//! | `checks` | what is looked at in every head: sizes, `Host`, `Origin`, what this version can't keep |
+//! | `routes` | which path and method mean what |
+//! | `query`, `key`, `json` | the parts of a request, parsed |
+//! | `body` | bodies as they are read, and as they are sent |
+//! | `keys`, `data`, `membership`, `status` | the handlers |
+//! | `leader` | having something done by the leader, here or elsewhere, once |
+//! | `proxy`, `pool` | passing a request on, and the connections for it |
+//! | `app`, `headers`, `error` | what they share |
+//! | `fuzzing` | what the fuzzer feeds |
+
+mod app;
+mod body;
+mod checks;
+mod data;
+mod error;
+pub mod fuzzing;
+mod headers;
+mod json;
+mod key;
+mod keys;
+mod leader;
+mod linger;
+mod membership;
+mod pool;
+mod proxy;
+mod query;
+mod routes;
+mod service;
+mod status;
+
+pub(crate) use service::serve;

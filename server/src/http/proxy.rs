@@ -1,0 +1,219 @@
+//! Passing a request on to the leader.
+//!
+//! What may be done after a failure depends on what the failure proves. A write must not be done twice, so it is sent
+//! again only when the first attempt certainly had no effect:
+//!
+//! - the connection could not be made, or hyper gives the request back, which it does only before the first byte is
+//!   written (`try_send_request`);
+//! - the peer answered that it does not lead, or that it is about to end: it says so before it proposes anything.
+//!
+//! Everything else that is not an answer is `504 outcome_unknown`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, StatusCode, Uri};
+use quorate_node::raft::Time;
+
+use super::app::App;
+use super::body::{AnswerBody, ForwardedBody};
+use super::error::ApiError;
+use super::headers::{QUORATE_ERROR, QUORATE_FORWARDED, QUORATE_HISTORY, QUORATE_LEADER, QUORATE_TIMEOUT};
+use super::pool::Lease;
+use super::query::format_timeout;
+use super::service::Terms;
+use crate::net::Net;
+use crate::runtime::{Runtime, timeout_at};
+
+/// How long a connection may take to be made. A dead machine answers nothing; the next leader should not wait for it.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What belongs to one connection and is not passed on (RFC 9110 §7.6.1).
+const HOP_BY_HOP: [HeaderName; 4] =
+    [CONNECTION, TRANSFER_ENCODING, UPGRADE, HeaderName::from_static("keep-alive")];
+
+/// A request that can be sent as often as need be: its body has been read.
+pub(crate) struct Asked<'a> {
+    /// Its head.
+    pub(crate) head: &'a Parts,
+    /// Its body.
+    pub(crate) body: Bytes,
+    /// The rest. What a peer passed on goes no further.
+    pub(crate) terms: Terms,
+}
+
+/// Why an attempt gave no answer.
+pub(crate) enum AttemptError {
+    /// Nothing was done: it may be tried again, with the leader's URL when somebody said it.
+    NothingDone {
+        /// Where the leader may be.
+        leader_url: Option<String>,
+    },
+    /// It must not be tried again.
+    Failed(ApiError),
+}
+
+impl AttemptError {
+    /// Nothing was done, and nobody said who leads.
+    pub(crate) const NOTHING_DONE: AttemptError = AttemptError::NothingDone { leader_url: None };
+}
+
+impl From<ApiError> for AttemptError {
+    fn from(error: ApiError) -> Self {
+        AttemptError::Failed(error)
+    }
+}
+
+/// Why there is no answer.
+enum SendError {
+    /// Not a byte of the request was sent.
+    NotSent,
+    /// Some may have been sent.
+    Unknown(String),
+}
+
+impl<R: Runtime, N: Net> App<R, N> {
+    /// Sends `asked` to the node at `url`, once.
+    pub(crate) async fn forward(
+        &self,
+        url: &Arc<str>,
+        asked: &Asked<'_>,
+    ) -> Result<Response<AnswerBody>, AttemptError> {
+        let (response, lease) = match self.exchange(url, asked).await {
+            Ok(answer) => answer,
+            Err(SendError::NotSent) => return Err(AttemptError::NOTHING_DONE),
+            Err(SendError::Unknown(what)) => return Err(ApiError::OutcomeUnknown(what).into()),
+        };
+        if let Some(leader_url) = refused_untouched(&response) {
+            return Err(AttemptError::NothingDone { leader_url });
+        }
+        if response.headers().get(QUORATE_HISTORY) != Some(&self.history) {
+            let what = format!("{url} answered as something other than a node of this cluster");
+            return Err(ApiError::OutcomeUnknown(what).into());
+        }
+        let (mut head, body) = response.into_parts();
+        remove_hop_by_hop(&mut head.headers);
+        Ok(Response::from_parts(head, AnswerBody::Forwarded(ForwardedBody::new(body, lease))))
+    }
+
+    /// Uses kept connections first. One that the other end has closed costs nothing but another try.
+    async fn exchange(
+        &self,
+        url: &Arc<str>,
+        asked: &Asked<'_>,
+    ) -> Result<(Response<Incoming>, Lease), SendError> {
+        while let Some(mut lease) = self.pool.take(url, self.now()) {
+            match self.send(&mut lease, url, asked).await {
+                Ok(response) => return Ok((response, lease)),
+                Err(SendError::NotSent) if asked.terms.deadline > self.now() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut lease = self.dial(url, asked.terms.deadline).await.ok_or(SendError::NotSent)?;
+        let response = self.send(&mut lease, url, asked).await?;
+        Ok((response, lease))
+    }
+
+    async fn send(
+        &self,
+        lease: &mut Lease,
+        url: &str,
+        asked: &Asked<'_>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let now = self.now();
+        // A connection is given back a moment before hyper is ready for its next request, and never long before.
+        if !matches!(
+            timeout_at(&self.context.runtime, asked.terms.deadline, lease.line().ready()).await,
+            Ok(Ok(()))
+        ) {
+            return Err(SendError::NotSent);
+        }
+        let request = self.request_to(url, asked, asked.terms.deadline.since(now));
+        let sent = lease.line().try_send_request(request);
+        match timeout_at(&self.context.runtime, asked.terms.deadline, sent).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if error.message().is_some() => Err(SendError::NotSent),
+            Ok(Err(error)) => Err(SendError::Unknown(format!(
+                "the connection to the leader at {url} broke: {}",
+                error.into_error()
+            ))),
+            // Dropping the call has closed the connection; what was written may still be read there.
+            Err(_) => Err(SendError::Unknown(format!("the leader at {url} did not answer in time"))),
+        }
+    }
+
+    /// The leader is given a little less time than there is: its own word on what became of the request is worth more
+    /// than ours.
+    fn request_to(&self, url: &str, asked: &Asked<'_>, remaining: Duration) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(asked.body.clone()));
+        *request.method_mut() = asked.head.method.clone();
+        if let Some(target) = asked.head.uri.path_and_query() {
+            *request.uri_mut() = Uri::from(target.clone());
+        }
+        let headers = request.headers_mut();
+        let host = HeaderValue::from_str(authority(url));
+        headers.insert(HOST, host.unwrap_or_else(|_| HeaderValue::from_static("")));
+        headers.insert(QUORATE_FORWARDED, self.node.clone());
+        headers.insert(QUORATE_HISTORY, self.history.clone());
+        let timeout = HeaderValue::from_str(&format_timeout(remaining.mul_f64(0.9)));
+        headers.insert(QUORATE_TIMEOUT, timeout.expect("digits and ms are a header value"));
+        if let Some(content_type) = asked.head.headers.get(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, content_type.clone());
+        }
+        request
+    }
+
+    async fn dial(&self, url: &Arc<str>, deadline: Time) -> Option<Lease> {
+        let runtime = &self.context.runtime;
+        let patience = deadline.min(self.now() + DIAL_TIMEOUT);
+        let stream = match timeout_at(runtime, patience, self.context.net.dial(authority(url))).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                tracing::debug!(%url, %error, "the leader can't be reached");
+                return None;
+            }
+            Err(_) => {
+                tracing::debug!(%url, "the leader can't be reached in time");
+                return None;
+            }
+        };
+        let (line, connection) = http1::handshake(stream).await.ok()?;
+        runtime.spawn(async move {
+            // Its error, if any, reaches the request that it fails.
+            let _ = connection.await;
+        });
+        Some(self.pool.lease(line, url, self.now()))
+    }
+}
+
+/// `host:port` of a URL.
+fn authority(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/')
+}
+
+/// Whether a node of ours says that it did nothing because it is not, or no longer, the one to ask; and whom to ask.
+fn refused_untouched(response: &Response<Incoming>) -> Option<Option<String>> {
+    let code = response.headers().get(QUORATE_ERROR)?.as_bytes();
+    match (response.status(), code) {
+        (StatusCode::MISDIRECTED_REQUEST, b"not_leader") => {
+            let url = response.headers().get(QUORATE_LEADER).and_then(|url| url.to_str().ok());
+            Some(url.map(str::to_owned))
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, b"shutting_down") => Some(None),
+        _ => None,
+    }
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}

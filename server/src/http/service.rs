@@ -1,0 +1,157 @@
+//! From a connection to requests, and from a request to its handler.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use quorate_node::ReadLevel;
+use quorate_node::raft::Time;
+
+use super::app::{App, json, refusal};
+use super::body::{AnswerBody, Upload};
+use super::checks::check_head;
+use super::error::ApiError;
+use super::headers::{QUORATE_HISTORY, QUORATE_TIMEOUT};
+use super::json::{ALIVE, HELLO};
+use super::linger::Linger;
+use super::query::{Query, parse_timeout};
+use super::routes::{self, Call};
+use super::status::version;
+use crate::context::Context;
+use crate::net::{Listener, Net};
+use crate::runtime::{Either, HyperTimer, Runtime, race};
+
+/// How long a connection may be idle, or take to send a request's head. Longer than clients and peers keep idle
+/// connections, so that it is them who close.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long nothing is accepted after an error. Mostly the process has too many files open, and accepting again at once
+/// would fail again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts connections and serves them, until the shutdown begins.
+pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut listener: N::Listener) {
+    let on_loopback = listener.local_address().is_ok_and(|address| address.ip().is_loopback());
+    let app = Arc::new(App::new(Arc::clone(&context), on_loopback));
+    let runtime = &context.runtime;
+    loop {
+        match race(context.shutdown.begun(), listener.accept()).await {
+            Either::Left(()) => return,
+            Either::Right(Ok((stream, _))) => runtime.spawn(serve_connection(stream, Arc::clone(&app))),
+            Either::Right(Err(error)) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                runtime.sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection to its end. After the shutdown has begun, the request under way is finished and the connection
+/// closed.
+async fn serve_connection<R: Runtime, N: Net>(stream: N::Stream, app: Arc<App<R, N>>) {
+    let _guard = app.context.shutdown.guard();
+    let runtime = &app.context.runtime;
+    let unread = Arc::new(AtomicBool::new(false));
+    let stream = Linger::new(stream, runtime.clone(), Arc::clone(&unread));
+    let service = service_fn(|request| {
+        let (app, unread) = (&app, &unread);
+        async move { Ok::<_, Infallible>(app.answer(request, unread).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(HyperTimer::new(runtime.clone())).header_read_timeout(IDLE_TIMEOUT);
+    let mut connection = pin!(builder.serve_connection(stream, service));
+    let ended = match race(connection.as_mut(), app.context.shutdown.begun()).await {
+        Either::Left(ended) => ended,
+        Either::Right(()) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP connection broke");
+    }
+}
+
+/// What every request brings along, besides its head and body.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// What its query says.
+    pub(super) query: Query,
+    /// When it must be answered.
+    pub(super) deadline: Time,
+    /// Whether a peer passed it on.
+    pub(super) is_forwarded: bool,
+}
+
+impl Terms {
+    /// How fresh a read must be.
+    pub(super) fn read_level(&self) -> ReadLevel {
+        if self.query.stale { ReadLevel::Stale } else { ReadLevel::Linearizable }
+    }
+}
+
+impl<R: Runtime, N: Net> App<R, N> {
+    async fn answer(&self, request: Request<Incoming>, unread: &AtomicBool) -> Response<AnswerBody> {
+        let (head, incoming) = request.into_parts();
+        let upload = Upload::new(incoming, unread);
+        let mut response = match self.call(&head, upload).await {
+            Ok(response) => response,
+            Err(error) => refusal(&error),
+        };
+        let headers = response.headers_mut();
+        headers.insert(QUORATE_HISTORY, self.history.clone());
+        if unread.load(Ordering::Relaxed) {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    async fn call(&self, head: &Parts, upload: Upload<'_>) -> Result<Response<AnswerBody>, ApiError> {
+        if self.context.shutdown.has_begun() {
+            return Err(ApiError::ShuttingDown);
+        }
+        let is_forwarded = check_head(head, &self.hosts, self.context.identity.node)?.is_some();
+        let call = routes::find(&head.method, head.uri.path())?;
+        let terms = self.terms(head, call, is_forwarded)?;
+        match call {
+            Call::Hello => Ok(json(HELLO)),
+            Call::Get(key) => self.get(head, key, terms).await,
+            Call::Put(key) => self.put(head, key, upload, terms).await,
+            Call::Delete(key) => self.delete(head, key, terms).await,
+            Call::Export => self.export(terms).await,
+            Call::Import => self.import(head, upload, terms).await,
+            Call::Livez => Ok(json(ALIVE)),
+            Call::Readyz => self.readyz(terms.query.verbose).await,
+            Call::Version => Ok(version()),
+            Call::Status => self.status().await,
+            Call::Members => self.members(terms).await,
+            Call::Add => self.add(head, upload, terms).await,
+            Call::Promote => self.promote(head, upload, terms).await,
+            Call::Snapshot => self.snapshot(terms).await,
+        }
+    }
+
+    /// A peer says how long it will wait in a header of its own: the query stays as the client wrote it.
+    fn terms(&self, head: &Parts, call: Call<'_>, is_forwarded: bool) -> Result<Terms, ApiError> {
+        let query = Query::parse(head.uri.query(), call.parameters())?;
+        let mut timeout = query.timeout;
+        if is_forwarded {
+            // A peer of another history may have found its old leader's address taken over by this node.
+            if head.headers.get(QUORATE_HISTORY) != Some(&self.history) {
+                return Err(ApiError::NotLeader { leader_url: None });
+            }
+            if let Some(given) = head.headers.get(QUORATE_TIMEOUT).and_then(|value| value.to_str().ok()) {
+                timeout = parse_timeout(given)?;
+            }
+        }
+        Ok(Terms { query, deadline: self.now() + timeout, is_forwarded })
+    }
+}

@@ -1,0 +1,162 @@
+//! What a node says about itself: `/`, `/livez`, `/readyz`, `/version` and `/raft/status`.
+
+use hyper::{Response, StatusCode};
+use quorate_client::{Leader, Peer, Status};
+use quorate_node::View;
+use quorate_node::raft::{PeerState, PeerStatus, Role};
+use serde::Serialize;
+
+use super::app::{App, json, with_type};
+use super::body::AnswerBody;
+use super::error::ApiError;
+use super::headers::JSON;
+use super::json::encode;
+use super::membership::text_or_none;
+use crate::net::Net;
+use crate::runtime::Runtime;
+
+/// How many committed entries a node may have yet to apply and still count as caught up. Under load there are always
+/// some.
+const CAUGHT_UP_ENTRIES: u64 = 1000;
+
+/// `GET /version`.
+#[derive(Serialize)]
+struct Version {
+    version: &'static str,
+}
+
+/// `GET /readyz`.
+#[derive(Serialize)]
+struct Readiness<C> {
+    status: &'static str,
+    checks: Checks<C>,
+}
+
+/// What makes a node ready to serve.
+#[derive(Serialize)]
+struct Checks<C> {
+    leader: C,
+    caught_up: C,
+    disk: C,
+    membership: C,
+}
+
+/// One check's result.
+#[derive(Serialize)]
+struct Check {
+    status: &'static str,
+    detail: String,
+}
+
+impl Check {
+    fn new(is_ok: bool, detail: String) -> Check {
+        Check { status: if is_ok { "ok" } else { "failed" }, detail }
+    }
+}
+
+impl Checks<Check> {
+    fn of(view: &View) -> Self {
+        let leader = match view.leader {
+            Some(id) => Check::new(true, format!("{id} leads in term {}", view.term)),
+            None => Check::new(false, format!("no leader is known in term {}", view.term)),
+        };
+        let behind = view.commit.0.saturating_sub(view.applied.0);
+        let caught_up = Check::new(
+            view.leader.is_some() && !view.restoring && behind <= CAUGHT_UP_ENTRIES,
+            format!("applied up to {} of {} known to be committed", view.applied, view.commit),
+        );
+        let disk = Check::new(view.damaged == 0, format!("{} damaged log entries", view.damaged));
+        let role = match (view.members.is_voter(view.id), view.members.contains(view.id)) {
+            (true, _) => "a voter",
+            (false, true) => "a learner",
+            (false, false) => "no member",
+        };
+        let membership =
+            Check::new(view.members.contains(view.id), format!("{role} of {} members", view.members.count()));
+        Checks { leader, caught_up, disk, membership }
+    }
+
+    fn are_ok(&self) -> bool {
+        [&self.leader, &self.caught_up, &self.disk, &self.membership].iter().all(|check| check.status == "ok")
+    }
+
+    fn brief(&self) -> Checks<&'static str> {
+        Checks {
+            leader: self.leader.status,
+            caught_up: self.caught_up.status,
+            disk: self.disk.status,
+            membership: self.membership.status,
+        }
+    }
+}
+
+impl<R: Runtime, N: Net> App<R, N> {
+    /// `GET /raft/status`.
+    pub(super) async fn status(&self) -> Result<Response<AnswerBody>, ApiError> {
+        let view = self.context.handle.status().await.ok_or(ApiError::ShuttingDown)?;
+        let identity = &self.context.identity;
+        let status = status_of(&view, identity.cluster.to_string(), identity.history.to_string());
+        Ok(json(encode(&status)))
+    }
+
+    /// `GET /readyz`.
+    pub(super) async fn readyz(&self, verbose: bool) -> Result<Response<AnswerBody>, ApiError> {
+        let view = self.context.handle.status().await.ok_or(ApiError::ShuttingDown)?;
+        Ok(readiness(&view, verbose))
+    }
+}
+
+/// `GET /version`.
+pub(super) fn version() -> Response<AnswerBody> {
+    json(encode(&Version { version: env!("CARGO_PKG_VERSION") }))
+}
+
+fn readiness(view: &View, verbose: bool) -> Response<AnswerBody> {
+    let checks = Checks::of(view);
+    let (code, status) =
+        if checks.are_ok() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failed") };
+    let body = if verbose {
+        encode(&Readiness { status, checks })
+    } else {
+        encode(&Readiness { status, checks: checks.brief() })
+    };
+    with_type(code, JSON, AnswerBody::Whole(body))
+}
+
+fn status_of(view: &View, cluster: String, history: String) -> Status {
+    let contact = |id| view.members.contacts.get(&id);
+    let role = match view.role {
+        Role::Leader => "leader",
+        Role::Candidate => "candidate",
+        Role::Follower => "follower",
+        Role::Learner => "learner",
+    };
+    Status {
+        id: view.id.to_string(),
+        name: contact(view.id).and_then(|contact| text_or_none(&contact.name)),
+        role: role.to_owned(),
+        term: view.term.0,
+        leader: view.leader.map(|id| Leader {
+            id: id.to_string(),
+            url: contact(id).and_then(|contact| text_or_none(&contact.url)),
+        }),
+        commit: view.commit.0,
+        applied: view.applied.0,
+        last: view.last.index.0,
+        snapshot: view.snapshot.index.0,
+        revision: view.revision.0,
+        cluster,
+        history,
+        peers: (view.role == Role::Leader).then(|| view.peers.iter().map(peer).collect()),
+    }
+}
+
+fn peer(peer: &PeerStatus) -> Peer {
+    let state = match peer.state {
+        PeerState::Probe => "probe",
+        PeerState::Pipeline => "pipeline",
+        PeerState::Snapshot => "snapshot",
+        PeerState::Down => "down",
+    };
+    Peer { id: peer.id.to_string(), match_index: peer.matched.0, state: state.to_owned() }
+}
