@@ -1,0 +1,87 @@
+//! An in-memory cluster without a runtime: cores, disks that lose what was not finished, a network that loses,
+//! doubles, delays and cuts, and virtual time. A seed becomes a plan; every event is followed by checks; in the
+//! end all is healed and the cluster must come to rest.
+//!
+//! `QUORATE_TRIALS=<factor>` runs more seeds, `QUORATE_SEED=<seed>` one, with its trace.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod checks;
+mod disk;
+mod faults;
+mod host;
+mod liveness;
+mod machine;
+mod network;
+mod node;
+mod plan;
+mod random;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use world::World;
+
+/// Seeds a shard runs when not told otherwise.
+const SEEDS_A_SHARD: u64 = 75;
+const SHARDS: u64 = 4;
+/// A shard gives up after so many failing seeds.
+const MOST_FAILURES: usize = 10;
+
+#[expect(clippy::disallowed_methods, reason = "a test is told by its environment how much to run")]
+fn number_from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("the variable holds a number"))
+}
+
+/// Runs a seed to its end: the fingerprint of where it came to, or what went wrong.
+fn run(seed: u64, tracing: bool) -> Result<u64, String> {
+    let mut world = World::new(seed, tracing);
+    let outcome = catch_unwind(AssertUnwindSafe(|| world.run()));
+    outcome.map(|()| world.fingerprint()).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()));
+        format!(
+            "QUORATE_SEED={seed} cargo test -p quorate-raft --test cluster -- --nocapture # at {} us: {}",
+            world.now,
+            text.unwrap_or_default()
+        )
+    })
+}
+
+fn shard(number: u64) {
+    let failures: Vec<String> = if let Some(seed) = number_from_environment("QUORATE_SEED") {
+        let mine = seed % SHARDS == number;
+        mine.then(|| run(seed, true).err()).flatten().into_iter().collect()
+    } else {
+        let first = number_from_environment("QUORATE_FIRST_SEED").unwrap_or(0);
+        let trials = number_from_environment("QUORATE_TRIALS").unwrap_or(1);
+        let seeds = (0..SEEDS_A_SHARD * trials).map(|nth| first + nth * SHARDS + number);
+        seeds.filter_map(|seed| run(seed, false).err()).take(MOST_FAILURES).collect()
+    };
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[test]
+fn seeds_of_the_first_shard_hold() {
+    shard(0);
+}
+
+#[test]
+fn seeds_of_the_second_shard_hold() {
+    shard(1);
+}
+
+#[test]
+fn seeds_of_the_third_shard_hold() {
+    shard(2);
+}
+
+#[test]
+fn seeds_of_the_fourth_shard_hold() {
+    shard(3);
+}
+
+#[test]
+fn the_same_seed_ends_in_the_same_place() {
+    for seed in 1_000_000..1_000_010 {
+        assert_eq!(run(seed, false), run(seed, false), "seed {seed}");
+    }
+}
