@@ -13,6 +13,7 @@ use hyper::{Request, Response, StatusCode};
 use quorate_client::Endpoint;
 use quorate_node::raft::{Contact, NodeId};
 use quorate_node::wire::{ClusterId, HistoryId};
+use serde_json::json;
 use tracing::{debug, info, warn};
 
 use crate::net::Net;
@@ -38,7 +39,7 @@ pub struct Joined {
 
 /// Why a node did not take the newcomer in.
 #[derive(Debug, thiserror::Error)]
-enum JoinError {
+pub(crate) enum JoinError {
     /// Nobody answers.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -65,15 +66,11 @@ pub async fn join<R: Runtime, N: Net>(
     id: NodeId,
     contact: &Contact,
 ) -> Joined {
-    let body = Bytes::from(
-        serde_json::json!({ "ID": id.to_string(), "Address": contact.address, "URL": contact.url })
-            .to_string(),
-    );
     let mut said = vec![String::new(); endpoints.len()];
     loop {
         for (endpoint, said) in endpoints.iter().zip(&mut said) {
             let deadline = runtime.now() + PATIENCE;
-            let asked = timeout_at(runtime, deadline, ask(net, endpoint, body.clone())).await;
+            let asked = timeout_at(runtime, deadline, ask_to_add(net, endpoint, id, contact)).await;
             match asked.unwrap_or(Err(JoinError::Late)) {
                 Ok(joined) => {
                     info!(%endpoint, cluster = %joined.cluster, "joined");
@@ -95,13 +92,20 @@ pub async fn join<R: Runtime, N: Net>(
     }
 }
 
-async fn ask<N: Net>(net: &N, endpoint: &Endpoint, body: Bytes) -> Result<Joined, JoinError> {
+/// Asks one node to have the node `id` added, or its contact changed. Takes as long as it takes.
+pub(crate) async fn ask_to_add<N: Net>(
+    net: &N,
+    endpoint: &Endpoint,
+    id: NodeId,
+    contact: &Contact,
+) -> Result<Joined, JoinError> {
+    let body = json!({ "ID": id.to_string(), "Address": contact.address, "URL": contact.url }).to_string();
     let stream = net.dial(&endpoint.address().to_string()).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
     let request = Request::post("/raft/add")
         .header(HOST, endpoint.address().to_string())
         .header(CONTENT_TYPE, "application/json; charset=utf-8")
-        .body(Full::new(body))
+        .body(Full::new(Bytes::from(body)))
         .expect("a path and headers without strange bytes");
     let exchange = async {
         let response = sender.send_request(request).await?;

@@ -6,6 +6,7 @@
 //! | `real` | their real implementation: the one module that uses tokio's clock, scheduler and sockets |
 //! | `serve` | a node's life: from a data dir to a running server, and to its end |
 //! | `join` | how a new node finds its cluster |
+//! | `announce` | a node whose addresses have changed tells its cluster |
 //! | `server` | a running server, put together from its parts |
 //! | `driver` | the one task that owns the node |
 //! | `answers` | who waits for what, and until when |
@@ -17,10 +18,13 @@
 //! | `config` | the settings of a node: flags, environment, file, defaults |
 //! | `shutdown` | how the parts hear that the server ends |
 
+mod announce;
 mod answers;
 pub mod config;
 mod context;
 mod driver;
+#[cfg(test)]
+mod driver_tests;
 mod handle;
 mod http;
 mod join;

@@ -1,4 +1,4 @@
-//! The real world: the one module that uses tokio's clock, scheduler and sockets, signals and threads.
+//! The real world: the one module that uses tokio's clock, scheduler and sockets, signals, and a thread.
 //!
 //! Everything else in the crate goes through the seams [`Runtime`] and [`Net`], and so runs under simulation too.
 #![allow(
@@ -10,14 +10,20 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use quorate_node::raft::Time;
+use quorate_storage::{Disk, Storage};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::error;
 
 use crate::net::{Listener, Net};
-use crate::runtime::Runtime;
+use crate::runtime::{Either, Runtime, race};
+use crate::storage_port::StorageEnd;
 
 /// tokio, and the operating system's randomness.
 #[derive(Clone, Copy, Debug)]
@@ -88,4 +94,83 @@ impl Listener for RealListener {
 fn prepared(stream: TcpStream) -> io::Result<TokioIo<TcpStream>> {
     stream.set_nodelay(true)?;
     Ok(TokioIo::new(stream))
+}
+
+/// Runs `future` to its end, and with it all that it spawns.
+///
+/// One thread runs everything but the storage: the node is one task anyway, and each hop to another thread costs more
+/// than parsing a request does.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(future);
+    // Name look-ups run on threads of their own, and can take as long as they like: nobody waits for them any more.
+    runtime.shutdown_background();
+    Ok(ended)
+}
+
+/// Watches for SIGTERM and SIGINT.
+pub(crate) struct Termination {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Termination {
+    /// Takes over both signals from here on.
+    pub(crate) fn watch() -> io::Result<Self> {
+        Ok(Termination {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Ready when one of them arrives; its name.
+    pub(crate) async fn arrived(&mut self) -> &'static str {
+        match race(self.terminate.recv(), self.interrupt.recv()).await {
+            Either::Left(_) => "SIGTERM",
+            Either::Right(_) => "SIGINT",
+        }
+    }
+}
+
+/// Gives the storage a thread of its own, which ends when the port is dropped or with a fatal error.
+pub(crate) fn spawn_storage<D>(storage: Storage<D>, end: StorageEnd) -> io::Result<JoinHandle<()>>
+where
+    D: Disk + Send + 'static,
+    D::File: Send,
+{
+    thread::Builder::new().name("storage".to_owned()).spawn(move || run_storage(storage, end))
+}
+
+/// Takes *everything* that waits, performs it with one sync, and answers in one message: what arrives during a sync
+/// shares the next one. That is group commit.
+fn run_storage<D: Disk>(mut storage: Storage<D>, mut end: StorageEnd) {
+    let mut waiting = Vec::new();
+    loop {
+        // A checkpoint is written in slices, between which the log comes first; it must not wait for new jobs.
+        if storage.busy() {
+            loop {
+                match end.jobs.try_recv() {
+                    Ok(jobs) => waiting.push(jobs),
+                    Err(mpsc::error::TryRecvError::Empty) => break,
+                    Err(mpsc::error::TryRecvError::Disconnected) if waiting.is_empty() => return,
+                    Err(mpsc::error::TryRecvError::Disconnected) => break,
+                }
+            }
+        } else if end.jobs.blocking_recv_many(&mut waiting, usize::MAX) == 0 {
+            return;
+        }
+        match storage.perform(waiting.drain(..).flatten().collect()) {
+            Ok(dones) if dones.is_empty() => {}
+            Ok(dones) => {
+                if end.dones.send(dones).is_err() {
+                    return;
+                }
+            }
+            Err(fatal) => {
+                // Dropping this end tells the driver. What was pending stays unanswered: it is unknown, not failed.
+                error!(%fatal, "the disk failed; this node has to stop");
+                return;
+            }
+        }
+    }
 }

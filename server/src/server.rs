@@ -9,6 +9,7 @@ use quorate_node::raft::{Config, Contact, Found, OpenError};
 use quorate_node::{Node, NodeConfig};
 use tokio::sync::watch;
 
+use crate::announce::announce;
 use crate::context::{Context, Identity, Limits};
 use crate::driver::{Driver, DriverEnd};
 use crate::http;
@@ -91,6 +92,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
             end_sender.send_replace(Some(ended));
         });
         context.runtime.spawn(http::serve(Arc::clone(&context), http));
+        context.runtime.spawn(announce(Arc::clone(&context)));
         Ok(Server { context, end })
     }
 
