@@ -19,13 +19,14 @@ pub fn wait_until<T>(what: &str, limit: Duration, mut attempt: impl FnMut() -> O
             return found;
         }
         assert!(start.elapsed() < limit, "gave up after {limit:?} waiting for {what}");
-        pause(BETWEEN_ATTEMPTS);
+        pause_between_attempts();
     }
 }
 
-/// The one place in the tests that sleeps: between two looks at what another process does.
-fn pause(duration: Duration) {
-    std::thread::sleep(duration);
+/// The one place in the tests that sleeps: between two looks at what another process does, which needs the
+/// processor in the meantime.
+pub(crate) fn pause_between_attempts() {
+    std::thread::sleep(BETWEEN_ATTEMPTS);
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::deadline::pause_between_attempts;
 use crate::history::{Call, Operation, Outcome};
 use crate::http::{Client, RequestError, Response};
 use crate::random::Random;
@@ -141,7 +142,11 @@ impl Worker {
         };
         let answer = self.connections[node].request(method, &target, body.as_bytes());
         let outcome = match answer {
-            Err(RequestError::NotSent(_)) => return Ok(false),
+            Err(RequestError::NotSent(_)) => {
+                // The node is down. Thirty clients that knock without a pause would only delay its return.
+                pause_between_attempts();
+                return Ok(false);
+            }
             Err(RequestError::OutcomeUnknown(_)) => Outcome::Unknown,
             Ok(answer) => outcome_of(&call, &answer, self.now())
                 .ok_or_else(|| format!("{method} {target}: {} {}", answer.status, answer.text()))?,
