@@ -47,7 +47,7 @@ fn file_length(file: &TextFile) -> Vec<Complaint> {
 }
 
 /// Code is as wide as rustfmt makes it, and prose, which rustfmt leaves alone, hardly wider. What can't be broken
-/// (an address, a long string) may stick out.
+/// (an address, a long string, a row of a table) may stick out.
 fn line_width(file: &TextFile, source: &Source) -> Vec<Complaint> {
     let prose = source.comments.lines().zip(source.documentation.lines());
     let parts = file.text.lines().zip(source.code.lines()).zip(prose).enumerate();
@@ -56,7 +56,9 @@ fn line_width(file: &TextFile, source: &Source) -> Vec<Complaint> {
             let visible = |part: &str| part.chars().filter(|character| !character.is_whitespace()).count();
             let prose = visible(comment) + visible(documentation);
             let literal = visible(line).saturating_sub(visible(code) + prose);
-            let unbreakable = line.contains("://") || literal >= A_LONG_LITERAL;
+            let is_row =
+                documentation.trim_start().trim_start_matches(['/', '!']).trim_start().starts_with('|');
+            let unbreakable = line.contains("://") || literal >= A_LONG_LITERAL || is_row;
             let most = if visible(code) == 0 && prose > 0 { MOST_COLUMNS_OF_PROSE } else { MOST_COLUMNS };
             let width = line.chars().count();
             let what = format!("{width} columns, at most {most}");

@@ -45,6 +45,8 @@ fn a_line_has_a_width_unless_it_can_not_be_broken() {
     accepted("server/src/a.rs", &format!("    // {}", "a".repeat(113)));
     rejected("server/src/a.rs", &format!("    // {}", "a".repeat(114)), 1, "121 columns");
     accepted("server/src/a.rs", &format!("// https://example.com/{}", "a".repeat(120)));
+    accepted("server/src/a.rs", &format!("//! | {} | b |", "word ".repeat(25)));
+    rejected("server/src/a.rs", &format!("//! {} | b |", "word ".repeat(25)), 1, "columns");
     accepted("server/src/a.rs", &format!("    panic!(\"{}\");", "word ".repeat(25)));
 }
 
