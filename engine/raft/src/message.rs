@@ -17,6 +17,35 @@ pub struct Envelope {
     pub message: Message,
 }
 
+/// No cluster reaches a larger term, index or round: counting on from one must never overflow.
+const MOST: u64 = 1 << 62;
+
+impl Envelope {
+    /// Whether every number that will be reckoned with is one that a cluster can reach.
+    pub(crate) fn is_in_range(&self) -> bool {
+        let id = |id: &LogId| id.term.0 <= MOST && id.index.0 <= MOST;
+        let said = match &self.message {
+            Message::PreVote { last } | Message::Vote { last } => id(last),
+            Message::Append { prev, commit, .. } => id(prev) && commit.0 <= MOST,
+            Message::Appended { matched } => matched.0 <= MOST,
+            Message::Conflict { prev, hint } => id(prev) && id(hint),
+            Message::Heartbeat { round, commit } => *round <= MOST && commit.0 <= MOST,
+            Message::HeartbeatReply { round, verified, matched } => {
+                *round <= MOST && verified.0 <= MOST && matched.0 <= MOST
+            }
+            Message::ReadIndexReply { index, .. } => index.0 <= MOST,
+            Message::Snapshot { meta, chunk } => {
+                id(&meta.last) && id(&meta.members_at) && chunk.offset <= MOST
+            }
+            Message::SnapshotReply { last, next } => id(last) && *next <= MOST,
+            Message::Ask { first, last, sound, .. } => first.0 <= MOST && last.0 <= MOST && sound.0 <= MOST,
+            Message::Tell { leads_to, .. } => leads_to.as_ref().is_none_or(id),
+            Message::PreVoteReply { .. } | Message::VoteReply { .. } | Message::ReadIndex { .. } => true,
+        };
+        self.term.0 <= MOST && said
+    }
+}
+
 /// What is said.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {

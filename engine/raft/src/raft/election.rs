@@ -50,6 +50,8 @@ impl Raft {
         if !self.may_run() {
             return;
         }
+        // Who was asked for a read index is given up; as a leader this node would never hear the answer.
+        self.reads.ask_again();
         self.role = RoleState::Candidate(Candidate { asking: true, answers: BTreeMap::new() });
         let (term, message) = (self.hard.term.next(), Message::PreVote { last: self.log.last() });
         for to in self.other_voters() {
@@ -93,8 +95,11 @@ impl Raft {
     fn become_leader(&mut self) {
         let term = self.hard.term;
         assert_eq!(self.hard.vote, Some(self.config.id), "leads term {term} without its own vote");
-        self.role = RoleState::Leader(Leader::new(self.log.last().index.next(), self.now));
+        let heartbeat_at = self.now + self.config.heartbeat_interval;
+        self.role = RoleState::Leader(Leader::new(self.log.last().index.next(), heartbeat_at));
         self.snapshots.incoming = None;
+        // What it had asked its former leader it now confirms itself.
+        self.reads.ask_again();
         self.sync_peers();
         self.event(Event::BecameLeader { term });
         // Without an entry of its own term it could not commit what came before (thesis §3.6.2, figure 3.7).

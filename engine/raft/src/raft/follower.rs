@@ -90,10 +90,12 @@ impl Raft {
         }
         let before = self.log.terms().term(id.index.previous()).unwrap_or_default();
         let invalid = matches!(&entry.payload, Payload::Members(members) if members.fault().is_some());
-        if id.index <= self.commit || id.term < before || invalid {
+        let RoleState::Follower(follower) = &self.role else { return false };
+        let settled = self.commit.max(follower.verified);
+        if id.index <= settled || id.term < before || invalid {
             self.nonsense(
                 Some(from),
-                "an entry that contradicts what is committed, goes back in term or is invalid",
+                "an entry that contradicts what is committed or verified, goes back in term or is invalid",
             );
             return false;
         }

@@ -29,12 +29,12 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    pub(super) fn new(first_own: Index, now: Time) -> Self {
+    pub(super) fn new(first_own: Index, heartbeat_at: Time) -> Self {
         Leader {
             peers: BTreeMap::new(),
             first_own,
             round: 0,
-            heartbeat_at: now,
+            heartbeat_at,
             read_rounds: VecDeque::new(),
             uncommitted_bytes: 0,
             uncommitted: VecDeque::new(),
@@ -107,8 +107,10 @@ impl Raft {
         if self.damage_outlasts_patience() {
             return self.become_follower(None, StepDownCause::Damage);
         }
-        let RoleState::Leader(leader) = &self.role else { return };
+        let RoleState::Leader(leader) = &mut self.role else { return };
         if self.now >= leader.heartbeat_at {
+            // Only here: rounds that confirm reads must not put off the regular ones, which show what was lost.
+            leader.heartbeat_at = self.now + self.config.heartbeat_interval;
             self.broadcast_heartbeat();
             self.mark_peers();
         }
@@ -144,10 +146,9 @@ impl Raft {
     }
 
     pub(super) fn broadcast_heartbeat(&mut self) {
-        let (commit, now) = (self.commit, self.now);
+        let commit = self.commit;
         let RoleState::Leader(leader) = &mut self.role else { return };
         leader.round += 1;
-        leader.heartbeat_at = now + self.config.heartbeat_interval;
         let round = leader.round;
         let peers: Vec<NodeId> = leader.peers.keys().copied().collect();
         for to in peers {
@@ -174,9 +175,11 @@ impl Raft {
     }
 
     pub(super) fn heartbeat_answered(&mut self, from: NodeId, round: u64, verified: Index, matched: Index) {
+        let last = self.log.last().index;
         let RoleState::Leader(leader) = &mut self.role else { return };
-        if round > leader.round {
-            return self.nonsense(Some(from), "an answer to a heartbeat that was never sent");
+        if round > leader.round || verified > last || matched > verified {
+            return self
+                .nonsense(Some(from), "an answer to a heartbeat, or for entries, that were never sent");
         }
         let Some(peer) = leader.peers.get_mut(&from) else { return };
         peer.heartbeat_answered(round, verified);
@@ -243,6 +246,7 @@ impl Raft {
         {
             self.forget_acked();
             self.event(Event::Damaged { slot });
+            self.drop_covered_damage();
         }
     }
 }

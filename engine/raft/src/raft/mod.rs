@@ -55,7 +55,7 @@ pub struct Raft {
     commit: Index,
     /// Handed to the state machine up to here.
     applying: Index,
-    applied: Index,
+    applied: LogId,
     /// The state machine waits for entries that are being read from disk.
     loading: bool,
     snapshots: Snapshots,
@@ -156,7 +156,7 @@ impl Raft {
             term: self.hard.term,
             leader: self.leader(),
             commit: self.commit,
-            applied: self.log.terms().id(self.applied).unwrap_or_default(),
+            applied: self.applied,
             last: self.log.last(),
             snapshot: self.snapshots.newest_id(),
             members: self.membership.current(),
@@ -168,10 +168,12 @@ impl Raft {
     }
 
     /// What a checkpoint of the state machine taken now must carry: the last applied slot, the configuration in
-    /// force there, and the entry that set it.
+    /// force there, and the entry that set it. [`LogId::ZERO`] when there is nothing to keep: nothing is applied
+    /// yet, or a snapshot that goes further is being installed.
     pub fn checkpoint(&self) -> (LogId, Members, LogId) {
-        let (members_at, members) = self.membership.at(self.applied).clone();
-        (self.log.terms().id(self.applied).unwrap_or_default(), members, members_at)
+        let (members_at, members) = self.membership.at(self.applied.index).clone();
+        let known = self.log.terms().holds(self.applied);
+        (if known { self.applied } else { LogId::ZERO }, members, members_at)
     }
 
     /// The leader of this term, when known.
@@ -195,7 +197,11 @@ impl Raft {
 
     /// Dispatches a message after the rules on terms (thesis §3.3).
     fn receive(&mut self, envelope: Envelope) {
+        let in_range = envelope.is_in_range();
         let Envelope { from, to, term, message } = envelope;
+        if !in_range {
+            return self.nonsense(Some(from), "a number that no cluster reaches");
+        }
         if to != self.config.id || from == self.config.id {
             return self.nonsense(Some(from), "a message that is not for this node");
         }
@@ -282,7 +288,7 @@ impl Raft {
         self.serve_reads();
         self.apply_committed();
         assert!(
-            self.applied <= self.applying
+            self.applied.index <= self.applying
                 && self.applying <= self.commit
                 && self.commit <= self.log.last().index,
             "applied {}, applying {}, commit {}, last {}",

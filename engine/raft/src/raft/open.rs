@@ -64,9 +64,10 @@ impl Raft {
         // A checkpoint that the log does not reach was received whole, and the crash came before it took the
         // log's place. It is of committed entries, so finishing the installation is always right.
         let unfinished = found.snapshot.clone().filter(|meta| !found.terms.holds(meta.last));
-        let terms = match &unfinished {
-            Some(meta) => crate::TermRuns::new(meta.last),
-            None => found.terms,
+        // What a log held that goes is gone with it.
+        let (terms, members, damaged) = match &unfinished {
+            Some(meta) => (crate::TermRuns::new(meta.last), Vec::new(), Vec::new()),
+            None => (found.terms, found.members, found.damaged),
         };
         let mut hard = found.hard;
         let last = terms.last();
@@ -81,13 +82,13 @@ impl Raft {
             hard,
             hard_write: WriteId(0),
             writer: Writer::new(last.index),
-            membership: Membership::new(found.snapshot.as_ref(), found.members),
+            membership: Membership::new(found.snapshot.as_ref(), members),
             commit: covered.index.max(found.commit_hint.min(last.index)),
             applying: Index(0),
-            applied: Index(0),
+            applied: LogId::ZERO,
             loading: false,
             reads: Reads::new(random.next()),
-            damage: Damage::new(random.next(), &found.damaged, found.unknown),
+            damage: Damage::new(random.next(), &damaged, found.unknown),
             snapshots: Snapshots { newest: found.snapshot, incoming: None },
             role: RoleState::Follower(Follower::default()),
             election_at,
@@ -103,6 +104,7 @@ impl Raft {
         if let Some(meta) = unfinished {
             raft.writer.install(meta);
         }
+        raft.drop_covered_damage();
         if let Some(meta) = raft.snapshots.newest.clone() {
             raft.applying = meta.last.index;
             raft.out.push_back(Output::Install(meta));

@@ -32,8 +32,8 @@ pub(super) struct Progress {
 /// How a peer is supplied.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Supply {
-    /// One append at a time until one is answered; `waits_for` is its end.
-    Probe { waits_for: Option<Index> },
+    /// One append at a time until one is answered; `waits_for` is its end and its bytes.
+    Probe { waits_for: Option<(Index, usize)> },
     /// Appends one after the other, within the window.
     Pipeline,
     /// The snapshot that ends at `last`, one piece at a time from `offset`.
@@ -92,7 +92,7 @@ impl Progress {
     pub(super) fn sent(&mut self, last: Index, bytes: usize) {
         match &mut self.supply {
             Supply::Probe { waits_for } => {
-                *waits_for = Some(last);
+                *waits_for = Some((last, bytes));
                 self.sent_alone += 1;
             }
             Supply::Pipeline => {
@@ -115,6 +115,7 @@ impl Progress {
     /// The peer holds everything up to `matched`. True when that is news.
     pub(super) fn matched_up_to(&mut self, matched: Index) -> bool {
         let news = matched > self.matched;
+        self.probe_found(matched);
         self.matched = self.matched.max(matched);
         self.next = self.next.max(self.matched.next());
         while let Some((_, bytes)) = self.in_flight.pop_front_if(|(last, _)| *last <= matched) {
@@ -131,6 +132,18 @@ impl Progress {
         news
     }
 
+    /// The slot before a probe matches: the probe's own entries then do too, once they are there, and need not
+    /// be sent again while the peer's disk is at them.
+    fn probe_found(&mut self, matched: Index) {
+        if let Supply::Probe { waits_for: Some((last, bytes)) } = self.supply
+            && matched.next() >= self.next
+            && last > matched
+        {
+            self.supply = Supply::Pipeline;
+            self.sent(last, bytes);
+        }
+    }
+
     /// A heartbeat leaves; its answer will show whether what was sent before it arrived.
     pub(super) fn mark(&mut self, round: u64) {
         if self.mark.is_none() {
@@ -145,9 +158,10 @@ impl Progress {
         let Some(mark) = self.mark.take_if(|mark| mark.round <= round) else { return };
         let silent = mark.sent_alone == self.sent_alone;
         let missing = match &self.supply {
-            Supply::Pipeline => verified.max(self.matched).next() < mark.next,
+            // Below `matched` too: a peer that forgot how far it had verified learns of no commit until told.
+            Supply::Pipeline => verified.next() < mark.next,
             Supply::Probe { waits_for } => {
-                silent && waits_for.is_some_and(|last| last > verified || last <= self.matched)
+                silent && waits_for.is_some_and(|(last, _)| last > verified || last <= self.matched)
             }
             Supply::Snapshot { waiting, .. } => silent && *waiting && !self.loading,
         };

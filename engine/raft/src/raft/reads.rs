@@ -183,7 +183,7 @@ impl Raft {
     /// Names the reads whose index is applied.
     pub(super) fn serve_reads(&mut self) {
         let mut ready = Vec::new();
-        let applied = self.applied;
+        let applied = self.applied.index;
         self.reads.confirmed.retain_mut(|(index, ids)| {
             let waits = *index > applied;
             if !waits {

@@ -6,7 +6,7 @@
 //! slot of which every copy is lost is waited for, which is safe.
 
 use super::{Raft, RoleState};
-use crate::{Entry, Event, Index, Job, Load, LogId, Message, NodeId, Output, Reader, Term, Time, WriteId};
+use crate::{Entry, Event, Index, LogId, Message, NodeId, Reader, Term, Time, WriteId};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -71,6 +71,11 @@ impl Damage {
     /// The last index up to which all slots from `first` on are intact.
     pub(super) fn intact_from(&self, first: Index, last: Index) -> Index {
         self.unsound().filter(|index| *index >= first).min().map_or(last, Index::previous)
+    }
+
+    /// The last slot up to `index` that is not intact.
+    pub(super) fn highest_up_to(&self, index: Index) -> Option<Index> {
+        self.unsound().filter(|slot| *slot <= index).max()
     }
 
     fn unsound(&self) -> impl Iterator<Item = Index> + '_ {
@@ -174,28 +179,31 @@ impl Raft {
     /// A peer lost slots. What is in memory goes at once, the rest after a load. A leader also stops counting
     /// on what the peer can no longer answer for, and says how far its own log reaches.
     pub(super) fn asked(&mut self, from: NodeId, nonce: u64, first: Index, last: Index, sound: Index) {
+        let base = self.log.terms().base().index;
         if let Some(peer) = self.peer(from) {
             peer.lost_down_to(sound);
+            // What it lost may be in nobody's log any more. Then it needs the snapshot.
+            if sound < base && !matches!(peer.supply, super::progress::Supply::Snapshot { .. }) {
+                peer.probe_from(sound.next());
+            }
         }
-        let base = self.log.terms().base().index;
+        let first = first.max(base.next());
         let last = last.min(self.damage.intact_from(first, self.log.last().index));
-        if first <= base || first > last {
+        if first > last {
             return self.tell(from, nonce, Vec::new());
         }
         match self.log.cached(first, last, self.config.append_bytes) {
             Some(entries) => self.tell(from, nonce, entries),
             None => {
                 self.damage.answering.insert(from, nonce);
-                let bytes = self.config.append_bytes;
-                let load = Load { reader: Reader::Repair(from), first, last, bytes };
-                self.out.push_back(Output::Job(Job::Load(load)));
+                self.load(Reader::Repair(from), first, last, self.config.append_bytes);
             }
         }
     }
 
-    pub(super) fn loaded_for_repair(&mut self, to: NodeId, entries: Vec<Entry>) {
+    pub(super) fn loaded_for_repair(&mut self, to: NodeId, first: Index, entries: Vec<Entry>) {
         let Some(nonce) = self.damage.answering.remove(&to) else { return };
-        if self.are_ours(&entries) {
+        if self.are_ours(first, &entries) {
             self.tell(to, nonce, entries);
         }
     }

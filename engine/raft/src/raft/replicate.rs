@@ -2,7 +2,7 @@
 
 use super::progress::Supply;
 use super::{Raft, RoleState};
-use crate::{Entry, Index, Job, Load, LogId, Message, NodeId, Output, Reader};
+use crate::{Entry, Index, Load, LogId, Message, NodeId, Reader};
 use alloc::vec::Vec;
 
 /// What to do next for one peer.
@@ -28,9 +28,7 @@ impl Raft {
                 Step::Nothing => return,
                 Step::Append { prev, entries } => self.send_append(to, prev, entries),
                 Step::Load { first, last } => {
-                    let load =
-                        Load { reader: Reader::Peer(to), first, last, bytes: self.config.append_bytes };
-                    self.out.push_back(Output::Job(Job::Load(load)));
+                    self.load(Reader::Peer(to), first, last, self.config.append_bytes);
                     if let Some(peer) = self.peer(to) {
                         peer.loading = true;
                     }
@@ -72,7 +70,7 @@ impl Raft {
 
     /// Entries came from disk. They are sent when they are still what the log says and the peer wants next.
     pub(super) fn loaded_for_peer(&mut self, to: NodeId, load: Load, entries: Vec<Entry>) {
-        let still_ours = self.are_ours(&entries);
+        let still_ours = self.are_ours(load.first, &entries);
         let prev = self.log.terms().id(load.first.previous());
         let window = (self.config.inflight_appends, self.config.inflight_bytes);
         let Some(peer) = self.peer(to) else { return };
@@ -83,9 +81,14 @@ impl Raft {
         }
     }
 
-    /// Whether entries that were read are still those of the log.
-    pub(super) fn are_ours(&self, entries: &[Entry]) -> bool {
-        entries.iter().all(|entry| self.log.terms().holds(entry.id))
+    /// Whether entries that were read are still those of the log, from `first` on.
+    pub(super) fn are_ours(&self, first: Index, entries: &[Entry]) -> bool {
+        let mut expected = first;
+        entries.iter().all(|entry| {
+            let ours = entry.id.index == expected && self.log.terms().holds(entry.id);
+            expected = entry.id.index.next();
+            ours
+        })
     }
 
     pub(super) fn peer(&mut self, id: NodeId) -> Option<&mut super::progress::Progress> {

@@ -23,7 +23,7 @@ impl Raft {
     /// A checkpoint taken here is durable: the log below it may go, but for a tail that spares followers who
     /// lag a little a whole snapshot.
     pub(super) fn snapshot_taken(&mut self, meta: SnapshotMeta) {
-        if meta.last.index > self.applied {
+        if meta.last.index > self.applied.index {
             return self.nonsense(None, "a checkpoint of what was not applied");
         }
         if meta.last <= self.snapshots.newest_id() {
@@ -32,6 +32,14 @@ impl Raft {
         let keep_from = Index(meta.last.index.0.saturating_sub(self.config.keep_entries));
         self.snapshots.newest = Some(meta);
         self.compact(keep_from.min(self.pinned()));
+        self.drop_covered_damage();
+    }
+
+    /// Damaged slots that the checkpoint covers are needed by nobody here, and would only hold up answers.
+    pub(super) fn drop_covered_damage(&mut self) {
+        if let Some(end) = self.damage.highest_up_to(self.snapshots.newest_id().index) {
+            self.compact(end);
+        }
     }
 
     /// The lowest index that a running transfer will need the log from.
@@ -122,10 +130,11 @@ impl Raft {
             return;
         }
         let contradicts = meta.last.index <= self.commit && !self.log.terms().holds(meta.last);
-        if meta.members.fault().is_some() || (contradicts && meta.last.index > self.applied) {
+        let fits = meta.last.term <= self.hard.term && meta.members_at <= meta.last;
+        if meta.members.fault().is_some() || !fits || (contradicts && meta.last.index > self.applying) {
             return self.nonsense(Some(from), "a snapshot that is not one or contradicts what is committed");
         }
-        if meta.last.index <= self.applied {
+        if meta.last.index <= self.applying {
             // An older snapshot must not replace a newer log; what it covers is committed, so it matches.
             return self.verified_up_to(meta.last.index, meta.last.index);
         }
@@ -149,7 +158,8 @@ impl Raft {
     /// slot: then all above stays, and the snapshot serves where the log below is damaged.
     fn install(&mut self, meta: SnapshotMeta) {
         let last = meta.last.index;
-        if last <= self.applied {
+        if last <= self.applying {
+            // The state machine has been handed all of it meanwhile, and must not go back.
             return self.verified_up_to(last, last);
         }
         if self.log.terms().holds(meta.last) {

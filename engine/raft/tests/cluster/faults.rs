@@ -129,7 +129,7 @@ impl World {
     fn may_damage(&self, at: usize) -> bool {
         let damaged =
             (0..self.nodes.len()).filter(|node| *node != at && self.nodes[*node].is_damaged()).count();
-        2 * (damaged + 1) < usize::try_from(self.plan.founders).unwrap() + 1
+        2 * (damaged + 1) < usize::try_from(self.plan.founders).unwrap()
     }
 
     fn damage(&mut self, at: usize) {

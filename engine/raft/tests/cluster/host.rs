@@ -3,7 +3,7 @@
 use crate::disk::Part;
 use crate::node::Work;
 use crate::world::{Event, What, World};
-use quorate_raft::{Done, Event as Said, Input, Job, Message, NodeId, Output, Payload, Write};
+use quorate_raft::{Done, Event as Said, Input, Job, Members, Message, NodeId, Output, Payload, Term, Write};
 
 impl World {
     pub(crate) fn perform(&mut self, at: usize, output: Output) {
@@ -144,22 +144,28 @@ impl World {
         }
     }
 
-    /// A leader's commit is looked at after every input: it may be deposed before it is polled.
-    pub(crate) fn observe_leader(&mut self, at: usize) {
+    /// The term a node leads, and with whom.
+    pub(crate) fn office(&self, at: usize) -> Option<(Term, Members)> {
         let node = &self.nodes[at];
-        let Some(life) = &node.life else { return };
-        if life.core.leader() != Some(node.id) {
-            return;
+        let core = &node.life.as_ref()?.core;
+        let status = core.status();
+        (core.leader() == Some(node.id)).then(|| (status.term, status.members.clone()))
+    }
+
+    /// A leader's commit is looked at after every input: it may be deposed by the same one, and the
+    /// configuration that counts is the one before it, since a commit may bring on the next change.
+    pub(crate) fn observe_leader(&mut self, at: usize, before: Option<(Term, Members)>) {
+        if let (Some((term, _)), Some(life)) = (self.office(at), &self.nodes[at].life) {
+            self.checks.elected(term, self.nodes[at].id, self.nodes[at].lives, &life.slots);
         }
-        let status = life.core.status();
-        self.checks.elected(status.term, node.id, node.lives, &life.slots);
+        let (Some((term, members)), Some(life)) = (before, &self.nodes[at].life) else { return };
+        let commit = life.core.status().commit;
         let holds = |id: NodeId, slot| self.nodes[usize::try_from(id.0 - 1).unwrap()].disk.holds(slot);
-        self.checks.leader_commits(status.term, &life.slots, status.members, status.commit, holds);
+        self.checks.leader_commits(term, &life.slots, &members, commit, holds);
     }
 
     /// Looks at a node that has just been polled dry.
     pub(crate) fn observe(&mut self, at: usize) {
-        self.observe_leader(at);
         self.nodes[at].forget_ghosts();
         let node = &mut self.nodes[at];
         let Some(life) = node.life.as_mut() else { return };

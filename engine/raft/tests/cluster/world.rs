@@ -240,9 +240,10 @@ impl World {
         let Some(life) = self.nodes[at].life.as_mut() else { return };
         life.draining = false;
         for input in std::mem::take(&mut life.inbox) {
+            let office = self.office(at);
             let life = self.nodes[at].life.as_mut().unwrap();
             life.core.handle(life.time(self.now), input);
-            self.observe_leader(at);
+            self.observe_leader(at, office);
         }
         self.pump(at);
     }

@@ -1,0 +1,330 @@
+//! Reads a script, does what it says, and writes it down again with what happened below each command.
+//!
+//! A line that begins with `> ` is a command; one that begins with `#` is a comment; blank lines stay. All else
+//! is what happened when the script was last blessed. `docs/PROTOCOL.md` lists the commands.
+
+use super::disk::Disk;
+use super::network::Selector;
+use super::{Cluster, first_entry, trace};
+use quorate_raft::{
+    Config, Contact, Done, Entry, HardState, Index, Input, Learner, LogId, NodeId, Payload, ReadId, Term,
+};
+use std::time::Duration;
+
+/// Runs a script and returns it with fresh output.
+pub(crate) fn run(text: &str) -> String {
+    let mut cluster = None;
+    let mut fresh = String::new();
+    for line in text.lines() {
+        let kept = line.is_empty() || line.starts_with('#') || line.starts_with("> ");
+        if kept {
+            fresh += line;
+            fresh += "\n";
+        }
+        let Some(command) = line.strip_prefix("> ") else { continue };
+        let words: Vec<&str> = command.split_whitespace().collect();
+        if words[0] == "cluster" {
+            cluster = Some(Cluster::new(words[1].parse().unwrap(), settings(&words[2..])));
+        } else {
+            perform(cluster.as_mut().expect("a script begins with a cluster"), &words);
+        }
+        for output in std::mem::take(&mut cluster.as_mut().unwrap().lines) {
+            fresh += &output;
+            fresh += "\n";
+        }
+    }
+    fresh
+}
+
+/// `name=number` for each setting that differs from the usual.
+fn settings(words: &[&str]) -> Config {
+    let mut config = Config { keep_entries: 0, ..Config::new(NodeId(0), 0) };
+    for word in words {
+        let (name, value) = word.split_once('=').unwrap_or_else(|| panic!("{word:?} is no setting"));
+        let number: usize = value.parse().unwrap();
+        match name {
+            "append-bytes" => config.append_bytes = number,
+            "inflight" => config.inflight_appends = number,
+            "inflight-bytes" => config.inflight_bytes = number,
+            "uncommitted-bytes" => config.uncommitted_bytes = number,
+            "cache" => config.cache_bytes = number,
+            "keep" => config.keep_entries = number as u64,
+            "chunk" => config.chunk_bytes = number as u64,
+            _ => panic!("there is no setting {name:?}"),
+        }
+    }
+    config
+}
+
+fn perform(cluster: &mut Cluster, words: &[&str]) {
+    let rest = &words[1..];
+    match words[0] {
+        "quietly" => {
+            perform(cluster, rest);
+            cluster.lines.clear();
+        }
+        "log" => replace_log(cluster, node(rest[0]), &rest[1..]),
+        "tick" => tick(cluster, rest, |_| {}),
+        "run" => run_for(cluster, rest),
+        "timeout" => timeout(cluster, node(rest[0])),
+        "elect" => elect(cluster, node(rest[0])),
+        "stabilize" => cluster.stabilize(),
+        "status" => status(cluster, rest),
+        "state" => state(cluster, rest),
+        "propose" | "read" | "promote" | "add-learner" => ask(cluster, words[0], node(rest[0]), &rest[1..]),
+        "checkpoint" => cluster.checkpoint(node(rest[0])),
+        "unreachable" => cluster.input(node(rest[0]), Input::Unreachable(node(rest[1]))),
+        "crash" => {
+            let keep = rest.get(2).map_or(0, |count| count.parse().unwrap());
+            cluster.crash(node(rest[0]), keep);
+        }
+        "restart" => cluster.start(node(rest[0])),
+        "damage" | "lose-tail" | "hold-disk" | "finish-disk" | "release-disk" => {
+            disk(cluster, words[0], node(rest[0]), &rest[1..]);
+        }
+        "hold-apply" => cluster.node(node(rest[0])).hold_apply = true,
+        "finish-apply" => finish_apply(cluster, node(rest[0])),
+        _ => network(cluster, words[0], rest),
+    }
+}
+
+fn network(cluster: &mut Cluster, command: &str, rest: &[&str]) {
+    match command {
+        "deliver" => {
+            for envelope in cluster.network.take(&Selector::parse(rest)) {
+                cluster.deliver(envelope);
+            }
+        }
+        "drop" => {
+            for envelope in cluster.network.take(&Selector::parse(rest)) {
+                let text = cluster.names.message(&envelope.message);
+                cluster.line(format!("{}->{} {text} (lost)", envelope.from.0, envelope.to.0));
+            }
+        }
+        "duplicate" => cluster.network.duplicate(&Selector::parse(rest)),
+        "reorder" => cluster.network.reorder(&Selector::parse(rest)),
+        "network" => {
+            for envelope in cluster.network.queue.clone() {
+                let text = cluster.names.message(&envelope.message);
+                cluster.line(format!("{}->{} {text}", envelope.from.0, envelope.to.0));
+            }
+        }
+        "partition" => partition(cluster, &rest.join(" ")),
+        "cut" => {
+            cluster.network.cut(node(rest[0]), node(rest[1]));
+            cluster.network.cut(node(rest[1]), node(rest[0]));
+        }
+        "heal" => cluster.network.heal(),
+        _ => panic!("there is no command {command:?}"),
+    }
+}
+
+fn node(word: &str) -> NodeId {
+    NodeId(word.parse().unwrap_or_else(|_| panic!("{word:?} is no node")))
+}
+
+/// `1 1 1 2 term 3`: the term of every slot, and the term the node is in. The same id is the same entry on all
+/// nodes, so what an entry carries is made from its id.
+fn replace_log(cluster: &mut Cluster, id: NodeId, words: &[&str]) {
+    let (terms, term) = match words.iter().position(|word| *word == "term") {
+        Some(at) => (&words[..at], words[at + 1].parse().unwrap()),
+        None => (words, words.last().unwrap().parse().unwrap()),
+    };
+    let entry = |(at, term): (usize, &&str)| {
+        let id = LogId::new(term.parse().unwrap(), at as u64 + 1);
+        let command = format!("{}.{}", id.term, id.index);
+        Entry { id, payload: Payload::Command(command.into_bytes().into()) }
+    };
+    let mut entries: Vec<Entry> = terms.iter().enumerate().map(entry).collect();
+    entries[0] = first_entry(cluster.nodes.len() as u128);
+    cluster.crash(id, 0);
+    cluster.node(id).disk = Disk::with_log(HardState { term: Term(term), vote: None }, entries);
+    cluster.start(id);
+}
+
+/// `600ms` on all nodes, or `2 3 600ms` on some.
+fn tick(cluster: &mut Cluster, words: &[&str], between: impl Fn(&mut Cluster)) {
+    let (duration, ids) = words.split_last().expect("how long?");
+    let millis = duration.strip_suffix("ms").and_then(|number| number.parse().ok()).expect("a time in ms");
+    let ids = some_or_all(cluster, ids);
+    cluster.tick(&ids, Duration::from_millis(millis), between);
+}
+
+/// Like `tick`, with messages delivered at once. Heartbeats that change nothing are left out.
+fn run_for(cluster: &mut Cluster, words: &[&str]) {
+    tick(cluster, words, Cluster::stabilize);
+    let lines = std::mem::take(&mut cluster.lines);
+    let is_dull = |at: usize, line: &str| {
+        let beats = line.contains(" Heartbeat round ") || line.contains(" HeartbeatReply round ");
+        let next = lines.get(at + 1).filter(|next| next.starts_with("    "));
+        let answer = |next: &&String| {
+            next.trim_start().strip_prefix("sends ").is_some_and(|sends| {
+                sends.split(", ").all(|send| send.starts_with("Heartbeat")) && line_after(&lines, at + 2)
+            })
+        };
+        let timer = line.ends_with(" timer");
+        (beats || timer) && next.as_ref().is_none_or(answer)
+    };
+    let mut kept = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        if is_dull(at, &lines[at]) {
+            at += 1 + usize::from(lines.get(at + 1).is_some_and(|next| next.starts_with("    ")));
+        } else {
+            kept.push(lines[at].clone());
+            at += 1;
+        }
+    }
+    cluster.lines = kept;
+}
+
+/// Whether the line at `at` begins something new.
+fn line_after(lines: &[String], at: usize) -> bool {
+    lines.get(at).is_none_or(|line| !line.starts_with("    "))
+}
+
+/// The node's election timer fires, whatever it was set to.
+fn timeout(cluster: &mut Cluster, id: NodeId) {
+    let wait = cluster.settings.election_timeout * 2;
+    let node = cluster.node(id);
+    node.clock = node.clock + wait;
+    cluster.line(format!("{} timer", id.0));
+    cluster.input(id, Input::Timeout);
+}
+
+/// The others have not heard a leader for an election timeout, and this node's timer fires first.
+fn elect(cluster: &mut Cluster, id: NodeId) {
+    let wait = cluster.settings.election_timeout;
+    for other in cluster.running().into_iter().filter(|other| *other != id) {
+        let node = cluster.node(other);
+        node.clock = node.clock + wait;
+    }
+    timeout(cluster, id);
+    cluster.stabilize();
+}
+
+fn ask(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
+    let (core, now) = cluster.core(id);
+    let answer = match command {
+        "propose" => {
+            let answers = words.iter().map(|word| match core.propose(now, command_bytes(word).into()) {
+                Ok(entry) => entry.to_string(),
+                Err(error) => format!("{error:?}"),
+            });
+            Some(answers.collect::<Vec<_>>().join(", "))
+        }
+        "read" => {
+            let ids: Vec<ReadId> = words.iter().map(|word| ReadId(word.parse().unwrap())).collect();
+            for read in &ids {
+                core.read(now, *read).unwrap();
+            }
+            ids.into_iter().for_each(|read| cluster.history.read_asked(read));
+            None
+        }
+        "promote" => Some(said(core.promote(now, node(words[0])))),
+        _ => {
+            let learner = if words.contains(&"standing") { Learner::Standing } else { Learner::Joining };
+            let target = core.status().members.with_learner(node(words[0]), learner, Contact::default());
+            let answer = said(core.change_members(now, target));
+            if !cluster.nodes.contains_key(&node(words[0])) {
+                cluster.add_node(node(words[0]), Disk::default());
+            }
+            Some(answer)
+        }
+    };
+    if let Some(answer) = answer {
+        cluster.line(format!("{} says {answer}", id.0));
+    }
+    cluster.drain(id);
+}
+
+fn said(answer: Result<LogId, quorate_raft::ChangeError>) -> String {
+    answer.map_or_else(|error| format!("{error:?}"), |id| id.to_string())
+}
+
+/// `x` is itself; `x*100` is 100 bytes of x.
+fn command_bytes(word: &str) -> Vec<u8> {
+    match word.split_once('*') {
+        Some((text, times)) => text.repeat(times.parse().unwrap()).into_bytes(),
+        None => word.as_bytes().to_vec(),
+    }
+}
+
+fn disk(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
+    let indices = words.iter().map(|word| word.parse().unwrap());
+    match command {
+        "hold-disk" => cluster.node(id).disk.held = true,
+        "lose-tail" => indices.map(Index).for_each(|from| cluster.node(id).disk.lose_tail(from)),
+        "damage" => {
+            for index in indices.map(Index) {
+                let slot = cluster.node(id).disk.damage(index);
+                if cluster.node(id).raft.is_some() {
+                    cluster.input(id, Input::Done(Done::Damaged(slot)));
+                }
+            }
+        }
+        _ => {
+            let disk = &mut cluster.node(id).disk;
+            disk.held &= command == "finish-disk";
+            let count = words.first().map_or(disk.pending.len(), |word| word.parse().unwrap());
+            assert!(count > 0 && count <= disk.pending.len(), "no such write is pending");
+            for _ in 0..count {
+                let written = cluster.node(id).disk.finish_one().expect("it was counted");
+                cluster.line(format!("{} has written #{written}", id.0));
+                cluster.input(id, Input::Done(Done::Written(written)));
+            }
+        }
+    }
+}
+
+fn finish_apply(cluster: &mut Cluster, id: NodeId) {
+    cluster.node(id).hold_apply = false;
+    let waiting = std::mem::take(&mut cluster.node(id).to_apply);
+    assert!(!waiting.is_empty(), "nothing waits to be applied on {}", id.0);
+    for output in waiting {
+        let answer = cluster.apply(id, output);
+        cluster.input(id, answer);
+    }
+}
+
+fn partition(cluster: &mut Cluster, text: &str) {
+    let groups: Vec<Vec<NodeId>> = text
+        .split('}')
+        .map(|group| group.trim_start_matches([' ', '{']).split_whitespace().map(node).collect())
+        .collect();
+    for (at, group) in groups.iter().enumerate() {
+        for other in groups.iter().enumerate().filter(|(place, _)| *place != at).flat_map(|(_, group)| group)
+        {
+            group.iter().for_each(|id| cluster.network.cut(*id, *other));
+        }
+    }
+}
+
+fn status(cluster: &mut Cluster, words: &[&str]) {
+    for id in some_or_all(cluster, words) {
+        let node = &cluster.nodes[&id];
+        let line = match &node.raft {
+            Some(raft) => trace::status(&raft.status(), node.disk.issued.base),
+            None => format!("{} is down", id.0),
+        };
+        cluster.line(line);
+    }
+}
+
+fn state(cluster: &mut Cluster, words: &[&str]) {
+    for id in some_or_all(cluster, words) {
+        let machine = &cluster.nodes[&id].machine;
+        let commands: Vec<String> =
+            machine.commands.iter().map(|command| trace::command(command.as_bytes())).collect();
+        let line = format!("{} holds [{}] after {}", id.0, commands.join(" "), machine.applied);
+        cluster.line(line);
+    }
+}
+
+fn some_or_all(cluster: &Cluster, words: &[&str]) -> Vec<NodeId> {
+    if words.is_empty() {
+        cluster.nodes.keys().copied().collect()
+    } else {
+        words.iter().map(|word| node(word)).collect()
+    }
+}
