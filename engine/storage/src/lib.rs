@@ -1,1 +1,37 @@
 //! Write-ahead log, term and vote, checkpoints and recovery of Quorate.
+//!
+//! Everything is synchronous and has one owner: [`Storage::perform`] takes work and says what came of it. There is no
+//! thread, no clock and no randomness but what [`Options`] seeds. The formats are drawn byte by byte in
+//! `docs/FORMAT.md`.
+
+mod batch;
+mod checkpoint;
+mod disk;
+mod error;
+mod file_disk;
+pub mod fuzzing;
+mod layout;
+mod log;
+mod memory_disk;
+mod options;
+mod places;
+mod random;
+mod read;
+mod record;
+mod recovery;
+mod replay;
+mod scan;
+mod segment;
+mod snapshots;
+mod spares;
+mod stable;
+mod storage;
+mod verdict;
+
+pub use disk::{Disk, DiskFile};
+pub use error::{Fatal, OpenError};
+pub use file_disk::FileDisk;
+pub use memory_disk::{MemoryDisk, MemoryFile};
+pub use options::Options;
+pub use snapshots::Content;
+pub use storage::{Job, Storage};

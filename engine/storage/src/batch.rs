@@ -1,0 +1,134 @@
+//! A batch of records on its way to the disk: one buffer, one write.
+
+use quorate_raft::{Entry, Index, LogId, Payload};
+use quorate_wire::{codec, entry};
+
+use crate::layout::{length, round_up};
+use crate::record::{
+    ALIGNMENT, FLAG_LAST, HEADER_BYTES, Header, Identity, Kind, SECTOR_BYTES, mask, record_bytes,
+};
+
+/// What a new record says, but for what the batch knows itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draft {
+    pub(crate) kind: Kind,
+    pub(crate) flags: u8,
+    pub(crate) id: LogId,
+    pub(crate) commit_hint: Index,
+    pub(crate) members_index: Index,
+}
+
+/// The records of one batch.
+///
+/// Invariant: all records but the last have their final header. The last one's is written when the next record or the
+/// batch's end comes, because it tells which of the two came, and its checksum goes into the next record.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    number: u64,
+    segment: u64,
+    offset: u32,
+    previous: Identity,
+    open: Option<Header>,
+}
+
+impl Batch {
+    /// Begins a batch at `offset` of the segment with this id.
+    pub(crate) fn begin(&mut self, number: u64, segment: u64, offset: u32, previous: Identity) {
+        assert!(self.is_empty() && offset.is_multiple_of(SECTOR_BYTES), "batch {number} at {offset}");
+        (self.number, self.segment, self.offset, self.previous) = (number, segment, offset, previous);
+    }
+
+    /// Whether there's no record in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Where the next record would begin, from the start of the segment.
+    pub(crate) fn end(&self) -> u32 {
+        self.offset + length(self.bytes.len())
+    }
+
+    /// Adds a record with this entry's payload, or with none, and says where it is.
+    pub(crate) fn push(&mut self, draft: Draft, entry: Option<&Entry>) -> u32 {
+        self.seal(0);
+        let start = self.bytes.len();
+        let offset = self.end();
+        let payload_start = start + HEADER_BYTES as usize;
+        self.bytes.resize(payload_start, 0);
+        if let Some(entry) = entry {
+            entry::encode_entry_into(entry, &mut self.bytes);
+        }
+        let payload = &mut self.bytes[payload_start..];
+        mask(payload, self.segment, offset + HEADER_BYTES);
+        self.open = Some(Header {
+            payload_checksum: crc32c::crc32c(payload),
+            length: length(payload.len()),
+            offset,
+            segment: self.segment,
+            batch: self.number,
+            id: draft.id,
+            commit_hint: draft.commit_hint,
+            members_index: draft.members_index,
+            previous: self.previous,
+            kind: draft.kind,
+            flags: draft.flags,
+        });
+        self.pad(ALIGNMENT);
+        offset
+    }
+
+    /// Ends the batch: its bytes, padded to whole sectors, and where they go.
+    pub(crate) fn finish(&mut self) -> (&[u8], u32) {
+        self.seal(FLAG_LAST);
+        self.pad(SECTOR_BYTES);
+        (&self.bytes, self.offset)
+    }
+
+    /// The last record's identity, for the batch that comes next; this one is empty afterwards.
+    pub(crate) fn clear(&mut self) -> Identity {
+        /// What a burst left is given back; ordinary batches need no new memory.
+        const KEPT_BYTES: usize = 4 << 20;
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.previous
+    }
+
+    fn seal(&mut self, flags: u8) {
+        if let Some(mut header) = self.open.take() {
+            header.flags |= flags;
+            let bytes = header.encode();
+            let start = (header.offset - self.offset) as usize;
+            self.bytes[start..start + bytes.len()].copy_from_slice(&bytes);
+            let [a, b, c, d, ..] = bytes;
+            self.previous = header.identity(u32::from_le_bytes([a, b, c, d]));
+        }
+    }
+
+    /// Pads with the mask's own bytes, because no written sector may read as zeros.
+    fn pad(&mut self, unit: u32) {
+        let start = self.bytes.len();
+        let at = self.end();
+        self.bytes.resize(start + (round_up(at, unit) - at) as usize, 0);
+        mask(&mut self.bytes[start..], self.segment, at);
+    }
+}
+
+/// How many bytes a record of this entry takes, padding included.
+pub(crate) fn entry_bytes(entry: &Entry) -> u32 {
+    let content = match &entry.payload {
+        Payload::Noop => 0,
+        Payload::Command(command) => command.len(),
+        Payload::Members(members) => codec::encode(members).len(),
+    };
+    record_bytes(length(1 + content))
+}
+
+/// The kind of an entry's record.
+pub(crate) fn entry_kind(entry: &Entry) -> Kind {
+    match entry.payload {
+        Payload::Noop => Kind::Noop,
+        Payload::Command(_) => Kind::Command,
+        Payload::Members(_) => Kind::Members,
+    }
+}

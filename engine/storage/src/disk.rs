@@ -1,0 +1,92 @@
+//! What storage asks of a disk: a few positional, synchronous operations on files named by relative paths.
+//!
+//! Small on purpose: whoever simulates a disk has to get each of these right, down to what a crash leaves behind.
+//! Paths use `/`, are relative to the data dir, and never leave it.
+
+use std::io;
+
+/// A directory tree with open files.
+pub trait Disk {
+    /// An open file.
+    type File: DiskFile;
+
+    /// Opens a file that exists, for reading and writing.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; else what the system says.
+    fn open(&self, path: &str) -> io::Result<Self::File>;
+
+    /// Creates an empty file, in place of any that has the name. The name is durable only after
+    /// [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    /// What the system says.
+    fn create(&self, path: &str) -> io::Result<Self::File>;
+
+    /// The names in a directory, sorted: a listing must not depend on the history of the file system.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such directory; else what the system says.
+    fn list(&self, directory: &str) -> io::Result<Vec<String>>;
+
+    /// Makes a directory, durably; nothing happens when it is there.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn create_dir(&self, directory: &str) -> io::Result<()>;
+
+    /// Renames a file within its directory, replacing any that has the new name, atomically; durable only after
+    /// [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    /// What the system says.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file's name; durable only after [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; else what the system says.
+    fn remove(&self, path: &str) -> io::Result<()>;
+
+    /// Makes the names in a directory durable: creations, renames and removals before this call.
+    ///
+    /// # Errors
+    /// What the system says. The process must end then: a later success would prove nothing.
+    fn sync_dir(&self, directory: &str) -> io::Result<()>;
+}
+
+/// An open file. Several handles to one file see each other's writes.
+pub trait DiskFile {
+    /// Reads up to `buffer.len()` bytes from `offset` on, and says how many; fewer only at the end of the file.
+    ///
+    /// # Errors
+    /// What the system says. On a read that is damage, not death.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all of `bytes` at `offset`; what lies between the end and `offset` reads as zeros.
+    ///
+    /// # Errors
+    /// What the system says. Some of the bytes may have been written.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Makes all that was written to the file before this call durable, and its length.
+    ///
+    /// # Errors
+    /// What the system says. The process must end then: after a failed sync the system may drop the pages and
+    /// report the next one as done.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// The file's length, in bytes.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether the file has no bytes.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+}

@@ -1,0 +1,30 @@
+//! What a host decides for storage.
+
+/// Settings of a [`crate::Storage`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The size of a log segment, in bytes; a multiple of 4 KiB, at least 16 KiB. A record that is larger gets a
+    /// segment of its own.
+    ///
+    /// 16 MiB: a small segment means more file operations (five syncs each), a large one means that more is read at
+    /// a start and less is given back at a compaction; at 10 MB/s of writes this is one segment in 1.6 s, and
+    /// filling the next one with zeros in the background takes a tenth of that.
+    pub segment_bytes: u32,
+    /// How many checkpoints are kept.
+    pub keep_snapshots: usize,
+    /// How many zero-filled segments are kept ready. With none ready the write that needs one waits for it.
+    pub spare_segments: usize,
+    /// How much of a checkpoint or of a spare segment is written in one call of [`crate::Storage::perform`], in
+    /// bytes: what a log write may have to wait for.
+    pub slice_bytes: usize,
+    /// Seeds the ids of segments. From the system's generator in production: whoever knows it can choose values
+    /// that read like records.
+    pub seed: u64,
+}
+
+impl Options {
+    /// The usual settings.
+    pub fn new(seed: u64) -> Options {
+        Options { segment_bytes: 16 << 20, keep_snapshots: 5, spare_segments: 2, slice_bytes: 1 << 20, seed }
+    }
+}

@@ -1,0 +1,109 @@
+//! Reading entries back.
+
+use quorate_raft::{Entry, Index, LogId, Payload};
+use quorate_wire::entry;
+
+use crate::disk::DiskFile;
+use crate::layout::position;
+use crate::log::Log;
+use crate::places::Place;
+use crate::record::{HEADER_BYTES, Header, mask};
+use crate::segment::SegmentNumber;
+
+/// Entries that were read, and the one that could not be.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) damaged: Option<LogId>,
+}
+
+impl<F: DiskFile> Log<F> {
+    /// Reads entries from `first` to `last`, at most `bytes` of payload but at least one entry; nothing when the log
+    /// does not hold `first`. Ends before the first damaged one, and names it.
+    pub(crate) fn load(&self, first: Index, last: Index, bytes: usize) -> Loaded {
+        let mut window = Window::new(self, bytes);
+        let mut loaded = Loaded::default();
+        let mut total = 0;
+        let mut index = first;
+        while index <= last && index > self.terms.base().index {
+            let (Some(id), Some(place)) = (self.terms.id(index), self.places.at(index)) else { break };
+            let Some((payload, weight)) = window.payload(id, place) else {
+                loaded.damaged = Some(id);
+                break;
+            };
+            total += weight;
+            if total > bytes && !loaded.entries.is_empty() {
+                break;
+            }
+            loaded.entries.push(Entry { id, payload });
+            index = index.next();
+        }
+        loaded
+    }
+}
+
+/// A piece of a segment in memory, which moves forward: entries that were written together are read together.
+struct Window<'a, F> {
+    log: &'a Log<F>,
+    segment: SegmentNumber,
+    start: u32,
+    bytes: Vec<u8>,
+    /// How much is read at once.
+    size: usize,
+}
+
+impl<'a, F: DiskFile> Window<'a, F> {
+    fn new(log: &'a Log<F>, wanted: usize) -> Self {
+        let size = wanted.clamp(4 << 10, 256 << 10);
+        Window { log, segment: SegmentNumber(0), start: 0, bytes: Vec::new(), size }
+    }
+
+    /// The payload of this slot and its length in bytes, if every check holds.
+    fn payload(&mut self, id: LogId, place: Place) -> Option<(Payload, usize)> {
+        let segments = &self.log.segments;
+        let found = segments.binary_search_by_key(&place.segment, |segment| segment.number).ok()?;
+        let segment = segments[found].id;
+        let bytes = self.fetch(place, HEADER_BYTES as usize)?;
+        let (header, _) = Header::decode(bytes, segment, place.offset)?;
+        if header.id != id || !header.kind.is_slot() {
+            return None;
+        }
+        let start = HEADER_BYTES as usize;
+        let end = start + header.length as usize;
+        let payload = self.fetch(place, end)?.get_mut(start..end)?;
+        if crc32c::crc32c(payload) != header.payload_checksum {
+            return None;
+        }
+        mask(payload, segment, place.offset + HEADER_BYTES);
+        let decoded = entry::decode_payload(payload).ok();
+        // The bytes stay in the window; the next slot may be read from it, this one perhaps again.
+        mask(payload, segment, place.offset + HEADER_BYTES);
+        Some((decoded?, header.length as usize))
+    }
+
+    /// At least `need` bytes from `place` on, if the segment has them.
+    fn fetch(&mut self, place: Place, need: usize) -> Option<&mut [u8]> {
+        let inside = |window: &Self| {
+            let skip = place.offset.checked_sub(window.start)? as usize;
+            (window.segment == place.segment && skip + need <= window.bytes.len()).then_some(skip)
+        };
+        if let Some(skip) = inside(self) {
+            return Some(&mut self.bytes[skip..]);
+        }
+        let segments = &self.log.segments;
+        let found = segments.binary_search_by_key(&place.segment, |segment| segment.number).ok()?;
+        let segment = &segments[found];
+        let rest = segment.bytes.checked_sub(u64::from(place.offset))?;
+        let size = position(rest.min(need.max(self.size) as u64));
+        self.bytes.resize(size, 0);
+        let read = segment.file.read_at(&mut self.bytes, u64::from(place.offset));
+        // A bad sector further on must not cost the entries before it: then only what is needed is read.
+        let read = read.or_else(|_| {
+            self.bytes.resize(need.min(size), 0);
+            segment.file.read_at(&mut self.bytes, u64::from(place.offset))
+        });
+        self.bytes.truncate(read.unwrap_or(0));
+        (self.segment, self.start) = (place.segment, place.offset);
+        (self.bytes.len() >= need).then_some(&mut self.bytes[..])
+    }
+}

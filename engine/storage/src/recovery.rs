@@ -1,0 +1,410 @@
+//! Finding the log again: which segments belong to it, what they hold, and where it goes on.
+//!
+//! Segments are chained by their headers: each names the record before its first. Going back from the newest, what a
+//! header does not lead to was given up by an earlier recovery, or is older than a snapshot that took the log's
+//! place, or was dropped by a compaction that a crash cut short. Then the chain is replayed forward
+//! (see [`crate::replay`]) and its tail judged (see [`crate::verdict`]).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use quorate_raft::{Index, LogId, Members, SnapshotMeta};
+
+use crate::disk::{Disk, DiskFile};
+use crate::error::{Fatal, OpenError};
+use crate::layout::{is_zero, position};
+use crate::log::{Position, Segment};
+use crate::record::{FLAG_LAST, HEADER_BYTES, Identity, Kind, SECTOR_BYTES};
+use crate::replay::Replay;
+use crate::scan::{Condition, Item, Record, Scan, next_header, scan};
+use crate::segment::{DIRECTORY, Link, LogFile, SegmentHeader, SegmentNumber};
+use crate::verdict::{Evidence, NextSegment, Tail, Verdict, decide};
+
+/// What the disk says about the log.
+#[derive(Debug)]
+pub(crate) struct Recovered<F> {
+    pub(crate) segments: VecDeque<Segment<F>>,
+    pub(crate) replay: Replay,
+    pub(crate) position: Position,
+    /// The configuration that the first segment begins with.
+    pub(crate) first_members: (LogId, Members),
+    /// Segments that may be removed now.
+    pub(crate) dead: Vec<String>,
+    /// Segments that may be removed once a new one has been begun.
+    pub(crate) stale: Vec<String>,
+}
+
+/// A segment of the chain.
+struct Chained<F> {
+    header: SegmentHeader,
+    file: F,
+}
+
+/// The files of the log, by name.
+pub(crate) fn list<D: Disk>(disk: &D) -> Result<Vec<LogFile>, Fatal> {
+    let names = disk.list(DIRECTORY).map_err(Fatal::new("list", DIRECTORY))?;
+    Ok(names.iter().filter_map(|name| LogFile::from_name(name)).collect())
+}
+
+/// Reads the log. `acknowledged` is the batch that the term and vote files name.
+pub(crate) fn recover<D: Disk>(
+    disk: &D,
+    files: &[LogFile],
+    snapshot: Option<&SnapshotMeta>,
+    acknowledged: u64,
+) -> Result<Recovered<D::File>, OpenError> {
+    let mut headers = BTreeMap::new();
+    let mut newest = SegmentNumber(0);
+    for file in files {
+        let LogFile::Segment(number) = *file else { continue };
+        newest = newest.max(number);
+        let path = file.path();
+        let open = disk.open(&path).map_err(Fatal::new("open", path))?;
+        if let Some(header) = read_header(&open, number) {
+            headers.insert(number, Chained { header, file: open });
+        }
+    }
+    let Some(newest_readable) = headers.keys().next_back().copied() else {
+        return Err(OpenError::LogLost { acknowledged });
+    };
+    let chain = chain(&mut headers);
+    let mut walk = Walk::begin(&chain[0].header, snapshot);
+    for (at, segment) in chain.iter().enumerate() {
+        let next = match chain.get(at + 1) {
+            Some(next) => Next::Segment(&next.header),
+            None if newest > newest_readable => Next::Unreadable,
+            None => Next::Nothing,
+        };
+        walk.segment(segment, next, acknowledged)?;
+    }
+    // A segment is durable before anything is acknowledged in it, and its header before its name: a newer file
+    // without a readable header has lost what was in it.
+    if newest > newest_readable || walk.batch < acknowledged {
+        walk.lose_end();
+    }
+    let first_members = (chain[0].header.members_at, chain[0].header.members.clone());
+    let dead = paths(files, |number| is_dead(&chain, number));
+    let stale = paths(files, |number| number > newest_readable);
+    Ok(walk.finish(chain, first_members, dead, stale, acknowledged))
+}
+
+fn paths(files: &[LogFile], which: impl Fn(SegmentNumber) -> bool) -> Vec<String> {
+    let chosen = files.iter().filter(|file| matches!(file, LogFile::Segment(number) if which(*number)));
+    chosen.map(|file| file.path()).collect()
+}
+
+/// Whether a segment is older than the log's beginning, or one of its successors links over it. An unreadable one
+/// that belongs to the log is neither: it stays, for whoever wants to look at it.
+fn is_dead<F>(chain: &[Chained<F>], number: SegmentNumber) -> bool {
+    let over =
+        |segment: &Chained<F>| segment.header.previous.segment < number && number < segment.header.number;
+    number < chain[0].header.number || chain.iter().skip(1).any(over)
+}
+
+/// The segments that lead to the newest one, oldest first.
+fn chain<F>(headers: &mut BTreeMap<SegmentNumber, Chained<F>>) -> Vec<Chained<F>> {
+    let mut chain = Vec::new();
+    while let Some((_, segment)) = headers.pop_last() {
+        let previous = segment.header.previous.segment;
+        chain.push(segment);
+        if previous == SegmentNumber(0) {
+            break;
+        }
+        // Between the two may be segments that were given up.
+        headers.retain(|number, _| *number <= previous);
+    }
+    chain.reverse();
+    chain
+}
+
+/// What comes after a segment.
+#[derive(Clone, Copy)]
+enum Next<'a> {
+    Nothing,
+    /// A file that cannot be read. It proves that all before it was synced.
+    Unreadable,
+    Segment(&'a SegmentHeader),
+}
+
+/// Going through the chain.
+struct Walk {
+    replay: Replay,
+    /// The highest batch number seen.
+    batch: u64,
+    marked: bool,
+    /// Where the last segment's next batch goes.
+    end: Link,
+    damaged_end: bool,
+}
+
+impl Walk {
+    fn begin(first: &SegmentHeader, snapshot: Option<&SnapshotMeta>) -> Walk {
+        let replay = Replay::begin(first, snapshot);
+        Walk { replay, batch: first.batch, marked: true, end: Link::default(), damaged_end: false }
+    }
+
+    fn segment<F: DiskFile>(
+        &mut self,
+        segment: &Chained<F>,
+        next: Next<'_>,
+        acknowledged: u64,
+    ) -> Result<(), Fatal> {
+        let Chained { header, file } = segment;
+        if self.end.segment != SegmentNumber(0) {
+            self.replay.segment(header, self.end);
+        }
+        let content = read_whole(file, header.bytes);
+        let scan = scan(&content, header.id, header.records_start());
+        let judged = judge(&scan, &content, header, next, acknowledged);
+        let kept = match judged.verdict {
+            Verdict::Damage => &scan.items[..],
+            _ => &scan.items[..judged.kept],
+        };
+        // What's cut does not count: its number is given again.
+        let batches = kept.iter().filter_map(record).map(|record| record.header.batch);
+        self.batch = batches.fold(self.batch.max(header.batch), u64::max);
+        self.replay.items(header.number, kept, &content);
+        self.marked = match kept.last() {
+            Some(Item::Record(record)) => record.header.kind == Kind::Mark,
+            _ => kept.is_empty(),
+        };
+        self.end.segment = header.number;
+        self.end.record.offset = match kept.last() {
+            Some(Item::Gap { from, .. }) => *from,
+            Some(Item::Record(record)) => next_header(&record.header),
+            None => header.records_start(),
+        };
+        if matches!(next, Next::Segment(_)) {
+            return Ok(());
+        }
+        match judged.verdict {
+            Verdict::Cut => cut(file, header, &content, self.end.record.offset)?,
+            Verdict::Damage => {
+                self.damaged_end = true;
+                if !self.replay.closed || judged.kept == scan.items.len() {
+                    self.lose_end();
+                }
+            }
+            _ => {}
+        }
+        // What was read may be only in the system's cache; from now on it counts as durable.
+        let path = LogFile::Segment(header.number).path();
+        file.sync_data().map_err(Fatal::new("sync", path))
+    }
+
+    /// Something was acknowledged after what was found.
+    fn lose_end(&mut self) {
+        self.damaged_end = true;
+        if self.replay.unknown.is_none() {
+            self.replay.give_up();
+        }
+    }
+
+    fn finish<F: DiskFile>(
+        mut self,
+        chain: Vec<Chained<F>>,
+        first_members: (LogId, Members),
+        dead: Vec<String>,
+        mut stale: Vec<String>,
+        acknowledged: u64,
+    ) -> Recovered<F> {
+        let mut segments: VecDeque<Segment<F>> =
+            chain.into_iter().map(|segment| Segment::new(&segment.header, segment.file)).collect();
+        if self.replay.unknown.is_some() {
+            // The log goes on behind the last record that is known; whole segments behind that are of no use.
+            self.damaged_end = true;
+            let last = self.replay.previous.segment;
+            while segments.len() > 1 && segments.back().is_some_and(|segment| segment.number > last) {
+                let given_up = segments.pop_back().expect("it has two");
+                stale.push(LogFile::Segment(given_up.number).path());
+            }
+        }
+        let position = Position {
+            offset: self.end.record.offset,
+            batch: self.batch.max(acknowledged),
+            marked: self.marked,
+            previous: self.replay.previous,
+            closed: self.damaged_end,
+        };
+        Recovered { segments, replay: self.replay, position, first_members, dead, stale }
+    }
+}
+
+/// What becomes of a segment's tail, and how many of the scan's items come before it.
+struct Judged {
+    verdict: Verdict,
+    kept: usize,
+}
+
+/// Divides what a scan found into what is proven and the tail, and decides about the tail.
+fn judge(scan: &Scan, file: &[u8], header: &SegmentHeader, next: Next<'_>, acknowledged: u64) -> Judged {
+    let newest = newest_batch(&scan.items, |kind| kind != Kind::Mark);
+    let marked = newest_batch(&scan.items, |kind| kind == Kind::Mark);
+    let linked = linked_items(scan, header, next);
+    let next_segment = match (next, linked) {
+        (Next::Nothing, _) => NextSegment::None,
+        (_, Some(_)) => NextSegment::LinksBeforeTail,
+        (_, None) => NextSegment::LinksElsewhere,
+    };
+    // A batch is proven by the next one, by a mark, or by the term and vote files.
+    let proven = newest.saturating_sub(1).max(marked).max(acknowledged);
+    let within = |item: &Item| record(item).is_some_and(|record| record.header.batch <= proven);
+    let before_tail = || scan.items.iter().rposition(within).map_or(0, |last| last + 1);
+    let mut kept = linked.unwrap_or_else(before_tail);
+    loop {
+        let last = scan.items[..kept].last().and_then(record);
+        let closed = last.is_none_or(|record| record.header.flags & FLAG_LAST != 0);
+        let last_batch = last.map_or(header.batch, |record| record.header.batch);
+        let tail_batch = if closed { last_batch + 1 } else { last_batch };
+        let rest = &scan.items[kept..];
+        let whole = whole_batch(rest, last.map_or(header.previous.record, end_of_chain));
+        let evidence = Evidence {
+            tail: if whole > 0 { Tail::Whole } else { tail(scan, rest, file, closed) },
+            marked: marked >= tail_batch,
+            followed: newest > tail_batch,
+            next_segment,
+            acknowledged: acknowledged >= tail_batch,
+        };
+        match decide(evidence) {
+            Verdict::Keep => kept += whole,
+            verdict => return Judged { verdict, kept },
+        }
+    }
+}
+
+fn newest_batch(items: &[Item], which: impl Fn(Kind) -> bool) -> u64 {
+    let records = items.iter().filter_map(record).filter(|record| which(record.header.kind));
+    records.map(|record| record.header.batch).max().unwrap_or(0)
+}
+
+fn record(item: &Item) -> Option<&Record> {
+    match item {
+        Item::Record(record) => Some(record),
+        Item::Gap { .. } => None,
+    }
+}
+
+/// What the record after this one links to. Marks are outside the chain.
+fn end_of_chain(record: &Record) -> Identity {
+    match record.header.kind {
+        Kind::Mark => record.header.previous,
+        _ => record.header.identity(record.checksum),
+    }
+}
+
+/// How many items there are up to the record that the next segment links to, when that can be told.
+fn linked_items(scan: &Scan, header: &SegmentHeader, next: Next<'_>) -> Option<usize> {
+    let Next::Segment(next) = next else { return None };
+    let link = next.previous;
+    let find =
+        |which: &dyn Fn(&Record) -> bool| scan.items.iter().position(|item| record(item).is_some_and(which));
+    if link.segment != header.number {
+        return None;
+    }
+    let itself = find(&|record| end_of_chain(record) == link.record).map(|at| at + 1);
+    // The record's header may be lost, and then only the one behind it tells where it was.
+    itself.or_else(|| find(&|record| record.header.previous == link.record))
+}
+
+/// The number of items up to the end of a batch of which every check holds, and which links to `previous`; a lost
+/// mark may stand before it. 0 when there's no such batch.
+fn whole_batch(items: &[Item], previous: Identity) -> usize {
+    let skipped = usize::from(matches!(items.first(), Some(Item::Gap { .. })));
+    let mut previous = previous;
+    for (at, item) in items.iter().enumerate().skip(skipped) {
+        let Item::Record(record) = item else { return 0 };
+        if record.payload != Condition::Sound || record.header.previous != previous {
+            return 0;
+        }
+        if record.header.flags & FLAG_LAST != 0 {
+            return at + 1;
+        }
+        previous = record.header.identity(record.checksum);
+    }
+    0
+}
+
+fn tail(scan: &Scan, items: &[Item], file: &[u8], closed: bool) -> Tail {
+    let mut conditions: Vec<Condition> = items
+        .iter()
+        .map(|item| match item {
+            Item::Record(record) => record.payload,
+            Item::Gap { header, .. } => *header,
+        })
+        .filter(|condition| *condition != Condition::Sound)
+        .collect();
+    let open = match items.last() {
+        Some(Item::Record(record)) => record.header.flags & FLAG_LAST == 0,
+        Some(Item::Gap { .. }) => false,
+        None => !closed,
+    };
+    if open {
+        // The next record of the batch should stand at the end.
+        let sectors = scan.end / SECTOR_BYTES..(scan.end + HEADER_BYTES).div_ceil(SECTOR_BYTES);
+        let unwritten = sectors.into_iter().any(|sector| {
+            let start = (sector * SECTOR_BYTES) as usize;
+            file.get(start..start + SECTOR_BYTES as usize).is_some_and(is_zero)
+        });
+        conditions.push(if unwritten { Condition::Unwritten } else { Condition::Rotten });
+    }
+    if conditions.contains(&Condition::Rotten) {
+        Tail::Rotten
+    } else if conditions.contains(&Condition::Unwritten) {
+        Tail::Unwritten
+    } else if items.is_empty() {
+        Tail::Nothing
+    } else {
+        Tail::Whole
+    }
+}
+
+/// Zeroes a torn batch, durably, before anything is written in its place: what is left of it must never be taken for
+/// a part of what comes next.
+fn cut<F: DiskFile>(file: &F, header: &SegmentHeader, content: &[u8], from: u32) -> Result<(), Fatal> {
+    let path = || LogFile::Segment(header.number).path();
+    let sector = SECTOR_BYTES as usize;
+    let dirty = |at: &usize| !is_zero(&content[*at..content.len().min(at + sector)]);
+    for at in (from as usize..content.len()).step_by(sector).filter(dirty) {
+        let zeros = &[0; SECTOR_BYTES as usize][..sector.min(content.len() - at)];
+        file.write_at(zeros, at as u64).map_err(Fatal::new("write", path()))?;
+    }
+    file.sync_data().map_err(Fatal::new("sync", path()))
+}
+
+fn read_header<F: DiskFile>(file: &F, number: SegmentNumber) -> Option<SegmentHeader> {
+    /// Enough for both copies of an ordinary header.
+    const USUAL_BYTES: u64 = 64 << 10;
+    let length = file.len().ok()?;
+    let usual = read_whole(file, length.min(USUAL_BYTES));
+    SegmentHeader::decode(&usual, number).or_else(|| SegmentHeader::decode(&read_whole(file, length), number))
+}
+
+/// Reads `length` bytes. What cannot be read, or is missing at the end, reads as garbage: it isn't zeros.
+pub(crate) fn read_whole<F: DiskFile>(file: &F, length: u64) -> Vec<u8> {
+    const GARBAGE: u8 = 0xdb;
+    const BLOCK_BYTES: usize = 4096;
+    let mut content = vec![0; position(length)];
+    let read = match file.read_at(&mut content, 0) {
+        Ok(read) => read,
+        Err(_) => {
+            for (number, block) in content.chunks_mut(BLOCK_BYTES).enumerate() {
+                let read = file.read_at(block, (number * BLOCK_BYTES) as u64).unwrap_or(0);
+                block[read..].fill(GARBAGE);
+            }
+            return content;
+        }
+    };
+    content[read..].fill(GARBAGE);
+    content
+}
+
+/// Recovers from the bytes of one segment file, for fuzzing: the number of slots found.
+pub(crate) fn recover_bytes(file: &[u8]) -> usize {
+    let Some(header) = SegmentHeader::decode(file, SegmentNumber(1)) else { return 0 };
+    let scan = scan(file, header.id, header.records_start());
+    let judged = judge(&scan, file, &header, Next::Nothing, 0);
+    let mut replay = Replay::begin(&header, None);
+    let kept = if judged.verdict == Verdict::Damage { scan.items.len() } else { judged.kept };
+    replay.items(header.number, &scan.items[..kept], file);
+    let Index(last) = replay.terms.last().index;
+    usize::try_from(last - replay.terms.base().index.0).unwrap_or(usize::MAX)
+}

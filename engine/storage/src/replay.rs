@@ -1,0 +1,306 @@
+//! From records to the log they made, also across damage.
+//!
+//! Records are linked: each names the one before. Where a link names a record that was not read, something was lost
+//! there, and one of these holds, in this order:
+//!
+//! 1. *The checkpoint covers it.* The log begins anew behind the loss.
+//! 2. *Exactly one header is lost*: the link's offset is the very place where it should stand. All of it but the
+//!    payload is known from the link.
+//! 3. *Both sides are of one term*: slot a of term t before, slot b > a of term t behind. A term has one leader, whose
+//!    log only grows, and who holds slot b of term t shares with us every slot up to it (log matching, thesis §3.5). So
+//!    what was lost never replaced a slot up to a, and slots a+1 to b are all of term t. Their payloads are lost.
+//! 4. *Otherwise* a term is unknown, and the log ends here as far as anybody can tell: `unknown`.
+//!
+//! In case 3 a lost slot might have been a change of membership. The records behind tell: each names the latest
+//! membership entry. When that one was lost too, it's case 4.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorate_raft::{Index, LogId, Members, Payload, SnapshotMeta, TermRuns};
+use quorate_wire::entry;
+
+use crate::places::{Place, Places};
+use crate::record::{FLAG_LAST, FLAG_REPAIR, HEADER_BYTES, Header, Identity, Kind, mask};
+use crate::scan::{Condition, Item, Record};
+use crate::segment::{Link, SegmentHeader, SegmentNumber};
+
+/// No honest loss spans more slots than this; a forged one could otherwise fill the memory.
+const MAX_LOST_SLOTS: u64 = 1 << 24;
+
+/// A membership entry of the log; without its content when that is lost.
+#[derive(Clone, Debug)]
+pub(crate) struct MembersSlot {
+    pub(crate) id: LogId,
+    pub(crate) members: Option<Members>,
+}
+
+/// The log as far as it has been replayed.
+///
+/// Invariants: `places` has a place for each slot of `terms`; `damaged` and `members` lie within them.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    /// The last slot that the newest checkpoint covers.
+    floor: LogId,
+    pub(crate) terms: TermRuns,
+    pub(crate) places: Places,
+    pub(crate) members: Vec<MembersSlot>,
+    /// The configurations that segment headers repeat.
+    pub(crate) copies: BTreeMap<LogId, Members>,
+    /// The index of the latest membership entry at or below the base, when known.
+    base_members: Option<Index>,
+    pub(crate) damaged: BTreeSet<Index>,
+    pub(crate) previous: Link,
+    pub(crate) commit_hint: Index,
+    /// Where the log ends, although it did not end there.
+    pub(crate) unknown: Option<Index>,
+    /// Whether the last record closes its batch.
+    pub(crate) closed: bool,
+}
+
+impl Replay {
+    /// Begins with the first segment of a log that `snapshot` is the newest checkpoint of.
+    pub(crate) fn begin(first: &SegmentHeader, snapshot: Option<&SnapshotMeta>) -> Replay {
+        let floor = snapshot.map_or(LogId::ZERO, |meta| meta.last);
+        let mut replay = Replay {
+            floor,
+            terms: TermRuns::new(first.last),
+            places: Places::new(first.last.index),
+            members: Vec::new(),
+            copies: BTreeMap::from([(first.members_at, first.members.clone())]),
+            base_members: Some(first.members_at.index),
+            damaged: BTreeSet::new(),
+            previous: first.previous,
+            commit_hint: first.commit_hint,
+            unknown: None,
+            closed: true,
+        };
+        if let Some(meta) = snapshot.filter(|meta| meta.last.index < first.last.index) {
+            // The newer checkpoints that allowed the log's beginning to be dropped are gone. What lies between is a
+            // loss like any other.
+            replay.restart(meta.last, Some(meta.members_at.index));
+            replay.bridge(Some(first.last), Some(first.members_at.index));
+        }
+        replay
+    }
+
+    /// Goes on with the next segment. `end` is where the scan of the one before ended, or its last gap began.
+    pub(crate) fn segment(&mut self, header: &SegmentHeader, end: Link) {
+        self.copies.insert(header.members_at, header.members.clone());
+        self.commit_hint = self.commit_hint.max(header.commit_hint);
+        if self.unknown.is_some() {
+            return;
+        }
+        if header.previous != self.previous || header.last != self.terms.last() {
+            let sole =
+                header.previous.segment == end.segment && header.previous.record.offset == end.record.offset;
+            if !(sole && self.apply_lost(&header.previous.record) && self.terms.last() == header.last) {
+                self.bridge(Some(header.last), Some(header.members_at.index));
+            }
+        }
+        if self.unknown.is_none() {
+            self.previous = header.previous;
+            self.closed = true;
+        }
+    }
+
+    /// Replays what a scan of the segment found. `file` is the segment's content.
+    pub(crate) fn items(&mut self, number: SegmentNumber, items: &[Item], file: &[u8]) {
+        let mut lost_from = None;
+        for item in items {
+            if self.unknown.is_some() {
+                return;
+            }
+            match item {
+                Item::Gap { from, .. } => {
+                    lost_from = Some(*from);
+                    self.closed = false;
+                }
+                Item::Record(record) => self.record(number, record, lost_from.take(), file),
+            }
+        }
+    }
+
+    fn record(&mut self, number: SegmentNumber, record: &Record, lost_from: Option<u32>, file: &[u8]) {
+        let header = &record.header;
+        self.commit_hint = self.commit_hint.max(header.commit_hint);
+        if header.previous != self.previous.record {
+            let sole = lost_from == Some(header.previous.offset);
+            if !(sole && self.apply_lost(&header.previous)) {
+                let is_members = header.kind == Kind::Members && header.flags & FLAG_REPAIR == 0;
+                self.bridge(anchor(header), Some(header.members_index).filter(|_| !is_members));
+            }
+            if self.unknown.is_some() {
+                return;
+            }
+            self.previous = Link { segment: number, record: header.previous };
+        }
+        if header.kind == Kind::Mark {
+            self.closed = true;
+            return;
+        }
+        let place = Place { segment: number, offset: header.offset };
+        if header.flags & FLAG_REPAIR != 0 {
+            self.apply_repair(record, place, file);
+        } else if header.kind == Kind::Truncate {
+            self.truncate(header.id);
+        } else {
+            let members = read_members(record, file);
+            let sound = record.payload == Condition::Sound;
+            self.slot(header.kind, header.id, place, members, sound, header.members_index);
+        }
+        self.previous = Link { segment: number, record: header.identity(record.checksum) };
+        self.closed = header.flags & FLAG_LAST != 0;
+    }
+
+    /// The latest membership entry, when known.
+    fn members_index(&self) -> Option<Index> {
+        self.members.last().map(|slot| slot.id.index).or(self.base_members)
+    }
+
+    /// Applies a record of which only its successor's link is left. False when it makes no sense.
+    fn apply_lost(&mut self, lost: &Identity) -> bool {
+        match lost.kind {
+            Some(kind) if lost.is_append() => {
+                if lost.id.index <= self.terms.base().index {
+                    return false;
+                }
+                self.slot(kind, lost.id, Place::LOST, None, false, Index::default());
+                true
+            }
+            Some(Kind::Truncate) => {
+                self.truncate(lost.id);
+                true
+            }
+            Some(kind) => kind.is_slot(),
+            None => false,
+        }
+    }
+
+    /// Crosses a loss of more than one header. `behind` is the last slot of the log right behind it, when known,
+    /// `members_index` the latest membership entry there.
+    fn bridge(&mut self, behind: Option<LogId>, members_index: Option<Index>) {
+        if let Some(behind) = behind.filter(|id| id.index <= self.floor.index) {
+            return self.restart(behind, members_index);
+        }
+        if self.terms.last().index < self.floor.index {
+            self.restart(self.floor, None);
+        }
+        let last = self.terms.last();
+        let same_term = behind.filter(|id| id.term == last.term && id.index >= last.index);
+        let known = self.members_index().is_none() || self.members_index() == members_index;
+        let count = same_term.map_or(u64::MAX, |id| id.index.0 - last.index.0);
+        if !known || count > MAX_LOST_SLOTS {
+            self.give_up();
+            return;
+        }
+        for _ in 0..count {
+            let id = LogId { term: last.term, index: self.terms.last().index.next() };
+            self.push(id, Place::LOST, false);
+        }
+    }
+
+    /// The log ends here as far as anybody can tell.
+    pub(crate) fn give_up(&mut self) {
+        self.unknown = Some(self.terms.last().index.next());
+    }
+
+    /// Lets the log begin after `base`.
+    pub(crate) fn restart(&mut self, base: LogId, base_members: Option<Index>) {
+        self.terms = TermRuns::new(base);
+        self.places = Places::new(base.index);
+        self.members.clear();
+        self.damaged.clear();
+        self.base_members = base_members;
+    }
+
+    fn slot(
+        &mut self,
+        kind: Kind,
+        id: LogId,
+        place: Place,
+        members: Option<Members>,
+        sound: bool,
+        members_index: Index,
+    ) {
+        if id.index <= self.terms.base().index {
+            // The first segment began when the log was longer than it became. Compaction dropped the ones before it,
+            // so a checkpoint covers that old end and this slot too.
+            return self.restart(id, Some(members_index));
+        }
+        self.drop_from(id.index);
+        let last = self.terms.last();
+        if id.index != last.index.next() || id.term < last.term {
+            return self.give_up();
+        }
+        self.push(id, place, sound);
+        if kind == Kind::Members {
+            self.members.push(MembersSlot { id, members });
+        }
+    }
+
+    fn push(&mut self, id: LogId, place: Place, sound: bool) {
+        self.terms.push(id);
+        self.places.push(place);
+        if !sound {
+            self.damaged.insert(id.index);
+        }
+    }
+
+    /// What a truncation record says: `from.index` is the first slot that goes.
+    fn truncate(&mut self, from: LogId) {
+        if from.index <= self.terms.base().index {
+            // As with a slot at or below the base.
+            self.restart(LogId { term: from.term, index: from.index.previous() }, None);
+        } else {
+            self.drop_from(from.index);
+        }
+    }
+
+    fn drop_from(&mut self, from: Index) {
+        if from <= self.terms.last().index {
+            self.terms.truncate(from);
+            self.places.truncate(from);
+            self.damaged.split_off(&from);
+            self.members.retain(|slot| slot.id.index < from);
+        }
+    }
+
+    fn apply_repair(&mut self, record: &Record, place: Place, file: &[u8]) {
+        let id = record.header.id;
+        if record.payload == Condition::Sound && id.index > self.terms.base().index && self.terms.holds(id) {
+            self.places.set(id.index, place);
+            self.damaged.remove(&id.index);
+            if let Some(slot) = self.members.iter_mut().find(|slot| slot.id == id) {
+                slot.members = read_members(record, file);
+            }
+        }
+    }
+}
+
+/// The last slot of the log right before this record was written, when the record tells.
+fn anchor(header: &Header) -> Option<LogId> {
+    let previous = &header.previous;
+    if header.kind == Kind::Mark {
+        Some(header.id)
+    } else if previous.is_append() {
+        Some(previous.id)
+    } else if previous.kind == Some(Kind::Truncate) {
+        Some(LogId { term: previous.id.term, index: previous.id.index.previous() })
+    } else {
+        None
+    }
+}
+
+fn read_members(record: &Record, file: &[u8]) -> Option<Members> {
+    let header = &record.header;
+    if header.kind != Kind::Members || record.payload != Condition::Sound {
+        return None;
+    }
+    let start = header.offset + HEADER_BYTES;
+    let mut payload = file.get(start as usize..header.end() as usize)?.to_vec();
+    mask(&mut payload, header.segment, start);
+    match entry::decode_payload(&payload) {
+        Ok(Payload::Members(members)) => Some(members),
+        _ => None,
+    }
+}

@@ -1,0 +1,107 @@
+//! What the tests of storage share: a node's log as a model, and how it is written.
+
+use quorate_raft::{
+    Contact, Entry, Found, HardState, Index, Load, LogId, Members, NodeId, Payload, Reader, Term, Write,
+    WriteId,
+};
+use quorate_storage::{Fatal, Job, MemoryDisk, OpenError, Options, Storage};
+
+/// Small segments, so that a few writes fill several.
+pub(crate) fn options(seed: u64) -> Options {
+    Options { segment_bytes: 16 << 10, spare_segments: 1, slice_bytes: 8 << 10, ..Options::new(seed) }
+}
+
+pub(crate) fn open(disk: &MemoryDisk) -> Result<(Storage<MemoryDisk>, Found), OpenError> {
+    Storage::open(disk.clone(), options(7))
+}
+
+pub(crate) fn command(term: u64, index: u64, bytes: &[u8]) -> Entry {
+    Entry { id: LogId::new(term, index), payload: Payload::Command(bytes.into()) }
+}
+
+pub(crate) fn noop(term: u64, index: u64) -> Entry {
+    Entry { id: LogId::new(term, index), payload: Payload::Noop }
+}
+
+pub(crate) fn members(names: &[&str]) -> Members {
+    let mut members = Members::default();
+    for (number, name) in names.iter().enumerate() {
+        let id = NodeId(number as u128 + 1);
+        members.voters.insert(id);
+        members.contacts.insert(id, Contact { address: (*name).to_owned(), ..Contact::default() });
+    }
+    members
+}
+
+pub(crate) fn members_entry(term: u64, index: u64, names: &[&str]) -> Entry {
+    Entry { id: LogId::new(term, index), payload: Payload::Members(members(names)) }
+}
+
+/// A write that does nothing; tests fill in what they want.
+pub(crate) fn write(id: u64) -> Write {
+    Write {
+        id: WriteId(id),
+        hard: None,
+        commit_hint: Index(0),
+        install: None,
+        truncate_from: None,
+        repair: Vec::new(),
+        append: Vec::new(),
+        compact_to: None,
+    }
+}
+
+pub(crate) fn hard(term: u64) -> HardState {
+    HardState { term: Term(term), vote: Some(NodeId(u128::from(term))) }
+}
+
+pub(crate) fn perform(storage: &mut Storage<MemoryDisk>, writes: Vec<Write>) -> Result<(), Fatal> {
+    let jobs = writes.into_iter().map(|write| Job::Core(quorate_raft::Job::Write(write))).collect();
+    storage.perform(jobs).map(drop)
+}
+
+/// Appends entries in one batch, in a term that is made durable first.
+pub(crate) fn append(storage: &mut Storage<MemoryDisk>, entries: &[Entry]) {
+    let append = entries.to_vec();
+    perform(storage, vec![Write { append, ..write(1) }]).unwrap();
+}
+
+/// Goes on until there is nothing left to do in the background.
+pub(crate) fn settle(storage: &mut Storage<MemoryDisk>) {
+    while storage.busy() {
+        storage.perform(Vec::new()).unwrap();
+    }
+}
+
+/// All entries that can be read from `first` to `last`, and the ids of those that cannot.
+pub(crate) fn read(storage: &mut Storage<MemoryDisk>, first: u64, last: u64) -> (Vec<Entry>, Vec<LogId>) {
+    let (mut entries, mut damaged) = (Vec::new(), Vec::new());
+    let mut next = first;
+    while next <= last {
+        let load = Load { reader: Reader::Apply, first: Index(next), last: Index(last), bytes: 1 << 20 };
+        let done = storage.perform(vec![Job::Core(quorate_raft::Job::Load(load))]).unwrap();
+        let before = next;
+        for done in done {
+            match done {
+                quorate_raft::Done::Loaded { entries: loaded, .. } => {
+                    next += loaded.len() as u64;
+                    entries.extend(loaded);
+                }
+                quorate_raft::Done::Damaged(id) => {
+                    assert_eq!(id.index, Index(next), "the first that is missing is named");
+                    damaged.push(id);
+                    next += 1;
+                }
+                _ => {}
+            }
+        }
+        assert!(next > before, "a load of {before} to {last} gives nothing");
+    }
+    (entries, damaged)
+}
+
+/// The ids of all slots.
+pub(crate) fn ids(found: &Found) -> Vec<LogId> {
+    let (base, last) = (found.terms.base().index.0, found.terms.last().index.0);
+    (base + 1..=last).map(|index| found.terms.id(Index(index)).unwrap()).collect()
+}
