@@ -35,5 +35,7 @@ mod query;
 mod routes;
 mod service;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use service::serve;

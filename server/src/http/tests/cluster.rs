@@ -1,0 +1,284 @@
+//! Servers to ask, and ways to ask them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper::header::HeaderMap;
+use hyper::{Method, Request, StatusCode};
+use quorate_node::raft::{
+    Contact, Entry, HardState, Index, Job as CoreJob, LogId, Members, NodeId, Payload, Role, Term, Write,
+    WriteId,
+};
+use quorate_node::wire::{ClusterId, HistoryId};
+use quorate_storage::{Job, MemoryDisk, Options, Storage};
+
+use crate::context::{Identity, Limits};
+use crate::net::{Listener, Net, read_some, write_all};
+use crate::peers::{Inbound, Local};
+use crate::real::{RealNet, RealRuntime, spawn_storage};
+use crate::runtime::{Runtime, timeout_at};
+use crate::server::{Parts, Server, Timing};
+use crate::storage_port::storage_channel;
+
+pub(super) const CLUSTER: ClusterId = ClusterId(0xc);
+pub(super) const HISTORY: HistoryId = HistoryId(0xd);
+pub(super) const LIMITS: Limits = Limits { value_bytes: 1 << 20, request_bytes: 4 << 20 };
+
+/// Longer than anything here may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Running servers that know each other from the start.
+pub(super) struct Cluster {
+    pub(super) servers: Vec<Server<RealRuntime, RealNet>>,
+    /// Where each serves HTTP, whatever it advertises.
+    pub(super) addresses: Vec<String>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(super) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The code of an error, after a look at its other parts.
+    pub(super) fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/json; charset=utf-8"));
+        let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        assert_eq!(body.as_object().unwrap().len(), 2, "{body}");
+        assert!(body["error"].is_string());
+        let code = body["code"].as_str().unwrap();
+        assert_eq!(self.header("quorate-error"), Some(code));
+        code.to_owned()
+    }
+}
+
+impl Cluster {
+    /// `size` servers, each of which advertises where it is.
+    pub(super) async fn start(size: usize) -> Cluster {
+        Self::start_with(size, None).await
+    }
+
+    /// `size` servers that advertise `url`, so that whatever is forwarded goes there.
+    pub(super) async fn start_advertising(size: usize, url: &str) -> Cluster {
+        Self::start_with(size, Some(url)).await
+    }
+
+    async fn start_with(size: usize, url: Option<&str>) -> Cluster {
+        let (mut founding, mut listeners, mut addresses) = (Members::default(), Vec::new(), Vec::new());
+        for number in 0..size {
+            let (peers, address) = listen().await;
+            let (http, http_address) = listen().await;
+            let id = NodeId(number as u128 + 1);
+            let url = url.map_or_else(|| format!("http://{http_address}"), str::to_owned);
+            founding.voters.insert(id);
+            founding.contacts.insert(id, Contact { address, url, name: format!("node {id}") });
+            listeners.push((peers, http));
+            addresses.push(http_address);
+        }
+        let members = founding.contacts.clone().into_iter().zip(listeners);
+        let mut servers = Vec::new();
+        for ((id, contact), (peers, http)) in members {
+            servers.push(server(id, contact, &founding, peers, http));
+        }
+        let cluster = Cluster { servers, addresses };
+        cluster.leader().await;
+        cluster
+    }
+
+    /// Waits for a leader that every node knows and that can commit.
+    pub(super) async fn leader(&self) -> usize {
+        soon(async {
+            loop {
+                let mut views = Vec::new();
+                for server in &self.servers {
+                    views.extend(server.context.handle.status().await);
+                }
+                let leads = |view: &quorate_node::View| view.role == Role::Leader && view.settled;
+                if let Some(leader) = views.iter().find(|view| leads(view))
+                    && views.iter().all(|view| view.leader == Some(leader.id))
+                {
+                    return self.servers.iter().position(|server| server.context.identity.node == leader.id);
+                }
+                RealRuntime::start().sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await
+        .unwrap()
+    }
+
+    /// A node that follows.
+    pub(super) async fn follower(&self) -> usize {
+        (self.leader().await + 1) % self.servers.len()
+    }
+
+    pub(super) async fn ask(&self, at: usize, method: Method, target: &str, body: &[u8]) -> Answer {
+        self.ask_with(at, method, target, &[], body).await
+    }
+
+    pub(super) async fn ask_with(
+        &self,
+        at: usize,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let address = &self.addresses[at];
+        let mut request = Request::builder().method(method).uri(target);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", address);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        soon(exchange(address, request.body(Full::new(Bytes::copy_from_slice(body))).unwrap())).await
+    }
+}
+
+/// Sends bytes as they are, and reads to the end of the connection.
+pub(super) async fn ask_raw(address: &str, bytes: &[u8]) -> String {
+    soon(async {
+        let mut stream = RealNet.dial(address).await.unwrap();
+        write_all(&mut stream, bytes).await.unwrap();
+        read_to_end(&mut stream).await
+    })
+    .await
+}
+
+/// What arrives until the other side closes.
+pub(super) async fn read_to_end(stream: &mut <RealNet as Net>::Stream) -> String {
+    let (mut text, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        match read_some(stream, &mut chunk).await.unwrap() {
+            0 => return String::from_utf8(text).unwrap(),
+            count => text.extend_from_slice(&chunk[..count]),
+        }
+    }
+}
+
+pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    let runtime = RealRuntime::start();
+    timeout_at(&runtime, runtime.now() + PATIENCE, future).await.expect("it should happen soon")
+}
+
+/// A listener at a port that the system chose, and its address.
+pub(super) async fn listen() -> (<RealNet as Net>::Listener, String) {
+    let listener = RealNet.listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_address().unwrap().to_string();
+    (listener, address)
+}
+
+async fn exchange(address: &str, request: Request<Full<Bytes>>) -> Answer {
+    let stream = RealNet.dial(address).await.unwrap();
+    let (mut line, connection) = http1::handshake(stream).await.unwrap();
+    RealRuntime::start().spawn(async move {
+        let _ = connection.await;
+    });
+    let (head, body) = line.send_request(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: head.status, headers: head.headers, body }
+}
+
+fn server(
+    id: NodeId,
+    contact: Contact,
+    founding: &Members,
+    peers: <RealNet as Net>::Listener,
+    http: <RealNet as Net>::Listener,
+) -> Server<RealRuntime, RealNet> {
+    let runtime = RealRuntime::start();
+    let disk = MemoryDisk::new();
+    let (mut storage, _) = Storage::open(disk.clone(), Options::new(7)).unwrap();
+    storage.perform(vec![Job::Core(CoreJob::Write(first_write(founding)))]).unwrap();
+    drop(storage);
+    let (storage, found) = Storage::open(disk, Options::new(8)).unwrap();
+    let (port, end) = storage_channel();
+    spawn_storage(storage, end).unwrap();
+    let inbound = Inbound::start::<_, RealNet>(&runtime, peers, Local::new(id, Some(CLUSTER)));
+    Server::start(Parts {
+        timing: Timing {
+            election_timeout: Duration::from_millis(300),
+            heartbeat_interval: Duration::from_millis(50),
+            checkpoint_entries: 10_000,
+        },
+        runtime,
+        net: RealNet,
+        storage: port,
+        found,
+        identity: Identity { node: id, cluster: CLUSTER, history: HISTORY },
+        contact,
+        limits: LIMITS,
+        inbound,
+        http,
+    })
+    .unwrap()
+}
+
+fn first_write(members: &Members) -> Write {
+    Write {
+        id: WriteId(1),
+        hard: Some(HardState { term: Term(1), vote: None }),
+        commit_hint: Index(0),
+        install: None,
+        truncate_from: None,
+        repair: Vec::new(),
+        append: vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members.clone()) }],
+        compact_to: None,
+    }
+}
+
+/// One connection, for what depends on its being the same.
+pub(super) struct Line {
+    stream: <RealNet as Net>::Stream,
+    received: Vec<u8>,
+}
+
+impl Line {
+    pub(super) async fn open(address: &str) -> Line {
+        Line { stream: soon(RealNet.dial(address)).await.unwrap(), received: Vec::new() }
+    }
+
+    /// Sends a request and reads one answer that declares its length: its status and body.
+    pub(super) async fn ask(&mut self, request: &str) -> (u16, String) {
+        soon(async {
+            write_all(&mut self.stream, request.as_bytes()).await.unwrap();
+            loop {
+                if let Some(answer) = self.take_answer() {
+                    return answer;
+                }
+                let mut chunk = [0; 4096];
+                let count = read_some(&mut self.stream, &mut chunk).await.unwrap();
+                assert_ne!(count, 0, "the connection was closed before the answer");
+                self.received.extend_from_slice(&chunk[..count]);
+            }
+        })
+        .await
+    }
+
+    /// Waits until the other side closes, without another word.
+    pub(super) async fn closes(&mut self) {
+        assert_eq!(soon(read_to_end(&mut self.stream)).await, "");
+    }
+
+    fn take_answer(&mut self) -> Option<(u16, String)> {
+        let text = String::from_utf8(self.received.clone()).unwrap();
+        let (head, rest) = text.split_once("\r\n\r\n")?;
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?.parse().unwrap();
+        let body = rest.get(..length)?.to_owned();
+        self.received.drain(..head.len() + 4 + length);
+        Some((head[9..12].parse().unwrap(), body))
+    }
+}
