@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use quorate_node::kv::Command;
 use quorate_node::raft::{
-    Config, Contact, Entry, HardState, Index, Job as CoreJob, LogId, Members, NodeId, Payload, Role, Term, Time, Write,
+    Config, Contact, Entry, HardState, Index, Job, LogId, Members, NodeId, Payload, Role, Term, Time, Write,
     WriteId,
 };
 use quorate_node::wire::ClusterId;
 use quorate_node::{Node, NodeConfig, ReadLevel, Reply, Request, View};
-use quorate_storage::{Job, MemoryDisk, Options, Storage};
+use quorate_storage::{MemoryDisk, Options, Storage};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::{Driver, DriverEnd};
@@ -97,7 +97,7 @@ impl Cluster {
         for (id, contact) in &founding.contacts {
             let disk = MemoryDisk::new();
             let (mut storage, _) = Storage::open(disk.clone(), Options::new(7)).unwrap();
-            storage.perform(vec![Job::Core(CoreJob::Write(first_write(&founding)))]).unwrap();
+            storage.perform(vec![Job::Write(first_write(&founding)).into()]).unwrap();
             drop(storage);
             members.push(Member::start(runtime, *id, contact.address.clone(), disk).await);
         }

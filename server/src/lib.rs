@@ -25,6 +25,7 @@ mod context;
 mod driver;
 #[cfg(test)]
 mod driver_tests;
+mod founding;
 mod handle;
 mod http;
 mod join;
@@ -33,6 +34,7 @@ mod net;
 mod peers;
 mod real;
 mod runtime;
+pub mod serve;
 mod server;
 mod shutdown;
 mod storage_port;

@@ -59,7 +59,7 @@ impl<R: Runtime, N: Net> App<R, N> {
 ///
 /// # Errors
 /// `bad_json`, which names the entry.
-pub(super) fn parse_import(
+pub(crate) fn parse_import(
     body: &[u8],
     max_value_bytes: usize,
 ) -> Result<Vec<(Arc<[u8]>, Arc<[u8]>)>, ApiError> {

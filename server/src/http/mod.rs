@@ -38,4 +38,5 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use data::parse_import;
 pub(crate) use service::serve;

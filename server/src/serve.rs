@@ -1,0 +1,325 @@
+//! A node's life: from a data dir to a running server, and to its end.
+//!
+//! | the data dir | `--bootstrap` | `--join` | neither | both |
+//! |---|---|---|---|---|
+//! | holds a member | serves | serves | serves | serves |
+//! | holds no member yet | founds, serves | joins, serves | says which to use | refuses |
+//!
+//! Nothing is written before everything that could be refused was looked at, sockets included.
+
+use std::io;
+
+use quorate_client::Address;
+use quorate_node::raft::{Contact, Found, LogId, NodeId, OpenError};
+use quorate_node::wire::{ClusterId, HistoryId};
+use quorate_storage::data_dir::{DataDir, DataDirError, NodeFile};
+use quorate_storage::{Options, Storage};
+use tracing::info;
+
+use crate::config::ServeConfig;
+use crate::context::{Identity, Limits};
+use crate::driver::DriverEnd;
+use crate::founding::{Pairs, first_entries, write_first};
+use crate::join::join;
+use crate::net::{Listener, Net};
+use crate::peers::{Inbound, Local};
+use crate::real::{RealListener, RealNet, RealRuntime, Termination, block_on, spawn_storage};
+use crate::runtime::{Either, Runtime, race, random_id};
+use crate::server::{Parts, Server, Timing};
+use crate::storage_port::{StoragePort, storage_channel};
+
+/// Why a node could not be served, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data dir can't be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// There is no member in the data dir, and nobody said where it should come from.
+    #[error(
+        "the data dir {0} holds no node: give --bootstrap to found a new cluster, or --join URL to join the one of \
+         the node at that URL"
+    )]
+    NeitherFoundedNorJoined(String),
+    /// There is no member in the data dir, and two things were said.
+    #[error("--bootstrap founds a new cluster and --join enters another one: give only one of them")]
+    BootstrapAndJoin,
+    /// A joiner has nothing to bring along.
+    #[error(
+        "{0} would be lost: a node that joins takes over the cluster's content; move the file away, or import it into \
+         the cluster with `quorate import`"
+    )]
+    JoinWithDataJson(String),
+    /// `quorate bootstrap` is for once.
+    #[error("the data dir {0} holds node {1} already: it was founded or has joined before")]
+    AlreadyFounded(String, NodeId),
+    /// The first content can't be taken.
+    #[error("{path}: {reason}; nothing was written: mend the file, or move it away")]
+    Content {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A socket can't be had.
+    #[error(
+        "can't listen for {what} at {address}: {source}; stop what uses the address, or give another with --{flag}"
+    )]
+    Listen {
+        /// HTTP or peers.
+        what: &'static str,
+        /// The address.
+        address: Address,
+        /// The setting that names it.
+        flag: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The node's files can't be read.
+    #[error("the data dir can't be opened: {0}")]
+    Storage(#[from] quorate_storage::OpenError),
+    /// The disk failed while the cluster was founded.
+    #[error(transparent)]
+    Disk(#[from] quorate_storage::Fatal),
+    /// What the files say makes no sense.
+    #[error("the data dir can't be opened: {0}")]
+    Node(#[from] OpenError),
+    /// The process can't be set up.
+    #[error("the process can't be set up: {0}")]
+    Process(io::Error),
+    /// The node ended by itself.
+    #[error("the node had to stop, as the log says: start it again once the cause is gone")]
+    Failed,
+}
+
+impl ServeError {
+    /// The exit code that the contract has for it.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ServeError::BootstrapAndJoin => 2,
+            ServeError::AlreadyFounded(..) => 4,
+            ServeError::Listen { .. }
+            | ServeError::Disk(_)
+            | ServeError::Process(_)
+            | ServeError::Failed
+            | ServeError::Storage(quorate_storage::OpenError::Disk(_)) => 1,
+            _ => 78,
+        }
+    }
+}
+
+/// Runs a node until it is told to end by SIGTERM or SIGINT, or has to.
+pub fn run(config: ServeConfig) -> Result<(), ServeError> {
+    block_on(serve(config)).map_err(ServeError::Process)?
+}
+
+/// Founds a cluster of one node offline.
+pub fn bootstrap(config: &ServeConfig) -> Result<(), ServeError> {
+    let dir = DataDir::open(&config.data_dir)?;
+    let known = dir.node()?;
+    if let Some(NodeFile { node, cluster: Some(_), .. }) = known {
+        return Err(ServeError::AlreadyFounded(config.data_dir.display().to_string(), node));
+    }
+    let content = first_content(config, &dir)?;
+    let runtime = RealRuntime::start();
+    let node = node_id(&runtime, &dir, known.map(|file| file.node))?;
+    let contact = contact(config, config.listen.port(), config.raft_listen.port());
+    found(&runtime, &dir, node, contact, content).map(drop)
+}
+
+async fn serve(config: ServeConfig) -> Result<(), ServeError> {
+    let mut termination = Termination::watch().map_err(ServeError::Process)?;
+    let dir = DataDir::open(&config.data_dir)?;
+    let origin = origin(&config, &dir)?;
+    let http = listen("HTTP", &config.listen, "listen").await?;
+    let peers = listen("peers", &config.raft_listen, "raft-listen").await?;
+    let server = match race(termination.arrived(), start(&config, &dir, origin, http, peers)).await {
+        Either::Left(signal) => {
+            info!(signal, "ends before it has begun");
+            return Ok(());
+        }
+        Either::Right(server) => server?,
+    };
+    match race(server.ended(), termination.arrived()).await {
+        Either::Left(_) => Err(ServeError::Failed),
+        Either::Right(signal) => {
+            info!(signal, "ends");
+            match race(server.stop(), termination.arrived()).await {
+                Either::Left(DriverEnd::Stopped) => Ok(()),
+                Either::Left(_) => Err(ServeError::Failed),
+                Either::Right(signal) => {
+                    info!(signal, "ends at once");
+                    Ok(())
+                }
+            }
+        }
+    }
+}
+
+/// Where the node comes from.
+enum Origin {
+    /// It is a member already.
+    Member(Identity),
+    /// It founds a cluster with this content. The id is of an attempt that was interrupted.
+    Founds(Option<NodeId>, Pairs),
+    /// It joins one.
+    Joins(Option<NodeId>),
+}
+
+/// Decides by the table above.
+fn origin(config: &ServeConfig, dir: &DataDir) -> Result<Origin, ServeError> {
+    let node = match dir.node()? {
+        Some(NodeFile { node, cluster: Some(cluster), history: Some(history) }) => {
+            return Ok(Origin::Member(Identity { node, cluster, history }));
+        }
+        unsettled => unsettled.map(|file| file.node),
+    };
+    let place = || config.data_dir.display().to_string();
+    match (config.bootstrap, !config.join.is_empty()) {
+        (false, false) => Err(ServeError::NeitherFoundedNorJoined(place())),
+        (true, true) => Err(ServeError::BootstrapAndJoin),
+        (true, false) => Ok(Origin::Founds(node, first_content(config, dir)?)),
+        (false, true) => match dir.data_json() {
+            Some(path) => Err(ServeError::JoinWithDataJson(path.display().to_string())),
+            None => Ok(Origin::Joins(node)),
+        },
+    }
+}
+
+async fn start(
+    config: &ServeConfig,
+    dir: &DataDir,
+    origin: Origin,
+    http: RealListener,
+    peers: RealListener,
+) -> Result<Server<RealRuntime, RealNet>, ServeError> {
+    let runtime = RealRuntime::start();
+    let port = |listener: &RealListener| listener.local_address().map(|address| address.port());
+    let http_port = port(&http).map_err(ServeError::Process)?;
+    let contact = contact(config, http_port, port(&peers).map_err(ServeError::Process)?);
+    let (identity, inbound) = match origin {
+        Origin::Member(identity) => (identity, inbound(&runtime, peers, identity.node, Some(identity.cluster))),
+        Origin::Founds(node, content) => {
+            let node = node_id(&runtime, dir, node)?;
+            let identity = found(&runtime, dir, node, contact.clone(), content)?;
+            (identity, inbound(&runtime, peers, node, Some(identity.cluster)))
+        }
+        Origin::Joins(node) => {
+            let node = node_id(&runtime, dir, node)?;
+            // The leader calls back before it takes anybody in.
+            let inbound = inbound(&runtime, peers, node, None);
+            let joined = join(&runtime, &RealNet, &config.join, node, &contact).await;
+            let identity = Identity { node, cluster: joined.cluster, history: joined.history };
+            dir.write_node(&node_file(identity))?;
+            (identity, inbound)
+        }
+    };
+    let (storage, found) = open_storage(config, dir, &runtime)?;
+    info!(
+        node = %identity.node, cluster = %identity.cluster, url = contact.url, peers = contact.address,
+        last = %found.terms.last(), "serves"
+    );
+    let parts = Parts {
+        timing: Timing {
+            election_timeout: config.election_timeout,
+            heartbeat_interval: config.heartbeat_interval,
+            checkpoint_entries: config.snapshot_entries,
+        },
+        runtime,
+        net: RealNet,
+        storage,
+        found,
+        identity,
+        contact,
+        limits: Limits { value_bytes: config.max_value_bytes, request_bytes: config.max_request_bytes },
+        inbound,
+        http,
+    };
+    Ok(Server::start(parts)?)
+}
+
+fn open_storage(
+    config: &ServeConfig,
+    dir: &DataDir,
+    runtime: &RealRuntime,
+) -> Result<(StoragePort, Found), ServeError> {
+    let options = Options { keep_snapshots: config.keep_snapshots, ..Options::new(runtime.random()) };
+    let (storage, found) = Storage::open(dir.disk(), options)?;
+    let (port, end) = storage_channel();
+    spawn_storage(storage, end).map_err(ServeError::Process)?;
+    Ok((port, found))
+}
+
+fn inbound(
+    runtime: &RealRuntime,
+    peers: RealListener,
+    node: NodeId,
+    cluster: Option<ClusterId>,
+) -> Inbound {
+    Inbound::start::<_, RealNet>(runtime, peers, Local::new(node, cluster))
+}
+
+async fn listen(
+    what: &'static str,
+    address: &Address,
+    flag: &'static str,
+) -> Result<RealListener, ServeError> {
+    let refused = |source| ServeError::Listen { what, address: address.clone(), flag, source };
+    RealNet.listen(&address.to_string()).await.map_err(refused)
+}
+
+/// What others are told.
+fn contact(config: &ServeConfig, http_port: u16, raft_port: u16) -> Contact {
+    Contact {
+        address: config.advertised_raft(raft_port).to_string(),
+        url: config.advertised_url(http_port).to_string(),
+        name: config.name.clone().unwrap_or_default(),
+    }
+}
+
+/// The node's id, durable. An attempt that was interrupted has left one.
+fn node_id(runtime: &RealRuntime, dir: &DataDir, known: Option<NodeId>) -> Result<NodeId, ServeError> {
+    if let Some(node) = known {
+        return Ok(node);
+    }
+    let node = NodeId(random_id(runtime));
+    dir.write_node(&NodeFile { node, cluster: None, history: None })?;
+    Ok(node)
+}
+
+fn node_file(identity: Identity) -> NodeFile {
+    NodeFile { node: identity.node, cluster: Some(identity.cluster), history: Some(identity.history) }
+}
+
+/// The content of `data.json`, if there is one: all of it, or none.
+fn first_content(config: &ServeConfig, dir: &DataDir) -> Result<Pairs, ServeError> {
+    let Some(path) = dir.data_json() else { return Ok(Pairs::new()) };
+    let shown = || path.display().to_string();
+    let bytes = std::fs::read(&path)
+        .map_err(|error| ServeError::Content { path: shown(), reason: error.to_string() })?;
+    crate::http::parse_import(&bytes, config.max_value_bytes)
+        .map_err(|error| ServeError::Content { path: shown(), reason: error.to_string() })
+}
+
+/// Founds a cluster; the steps are those of [`crate::founding`].
+fn found(
+    runtime: &RealRuntime,
+    dir: &DataDir,
+    node: NodeId,
+    contact: Contact,
+    content: Pairs,
+) -> Result<Identity, ServeError> {
+    let entries = first_entries(node, contact, content)
+        .map_err(|error| ServeError::Content { path: "data.json".to_owned(), reason: error.to_string() })?;
+    let (mut storage, found) = Storage::open(dir.disk(), Options::new(runtime.random()))?;
+    write_first(&mut storage, found.terms.last() == LogId::ZERO, entries)?;
+    drop(storage);
+    dir.data_json_imported()?;
+    let identity = Identity {
+        node,
+        cluster: ClusterId(random_id(runtime)),
+        history: HistoryId(random_id(runtime)),
+    };
+    dir.write_node(&node_file(identity))?;
+    info!(%node, cluster = %identity.cluster, "founded a cluster");
+    Ok(identity)
+}
