@@ -224,7 +224,9 @@ impl Raft {
         let Some(peer) = leader.peers.get_mut(&to) else { return };
         match &mut peer.supply {
             Supply::Snapshot { waiting, .. } => *waiting = false,
-            Supply::Probe { .. } | Supply::Pipeline => peer.probe_from(peer.matched.next()),
+            // Where it probes is its best guess: with nothing matched yet, "after what matched" is the whole log.
+            Supply::Probe { waits_for } => *waits_for = None,
+            Supply::Pipeline => peer.probe_from(peer.matched.next()),
         }
     }
 
