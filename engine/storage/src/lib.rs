@@ -6,6 +6,8 @@
 
 mod batch;
 mod checkpoint;
+pub mod data_dir;
+pub mod data_json;
 mod disk;
 mod error;
 mod file_disk;

@@ -186,7 +186,7 @@ impl<F: DiskFile> Log<F> {
             self.places.compact(base);
             self.damaged = self.damaged.split_off(&base.next());
             let covered = self.members.partition_point(|(id, _)| id.index <= base);
-            if let Some(latest) = self.members.drain(..covered).last() {
+            if let Some(latest) = self.members.drain(..covered).next_back() {
                 self.base_members = latest;
             }
             disk.sync_dir(DIRECTORY).map_err(Fatal::new("sync", DIRECTORY))?;

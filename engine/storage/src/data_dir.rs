@@ -1,0 +1,436 @@
+//! The directory itself: who may use it, and whose it is.
+//!
+//! ```text
+//! LOCK        held while a process runs; holds its pid, for people
+//! VERSION     "quorate 1\n": the version of the directory's layout
+//! node.toml   node, cluster and history id, with a checksum
+//! log/ stable/ snaps/   see the modules of this crate
+//! data.json   optional, the seed's format
+//! ```
+//!
+//! `node.toml` is the first file that a new node writes and the one that says that there is a node. So a directory
+//! with anything of a node in it, but without a readable `node.toml`, is damaged, and never taken for an empty one: a
+//! node that forgot who it is would vote a second time under a new name. These files are locked and read by path,
+//! because a lock is a matter of the operating system and not of a [`crate::Disk`].
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use quorate_raft::NodeId;
+use quorate_wire::{ClusterId, HistoryId};
+
+use crate::file_disk::sync_directory;
+
+const LOCK: &str = "LOCK";
+const VERSION: &str = "VERSION";
+const VERSION_TEXT: &str = "quorate 1\n";
+const NODE: &str = "node.toml";
+const DATA_JSON: &str = "data.json";
+const IMPORTED: &str = "data.json.imported";
+/// What only a node makes.
+const OF_A_NODE: [&str; 4] = [VERSION, "log", "stable", "snaps"];
+
+/// Whose directory it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The node. Durable before it first speaks to anybody.
+    pub node: NodeId,
+    /// The cluster; not known before the node was let in.
+    pub cluster: Option<ClusterId>,
+    /// The line of history; not known before the node was let in.
+    pub history: Option<HistoryId>,
+}
+
+/// A data dir that cannot be used. Each of these is a matter of configuration (exit code 78): trying again won't help.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// Another process uses it.
+    #[error(
+        "the data dir {} is in use by {}; stop that one, or give this one another --data-dir",
+        path.display(),
+        pid.as_ref().map_or("another process".to_owned(), |pid| format!("process {pid}"))
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// The other process, if it has said who it is.
+        pid: Option<u32>,
+    },
+    /// It is not empty, and what is in it is not a node's.
+    #[error(
+        "the data dir {} holds {entry:?}, which is no file of a node; give an empty directory or a node's",
+        path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// A file in it.
+        entry: String,
+    },
+    /// A node's files are there, but not the one that says which.
+    #[error(
+        "{} is missing beside {entry:?}: which node this was is lost; restore the file from a copy of this very data \
+         dir, or remove the node from the cluster and let it join again with an empty data dir",
+        path.display()
+    )]
+    NodeFileMissing {
+        /// The missing file.
+        path: PathBuf,
+        /// What is there.
+        entry: String,
+    },
+    /// The file that says whose directory it is can't be understood.
+    #[error(
+        "{} is damaged: {reason}; restore it from a copy of this very data dir, or remove the node from the cluster \
+         and let it join again with an empty data dir",
+        path.display()
+    )]
+    NodeFileDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It was written by another release.
+    #[error("{} says {found:?}; this release knows {VERSION_TEXT:?}: use the release that wrote it", path.display())]
+    UnknownVersion {
+        /// The file.
+        path: PathBuf,
+        /// What it says; nothing when it is missing.
+        found: String,
+    },
+    /// The system refused an operation on it.
+    #[error("cannot {action} {}: {source}; the data dir has to be a directory that this user may write", path.display())]
+    Unusable {
+        /// What was tried.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn unusable(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
+    move |source| DataDirError::Unusable { action, path: path.to_owned(), source }
+}
+
+/// A data dir that this process has locked. The lock is given back when this is dropped, or when the process ends
+/// however it ends.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    identity: Option<Identity>,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Takes the directory, which is made when it isn't there, and finds out whose it is.
+    ///
+    /// # Errors
+    /// [`DataDirError`]. Nothing in the directory was changed then, but for the lock file.
+    pub fn open(path: impl Into<PathBuf>) -> Result<DataDir, DataDirError> {
+        let path = path.into();
+        fs::create_dir_all(&path).map_err(unusable("create", &path))?;
+        let lock = lock(&path)?;
+        let mut directory = DataDir { path, identity: None, _lock: lock };
+        directory.identity = directory.read_identity()?;
+        if directory.identity.is_some() {
+            directory.check_version()?;
+        }
+        Ok(directory)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whose it is; `None` when it is empty.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// Makes it this node's, durably: of a new node, or of one that has learnt its cluster.
+    ///
+    /// # Errors
+    /// [`DataDirError::Unusable`].
+    ///
+    /// # Panics
+    /// When it belongs to another node: ids are never changed.
+    pub fn identify(&mut self, identity: Identity) -> Result<(), DataDirError> {
+        let node = self.identity.map_or(identity.node, |known| known.node);
+        assert_eq!(node, identity.node, "the data dir belongs to another node");
+        self.write(NODE, encode(&identity).as_bytes())?;
+        if !self.has(VERSION) {
+            self.write(VERSION, VERSION_TEXT.as_bytes())?;
+        }
+        self.identity = Some(identity);
+        Ok(())
+    }
+
+    /// The content of `data.json`, if there is one.
+    ///
+    /// # Errors
+    /// [`DataDirError::Unusable`].
+    pub fn data_json(&self) -> Result<Option<Vec<u8>>, DataDirError> {
+        let path = self.path.join(DATA_JSON);
+        match fs::read(&path) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unusable("read", &path)(error)),
+        }
+    }
+
+    /// Puts `data.json` aside, because its content is in the log now. Nothing happens when that was done before, so
+    /// a crash between importing and this is harmless: the import only has to see that it's not its first time.
+    ///
+    /// # Errors
+    /// [`DataDirError::Unusable`].
+    pub fn retire_data_json(&self) -> Result<(), DataDirError> {
+        let path = self.path.join(DATA_JSON);
+        match fs::rename(&path, self.path.join(IMPORTED)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            renamed => renamed.map_err(unusable("rename", &path))?,
+        }
+        sync_directory(&self.path).map_err(unusable("sync", &self.path))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.path.join(name).exists()
+    }
+
+    fn read_identity(&self) -> Result<Option<Identity>, DataDirError> {
+        let path = self.path.join(NODE);
+        match fs::read(&path) {
+            Ok(content) => match decode(&content) {
+                Ok(identity) => return Ok(Some(identity)),
+                Err(reason) => return Err(DataDirError::NodeFileDamaged { path, reason }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unusable("read", &path)(error)),
+        }
+        if let Some(entry) = OF_A_NODE.into_iter().find(|name| self.has(name)) {
+            return Err(DataDirError::NodeFileMissing { path, entry: entry.to_owned() });
+        }
+        for entry in fs::read_dir(&self.path).map_err(unusable("list", &self.path))? {
+            let name = entry.map_err(unusable("list", &self.path))?.file_name();
+            let name = name.to_string_lossy();
+            let harmless = [LOCK, "lost+found", DATA_JSON].contains(&&*name) || name.ends_with(".tmp");
+            if !harmless {
+                return Err(DataDirError::Foreign { path: self.path.clone(), entry: name.into_owned() });
+            }
+        }
+        Ok(None)
+    }
+
+    fn check_version(&self) -> Result<(), DataDirError> {
+        let path = self.path.join(VERSION);
+        match fs::read(&path) {
+            Ok(found) if found == VERSION_TEXT.as_bytes() => Ok(()),
+            Ok(found) => {
+                let found = String::from_utf8_lossy(&found).into_owned();
+                Err(DataDirError::UnknownVersion { path, found })
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable("read", &path)(error)),
+            // A crash came between the two files; storage had not begun.
+            Err(_) if !OF_A_NODE.into_iter().any(|name| self.has(name)) => {
+                self.write(VERSION, VERSION_TEXT.as_bytes())
+            }
+            Err(_) => Err(DataDirError::UnknownVersion { path, found: String::new() }),
+        }
+    }
+
+    /// Writes a file so that after a crash either all of it is there or what was before.
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), DataDirError> {
+        let temporary = self.path.join(format!("{name}.tmp"));
+        let mut file = File::create(&temporary).map_err(unusable("create", &temporary))?;
+        file.write_all(content).map_err(unusable("write", &temporary))?;
+        file.sync_all().map_err(unusable("sync", &temporary))?;
+        fs::rename(&temporary, self.path.join(name)).map_err(unusable("rename", &temporary))?;
+        sync_directory(&self.path).map_err(unusable("sync", &self.path))
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, DataDirError> {
+    let path = directory.join(LOCK);
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = open.map_err(unusable("write", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let pid = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+            return Err(DataDirError::Locked { path: directory.to_owned(), pid });
+        }
+        Err(TryLockError::Error(error)) => return Err(unusable("lock", &path)(error)),
+    }
+    file.set_len(0).map_err(unusable("write", &path))?;
+    writeln!(file, "{}", std::process::id()).map_err(unusable("write", &path))?;
+    Ok(file)
+}
+
+/// `node.toml`: lines of `name = "value"` in this order, those that are known, and a checksum over all before it. An
+/// id that rotted into another would be worse than none.
+fn encode(identity: &Identity) -> String {
+    let mut text =
+        String::from("# Who this node is. Written by quorate; a change by hand makes it unreadable.\n");
+    text.push_str(&format!("node = \"{}\"\n", identity.node));
+    if let Some(cluster) = identity.cluster {
+        text.push_str(&format!("cluster = \"{cluster}\"\n"));
+    }
+    if let Some(history) = identity.history {
+        text.push_str(&format!("history = \"{history}\"\n"));
+    }
+    let checksum = crc32c::crc32c(text.as_bytes());
+    text.push_str(&format!("checksum = \"{checksum:08x}\"\n"));
+    text
+}
+
+fn decode(content: &[u8]) -> Result<Identity, String> {
+    let text = std::str::from_utf8(content).map_err(|_| "it is not UTF-8".to_owned())?;
+    let mut node = None;
+    let mut cluster = None;
+    let mut history = None;
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let parts = line.strip_suffix('"').and_then(|line| line.split_once(" = \""));
+        let Some((name, value)) = parts else { return Err(format!("the line {line:?} is not understood")) };
+        let id = || quorate_raft::parse_id(value).map_err(|error| error.to_string());
+        match name {
+            "node" => node = Some(NodeId(id()?)),
+            "cluster" => cluster = Some(ClusterId(id()?)),
+            "history" => history = Some(HistoryId(id()?)),
+            "checksum" => {}
+            _ => return Err(format!("the name {name:?} is not known")),
+        }
+    }
+    let Some(node) = node else { return Err("it names no node".to_owned()) };
+    let identity = Identity { node, cluster, history };
+    if encode(&identity) != text {
+        return Err("its checksum does not fit".to_owned());
+    }
+    Ok(identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity { node: NodeId(7), cluster: Some(ClusterId(8)), history: Some(HistoryId(9)) }
+    }
+
+    fn error(path: &Path) -> DataDirError {
+        DataDir::open(path).unwrap_err()
+    }
+
+    #[test]
+    fn an_empty_directory_becomes_a_nodes() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("made/on/the/way");
+        for harmless in ["lost+found", "data.json", "node.toml.tmp"] {
+            let mut directory = DataDir::open(&path).unwrap();
+            assert_eq!(directory.identity(), None, "before {harmless}");
+            fs::write(path.join(harmless), "{}").unwrap();
+            directory.identity = None;
+        }
+        let joining = Identity { cluster: None, history: None, ..identity() };
+        let mut directory = DataDir::open(&path).unwrap();
+        directory.identify(joining).unwrap();
+        drop(directory);
+        let mut directory = DataDir::open(&path).unwrap();
+        assert_eq!(directory.identity(), Some(&joining));
+        directory.identify(identity()).unwrap();
+        drop(directory);
+        assert_eq!(DataDir::open(&path).unwrap().identity(), Some(&identity()));
+    }
+
+    #[test]
+    fn a_second_process_is_refused_and_told_who_is_first() {
+        let root = tempfile::tempdir().unwrap();
+        let _first = DataDir::open(root.path()).unwrap();
+        let refused = error(root.path());
+        assert!(matches!(refused, DataDirError::Locked { pid: Some(pid), .. } if pid == std::process::id()));
+        assert!(refused.to_string().contains(&std::process::id().to_string()));
+    }
+
+    #[test]
+    fn a_foreign_directory_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("thesis.doc"), "").unwrap();
+        let refused = error(root.path());
+        assert!(matches!(&refused, DataDirError::Foreign { entry, .. } if entry == "thesis.doc"));
+        assert!(refused.to_string().contains(&root.path().display().to_string()));
+    }
+
+    #[test]
+    fn a_path_that_is_no_writable_directory_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        fs::write(&file, "").unwrap();
+        for path in [file.clone(), file.join("below")] {
+            let refused = error(&path);
+            assert!(matches!(refused, DataDirError::Unusable { .. }), "{refused}");
+            assert!(refused.to_string().contains(&file.display().to_string()));
+        }
+    }
+
+    #[test]
+    fn a_node_file_that_is_lost_or_rotten_is_never_an_empty_directory() {
+        let root = tempfile::tempdir().unwrap();
+        DataDir::open(root.path()).unwrap().identify(identity()).unwrap();
+        let node = root.path().join(NODE);
+        let good = fs::read(&node).unwrap();
+        for bit in 0..good.len() * 8 {
+            let mut rotten = good.clone();
+            rotten[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&node, &rotten).unwrap();
+            let refused = error(root.path());
+            assert!(matches!(refused, DataDirError::NodeFileDamaged { .. }), "bit {bit}: {refused}");
+        }
+        for length in 0..good.len() {
+            fs::write(&node, &good[..length]).unwrap();
+            assert!(matches!(error(root.path()), DataDirError::NodeFileDamaged { .. }), "cut at {length}");
+        }
+        fs::remove_file(&node).unwrap();
+        for remains in OF_A_NODE {
+            let _ = fs::remove_file(root.path().join(VERSION));
+            fs::write(root.path().join(remains), "").unwrap();
+            let refused = error(root.path());
+            assert!(matches!(&refused, DataDirError::NodeFileMissing { entry, .. } if entry == remains));
+            fs::remove_file(root.path().join(remains)).unwrap();
+        }
+    }
+
+    #[test]
+    fn another_releases_directory_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        DataDir::open(root.path()).unwrap().identify(identity()).unwrap();
+        let version = root.path().join(VERSION);
+        fs::write(&version, "quorate 2\n").unwrap();
+        let refused = error(root.path());
+        assert!(matches!(&refused, DataDirError::UnknownVersion { found, .. } if found == "quorate 2\n"));
+        // A crash right after node.toml: there is nothing of storage yet.
+        fs::remove_file(&version).unwrap();
+        assert!(DataDir::open(root.path()).is_ok());
+        assert_eq!(fs::read(&version).unwrap(), VERSION_TEXT.as_bytes());
+        fs::remove_file(&version).unwrap();
+        fs::create_dir(root.path().join("log")).unwrap();
+        assert!(matches!(error(root.path()), DataDirError::UnknownVersion { .. }));
+    }
+
+    #[test]
+    fn data_json_is_put_aside_once() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = DataDir::open(root.path()).unwrap();
+        assert_eq!(directory.data_json().unwrap(), None);
+        directory.retire_data_json().unwrap();
+        fs::write(root.path().join(DATA_JSON), "{}").unwrap();
+        assert_eq!(directory.data_json().unwrap(), Some(b"{}".to_vec()));
+        directory.retire_data_json().unwrap();
+        directory.retire_data_json().unwrap();
+        assert_eq!(directory.data_json().unwrap(), None);
+        assert!(root.path().join(IMPORTED).exists());
+    }
+}

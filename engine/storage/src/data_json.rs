@@ -1,0 +1,209 @@
+//! The seed's `data.json`: one object, padded base64url keys to padded base64url values.
+//!
+//! What is written is byte-equal to what Go's `json.Marshal` makes of a `map[string]string`: members sorted by the
+//! bytes of the *encoded* key (which is not the order of the keys themselves), no spaces, no final newline. What is
+//! read is refused as a whole when one entry is not what the seed writes: half an import would look like a whole one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+
+/// Why a file is not a `data.json`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DataJsonError {
+    /// It is not one JSON object, or there is something after it.
+    #[error("not a data.json: {reason}; expected one object of base64url strings, and nothing after it")]
+    Malformed {
+        /// What the parser said, and where.
+        reason: String,
+    },
+    /// A key is not padded base64url.
+    #[error("the key {key:?} is not padded base64url ({reason}); nothing was read")]
+    Key {
+        /// The key as it stands in the file.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A value is not a string of padded base64url.
+    #[error("the value of {key:?} is not a string of padded base64url ({reason}); nothing was read")]
+    Value {
+        /// The entry's key as it stands in the file.
+        key: String,
+        /// What is wrong with its value.
+        reason: String,
+    },
+    /// A key stands in it twice.
+    #[error("the key {key:?} stands in it twice; remove one of the two entries")]
+    Duplicate {
+        /// The key as it stands in the file.
+        key: String,
+    },
+}
+
+/// The bytes of a `data.json` with these entries. Of two entries with one key the later wins.
+pub fn encode<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
+    let sorted: BTreeMap<String, &[u8]> =
+        entries.into_iter().map(|(key, value)| (URL_SAFE.encode(key), value)).collect();
+    let mut text = String::from("{");
+    for (key, value) in sorted {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push('"');
+        text.push_str(&key);
+        text.push_str("\":\"");
+        URL_SAFE.encode_string(value, &mut text);
+        text.push('"');
+    }
+    text.push('}');
+    text.into_bytes()
+}
+
+/// The entries of a `data.json`, sorted by key.
+///
+/// # Errors
+/// [`DataJsonError`], which names the entry. Nothing is read then.
+pub fn decode(bytes: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, DataJsonError> {
+    let mut problem = None;
+    let mut parser = serde_json::Deserializer::from_slice(bytes);
+    let parsed = parser.deserialize_map(Entries { problem: &mut problem });
+    if let Some(problem) = problem {
+        return Err(problem);
+    }
+    let malformed = |error: serde_json::Error| DataJsonError::Malformed { reason: error.to_string() };
+    let entries = parsed.map_err(malformed)?;
+    parser.end().map_err(malformed)?;
+    Ok(entries)
+}
+
+/// Reads the object. A problem with one entry is put aside, because the parser's own error can only carry a text.
+struct Entries<'a> {
+    problem: &'a mut Option<DataJsonError>,
+}
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = BTreeMap<Vec<u8>, Vec<u8>>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object of base64url strings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = BTreeMap::new();
+        while let Some((key, value)) = map.next_entry::<String, serde_json::Value>()? {
+            if let Err(problem) = insert(&mut entries, key, &value) {
+                *self.problem = Some(problem);
+                return Err(A::Error::custom("an entry is refused"));
+            }
+        }
+        Ok(entries)
+    }
+}
+
+fn insert(
+    entries: &mut BTreeMap<Vec<u8>, Vec<u8>>,
+    key: String,
+    value: &serde_json::Value,
+) -> Result<(), DataJsonError> {
+    let decoded_key = match URL_SAFE.decode(&key) {
+        Ok(decoded) => decoded,
+        Err(error) => return Err(DataJsonError::Key { key, reason: error.to_string() }),
+    };
+    let Some(text) = value.as_str() else {
+        return Err(DataJsonError::Value { key, reason: "it is no string".to_owned() });
+    };
+    let decoded_value = match URL_SAFE.decode(text) {
+        Ok(decoded) => decoded,
+        Err(error) => return Err(DataJsonError::Value { key, reason: error.to_string() }),
+    };
+    if entries.insert(decoded_key, decoded_value).is_some() {
+        return Err(DataJsonError::Duplicate { key });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Pairs = &'static [(&'static [u8], &'static [u8])];
+
+    /// What Go 1.22 prints for `json.Marshal` of a map whose keys and values went through
+    /// `base64.URLEncoding.EncodeToString`, case by case.
+    #[test]
+    fn it_is_byte_equal_to_what_go_writes() {
+        let cases: [(Pairs, &str); 7] = [
+            (&[], "{}"),
+            (&[(b"key", b"value")], r#"{"a2V5":"dmFsdWU="}"#),
+            (&[(b"", b"")], r#"{"":""}"#),
+            // Padding of two, one and none; bytes that are no UTF-8; the two letters of the URL alphabet.
+            (&[(b"a", b"\xff\xfe\xfd")], r#"{"YQ==":"__79"}"#),
+            (&[(b"k", b"\xfb\xef\xbe")], r#"{"aw==":"----"}"#),
+            // Sorted by the encoded key: "~" is "fg==", which comes after "MA==" (0) and "YQ==" (a); 0xff is "_w==",
+            // which comes between upper and lower case; 0xf8 is "-A==", which comes first.
+            (
+                &[(b"a", b"1"), (b"\xff", b"2"), (b"~", b"3"), (b"0", b"4"), (b"\xf8", b"5")],
+                r#"{"-A==":"NQ==","MA==":"NA==","YQ==":"MQ==","_w==":"Mg==","fg==":"Mw=="}"#,
+            ),
+            // Nothing that Go's encoder would escape (<, >, &, U+2028) is in the alphabet.
+            (&[(b"<script>&", "\u{2028}".as_bytes())], r#"{"PHNjcmlwdD4m":"4oCo"}"#),
+        ];
+        for (entries, text) in cases {
+            assert_eq!(String::from_utf8(encode(entries.iter().copied())).unwrap(), text);
+            let expected = entries.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+            assert_eq!(decode(text.as_bytes()), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_people_do_to_a_file_by_hand_is_read() {
+        let text = " {\n  \"a2V5\" : \"dmFsdWU=\",\r\n\t\"a\\u0032V6\": \"\" }\n";
+        let expected = BTreeMap::from([(b"key".to_vec(), b"value".to_vec()), (b"kez".to_vec(), Vec::new())]);
+        assert_eq!(decode(text.as_bytes()), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        let cases = [
+            ("", "EOF"),
+            ("null", "expected an object"),
+            ("[]", "expected an object"),
+            ("\"a\"", "expected an object"),
+            ("{\"a2V5\":\"dmFsdWU=\"", "EOF"),
+            ("{\"a2V5\":\"dmFsdWU=\"}}", "trailing characters"),
+            ("{} {}", "trailing characters"),
+            ("{a2V5:\"\"}", "key must be a string"),
+            ("\u{feff}{}", "expected value"),
+        ];
+        for (text, said) in cases {
+            let error = decode(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(said), "{text:?}: {error}");
+        }
+        assert!(matches!(decode(b"{\"\xff\":\"\"}"), Err(DataJsonError::Malformed { .. })));
+    }
+
+    #[test]
+    fn one_bad_entry_refuses_the_file_and_is_named() {
+        let key = |key: &str| key.to_owned();
+        for (text, named) in [
+            (r#"{"a2V5":"dmFsdWU=","a2V":""}"#, "a2V"),
+            (r#"{"a+b=":""}"#, "a+b="),
+            (r#"{"YR==":""}"#, "YR=="),
+            (r#"{"a2V5\n":""}"#, "a2V5\n"),
+        ] {
+            let error = decode(text.as_bytes()).unwrap_err();
+            assert!(matches!(&error, DataJsonError::Key { key, .. } if key == named), "{error}");
+            assert!(error.to_string().contains(&format!("{named:?}")));
+        }
+        for value in ["\"dmFsdWU\"", "1", "null", "[]", "\"d/Fs\""] {
+            let error = decode(format!("{{\"a2V5\":{value}}}").as_bytes()).unwrap_err();
+            assert!(matches!(&error, DataJsonError::Value { key, .. } if key == "a2V5"), "{error}");
+        }
+        let twice = decode(br#"{"a2V5":"","a2V5":"dmFsdWU="}"#);
+        assert_eq!(twice, Err(DataJsonError::Duplicate { key: key("a2V5") }));
+    }
+}
