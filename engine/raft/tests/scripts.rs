@@ -3,12 +3,12 @@
 
 mod harness;
 
+use std::cell::Cell;
 use std::fs;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// Set `QUORATE_BLESS=1` to write down what happened; then read the difference, line by line.
-#[expect(clippy::disallowed_methods, reason = "a switch for people, not a setting of the engine")]
 fn blessing() -> bool {
     std::env::var_os("QUORATE_BLESS").is_some_and(|value| value == "1")
 }
@@ -37,8 +37,9 @@ fn every_script_tells_what_it_told() {
         let told = fs::read_to_string(&path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         assert!(told.starts_with("# "), "{name} does not begin by saying what it shows, and why");
-        match catch_unwind(|| harness::run(&told)) {
-            Err(_) => failures.push(format!("{name} breaks an invariant, see above")),
+        let place = Cell::new(0);
+        match catch_unwind(AssertUnwindSafe(|| harness::run(&told, &place))) {
+            Err(_) => failures.push(format!("{name} breaks an invariant at line {}, see above", place.get())),
             Ok(tells) if tells == told => {}
             Ok(tells) if blessing() => fs::write(&path, tells).unwrap(),
             Ok(tells) => failures.push(format!("{name}, {}", difference(&told, &tells))),

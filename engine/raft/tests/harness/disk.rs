@@ -138,9 +138,20 @@ impl Disk {
 
     /// Whether this slot was made durable here and never overwritten, whatever rotted since.
     pub(crate) fn held_durably(&self, id: LogId) -> bool {
-        id.index <= self.log.base.index
+        id.index <= self.snapshot_end()
             || self.log.id(id.index) == Some(id)
             || self.lost_tail.get(&id.index) == Some(&id)
+    }
+
+    /// The last slot that a stored snapshot covers, whether or not it has taken the log's place yet: a restart
+    /// finishes that.
+    fn snapshot_end(&self) -> Index {
+        self.snapshots.iter().map(|(meta, _)| meta.last.index).max().unwrap_or_default()
+    }
+
+    /// The end of what is durable.
+    pub(crate) fn end(&self) -> Index {
+        self.log.last().index.max(self.snapshot_end())
     }
 
     pub(crate) fn found(&self) -> Found {

@@ -71,8 +71,8 @@ impl History {
                 assert_eq!(first, *to, "node {from} votes twice in term {term}");
             }
             Message::Appended { matched } | Message::HeartbeatReply { matched, .. } => {
-                let last = disk.log.last().index;
-                assert!(*matched <= last, "acknowledges {matched} with {last} durable");
+                let end = disk.end();
+                assert!(*matched <= end, "acknowledges {matched} with {end} durable");
             }
             _ => {}
         }

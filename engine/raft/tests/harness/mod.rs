@@ -193,7 +193,7 @@ impl Cluster {
                 }
             }
             Job::Load(load) => {
-                self.line(format!("    {} loads {}..{} for {:?}", id.0, load.first, load.last, load.reader));
+                self.line(format!("    {} {}", id.0, trace::load(load)));
                 answers.extend(self.node(id).disk.load(load).into_iter().map(Input::Done));
             }
             Job::LoadSnapshot(load) => {

@@ -1,34 +1,63 @@
 //! Reads a script, does what it says, and writes it down again with what happened below each command.
 //!
 //! A line that begins with `> ` is a command; one that begins with `#` is a comment; blank lines stay. All else
-//! is what happened when the script was last blessed. `docs/PROTOCOL.md` lists the commands.
+//! is what happened when the script was last blessed. What a command does not say happens at once: writes, loads
+//! and applies complete, unless a script holds them back. Messages wait until they are delivered.
+//!
+//! | command | effect |
+//! |---|---|
+//! | `cluster 3 [keep=0 …]` | begins, with three nodes and settings that differ from the usual |
+//! | `log 2 1 1 4 term 7` | gives node 2 a log of these terms, and a term; it restarts |
+//! | `quietly …` | any command, without its output |
+//! | `elect 1`, `timeout 1` | node 1 is elected, after the others have waited; only its timer fires |
+//! | `tick [1 2] 50ms`, `run [1 2] 50ms` | time passes, on some nodes or all; and messages are delivered meanwhile |
+//! | `stabilize`, `deliver [which]`, `network` | delivers all that comes; delivers these; lists what is on its way |
+//! | `drop`, `duplicate`, `reorder` `[which]` | loses, doubles, reverses these; *which* is `1->2`, a kind, `first`, `last` |
+//! | `partition {1} {2 3}`, `cut 1 2`, `heal` | cuts links, also for what is on its way; mends all |
+//! | `unreachable 1 2` | node 1 is told that its link to 2 broke |
+//! | `propose 1 a b*40`, `read 2 7`, `add-learner 1 4 [standing]`, `promote 1 4` | asks node 1 (or 2) for it |
+//! | `hold-disk 1`, `finish-disk 1 [n]`, `release-disk 1` | writes wait; some complete; all complete from now on |
+//! | `hold-apply 1`, `finish-apply 1` | the state machine waits; goes on |
+//! | `crash 1 [keep n]`, `restart 1` | loses all pending writes but the first n; starts again |
+//! | `checkpoint 1` | the state machine as it is becomes a durable checkpoint |
+//! | `damage 1 5`, `lose-tail 1 5` | the payload of slot 5 is lost; all slots from 5 on rot, terms too |
+//! | `status [1 2]`, `state [1 2]` | how nodes stand; what their state machines hold |
 
 use super::disk::Disk;
 use super::network::Selector;
 use super::{Cluster, first_entry, trace};
 use quorate_raft::{
-    Config, Contact, Done, Entry, HardState, Index, Input, Learner, LogId, NodeId, Payload, ReadId, Term,
+    Config, Contact, Done, Entry, HardState, Index, Input, Learner, LogId, NodeId, Payload, ReadId, Role,
+    Term,
 };
+use std::cell::Cell;
 use std::time::Duration;
 
+/// The least that a clock moves.
+const TICK: Duration = Duration::from_micros(1);
+
 /// Runs a script and returns it with fresh output.
-pub(crate) fn run(text: &str) -> String {
+///
+/// `place` is the line it is at, for whoever has to say where an invariant broke.
+pub(crate) fn run(text: &str, place: &Cell<usize>) -> String {
     let mut cluster = None;
     let mut fresh = String::new();
-    for line in text.lines() {
-        let kept = line.is_empty() || line.starts_with('#') || line.starts_with("> ");
-        if kept {
+    for (number, line) in text.lines().enumerate() {
+        if line.is_empty() || line.starts_with('#') || line.starts_with("> ") {
             fresh += line;
             fresh += "\n";
         }
         let Some(command) = line.strip_prefix("> ") else { continue };
-        let words: Vec<&str> = command.split_whitespace().collect();
+        place.set(number + 1);
+        let mut words: Vec<&str> = command.split_whitespace().collect();
+        let quietly = words[0] == "quietly";
+        words.drain(..usize::from(quietly));
         if words[0] == "cluster" {
             cluster = Some(Cluster::new(words[1].parse().unwrap(), settings(&words[2..])));
-        } else {
-            perform(cluster.as_mut().expect("a script begins with a cluster"), &words);
         }
-        for output in std::mem::take(&mut cluster.as_mut().unwrap().lines) {
+        let cluster = cluster.as_mut().expect("a script begins with a cluster");
+        perform(cluster, &words);
+        for output in std::mem::take(&mut cluster.lines).into_iter().filter(|_| !quietly) {
             fresh += &output;
             fresh += "\n";
         }
@@ -59,10 +88,7 @@ fn settings(words: &[&str]) -> Config {
 fn perform(cluster: &mut Cluster, words: &[&str]) {
     let rest = &words[1..];
     match words[0] {
-        "quietly" => {
-            perform(cluster, rest);
-            cluster.lines.clear();
-        }
+        "cluster" => {}
         "log" => replace_log(cluster, node(rest[0]), &rest[1..]),
         "tick" => tick(cluster, rest, |_| {}),
         "run" => run_for(cluster, rest),
@@ -192,12 +218,17 @@ fn timeout(cluster: &mut Cluster, id: NodeId) {
     cluster.input(id, Input::Timeout);
 }
 
-/// The others have not heard a leader for an election timeout, and this node's timer fires first.
+/// The others have not heard a leader for an election timeout, and this node's timer fires before theirs.
 fn elect(cluster: &mut Cluster, id: NodeId) {
-    let wait = cluster.settings.election_timeout;
+    let patience = cluster.settings.election_timeout;
     for other in cluster.running().into_iter().filter(|other| *other != id) {
+        let (core, now) = cluster.core(other);
+        let status = core.status();
+        let fires_in = core.deadline().filter(|_| status.damaged == 0).map(|due| due.since(now));
+        let wait = fires_in.map_or(patience, |due| due.saturating_sub(TICK).min(patience));
+        let leads = status.role == Role::Leader;
         let node = cluster.node(other);
-        node.clock = node.clock + wait;
+        node.clock = node.clock + if leads { Duration::ZERO } else { wait };
     }
     timeout(cluster, id);
     cluster.stabilize();
@@ -233,7 +264,8 @@ fn ask(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
         }
     };
     if let Some(answer) = answer {
-        cluster.line(format!("{} says {answer}", id.0));
+        // Ids of test nodes are small numbers.
+        cluster.line(format!("{} says {}", id.0, answer.replace(&"0".repeat(31), "")));
     }
     cluster.drain(id);
 }

@@ -1,7 +1,8 @@
 //! One compact line for everything that happens.
 
 use quorate_raft::{
-    Entry, Event, Index, Learner, LogId, Members, Message, NodeId, Payload, PeerState, Role, Status, Write,
+    Entry, Event, Index, Learner, Load, LogId, Members, Message, NodeId, Payload, PeerState, Reader, Role,
+    Status, Write,
 };
 use std::collections::BTreeMap;
 
@@ -122,6 +123,15 @@ pub(crate) fn write(write: &Write) -> String {
         parts.push(format!("compact to {to}"));
     }
     format!("write #{} {}", write.id, parts.join(", "))
+}
+
+pub(crate) fn load(load: Load) -> String {
+    let reader = match load.reader {
+        Reader::Peer(id) => format!("peer {}", id.0),
+        Reader::Repair(id) => format!("the repair of {}", id.0),
+        Reader::Apply => "applying".into(),
+    };
+    format!("loads {}..{} for {reader}", load.first, load.last)
 }
 
 pub(crate) fn event(event: &Event) -> String {
