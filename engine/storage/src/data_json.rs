@@ -4,8 +4,9 @@
 //! bytes of the *encoded* key (which is not the order of the keys themselves), no spaces, no final newline. What is
 //! read is refused as a whole when one entry is not what the seed writes: half an import would look like a whole one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::fmt;
+use std::iter::Peekable;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
@@ -44,23 +45,53 @@ pub enum DataJsonError {
     },
 }
 
+/// About how many bytes a piece has. One with a large value has more.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// The bytes of a `data.json` with these entries. Of two entries with one key the later wins.
 pub fn encode<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
-    let sorted: BTreeMap<String, &[u8]> =
+    encode_in_pieces(entries).collect::<Vec<_>>().concat()
+}
+
+/// The same bytes, a piece at a time, for a store that should not stand in memory twice. Keys are encoded at once, to
+/// be sorted; values only when it is their turn.
+pub fn encode_in_pieces<'a, V: AsRef<[u8]>>(entries: impl IntoIterator<Item = (&'a [u8], V)>) -> Pieces<V> {
+    let sorted: BTreeMap<String, V> =
         entries.into_iter().map(|(key, value)| (URL_SAFE.encode(key), value)).collect();
-    let mut text = String::from("{");
-    for (key, value) in sorted {
-        if text.len() > 1 {
-            text.push(',');
+    Pieces { entries: sorted.into_iter().peekable(), next: Some("{") }
+}
+
+/// Gives a `data.json` a piece at a time.
+#[derive(Debug)]
+pub struct Pieces<V> {
+    entries: Peekable<btree_map::IntoIter<String, V>>,
+    /// What the next piece begins with; nothing when the last one was given.
+    next: Option<&'static str>,
+}
+
+impl<V: AsRef<[u8]>> Iterator for Pieces<V> {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let mut text = String::from(self.next?);
+        while let Some((key, value)) = self.entries.next() {
+            text.push('"');
+            text.push_str(&key);
+            text.push_str("\":\"");
+            URL_SAFE.encode_string(value, &mut text);
+            text.push('"');
+            if self.entries.peek().is_some() {
+                text.push(',');
+                if text.len() >= PIECE_BYTES {
+                    self.next = Some("");
+                    return Some(text.into_bytes());
+                }
+            }
         }
-        text.push('"');
-        text.push_str(&key);
-        text.push_str("\":\"");
-        URL_SAFE.encode_string(value, &mut text);
-        text.push('"');
+        text.push('}');
+        self.next = None;
+        Some(text.into_bytes())
     }
-    text.push('}');
-    text.into_bytes()
 }
 
 /// The entries of a `data.json`, sorted by key.
@@ -132,8 +163,8 @@ mod tests {
 
     type Pairs = &'static [(&'static [u8], &'static [u8])];
 
-    /// What Go 1.22 prints for `json.Marshal` of a map whose keys and values went through
-    /// `base64.URLEncoding.EncodeToString`, case by case.
+    /// What `json.Marshal` makes of a map whose keys and values went through `base64.URLEncoding.EncodeToString`,
+    /// by the rules of Go's two packages, case by case.
     #[test]
     fn it_is_byte_equal_to_what_go_writes() {
         let cases: [(Pairs, &str); 7] = [
@@ -150,13 +181,25 @@ mod tests {
                 r#"{"-A==":"NQ==","MA==":"NA==","YQ==":"MQ==","_w==":"Mg==","fg==":"Mw=="}"#,
             ),
             // Nothing that Go's encoder would escape (<, >, &, U+2028) is in the alphabet.
-            (&[(b"<script>&", "\u{2028}".as_bytes())], r#"{"PHNjcmlwdD4m":"4oCo"}"#),
+            (&[(b"<script>&", b"\xe2\x80\xa8")], r#"{"PHNjcmlwdD4m":"4oCo"}"#),
         ];
         for (entries, text) in cases {
             assert_eq!(String::from_utf8(encode(entries.iter().copied())).unwrap(), text);
             let expected = entries.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
             assert_eq!(decode(text.as_bytes()), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn pieces_are_bounded_and_add_up() {
+        let value = vec![7; 10_000];
+        let keys: Vec<Vec<u8>> = (0..100_u8).map(|number| vec![number]).collect();
+        let entries = || keys.iter().map(|key| (&**key, &*value));
+        let pieces: Vec<Vec<u8>> = encode_in_pieces(entries()).collect();
+        assert!(pieces.len() > 10);
+        assert!(pieces.iter().all(|piece| piece.len() < PIECE_BYTES + 20_000));
+        assert_eq!(pieces.concat(), encode(entries()));
+        assert_eq!(decode(&pieces.concat()).unwrap().len(), 100);
     }
 
     #[test]
