@@ -8,7 +8,7 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use quorate_node::kv::{Command, Kv};
 use quorate_node::{Reply, Request};
-use quorate_storage::data_json;
+use quorate_storage::data_json::{self, DataJsonError};
 
 use super::app::{App, json, with_type};
 use super::body::{AnswerBody, BodyLimit, Upload};
@@ -42,7 +42,8 @@ impl<R: Runtime, N: Net> App<R, N> {
     ) -> Result<Response<AnswerBody>, ApiError> {
         let limit = BodyLimit::Request(self.context.limits.request_bytes);
         let body = upload.read(&self.context.runtime, limit).await?;
-        let entries = parse_import(&body, self.context.limits.value_bytes)?;
+        let entries = parse_import(&body, self.context.limits.value_bytes)
+            .map_err(|error| ApiError::BadJson(error.to_string()))?;
         self.at_leader(&Asked { head, body, terms }, &Write(Command::Import { entries })).await
     }
 
@@ -55,29 +56,45 @@ impl<R: Runtime, N: Net> App<R, N> {
     }
 }
 
+/// Why a `data.json` is not taken. Nothing of it is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ImportError {
+    /// It can't be decoded.
+    #[error("{0}")]
+    Undecodable(#[from] DataJsonError),
+    /// One of its entries can't be stored.
+    #[error("the entry with the key {key:?}: {error}")]
+    Entry {
+        /// The key's beginning.
+        key: String,
+        /// What a request for it would be answered.
+        error: ApiError,
+    },
+}
+
 /// Keys and values of a `data.json`, checked like those that come one by one.
 ///
 /// # Errors
-/// `bad_json`, which names the entry.
+/// [`ImportError`], which names the entry.
 pub(crate) fn parse_import(
-    body: &[u8],
+    bytes: &[u8],
     max_value_bytes: usize,
-) -> Result<Vec<(Arc<[u8]>, Arc<[u8]>)>, ApiError> {
-    let entries = data_json::decode(body).map_err(|error| ApiError::BadJson(error.to_string()))?;
+) -> Result<Vec<(Arc<[u8]>, Arc<[u8]>)>, ImportError> {
+    let entries = data_json::decode(bytes)?;
     for (key, value) in &entries {
-        let name = || String::from_utf8_lossy(&key[..key.len().min(80)]).into_owned();
-        check_key(key).map_err(|error| ApiError::BadJson(format!("the entry {:?}: {error}", name())))?;
-        if value.len() > max_value_bytes {
-            let limit = max_value_bytes;
-            let error = ApiError::ValueTooLarge { limit, sent: Some(value.len() as u64) };
-            return Err(ApiError::BadJson(format!("the entry {:?}: {error}", name())));
+        let too_large = ApiError::ValueTooLarge { limit: max_value_bytes, sent: Some(value.len() as u64) };
+        let checked = check_key(key).and(if value.len() > max_value_bytes { Err(too_large) } else { Ok(()) });
+        if let Err(error) = checked {
+            let key = String::from_utf8_lossy(&key[..key.len().min(80)]).into_owned();
+            return Err(ImportError::Entry { key, error });
         }
     }
-    Ok(entries)
+    Ok(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
 }
 
 fn exported(kv: &Kv) -> Response<AnswerBody> {
-    let pieces = data_json::encode(kv.range(b"", None).map(|(key, entry)| (key, &*entry.value)));
+    let entries = kv.range(b"", None).map(|(key, entry)| (key, Arc::clone(&entry.value)));
+    let pieces = data_json::encode_in_pieces(entries);
     let body = AnswerBody::Pieces(Box::new(pieces));
     let mut response = with_type(StatusCode::OK, JSON, body);
     response.headers_mut().insert(QUORATE_REVISION, HeaderValue::from(kv.revision().0));

@@ -75,8 +75,15 @@ fn key_parse(encoded: &str) {
 }
 
 fn body_parse(body: &[u8]) {
-    for error in [parse_add(body).err(), parse_member(body).err(), parse_import(body, 1024).err()] {
+    for error in [parse_add(body).err(), parse_member(body).err()] {
         error.iter().for_each(is_well_formed);
+    }
+    if let Ok(entries) = parse_import(body, 1024) {
+        assert!(
+            entries
+                .iter()
+                .all(|(key, value)| (1..=MAX_KEY_BYTES).contains(&key.len()) && value.len() <= 1024)
+        );
     }
 }
 

@@ -53,8 +53,8 @@ impl<R: Runtime, N: Net> App<R, N> {
         self.at_leader(&Asked { head, body, terms }, &operation).await
     }
 
-    /// `GET /raft/members`. A read like others: any node can give it, once it has applied what was committed when it was
-    /// asked.
+    /// `GET /raft/members`. A read like others: any node can give it, once it has applied what was committed when it
+    /// was asked.
     pub(super) async fn members(&self, terms: Terms) -> Result<Response<AnswerBody>, ApiError> {
         let barrier = || Request::Read { key: [].into(), level: terms.read_level() };
         self.ask_here(barrier, terms.deadline).await?;
