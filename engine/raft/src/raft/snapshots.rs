@@ -134,7 +134,8 @@ impl Raft {
         if meta.members.fault().is_some() || !fits || (contradicts && meta.last.index > self.applying) {
             return self.nonsense(Some(from), "a snapshot that is not one or contradicts what is committed");
         }
-        if meta.last.index <= self.applying {
+        let damaged = self.damage.highest_up_to(meta.last.index).is_some();
+        if meta.last.index <= self.applying && !damaged {
             // An older snapshot must not replace a newer log; what it covers is committed, so it matches.
             return self.verified_up_to(meta.last.index, meta.last.index);
         }
@@ -159,7 +160,12 @@ impl Raft {
     fn install(&mut self, meta: SnapshotMeta) {
         let last = meta.last.index;
         if last <= self.applying {
-            // The state machine has been handed all of it meanwhile, and must not go back.
+            // The state machine has been handed all of it, and must not go back. But as a checkpoint it stands
+            // for slots that are damaged here and compacted away everywhere else.
+            if meta.last > self.snapshots.newest_id() {
+                self.snapshots.newest = Some(meta);
+                self.drop_covered_damage();
+            }
             return self.verified_up_to(last, last);
         }
         if self.log.terms().holds(meta.last) {

@@ -89,6 +89,8 @@ impl World {
 
     /// An idle cluster speaks only to say that it is there.
     fn rest(&mut self) {
+        // What is still on its way from rougher days would be answered.
+        self.run_until(self.now + self.plan.late.1);
         let members = self.members().len() as u64;
         let (before, timeouts) = (self.sent, 10);
         self.run_until(self.now + timeouts * self.plan.election_timeout);

@@ -13,6 +13,9 @@ use quorate_raft::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// A seed takes some ten thousand; one that takes this many is in a storm.
+const MOST_EVENTS: u64 = 1_000_000;
+
 pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) now: u64,
@@ -130,6 +133,7 @@ impl World {
             assert!(self.at_once < 10_000, "spins without time passing: {event:?}");
             self.now = time;
             self.events += 1;
+            assert!(self.events < MOST_EVENTS, "a storm: {} messages, now {event:?}", self.sent);
             self.dispatch(event);
         }
         self.now = until;
