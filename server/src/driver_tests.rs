@@ -47,7 +47,8 @@ impl Member {
         })
         .await;
         let local = Local::new(id, Some(ClusterId(1)));
-        let Inbound { local, deliver, events, counters } = Inbound::start::<_, RealNet>(&runtime, listener, local);
+        let Inbound { local, deliver, events, counters } =
+            Inbound::start::<_, RealNet>(&runtime, listener, local);
         let (storage, found) = Storage::open(disk.clone(), Options::new(runtime.random())).unwrap();
         let config = NodeConfig {
             raft: Config::new(id, runtime.random()),

@@ -46,7 +46,11 @@ pub(crate) fn first_entries(
 }
 
 /// Makes `entries` the log, durably, in place of anything that an interrupted founding has left there.
-pub(crate) fn write_first<D: Disk>(storage: &mut Storage<D>, is_empty: bool, entries: Vec<Entry>) -> Result<(), Fatal> {
+pub(crate) fn write_first<D: Disk>(
+    storage: &mut Storage<D>,
+    is_empty: bool,
+    entries: Vec<Entry>,
+) -> Result<(), Fatal> {
     let write = Write {
         id: WriteId(1),
         hard: Some(HardState { term: Term(1), vote: None }),
@@ -95,7 +99,8 @@ mod tests {
     #[test]
     fn content_is_parted_and_nothing_of_it_is_lost() {
         let sizes = [10, IMPORT_BYTES, 10, IMPORT_BYTES / 2, IMPORT_BYTES / 3, IMPORT_BYTES / 3];
-        let content: Pairs = sizes.iter().zip(["a", "b", "c", "d", "e", "f"]).map(|(n, k)| pair(k, *n)).collect();
+        let content: Pairs =
+            sizes.iter().zip(["a", "b", "c", "d", "e", "f"]).map(|(n, k)| pair(k, *n)).collect();
         let counts: Vec<usize> = pieces(content.clone()).iter().map(Vec::len).collect();
         assert_eq!(counts, [1, 1, 3, 1]);
         assert!(pieces(Vec::new()).is_empty());
@@ -123,7 +128,9 @@ mod tests {
         }
         let (_, found) = Storage::open(disk, Options::new(1)).unwrap();
         assert_eq!((found.hard.term, found.terms.last()), (Term(1), LogId::new(1, 2)));
-        let [Entry { payload: Payload::Members(members), .. }] = &found.members[..] else { panic!("{found:?}") };
+        let [Entry { payload: Payload::Members(members), .. }] = &found.members[..] else {
+            panic!("{found:?}")
+        };
         assert_eq!(members.contacts[&NodeId(1)].name, "whole");
     }
 }

@@ -8,12 +8,13 @@
 //! Nothing is written before everything that could be refused was looked at, sockets included.
 
 use std::io;
+use std::path::Path;
 
 use quorate_client::Address;
 use quorate_node::raft::{Contact, Found, LogId, NodeId, OpenError};
 use quorate_node::wire::{ClusterId, HistoryId};
-use quorate_storage::data_dir::{DataDir, DataDirError, NodeFile};
-use quorate_storage::{Options, Storage};
+use quorate_storage::data_dir::{self, DataDir, DataDirError};
+use quorate_storage::{FileDisk, Options, Storage};
 use tracing::info;
 
 use crate::config::ServeConfig;
@@ -27,6 +28,12 @@ use crate::real::{RealListener, RealNet, RealRuntime, Termination, block_on, spa
 use crate::runtime::{Either, Runtime, race, random_id};
 use crate::server::{Parts, Server, Timing};
 use crate::storage_port::{StoragePort, storage_channel};
+
+/// The first content, in the seed's format.
+const DATA_JSON: &str = "data.json";
+
+/// What it is called once it is in the log.
+const IMPORTED: &str = "data.json.imported";
 
 /// Why a node could not be served, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -114,25 +121,22 @@ pub fn run(config: ServeConfig) -> Result<(), ServeError> {
 
 /// Founds a cluster of one node offline.
 pub fn bootstrap(config: &ServeConfig) -> Result<(), ServeError> {
-    let dir = DataDir::open(&config.data_dir)?;
-    let known = dir.node()?;
-    if let Some(NodeFile { node, cluster: Some(_), .. }) = known {
+    let mut dir = DataDir::open(&config.data_dir)?;
+    if let Some(Identity { node, .. }) = member(&dir) {
         return Err(ServeError::AlreadyFounded(config.data_dir.display().to_string(), node));
     }
     let content = first_content(config, &dir)?;
-    let runtime = RealRuntime::start();
-    let node = node_id(&runtime, &dir, known.map(|file| file.node))?;
     let contact = contact(config, config.listen.port(), config.raft_listen.port());
-    found(&runtime, &dir, node, contact, content).map(drop)
+    found(&RealRuntime::start(), &mut dir, contact, content).map(drop)
 }
 
 async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut termination = Termination::watch().map_err(ServeError::Process)?;
-    let dir = DataDir::open(&config.data_dir)?;
+    let mut dir = DataDir::open(&config.data_dir)?;
     let origin = origin(&config, &dir)?;
     let http = listen("HTTP", &config.listen, "listen").await?;
     let peers = listen("peers", &config.raft_listen, "raft-listen").await?;
-    let server = match race(termination.arrived(), start(&config, &dir, origin, http, peers)).await {
+    let server = match race(termination.arrived(), start(&config, &mut dir, origin, http, peers)).await {
         Either::Left(signal) => {
             info!(signal, "ends before it has begun");
             return Ok(());
@@ -159,35 +163,37 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
 enum Origin {
     /// It is a member already.
     Member(Identity),
-    /// It founds a cluster with this content. The id is of an attempt that was interrupted.
-    Founds(Option<NodeId>, Pairs),
+    /// It founds a cluster with this content.
+    Founds(Pairs),
     /// It joins one.
-    Joins(Option<NodeId>),
+    Joins,
 }
 
 /// Decides by the table above.
 fn origin(config: &ServeConfig, dir: &DataDir) -> Result<Origin, ServeError> {
-    let node = match dir.node()? {
-        Some(NodeFile { node, cluster: Some(cluster), history: Some(history) }) => {
-            return Ok(Origin::Member(Identity { node, cluster, history }));
-        }
-        unsettled => unsettled.map(|file| file.node),
-    };
-    let place = || config.data_dir.display().to_string();
-    match (config.bootstrap, !config.join.is_empty()) {
-        (false, false) => Err(ServeError::NeitherFoundedNorJoined(place())),
-        (true, true) => Err(ServeError::BootstrapAndJoin),
-        (true, false) => Ok(Origin::Founds(node, first_content(config, dir)?)),
-        (false, true) => match dir.data_json() {
-            Some(path) => Err(ServeError::JoinWithDataJson(path.display().to_string())),
-            None => Ok(Origin::Joins(node)),
-        },
+    if let Some(identity) = member(dir) {
+        return Ok(Origin::Member(identity));
     }
+    match (config.bootstrap, !config.join.is_empty()) {
+        (false, false) => Err(ServeError::NeitherFoundedNorJoined(config.data_dir.display().to_string())),
+        (true, true) => Err(ServeError::BootstrapAndJoin),
+        (true, false) => Ok(Origin::Founds(first_content(config, dir)?)),
+        (false, true) if dir.data_json()?.is_some() => {
+            Err(ServeError::JoinWithDataJson(dir.path().join(DATA_JSON).display().to_string()))
+        }
+        (false, true) => Ok(Origin::Joins),
+    }
+}
+
+/// The member that the data dir holds. An id without a cluster is none yet: a founding or a joining was interrupted.
+fn member(dir: &DataDir) -> Option<Identity> {
+    let identity = dir.identity()?;
+    Some(Identity { node: identity.node, cluster: identity.cluster?, history: identity.history? })
 }
 
 async fn start(
     config: &ServeConfig,
-    dir: &DataDir,
+    dir: &mut DataDir,
     origin: Origin,
     http: RealListener,
     peers: RealListener,
@@ -197,19 +203,20 @@ async fn start(
     let http_port = port(&http).map_err(ServeError::Process)?;
     let contact = contact(config, http_port, port(&peers).map_err(ServeError::Process)?);
     let (identity, inbound) = match origin {
-        Origin::Member(identity) => (identity, inbound(&runtime, peers, identity.node, Some(identity.cluster))),
-        Origin::Founds(node, content) => {
-            let node = node_id(&runtime, dir, node)?;
-            let identity = found(&runtime, dir, node, contact.clone(), content)?;
-            (identity, inbound(&runtime, peers, node, Some(identity.cluster)))
+        Origin::Member(identity) => {
+            (identity, inbound(&runtime, peers, identity.node, Some(identity.cluster)))
         }
-        Origin::Joins(node) => {
-            let node = node_id(&runtime, dir, node)?;
+        Origin::Founds(content) => {
+            let identity = found(&runtime, dir, contact.clone(), content)?;
+            (identity, inbound(&runtime, peers, identity.node, Some(identity.cluster)))
+        }
+        Origin::Joins => {
+            let node = node_id(&runtime, dir)?;
             // The leader calls back before it takes anybody in.
             let inbound = inbound(&runtime, peers, node, None);
             let joined = join(&runtime, &RealNet, &config.join, node, &contact).await;
             let identity = Identity { node, cluster: joined.cluster, history: joined.history };
-            dir.write_node(&node_file(identity))?;
+            settle(dir, identity)?;
             (identity, inbound)
         }
     };
@@ -243,18 +250,13 @@ fn open_storage(
     runtime: &RealRuntime,
 ) -> Result<(StoragePort, Found), ServeError> {
     let options = Options { keep_snapshots: config.keep_snapshots, ..Options::new(runtime.random()) };
-    let (storage, found) = Storage::open(dir.disk(), options)?;
+    let (storage, found) = Storage::open(FileDisk::new(dir.path()), options)?;
     let (port, end) = storage_channel();
     spawn_storage(storage, end).map_err(ServeError::Process)?;
     Ok((port, found))
 }
 
-fn inbound(
-    runtime: &RealRuntime,
-    peers: RealListener,
-    node: NodeId,
-    cluster: Option<ClusterId>,
-) -> Inbound {
+fn inbound(runtime: &RealRuntime, peers: RealListener, node: NodeId, cluster: Option<ClusterId>) -> Inbound {
     Inbound::start::<_, RealNet>(runtime, peers, Local::new(node, cluster))
 }
 
@@ -277,49 +279,58 @@ fn contact(config: &ServeConfig, http_port: u16, raft_port: u16) -> Contact {
 }
 
 /// The node's id, durable. An attempt that was interrupted has left one.
-fn node_id(runtime: &RealRuntime, dir: &DataDir, known: Option<NodeId>) -> Result<NodeId, ServeError> {
-    if let Some(node) = known {
-        return Ok(node);
+fn node_id(runtime: &RealRuntime, dir: &mut DataDir) -> Result<NodeId, DataDirError> {
+    if let Some(identity) = dir.identity() {
+        return Ok(identity.node);
     }
     let node = NodeId(random_id(runtime));
-    dir.write_node(&NodeFile { node, cluster: None, history: None })?;
+    dir.identify(data_dir::Identity { node, cluster: None, history: None })?;
     Ok(node)
 }
 
-fn node_file(identity: Identity) -> NodeFile {
-    NodeFile { node: identity.node, cluster: Some(identity.cluster), history: Some(identity.history) }
+/// From here on the data dir holds a member.
+fn settle(dir: &mut DataDir, identity: Identity) -> Result<(), DataDirError> {
+    let Identity { node, cluster, history } = identity;
+    dir.identify(data_dir::Identity { node, cluster: Some(cluster), history: Some(history) })
 }
 
-/// The content of `data.json`, if there is one: all of it, or none.
+/// The content of `data.json`, if there is one: all of it, or none. An attempt that was interrupted may have put it
+/// aside; in a dir without a member there is no other way for it to be there.
 fn first_content(config: &ServeConfig, dir: &DataDir) -> Result<Pairs, ServeError> {
-    let Some(path) = dir.data_json() else { return Ok(Pairs::new()) };
-    let shown = || path.display().to_string();
-    let bytes = std::fs::read(&path)
-        .map_err(|error| ServeError::Content { path: shown(), reason: error.to_string() })?;
-    crate::http::parse_import(&bytes, config.max_value_bytes)
-        .map_err(|error| ServeError::Content { path: shown(), reason: error.to_string() })
+    let unusable =
+        |path: &Path, reason: String| ServeError::Content { path: path.display().to_string(), reason };
+    for name in [DATA_JSON, IMPORTED] {
+        let path = dir.path().join(name);
+        match std::fs::read(&path) {
+            Ok(bytes) => {
+                return crate::http::parse_import(&bytes, config.max_value_bytes)
+                    .map_err(|error| unusable(&path, error.to_string()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unusable(&path, error.to_string())),
+        }
+    }
+    Ok(Pairs::new())
 }
 
 /// Founds a cluster; the steps are those of [`crate::founding`].
 fn found(
     runtime: &RealRuntime,
-    dir: &DataDir,
-    node: NodeId,
+    dir: &mut DataDir,
     contact: Contact,
     content: Pairs,
 ) -> Result<Identity, ServeError> {
+    let node = node_id(runtime, dir)?;
     let entries = first_entries(node, contact, content)
-        .map_err(|error| ServeError::Content { path: "data.json".to_owned(), reason: error.to_string() })?;
-    let (mut storage, found) = Storage::open(dir.disk(), Options::new(runtime.random()))?;
+        .map_err(|error| ServeError::Content { path: DATA_JSON.to_owned(), reason: error.to_string() })?;
+    let (mut storage, found) = Storage::open(FileDisk::new(dir.path()), Options::new(runtime.random()))?;
     write_first(&mut storage, found.terms.last() == LogId::ZERO, entries)?;
     drop(storage);
-    dir.data_json_imported()?;
-    let identity = Identity {
-        node,
-        cluster: ClusterId(random_id(runtime)),
-        history: HistoryId(random_id(runtime)),
-    };
-    dir.write_node(&node_file(identity))?;
-    info!(%node, cluster = %identity.cluster, "founded a cluster");
+    dir.retire_data_json()?;
+    let cluster = ClusterId(random_id(runtime));
+    let history = HistoryId(random_id(runtime));
+    let identity = Identity { node, cluster, history };
+    settle(dir, identity)?;
+    info!(%node, %cluster, "founded a cluster");
     Ok(identity)
 }
