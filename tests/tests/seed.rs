@@ -111,8 +111,9 @@ fn keys_and_values_are_taken_as_they_are() {
         for client in &mut clients {
             assert_eq!(client.get(&target).body, *value, "{target:.40}");
             let head = client.request("HEAD", &target, b"").unwrap();
-            let length = value.len().to_string();
-            assert_eq!((head.status, head.header("content-length")), (200, Some(length.as_str())));
+            // The length of nothing may be left out of an answer to HEAD.
+            let length = head.header("content-length").unwrap_or("0");
+            assert_eq!((head.status, length), (200, value.len().to_string().as_str()));
         }
     }
     assert_eq!(clients[0].get("/key/a/b").text(), "slash", "an encoded slash is a slash");
