@@ -15,11 +15,13 @@
 //! | `http` | the HTTP interface |
 //! | `handle` | how the server asks the node for something |
 //! | `context` | what every part of a running server knows |
+//! | `cli` | the command line: the commands, `dev` and `bench` |
 //! | `config` | the settings of a node: flags, environment, file, defaults |
 //! | `shutdown` | how the parts hear that the server ends |
 
 mod announce;
 mod answers;
+mod cli;
 pub mod config;
 mod context;
 mod driver;
@@ -39,6 +41,7 @@ mod server;
 mod shutdown;
 mod storage_port;
 
+pub use cli::main;
 pub use context::{Context, Identity, Limits};
 pub use driver::DriverEnd;
 pub use handle::{Answer, Handle};

@@ -72,7 +72,7 @@ pub(crate) struct ClientFlags {
     /// Nodes to ask, in this order
     #[arg(long, value_name = "URL,URL", value_delimiter = ',', default_value = "http://127.0.0.1:8080")]
     pub(crate) endpoints: Vec<Endpoint>,
-    /// How long the whole command may take
+    /// How long a request may take
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
 }
@@ -147,7 +147,7 @@ pub(crate) struct ExportCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportCommand {
-    /// The file to read; - is stdin
+    /// The file to read; - is stdin. Large files are sent in parts of about 1 MiB
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) client: ClientFlags,

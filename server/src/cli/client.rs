@@ -8,11 +8,17 @@ use crate::cli::exit::Failure;
 use crate::cli::output::{self, Output, Table};
 use bytes::Bytes;
 use quorate_client::{Client, Members, NewMember, Status};
+use quorate_storage::data_json;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
+
+/// Base64 makes four bytes of three, and the default `--max-request-bytes` is 4 MiB; a part is one entry of the log, so
+/// smaller is kinder to the replication of everything else.
+const PART_BYTES: usize = 1 << 20;
 
 pub(crate) fn get(command: &GetCommand) -> Result<(), Failure> {
     let value = call(&command.client, async |client| client.get(&command.key).await)?;
@@ -122,9 +128,45 @@ pub(crate) fn export(command: &ExportCommand) -> Result<(), Failure> {
     })
 }
 
+/// Sends the file in parts that any server takes by default. The whole file is checked first, so that a bad entry at
+/// its end does not leave its beginning in the store.
 pub(crate) fn import(command: &ImportCommand) -> Result<(), Failure> {
-    let data_json = read_input(&command.file)?;
-    call(&command.client, async |client| client.import(data_json).await)
+    let file = command.file.display();
+    let decoded = data_json::decode(&read_input(&command.file)?);
+    let entries = decoded.map_err(|error| Failure::failed(format!("{file}: {error}")))?;
+    let mut written = 0;
+    for part in parts(&entries) {
+        let data_json = data_json::encode(part.iter().copied()).into();
+        let imported = call(&command.client, async |client| client.import(data_json).await);
+        imported.inspect_err(|_| {
+            if written > 0 {
+                let all = entries.len();
+                output::say(&format!(
+                    "quorate: {written} of {all} entries were written, then it failed; import again"
+                ));
+            }
+        })?;
+        written += part.len();
+    }
+    Ok(())
+}
+
+/// Splits entries so that each part is about [`PART_BYTES`] of keys and values, or a single entry that is larger.
+fn parts(entries: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<Vec<(&[u8], &[u8])>> {
+    let mut parts: Vec<Vec<(&[u8], &[u8])>> = Vec::new();
+    let mut part_bytes = 0;
+    for (key, value) in entries {
+        let entry_bytes = key.len() + value.len();
+        match parts.last_mut() {
+            Some(part) if part_bytes + entry_bytes <= PART_BYTES => part.push((key, value)),
+            _ => {
+                parts.push(vec![(key, value)]);
+                part_bytes = 0;
+            }
+        }
+        part_bytes += entry_bytes;
+    }
+    parts
 }
 
 fn read_input(file: &Path) -> Result<Bytes, Failure> {
@@ -151,4 +193,21 @@ fn call<T>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = Client::new(flags.endpoints.clone(), flags.timeout);
     Ok(runtime.block_on(action(client))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_import_is_parted_and_nothing_of_it_is_lost() {
+        let sizes = [10, PART_BYTES, 10, PART_BYTES / 2, PART_BYTES / 3, PART_BYTES / 3];
+        let entries: BTreeMap<_, _> =
+            (0_u8..).zip(sizes).map(|(key, bytes)| (vec![key], vec![key; bytes])).collect();
+        let parts = parts(&entries);
+        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 3, 1]);
+        let together =
+            parts.into_iter().flatten().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+        assert_eq!(entries, together);
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::output;
 use crate::config::ConfigError;
+use crate::serve::ServeError;
 use quorate_client::ClientError;
 use std::io;
 use std::process::ExitCode;
@@ -76,6 +77,18 @@ impl From<ClientError> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let exit = if error.is_usage() { Exit::Usage } else { Exit::BadConfiguration };
+        Self::Ended(exit, error.to_string())
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        let exit = match error.exit_code() {
+            2 => Exit::Usage,
+            4 => Exit::PreconditionFailed,
+            78 => Exit::BadConfiguration,
+            _ => Exit::Failed,
+        };
         Self::Ended(exit, error.to_string())
     }
 }
