@@ -208,13 +208,14 @@ impl Raft {
         let shared = self.log.terms().last_not_above(hint.index, hint.term).index;
         let RoleState::Leader(leader) = &mut self.role else { return };
         let Some(peer) = leader.peers.get_mut(&from) else { return };
-        // A late one, about what has since been found to match, must not take the peer back (etcd-io/etcd#1207).
         let current = match peer.supply {
             Supply::Probe { .. } => prev.index.next() == peer.next,
-            Supply::Pipeline => prev.index > peer.matched,
+            Supply::Pipeline => true,
             Supply::Snapshot { .. } => false,
         };
-        if current {
+        // A late one, about what has since been found to match, must not take the peer back (etcd-io/etcd#1207).
+        // One about what the peer has lost since is answered by its `Ask`, not by sending the same again at once.
+        if current && prev.index > peer.matched {
             peer.probe_from(shared.min(prev.index.previous()).next());
         }
     }

@@ -371,7 +371,8 @@ impl World {
             "acknowledges {matched}, which is not durable"
         );
         let Some(leader) = self.nodes[self.position(to)].life.as_ref() else { return };
-        if leader.core.leader() != Some(to) || leader.core.status().term != term {
+        // A snapshot that is durable stands for its last slot, even before it takes the log's place.
+        if matched <= disk.covered() || leader.core.leader() != Some(to) || leader.core.status().term != term {
             return;
         }
         if let (Some(here), Some(there)) = (disk.slots.id(matched), leader.slots.id(matched)) {
