@@ -164,7 +164,7 @@ impl Disk {
         Found {
             hard: self.hard,
             commit_hint: self.commit_hint,
-            snapshot: self.snapshots.last().map(|(meta, _)| meta.clone()),
+            snapshot: self.snapshots.iter().map(|(meta, _)| meta).max_by_key(|meta| meta.last.index).cloned(),
             terms,
             members: self.log.entries.iter().filter(is_members).cloned().collect(),
             damaged: self.damaged.iter().filter_map(|index| self.log.id(*index)).collect(),
@@ -220,7 +220,9 @@ impl Disk {
         let next = content.len() as u64;
         let complete = next == meta.bytes;
         if complete && let Some((meta, content)) = self.incoming.take() {
-            assert_eq!(checksum(&content), meta.checksum, "a snapshot was put together wrongly");
+            if checksum(&content) != meta.checksum {
+                return Done::SnapshotStored { last, next: 0, complete: false };
+            }
             self.keep_snapshot(meta, content);
         }
         Done::SnapshotStored { last, next, complete }
