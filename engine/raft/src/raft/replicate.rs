@@ -86,7 +86,7 @@ impl Raft {
         let mut expected = first;
         entries.iter().all(|entry| {
             let ours = entry.id.index == expected && self.log.terms().holds(entry.id);
-            expected = entry.id.index.next();
+            expected = Index(expected.0.wrapping_add(1));
             ours
         })
     }
