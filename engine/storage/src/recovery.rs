@@ -381,14 +381,13 @@ fn read_header<F: DiskFile>(file: &F, number: SegmentNumber) -> Option<SegmentHe
 /// Reads `length` bytes. What cannot be read, or is missing at the end, reads as garbage: it isn't zeros.
 pub(crate) fn read_whole<F: DiskFile>(file: &F, length: u64) -> Vec<u8> {
     const GARBAGE: u8 = 0xdb;
-    const BLOCK_BYTES: usize = 4096;
     let mut content = vec![0; position(length)];
     let read = match file.read_at(&mut content, 0) {
         Ok(read) => read,
         Err(_) => {
-            for (number, block) in content.chunks_mut(BLOCK_BYTES).enumerate() {
-                let read = file.read_at(block, (number * BLOCK_BYTES) as u64).unwrap_or(0);
-                block[read..].fill(GARBAGE);
+            for (number, sector) in content.chunks_mut(SECTOR_BYTES as usize).enumerate() {
+                let read = file.read_at(sector, number as u64 * u64::from(SECTOR_BYTES)).unwrap_or(0);
+                sector[read..].fill(GARBAGE);
             }
             return content;
         }

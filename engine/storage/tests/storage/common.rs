@@ -105,3 +105,32 @@ pub(crate) fn ids(found: &Found) -> Vec<LogId> {
     let (base, last) = (found.terms.base().index.0, found.terms.last().index.0);
     (base + 1..=last).map(|index| found.terms.id(Index(index)).unwrap()).collect()
 }
+
+/// How often a property is tried: a fixed sample, times the factor in `QUORATE_TRIALS`.
+#[allow(clippy::disallowed_methods)]
+pub(crate) fn trials(sample: u32) -> u32 {
+    let factor = std::env::var("QUORATE_TRIALS").ok().and_then(|factor| factor.parse().ok());
+    sample * factor.unwrap_or(1)
+}
+
+/// Becomes durable in a new term: the term and vote files then name the last batch.
+pub(crate) fn vote(storage: &mut Storage<MemoryDisk>, term: u64) {
+    perform(storage, vec![Write { hard: Some(hard(term)), ..write(1) }]).unwrap();
+}
+
+/// The path of the newest segment.
+pub(crate) fn newest_segment(disk: &MemoryDisk) -> String {
+    disk.files().into_iter().rfind(|path| path.ends_with(".log")).unwrap()
+}
+
+/// The bytes of the newest segment that `change` changes, rounded out to sectors.
+pub(crate) fn changed_sectors(disk: &MemoryDisk, change: impl FnOnce()) -> (String, std::ops::Range<usize>) {
+    let path = newest_segment(disk);
+    let before = disk.content(&path).unwrap();
+    change();
+    let after = disk.content(&path).unwrap();
+    let differs = |at: &usize| before[*at] != after[*at];
+    let first = (0..after.len()).find(differs).unwrap() / 512 * 512;
+    let last = (0..after.len()).rfind(differs).unwrap() / 512 * 512 + 512;
+    (path, first..last)
+}

@@ -2,4 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod crash;
+mod damage;
+mod faults;
 mod log;
+mod model;
+mod rot;
+mod snapshots;
+mod tail;

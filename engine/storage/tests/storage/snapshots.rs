@@ -1,0 +1,225 @@
+//! Checkpoints: taken, sent, kept, damaged.
+
+use std::sync::Arc;
+
+use quorate_raft::{Chunk, Done, Index, LoadSnapshot, LogId, Reader, SnapshotMeta, StoreSnapshot, Write};
+use quorate_storage::{Job, MemoryDisk, OpenError, Storage};
+
+use crate::common::{append, command, ids, members, members_entry, noop, open, perform, settle, vote, write};
+use crate::model::load_snapshot;
+
+fn started(entries: u64) -> (MemoryDisk, Storage<MemoryDisk>) {
+    let disk = MemoryDisk::new();
+    let (mut storage, _) = open(&disk).unwrap();
+    vote(&mut storage, 1);
+    append(&mut storage, &[members_entry(1, 1, &["a"])]);
+    for index in 2..=entries {
+        append(&mut storage, &[command(1, index, &[1; 1000])]);
+    }
+    (disk, storage)
+}
+
+fn checkpoint(storage: &mut Storage<MemoryDisk>, index: u64, bytes: usize) -> SnapshotMeta {
+    let content = (0..bytes / 1000).map(|piece| vec![piece.to_le_bytes()[0]; 1000]);
+    let (last, members_at) = (LogId::new(1, index), LogId::new(1, 1));
+    let job = Job::Checkpoint { last, members: members(&["a"]), members_at, content: Box::new(content) };
+    let mut done = storage.perform(vec![job]).unwrap();
+    loop {
+        let taken = done.iter().find_map(|done| match done {
+            Done::SnapshotTaken(meta) => Some(meta.clone()),
+            _ => None,
+        });
+        if let Some(meta) = taken {
+            return meta;
+        }
+        assert!(storage.busy());
+        done = storage.perform(Vec::new()).unwrap();
+    }
+}
+
+fn snapshots(disk: &MemoryDisk) -> Vec<String> {
+    disk.files().into_iter().filter(|path| path.ends_with(".snap")).collect()
+}
+
+#[test]
+fn a_checkpoint_is_written_in_slices_while_writes_go_on() {
+    let (disk, mut storage) = started(2);
+    let content: Vec<Vec<u8>> = (0..100).map(|piece| vec![piece; 1000]).collect();
+    let expected = content.concat();
+    let (last, members_at) = (LogId::new(1, 2), LogId::new(1, 1));
+    let content = Box::new(content.into_iter());
+    let job = Job::Checkpoint { last, members: members(&["a"]), members_at, content };
+    storage.perform(vec![job]).unwrap();
+    let mut writes = 0;
+    let meta = loop {
+        writes += 1;
+        let write = Write { append: vec![noop(1, 2 + writes)], ..write(writes) };
+        let done = storage.perform(vec![Job::Core(quorate_raft::Job::Write(write))]).unwrap();
+        assert!(matches!(done[0], Done::Written(_)));
+        if let Some(Done::SnapshotTaken(meta)) = done.get(1) {
+            break meta.clone();
+        }
+    };
+    assert!(writes >= 10, "{writes} writes in between");
+    assert_eq!((meta.bytes, meta.checksum), (100_000, crc32c::crc32c(&expected)));
+    assert_eq!(load_snapshot(&mut storage, &meta), expected);
+    let (mut storage, found) = open(&disk).unwrap();
+    assert_eq!(found.snapshot.as_ref(), Some(&meta));
+    assert_eq!(load_snapshot(&mut storage, &meta), expected);
+}
+
+#[test]
+fn the_newest_five_are_kept() {
+    let (disk, mut storage) = started(8);
+    for index in 1..=8 {
+        checkpoint(&mut storage, index, 3000);
+    }
+    let kept = snapshots(&disk);
+    assert_eq!(kept.len(), 5);
+    assert!(kept[0].contains("0000000000000004-"), "{kept:?}");
+    let gone = LoadSnapshot { reader: Reader::Apply, last: LogId::new(1, 1), offset: 0, bytes: 10 };
+    let done = storage.perform(vec![Job::Core(quorate_raft::Job::LoadSnapshot(gone))]).unwrap();
+    assert_eq!(done, [Done::SnapshotLoaded { load: gone, chunk: None }]);
+}
+
+#[test]
+#[should_panic(expected = "a checkpoint of 1/3, but the log ends at 1/2")]
+fn a_checkpoint_beyond_the_log_is_a_bug() {
+    let (_, mut storage) = started(2);
+    checkpoint(&mut storage, 3, 1000);
+}
+
+/// 50: nothing says that there is a checkpoint before all of it is durable.
+#[test]
+fn a_checkpoint_has_no_name_before_it_is_durable() {
+    for seed in 0..20 {
+        let (disk, mut storage) = started(2);
+        let older = checkpoint(&mut storage, 1, 20_000);
+        let before = disk.changes();
+        let whole = disk.duplicate();
+        let (mut other, _) = open(&whole).unwrap();
+        checkpoint(&mut other, 2, 80_000);
+        let total = whole.changes() - before;
+        disk.cut_power_at(before + total * seed / 20);
+        let content = Box::new((0..80).map(|_| vec![3; 1000]));
+        let job = Job::Checkpoint {
+            last: LogId::new(1, 2),
+            members: members(&["a"]),
+            members_at: LogId::new(1, 1),
+            content,
+        };
+        let mut jobs = vec![job];
+        while storage.perform(std::mem::take(&mut jobs)).is_ok() && storage.busy() {}
+        disk.crash(seed);
+        let (mut storage, found) = open(&disk).unwrap();
+        let meta = found.snapshot.unwrap();
+        assert!(meta.last == older.last || meta.last == LogId::new(1, 2));
+        load_snapshot(&mut storage, &meta);
+        assert!(!disk.files().iter().any(|path| path.ends_with(".tmp") || path.ends_with(".damaged")));
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+    let (disk, mut storage) = started(30);
+    let older = checkpoint(&mut storage, 10, 150_000);
+    checkpoint(&mut storage, 20, 150_000);
+    settle(&mut storage);
+    let newest = snapshots(&disk).pop().unwrap();
+    for bit in [3, 800, 40_000, 600_000, 150_000 * 8 + 4096 * 8 + 1] {
+        let disk = disk.duplicate();
+        disk.flip_bit(&newest, bit);
+        let (_, found) = open(&disk).unwrap();
+        assert_eq!(found.snapshot.as_ref(), Some(&older), "bit {bit}");
+        assert_eq!((found.terms.last(), found.unknown), (LogId::new(1, 30), None));
+        assert!(found.damaged.is_empty());
+    }
+    // With the log compacted up to the newer one, what lies between is lost, and known to be.
+    perform(&mut storage, vec![Write { compact_to: Some(Index(20)), ..write(1) }]).unwrap();
+    settle(&mut storage);
+    disk.flip_bit(&newest, 40_000);
+    let (mut storage, found) = open(&disk).unwrap();
+    assert_eq!((found.snapshot.as_ref(), found.terms.base()), (Some(&older), older.last));
+    assert_eq!((found.terms.last(), found.unknown), (LogId::new(1, 30), None));
+    assert!(found.damaged.contains(&LogId::new(1, 11)));
+    let chunk = LoadSnapshot { reader: Reader::Apply, last: LogId::new(1, 20), offset: 0, bytes: 10 };
+    let done = storage.perform(vec![Job::Core(quorate_raft::Job::LoadSnapshot(chunk))]).unwrap();
+    assert_eq!(done, [Done::SnapshotLoaded { load: chunk, chunk: None }]);
+    // With none left the node cannot know the state: it stops and says so.
+    drop(storage);
+    let older = snapshots(&disk).pop().unwrap();
+    disk.flip_bit(&older, 40_000);
+    assert!(matches!(open(&disk), Err(OpenError::CheckpointLost { newest: None, .. })));
+}
+
+struct Transfer {
+    meta: SnapshotMeta,
+    content: Vec<u8>,
+}
+
+impl Transfer {
+    fn new(index: u64) -> Transfer {
+        let content: Vec<u8> = (0..200_000_u32).map(|at| (at / 77).to_le_bytes()[0]).collect();
+        let meta = SnapshotMeta {
+            last: LogId::new(1, index),
+            members: members(&["x", "y"]),
+            members_at: LogId::new(1, 3),
+            bytes: content.len() as u64,
+            checksum: crc32c::crc32c(&content),
+        };
+        Transfer { meta, content }
+    }
+
+    fn send(&self, storage: &mut Storage<MemoryDisk>, from: usize, to: usize) -> (u64, bool) {
+        let data = Arc::from(&self.content[from..to]);
+        let chunk = Chunk { offset: from as u64, data, done: to == self.content.len() };
+        let store = StoreSnapshot { meta: self.meta.clone(), chunk };
+        let done = storage.perform(vec![Job::Core(quorate_raft::Job::StoreSnapshot(store))]).unwrap();
+        match done[..] {
+            [Done::SnapshotStored { last, next, complete }] if last == self.meta.last => (next, complete),
+            _ => panic!("{done:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_from_a_leader_takes_the_place_of_the_log() {
+    let (disk, mut storage) = started(20);
+    let transfer = Transfer::new(50);
+    assert_eq!(transfer.send(&mut storage, 70_000, 90_000), (0, false), "it has to begin at the beginning");
+    assert_eq!(transfer.send(&mut storage, 0, 70_000), (70_000, false));
+    assert_eq!(transfer.send(&mut storage, 90_000, 100_000), (70_000, false), "a gap");
+    assert_eq!(transfer.send(&mut storage, 10, 70_000), (70_000, false), "a repetition");
+    assert_eq!(transfer.send(&mut storage, 70_000, 150_000), (150_000, false));
+    assert_eq!(transfer.send(&mut storage, 0, 60_000), (60_000, false), "begun anew");
+    assert_eq!(transfer.send(&mut storage, 60_000, 200_000), (200_000, true));
+    let install = Some(transfer.meta.clone());
+    perform(&mut storage, vec![Write { install, append: vec![noop(1, 51)], ..write(2) }]).unwrap();
+    settle(&mut storage);
+    let (mut storage, found) = open(&disk).unwrap();
+    assert_eq!(found.snapshot.as_ref(), Some(&transfer.meta));
+    assert_eq!((found.terms.base(), ids(&found)), (transfer.meta.last, vec![LogId::new(1, 51)]));
+    assert_eq!(load_snapshot(&mut storage, &transfer.meta), transfer.content);
+    assert_eq!(disk.files().iter().filter(|path| path.ends_with(".log")).count(), 1);
+}
+
+#[test]
+fn a_snapshot_that_is_not_what_was_announced_is_sent_again() {
+    let (_, mut storage) = started(1);
+    let mut transfer = Transfer::new(50);
+    transfer.content[5] ^= 1;
+    assert_eq!(transfer.send(&mut storage, 0, 200_000), (0, false));
+    transfer.content[5] ^= 1;
+    assert_eq!(transfer.send(&mut storage, 0, 200_000), (200_000, true));
+}
+
+/// 58: a snapshot that is older than the log must not shorten it.
+#[test]
+fn a_stored_snapshot_that_the_log_contains_changes_nothing() {
+    let (disk, mut storage) = started(20);
+    let transfer = Transfer::new(10);
+    assert_eq!(transfer.send(&mut storage, 0, 200_000), (200_000, true));
+    let (_, found) = open(&disk).unwrap();
+    assert_eq!(ids(&found).len(), 20);
+    assert_eq!((found.snapshot, found.terms.last()), (Some(transfer.meta), LogId::new(1, 20)));
+}
