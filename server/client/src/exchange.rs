@@ -83,16 +83,21 @@ async fn exchange(pool: &Pool, uri: Uri, call: &Call) -> Result<Answer, Broken> 
             .headers_mut()
             .insert(CONTENT_TYPE, content_type.parse().expect("our content types are valid"));
     }
-    let response = pool.request(request).await.map_err(|error| Broken {
-        // The pool itself repeats a request whose reused connection was closed before a byte of it was written.
-        nothing_was_sent: error.is_connect(),
-        problem: with_sources(&error),
+    // The pool itself repeats a request whose reused connection was closed before a byte of it was written.
+    let response = pool.request(request).await.map_err(|error| match error.is_connect() {
+        true => Broken { nothing_was_sent: true, problem: format!("can't connect: {}", cause(&error)) },
+        false => {
+            Broken { nothing_was_sent: false, problem: format!("the answer was lost: {}", cause(&error)) }
+        }
     })?;
     let (head, body) = response.into_parts();
     let body = body
         .collect()
         .await
-        .map_err(|error| Broken { nothing_was_sent: false, problem: with_sources(&error) })?
+        .map_err(|error| Broken {
+            nothing_was_sent: false,
+            problem: format!("the answer broke off: {}", cause(&error)),
+        })?
         .to_bytes();
     Ok(Answer { status: head.status, headers: head.headers, body })
 }
@@ -124,16 +129,11 @@ fn judge(answer: Answer) -> Attempt {
     }
 }
 
-/// hyper's errors say little themselves ("client error (Connect)"); the cause is in their sources.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
+/// The innermost source: hyper's own words ("client error (Connect)") say little.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
     }
-    text
+    innermost.to_string()
 }
