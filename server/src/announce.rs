@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) async fn announce<R: Runtime, N: Net>(context: Arc<Context<R, N>>) {
     let mut views = context.handle.view();
     loop {
-        let view = Arc::clone(&views.borrow_and_update());
+        let view = views.look();
         if is_stale(&view, &context.contact) && !mend(&context, &view).await {
             context.runtime.sleep(PATIENCE).await;
         } else if views.changed().await.is_err() {
@@ -59,7 +59,9 @@ async fn mend<R: Runtime, N: Net>(context: &Context<R, N>, view: &View) -> bool 
             let Contact { address, url, .. } = &context.contact;
             info!(address, url, "the cluster was told this node's new address");
         }
-        Err(ref reason) => warn!(reason, "the cluster could not be told this node's new address; will try again"),
+        Err(ref reason) => {
+            warn!(reason, "the cluster could not be told this node's new address; will try again");
+        }
     }
     tried.is_ok()
 }

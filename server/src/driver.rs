@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use quorate_node::raft::{Done, Time};
 use quorate_node::{Input, Node, Output, View};
 use quorate_storage::Job;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use crate::answers::Answers;
@@ -22,6 +22,7 @@ use crate::net::Net;
 use crate::peers::{Links, PeerEvent};
 use crate::runtime::Runtime;
 use crate::storage_port::StoragePort;
+use crate::watch;
 
 /// How many inputs of a kind one turn takes, so that no kind starves another.
 const TURN: usize = 1024;
@@ -205,7 +206,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         if changed {
             let view = Arc::new(self.node.view());
             self.links.follow(&view.members);
-            self.view.send_replace(view);
+            self.view.replace(view);
         }
     }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use quorate_node::raft::Time;
 use quorate_node::{Reply, Request, View};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::watch;
 
 /// A line to the driver, which owns the node. Clones share it.
 #[derive(Clone, Debug)]

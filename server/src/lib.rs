@@ -17,6 +17,7 @@
 //! | `context` | what every part of a running server knows |
 //! | `cli` | the command line: the commands, `dev` and `bench` |
 //! | `config` | the settings of a node: flags, environment, file, defaults |
+//! | `watch` | a value that one side changes and many wait for |
 //! | `shutdown` | how the parts hear that the server ends |
 
 mod announce;
@@ -40,6 +41,7 @@ pub mod serve;
 mod server;
 mod shutdown;
 mod storage_port;
+pub mod watch;
 
 pub use cli::main;
 pub use context::{Context, Identity, Limits};

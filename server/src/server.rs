@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use quorate_node::raft::{Config, Contact, Found, OpenError};
 use quorate_node::{Node, NodeConfig};
-use tokio::sync::watch;
 
 use crate::announce::announce;
 use crate::context::{Context, Identity, Limits};
@@ -18,6 +17,7 @@ use crate::peers::{Inbound, Links};
 use crate::runtime::{Runtime, timeout_at};
 use crate::shutdown::Shutdown;
 use crate::storage_port::StoragePort;
+use crate::watch;
 
 /// The most requests that wait for the log or for a read round.
 const PENDING_REQUESTS: usize = 16_384;
@@ -89,7 +89,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
         let (end_sender, end) = watch::channel(None);
         context.runtime.spawn(async move {
             let ended = driver.run().await;
-            end_sender.send_replace(Some(ended));
+            end_sender.replace(Some(ended));
         });
         context.runtime.spawn(http::serve(Arc::clone(&context), http));
         context.runtime.spawn(announce(Arc::clone(&context)));
@@ -100,7 +100,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
     pub async fn ended(&self) -> DriverEnd {
         let mut end = self.end.clone();
         // A driver that ended without a word was dropped with its runtime, or panicked.
-        end.wait_for(Option::is_some).await.ok().and_then(|end| *end).unwrap_or(DriverEnd::NodeFailed)
+        end.wait_for(Option::is_some).await.ok().flatten().unwrap_or(DriverEnd::NodeFailed)
     }
 
     /// Ends in good order: takes no new requests, finishes those in progress, then the node, then its storage. The

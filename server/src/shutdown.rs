@@ -1,31 +1,29 @@
 //! How the parts of a server hear that it ends, and how it hears that they have ended.
 
-use std::sync::Arc;
-
-use tokio::sync::watch;
+use crate::watch;
 
 /// A signal that is given once, and a count of those who still have work. Clones share both.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
-    begun: Arc<watch::Sender<bool>>,
-    guards: Arc<watch::Sender<usize>>,
+    begun: watch::Sender<bool>,
+    guards: watch::Sender<usize>,
 }
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Shutdown { begun: Arc::new(watch::Sender::new(false)), guards: Arc::new(watch::Sender::new(0)) }
+        Shutdown { begun: watch::Sender::new(false), guards: watch::Sender::new(0) }
     }
 }
 
 impl Shutdown {
     /// Gives the signal. Again is harmless.
     pub fn begin(&self) {
-        self.begun.send_replace(true);
+        self.begun.replace(true);
     }
 
     /// Whether the signal was given.
     pub fn has_begun(&self) -> bool {
-        *self.begun.borrow()
+        self.begun.current()
     }
 
     /// Ready once the signal was given.
@@ -37,8 +35,8 @@ impl Shutdown {
 
     /// Somebody has work that should be finished first (an open connection, say), until the guard is dropped.
     pub fn guard(&self) -> ShutdownGuard {
-        self.guards.send_modify(|count| *count += 1);
-        ShutdownGuard { guards: Arc::clone(&self.guards) }
+        self.guards.change(|count| *count += 1);
+        ShutdownGuard { guards: self.guards.clone() }
     }
 
     /// Ready while nobody holds a guard.
@@ -51,11 +49,11 @@ impl Shutdown {
 /// Held while work goes on that a shutdown should wait for.
 #[derive(Debug)]
 pub struct ShutdownGuard {
-    guards: Arc<watch::Sender<usize>>,
+    guards: watch::Sender<usize>,
 }
 
 impl Drop for ShutdownGuard {
     fn drop(&mut self) {
-        self.guards.send_modify(|count| *count -= 1);
+        self.guards.change(|count| *count -= 1);
     }
 }

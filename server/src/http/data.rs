@@ -20,6 +20,7 @@ use super::keys::Write;
 use super::leader::unexpected;
 use super::proxy::Asked;
 use super::service::Terms;
+use crate::founding::Pairs;
 use crate::net::Net;
 use crate::runtime::Runtime;
 
@@ -76,10 +77,7 @@ pub(crate) enum ImportError {
 ///
 /// # Errors
 /// [`ImportError`], which names the entry.
-pub(crate) fn parse_import(
-    bytes: &[u8],
-    max_value_bytes: usize,
-) -> Result<Vec<(Arc<[u8]>, Arc<[u8]>)>, ImportError> {
+pub(crate) fn parse_import(bytes: &[u8], max_value_bytes: usize) -> Result<Pairs, ImportError> {
     let entries = data_json::decode(bytes)?;
     for (key, value) in &entries {
         let too_large = ApiError::ValueTooLarge { limit: max_value_bytes, sent: Some(value.len() as u64) };

@@ -10,7 +10,6 @@ use std::time::Duration;
 use hyper::Response;
 use quorate_node::raft::Time;
 use quorate_node::{Refusal, Reply, Request, View};
-use tokio::sync::watch;
 
 use super::app::App;
 use super::body::AnswerBody;
@@ -20,6 +19,7 @@ use super::query::format_timeout;
 use crate::handle::Answer;
 use crate::net::Net;
 use crate::runtime::{Either, Runtime, race};
+use crate::watch;
 
 /// The pauses between attempts when no news comes: from the first, doubling, to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -190,7 +190,7 @@ impl<'a, R: Runtime, N> News<'a, R, N> {
 
     /// The newest view. What changes from now on is news.
     pub(super) fn look(&mut self) -> Arc<View> {
-        Arc::clone(&self.view.borrow_and_update())
+        self.view.look()
     }
 
     /// Waits until the view changes. Not long, though: the answer may depend on more than the view.

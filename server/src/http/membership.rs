@@ -123,7 +123,7 @@ impl<R: Runtime, N: Net> Operation<R, N> for Add {
     async fn perform(&self, app: &App<R, N>, deadline: Time) -> Result<Response<AnswerBody>, AttemptError> {
         let NewMember { id, address, learner, url } = &self.member;
         let (id, address) = (*id, address.to_string());
-        let known = app.context.handle.view().borrow().members.contacts.get(&id).cloned();
+        let known = app.context.handle.view().current().members.contacts.get(&id).cloned();
         if known.as_ref().is_none_or(|contact| contact.address != address) {
             app.call_back(&self.member, deadline).await?;
         }

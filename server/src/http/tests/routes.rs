@@ -94,6 +94,9 @@ async fn test_get_set_delete() {
     assert_eq!(cluster.ask(0, Method::GET, target, b"").await.status, 404);
 }
 
+/// Method, target, headers; status and code.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+
 #[tokio::test]
 async fn every_refusal_has_its_status_and_code() {
     let cluster = Cluster::start(1).await;
@@ -102,7 +105,7 @@ async fn every_refusal_has_its_status_and_code() {
     let long_query = format!("/livez?{}", "a".repeat(20_000));
     let large = "a".repeat(40_000);
     let none: &[(&str, &str)] = &[];
-    let cases: [(&str, &str, &[(&str, &str)], u16, &str); 24] = [
+    let cases: [Case<'_>; 24] = [
         ("GET", "/key/%zz", none, 400, "malformed"),
         ("GET", "/key/%FF", none, 400, "key_not_utf8"),
         ("GET", &long_key, none, 414, "key_too_long"),
