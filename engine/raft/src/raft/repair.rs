@@ -7,7 +7,7 @@
 
 use super::{Raft, RoleState};
 use crate::{Entry, Event, Index, LogId, Message, NodeId, Reader, Term, Time, WriteId};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 /// What is lost, and what is being done about it.
@@ -170,7 +170,9 @@ impl Raft {
         let first = self.damage.lost.keys().next().copied().unwrap_or(end.next());
         let last = self.damage.lost.keys().next_back().copied().unwrap_or(end);
         let ask = Message::Ask { nonce: self.damage.nonce, first, last, sound: self.damage.sound_end(end) };
-        let peers: Vec<NodeId> = self.membership.current().ids().filter(|id| *id != self.config.id).collect();
+        // The leader too, when it is no member yet in what is left of this log: it alone can say how far to go.
+        let mut peers: BTreeSet<NodeId> = self.membership.current().ids().chain(self.leader()).collect();
+        peers.remove(&self.config.id);
         for to in peers {
             self.send(to, ask.clone());
         }

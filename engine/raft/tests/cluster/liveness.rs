@@ -90,7 +90,7 @@ impl World {
     /// An idle cluster speaks only to say that it is there.
     fn rest(&mut self) {
         // What is still on its way from rougher days would be answered.
-        self.run_until(self.now + self.plan.late.1);
+        self.run_until(self.now + self.plan.late.1 + 4 * self.plan.election_timeout);
         let members = self.members().len() as u64;
         let (before, timeouts) = (self.sent, 10);
         self.run_until(self.now + timeouts * self.plan.election_timeout);
