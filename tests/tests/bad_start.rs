@@ -147,7 +147,7 @@ fn a_data_json_with_one_bad_entry_is_refused_whole_and_left_alone() {
         (r#"{"a2V5":"dmFsdWU=","a2V5Mg":"dmFsdWU="}"#, "a2V5Mg"),
         (r#"{"a2V5":"%%%"}"#, "a2V5"),
         (r#"{"":"dmFsdWU="}"#, "data.json"),
-        (r#"{"_w==":"dmFsdWU="}"#, "_w=="),
+        (r#"{"_w==":"dmFsdWU="}"#, "UTF-8"),
         (r#"{"a2V5":"dmFsdWU="} x"#, "data.json"),
     ];
     for (data, word) in cases {

@@ -34,11 +34,11 @@ struct Line {
 }
 
 impl Dev {
-    fn start(folder: &Path, flags: &[&str]) -> Self {
-        let first_port = consecutive_free_ports(3);
+    /// Starts a cluster at these ports, with its output in files of this name.
+    fn start(folder: &Path, name: &str, first_port: u16, flags: &[&str]) -> Self {
         let port = first_port.to_string();
         let arguments = [&["dev", "--port", port.as_str()], flags].concat();
-        Self { process: Program::new(QUORATE, &arguments).start_tied(folder, "dev"), first_port }
+        Self { process: Program::new(QUORATE, &arguments).start_tied(folder, name), first_port }
     }
 
     /// The latest line of each node: `node 1  http://127.0.0.1:8080  pid 4711  leader`.
@@ -94,7 +94,7 @@ fn a_killed_leader_is_replaced_and_comes_back() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let started = Instant::now();
-    let mut dev = Dev::start(folder.path(), &[]);
+    let mut dev = Dev::start(folder.path(), "dev", consecutive_free_ports(3), &[]);
     let lines = dev.wait_until_serving();
     let serving = started.elapsed();
     assert!(serving < PROMISED, "three nodes served after {serving:?}, promised are {PROMISED:?}");
@@ -136,12 +136,13 @@ fn data_stays_where_it_was_told_to_be() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
     let flags = ["--data-dir", data_dir.to_str().unwrap()];
-    let mut dev = Dev::start(folder.path(), &flags);
+    let port = consecutive_free_ports(3);
+    let mut dev = Dev::start(folder.path(), "first", port, &flags);
     dev.wait_until_serving();
     assert!(write(&mut dev.client(2), "kept"));
     dev.interrupt();
 
-    let mut again = Dev::start(folder.path(), &flags);
+    let mut again = Dev::start(folder.path(), "second", port, &flags);
     again.wait_until_serving();
     assert_eq!(again.client(3).get("/key/kept").text(), "kept");
     again.interrupt();

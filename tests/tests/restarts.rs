@@ -72,6 +72,28 @@ fn a_leader_that_is_ended_in_order_leaves_the_others_serving() {
     assert_eq!(cluster.nodes[follower].client().get("/key/a").text(), "1");
 }
 
+/// A leader that hung and wakes up still thinks that it leads. What it thinks must not reach a reader.
+#[test]
+fn a_leader_that_hung_does_not_lie_when_it_wakes_up() {
+    let mut cluster = Cluster::start(QUORATE, 3);
+    for round in 0..5 {
+        let old = cluster.leader();
+        let mut through_old = cluster.nodes[old].client();
+        let value = format!("before {round}");
+        assert_eq!(through_old.post("/key/a", value.as_bytes()).status, 200);
+        cluster.nodes[old].process().pause();
+        let others: Vec<usize> = (0..3).filter(|node| *node != old).collect();
+        let value = format!("after {round}");
+        wait_until("a write without the leader that hangs", PATIENCE, || {
+            let mut client = cluster.nodes[others[round % 2]].client();
+            let answer = client.request("POST", "/key/a?timeout=3s", value.as_bytes()).ok()?;
+            (answer.status == 200).then_some(())
+        });
+        cluster.nodes[old].process().resume();
+        assert_eq!(through_old.get("/key/a").text(), value, "the old leader's first answer");
+    }
+}
+
 /// The follower's log ends where the others' begins, so only a checkpoint can bring it back.
 #[test]
 fn a_follower_that_missed_a_compacted_log_is_brought_back_by_a_checkpoint() {

@@ -1,8 +1,13 @@
 //! The seed's own tests, by their names, over HTTP.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use quorate_tests::cluster::{Cluster, Node};
+use quorate_tests::deadline::{PATIENCE, wait_until};
 use quorate_tests::http::Client;
+use quorate_tests::ports::free_port;
+use quorate_tests::program::Program;
 use serde_json::Value;
 
 const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
@@ -141,4 +146,53 @@ fn every_node_tells_who_leads_and_who_belongs() {
         assert!(who_leads.len() == 1 && who_leads[0]["id"] == leaders_id, "{members}");
         assert_eq!((&members["joint"], &members["cluster"]), (&Value::Null, &status["cluster"]));
     }
+}
+
+/// The seed is configured by its environment alone; those variables still work.
+#[test]
+fn the_seeds_variables_still_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |name: &str, port: u16, flags: &[&str], leader: Option<u16>| {
+        let storage = folder.path().join(name);
+        let program = Program::new(QUORATE, &[&["serve"], flags].concat())
+            .with_variable("HOST", "127.0.0.1")
+            .with_variable("PORT", &port.to_string())
+            .with_variable("RAFT_PORT", &free_port().to_string())
+            .with_variable("STORAGE_PATH", storage.to_str().unwrap());
+        let program = match leader {
+            Some(leader) => program.with_variable("RAFT_LEADER", &format!("http://127.0.0.1:{leader}")),
+            None => program,
+        };
+        program.start_tied(folder.path(), &format!("{name}-output"))
+    };
+    let (first, second) = (free_port(), free_port());
+    let mut clients = [first, second].map(|port| Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
+    let _founder = start("first", first, &["--bootstrap"], None);
+    wait_until("the first node to take a write", PATIENCE, || {
+        clients[0].request("POST", "/key/a", b"1").ok().filter(|answer| answer.status == 200)
+    });
+    let _joiner = start("second", second, &[], Some(first));
+    wait_until("the second node to know it", PATIENCE, || {
+        clients[1].request("GET", "/key/a", b"").ok().filter(|answer| answer.text() == "1")
+    });
+}
+
+/// A new node may ask any member; one that is a member already may ask again.
+#[test]
+fn a_node_joins_through_a_follower_and_may_ask_twice() {
+    let mut cluster = Cluster::start(QUORATE, 2);
+    let folder = tempfile::tempdir().unwrap();
+    let mut third = Node::new(QUORATE, folder.path().to_owned(), "third", &[]);
+    third.start(&["--join", &cluster.nodes[cluster.follower()].url()]);
+    third.wait_until_led();
+    cluster.nodes.push(third);
+    cluster.wait_for_voters(3);
+
+    let before = cluster.nodes[0].client().get("/raft/members").json();
+    let id = cluster.nodes[2].status().unwrap()["id"].clone();
+    let again = serde_json::json!({ "ID": id, "Address": cluster.nodes[2].raft().to_string() }).to_string();
+    for node in &cluster.nodes {
+        assert_eq!(node.client().post("/raft/add", again.as_bytes()).text(), r#"{"status":"success"}"#);
+    }
+    assert_eq!(cluster.nodes[0].client().get("/raft/members").json(), before, "nothing changed");
 }
