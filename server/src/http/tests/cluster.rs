@@ -210,8 +210,8 @@ fn server(
     let inbound = Inbound::start::<_, RealNet>(&runtime, peers, Local::new(id, Some(CLUSTER)));
     Server::start(Parts {
         timing: Timing {
-            election_timeout: Duration::from_millis(300),
-            heartbeat_interval: Duration::from_millis(50),
+            election_timeout: Duration::from_millis(600),
+            heartbeat_interval: Duration::from_millis(60),
             checkpoint_entries: 10_000,
         },
         runtime,
