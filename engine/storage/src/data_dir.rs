@@ -25,6 +25,8 @@ use crate::file_disk::sync_directory;
 const LOCK: &str = "LOCK";
 const VERSION: &str = "VERSION";
 const VERSION_TEXT: &str = "quorate 1\n";
+/// The version of a data dir's format that this release writes, and the only one it reads.
+pub const FORMAT_VERSION: u32 = 1;
 const NODE: &str = "node.toml";
 const DATA_JSON: &str = "data.json";
 const IMPORTED: &str = "data.json.imported";
@@ -385,14 +387,13 @@ mod tests {
         for bit in 0..good.len() * 8 {
             let mut rotten = good.clone();
             rotten[bit / 8] ^= 1 << (bit % 8);
-            fs::write(&node, &rotten).unwrap();
-            let refused = error(root.path());
-            assert!(matches!(refused, DataDirError::NodeFileDamaged { .. }), "bit {bit}: {refused}");
+            assert!(decode(&rotten).is_err(), "bit {bit}");
         }
         for length in 0..good.len() {
-            fs::write(&node, &good[..length]).unwrap();
-            assert!(matches!(error(root.path()), DataDirError::NodeFileDamaged { .. }), "cut at {length}");
+            assert!(decode(&good[..length]).is_err(), "cut at {length}");
         }
+        fs::write(&node, &good[1..]).unwrap();
+        assert!(matches!(error(root.path()), DataDirError::NodeFileDamaged { .. }));
         fs::remove_file(&node).unwrap();
         for remains in OF_A_NODE {
             let _ = fs::remove_file(root.path().join(VERSION));
@@ -415,6 +416,7 @@ mod tests {
         fs::remove_file(&version).unwrap();
         assert!(DataDir::open(root.path()).is_ok());
         assert_eq!(fs::read(&version).unwrap(), VERSION_TEXT.as_bytes());
+        assert_eq!(VERSION_TEXT, format!("quorate {FORMAT_VERSION}\n"));
         fs::remove_file(&version).unwrap();
         fs::create_dir(root.path().join("log")).unwrap();
         assert!(matches!(error(root.path()), DataDirError::UnknownVersion { .. }));

@@ -9,14 +9,16 @@
 //! 3. *Both sides are of one term*: slot a of term t before, slot b > a of term t behind. A term has one leader, whose
 //!    log only grows, and who holds slot b of term t shares with us every slot up to it (log matching, thesis §3.5). So
 //!    what was lost never replaced a slot up to a, and slots a+1 to b are all of term t. Their payloads are lost.
-//! 4. *Otherwise* a term is unknown, and the log ends here as far as anybody can tell: `unknown`.
+//! 4. *Otherwise* a term is unknown, and the log ends here as far as anybody can tell: `unknown`. What was lost may
+//!    have replaced slots before it, too, but only under a leader of a later term than the last slot's; when the node
+//!    was in a later term, only what was known to be committed is believed.
 //!
 //! In case 3 a lost slot might have been a change of membership. The records behind tell: each names the latest
 //! membership entry. When that one was lost too, it's case 4.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_raft::{Index, LogId, Members, Payload, SnapshotMeta, TermRuns};
+use quorate_raft::{Index, LogId, Members, Payload, SnapshotMeta, Term, TermRuns};
 use quorate_wire::entry;
 
 use crate::places::{Place, Places};
@@ -90,7 +92,10 @@ impl Replay {
         if self.unknown.is_some() {
             return;
         }
-        if header.previous != self.previous || header.last != self.terms.last() {
+        if header.previous == self.previous && self.terms.holds(header.last) {
+            // An earlier recovery may have believed less of what came before.
+            self.drop_from(header.last.index.next());
+        } else {
             let sole =
                 header.previous.segment == end.segment && header.previous.record.offset == end.record.offset;
             if !(sole && self.apply_lost(&header.previous.record) && self.terms.last() == header.last) {
@@ -101,6 +106,11 @@ impl Replay {
             self.previous = header.previous;
             self.closed = true;
         }
+    }
+
+    /// Learns from a record, wherever it stands, what was committed.
+    pub(crate) fn hint(&mut self, record: &Record) {
+        self.commit_hint = self.commit_hint.max(record.header.commit_hint);
     }
 
     /// Replays what a scan of the segment found. `file` is the segment's content.
@@ -122,7 +132,6 @@ impl Replay {
 
     fn record(&mut self, number: SegmentNumber, record: &Record, lost_from: Option<u32>, file: &[u8]) {
         let header = &record.header;
-        self.commit_hint = self.commit_hint.max(header.commit_hint);
         if header.previous != self.previous.record {
             let sole = lost_from == Some(header.previous.offset);
             if !(sole && self.apply_lost(&header.previous)) {
@@ -202,6 +211,15 @@ impl Replay {
     /// The log ends here as far as anybody can tell.
     pub(crate) fn give_up(&mut self) {
         self.unknown = Some(self.terms.last().index.next());
+    }
+
+    /// What was lost behind the log's end may have replaced slots before it, unless the node, which was in term
+    /// `term`, had still the leader of the last slot's term. Committed slots are never replaced.
+    pub(crate) fn doubt(&mut self, term: Term) {
+        if self.unknown.is_some() && self.terms.last().term < term {
+            self.drop_from(self.commit_hint.max(self.floor.index).max(self.terms.base().index).next());
+            self.give_up();
+        }
     }
 
     /// Lets the log begin after `base`.

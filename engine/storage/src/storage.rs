@@ -242,6 +242,7 @@ impl<D: Disk> Opening<D> {
         }
         // A snapshot that a leader sent is durable, and a crash came before the log was reset. It is committed, so
         // what the log holds instead never can be. Whatever is unknown stays so.
+        replay.doubt(hard.term);
         let behind = !replay.terms.holds(start.last);
         if behind {
             replay.restart(start.last, Some(start.members_at.index));

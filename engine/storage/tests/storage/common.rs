@@ -60,10 +60,11 @@ pub(crate) fn perform(storage: &mut Storage<MemoryDisk>, writes: Vec<Write>) -> 
     storage.perform(jobs).map(drop)
 }
 
-/// Appends entries in one batch, in a term that is made durable first.
+/// Appends entries in one batch; all before them are committed.
 pub(crate) fn append(storage: &mut Storage<MemoryDisk>, entries: &[Entry]) {
     let append = entries.to_vec();
-    perform(storage, vec![Write { append, ..write(1) }]).unwrap();
+    let commit_hint = entries[0].id.index.previous();
+    perform(storage, vec![Write { append, commit_hint, ..write(1) }]).unwrap();
 }
 
 /// Goes on until there is nothing left to do in the background.

@@ -21,9 +21,9 @@ fn an_error_on_write_or_sync_is_the_end() {
         let (disk, mut storage) = started();
         append(&mut storage, &[noop(1, 1)]);
         if sync {
-            disk.fail_syncs(true)
+            disk.fail_syncs(true);
         } else {
-            disk.fail_writes(true)
+            disk.fail_writes(true);
         }
         let error = perform(&mut storage, vec![Write { append: vec![noop(1, 2)], ..write(2) }]).unwrap_err();
         assert_eq!(error.action, if sync { "sync" } else { "write" });
@@ -71,7 +71,7 @@ fn a_torn_tail_is_cut() {
     let (disk, mut storage) = started();
     append(&mut storage, &[noop(1, 1)]);
     let (path, sectors) = changed_sectors(&disk, || append(&mut storage, &[command(1, 2, &[1; 3000])]));
-    for lost in sectors.clone().step_by(512) {
+    for lost in sectors.step_by(512) {
         let disk = disk.duplicate();
         disk.zero(&path, lost..lost + 512);
         let (_, found) = open(&disk).unwrap();

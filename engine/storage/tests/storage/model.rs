@@ -19,7 +19,7 @@ pub(crate) enum Step {
     Append { sizes: Vec<usize> },
     /// A new leader's entries in place of the last few.
     Replace { back: u64, sizes: Vec<usize> },
-    /// The last few entries go.
+    /// The last few entries go, in a new term.
     Truncate { back: u64 },
     /// A new term.
     Vote,
@@ -136,8 +136,10 @@ impl Model {
             }
             Step::Truncate { back } if last.index.0 > floor => {
                 let from = (last.index.0 + 1).saturating_sub(*back).max(floor + 1);
+                self.push(|state| state.hard = hard(term + 1));
                 self.push(|state| drop(state.log.split_off(&from)));
-                self.write(storage, vec![Write { truncate_from: Some(Index(from)), ..write(1) }])?;
+                let truncate_from = Some(Index(from));
+                self.write(storage, vec![Write { hard: Some(hard(term + 1)), truncate_from, ..write(1) }])?;
             }
             Step::Replace { .. } | Step::Truncate { .. } | Step::Vote => {
                 self.push(|state| state.hard = hard(term + 1));

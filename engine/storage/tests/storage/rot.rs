@@ -126,7 +126,7 @@ fn a_lost_sector_or_page_is_never_wrong_data() {
                     rot(&disk, &state, &format!("zeros at {at}"), |disk| disk.zero(path, range.clone()));
                 }
                 rot(&disk, &state, &format!("unreadable {at}"), |disk| {
-                    disk.make_unreadable(path, wide.clone())
+                    disk.make_unreadable(path, wide.clone());
                 });
                 rot(&disk, &state, &format!("garbage at {at}"), |disk| {
                     disk.corrupt(path, |content| content[range.clone()].fill(0x6b));

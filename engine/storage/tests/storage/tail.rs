@@ -1,9 +1,11 @@
 //! The decision table, row by row, on real bytes: a last batch in every condition, with every kind of proof.
 
-use quorate_raft::{Index, LogId};
+use std::ops::Range;
+
+use quorate_raft::{Index, LogId, Write};
 use quorate_storage::MemoryDisk;
 
-use crate::common::{append, changed_sectors, command, newest_segment, open, read, vote};
+use crate::common::{append, changed_sectors, command, newest_segment, open, perform, read, vote, write};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Tail {
@@ -13,12 +15,19 @@ enum Tail {
     Rotten,
 }
 
-/// Slot 1, then the batch in question with slots 2 and 3, then proofs, then what happens to the batch.
-fn disk(tail: Tail, marked: bool, followed: bool, next_segment: bool, acknowledged: bool) -> MemoryDisk {
+/// Slot 1, then the batch in question with slots 2 and 3, then proofs, then what happens to the batch; and where the
+/// batch is.
+fn disk(
+    tail: Tail,
+    [marked, followed, next_segment, acknowledged]: [bool; 4],
+) -> (MemoryDisk, String, Range<usize>) {
     let disk = MemoryDisk::new();
     let (mut storage, _) = open(&disk).unwrap();
     vote(&mut storage, 1);
     append(&mut storage, &[command(1, 1, b"one")]);
+    // The mark carries what was known to be committed.
+    perform(&mut storage, vec![Write { commit_hint: Index(1), ..write(1) }]).unwrap();
+    storage.perform(Vec::new()).unwrap();
     let batch = [command(1, 2, &[2; 700]), command(1, 3, &[0; 700])];
     let (path, sectors) = changed_sectors(&disk, || append(&mut storage, &batch));
     assert_eq!(sectors.len(), 2048);
@@ -36,23 +45,24 @@ fn disk(tail: Tail, marked: bool, followed: bool, next_segment: bool, acknowledg
         vote(&mut storage, 2);
     }
     match tail {
-        Tail::Nothing => disk.zero(&path, sectors),
+        Tail::Nothing => disk.zero(&path, sectors.clone()),
         Tail::Whole => {}
         Tail::Unwritten => disk.zero(&path, sectors.start + 512..sectors.start + 1024),
         Tail::Rotten => disk.flip_bit(&path, (sectors.start as u64 + 600) * 8),
     }
-    disk
+    (disk, path, sectors)
 }
 
 #[test]
 fn every_row_of_the_table_holds_on_disk() {
     for tail in [Tail::Nothing, Tail::Whole, Tail::Unwritten, Tail::Rotten] {
         for bits in 0..16 {
-            let [marked, followed, next, acknowledged] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+            let proofs = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+            let [marked, followed, next, acknowledged] = proofs;
             let row = format!(
                 "{tail:?}, marked {marked}, followed {followed}, next segment {next}, acknowledged {acknowledged}"
             );
-            let disk = disk(tail, marked, followed, next, acknowledged);
+            let (disk, _, sectors) = disk(tail, proofs);
             let (mut storage, found) = open(&disk).unwrap_or_else(|error| panic!("{row}: {error}"));
             let proof = bits != 0;
             let last = 3 + u64::from(followed) + u64::from(next);
@@ -67,8 +77,10 @@ fn every_row_of_the_table_holds_on_disk() {
                     assert!(!lost, "{row}: {found:?}");
                     assert_eq!(found.terms.last(), LogId::new(1, 1), "{row}: cut");
                     let content = disk.content(&newest_segment(&disk)).unwrap();
-                    let zeros = content.iter().rev().take_while(|byte| **byte == 0).count();
-                    assert!(zeros >= content.len() - 8192 - 512, "{row}: the torn batch is zeroed");
+                    assert!(
+                        content[sectors].iter().all(|byte| *byte == 0),
+                        "{row}: the torn batch is zeroed"
+                    );
                 }
                 _ => assert!(lost, "{row}: damage is reported: {found:?}"),
             }
@@ -91,9 +103,7 @@ fn every_row_of_the_table_holds_on_disk() {
 /// The row of the table that needs a second life: an unknown tail was given up, and the log went on.
 #[test]
 fn a_tail_that_was_given_up_stays_given_up() {
-    let disk = disk(Tail::Rotten, false, false, false, true);
-    let (path, _) = (newest_segment(&disk), ());
-    disk.zero(&path, 8192 + 512..8192 + 512 + 2048);
+    let (disk, _, _) = disk(Tail::Nothing, [false, false, false, true]);
     let (mut storage, found) = open(&disk).unwrap();
     assert_eq!((found.terms.last(), found.unknown), (LogId::new(1, 1), Some(Index(2))));
     drop(storage);
