@@ -99,7 +99,8 @@ pub(crate) async fn ask_to_add<N: Net>(
     id: NodeId,
     contact: &Contact,
 ) -> Result<Joined, JoinError> {
-    let body = json!({ "ID": id.to_string(), "Address": contact.address, "URL": contact.url }).to_string();
+    let Contact { address, url, name } = contact;
+    let body = json!({ "ID": id.to_string(), "Address": address, "URL": url, "Name": name }).to_string();
     let stream = net.dial(&endpoint.address().to_string()).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
     let request = Request::post("/raft/add")

@@ -14,6 +14,9 @@ pub(crate) const HELLO: &[u8] = br#"{"hello":"world"}"#;
 /// The answer of `/livez`.
 pub(crate) const ALIVE: &[u8] = br#"{"status":"ok"}"#;
 
+/// The longest URL or name of a member: they are in every node's memory and every checkpoint.
+const MAX_CONTACT_BYTES: usize = 512;
+
 /// A node that asks to join, as `POST /raft/add` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NewMember {
@@ -23,8 +26,10 @@ pub(crate) struct NewMember {
     pub(crate) address: Address,
     /// What becomes of it.
     pub(crate) learner: Learner,
-    /// Where it says it serves HTTP. Only a hint: the handshake tells.
+    /// Where it says it serves HTTP.
     pub(crate) url: Option<String>,
+    /// What people call it; may be empty.
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +43,8 @@ struct AddBody {
     role: Option<String>,
     #[serde(rename = "URL")]
     url: Option<String>,
+    #[serde(rename = "Name")]
+    name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -69,7 +76,16 @@ pub(crate) fn parse_add(body: &[u8]) -> Result<NewMember, ApiError> {
             return Err(ApiError::BadJson(format!("\"Role\" is {other:?}: give \"voter\" or \"learner\"")));
         }
     };
-    Ok(NewMember { id: parse_id(&body.id)?, address, learner, url: body.url })
+    let AddBody { url, name, .. } = body;
+    for (field, text) in [("URL", &url), ("Name", &name)] {
+        let bytes = text.as_ref().map_or(0, String::len);
+        if bytes > MAX_CONTACT_BYTES {
+            return Err(ApiError::BadJson(format!(
+                "\"{field}\" has {bytes} bytes: give at most {MAX_CONTACT_BYTES}"
+            )));
+        }
+    }
+    Ok(NewMember { id: parse_id(&body.id)?, address, learner, url, name })
 }
 
 /// Reads a body that names one member.
@@ -106,16 +122,19 @@ mod tests {
     fn a_join_is_read_as_the_seed_wrote_it() {
         let body = br#"{"ID":"urn:uuid:00000000-0000-0000-0000-00000000000a","Address":"127.0.0.1:9080"}"#;
         let member = parse_add(body).unwrap();
-        assert_eq!((member.id, member.learner, member.url), (NodeId(10), Learner::Joining, None));
+        assert_eq!((member.id, member.learner), (NodeId(10), Learner::Joining));
+        assert_eq!((member.url, member.name), (None, None));
         assert_eq!(member.address.to_string(), "127.0.0.1:9080");
     }
 
     #[test]
-    fn a_learner_may_stay_one_and_give_its_url() {
+    fn a_learner_may_stay_one_and_say_more_of_itself() {
         let id = NodeId(10);
-        let body = format!(r#"{{"ID":"{id}","Address":"n:1","Role":"learner","URL":"http://n:2"}}"#);
+        let body =
+            format!(r#"{{"ID":"{id}","Address":"n:1","Role":"learner","URL":"http://n:2","Name":"one"}}"#);
         let member = parse_add(body.as_bytes()).unwrap();
         assert_eq!((member.learner, member.url.as_deref()), (Learner::Standing, Some("http://n:2")));
+        assert_eq!(member.name.as_deref(), Some("one"));
     }
 
     #[test]
@@ -134,6 +153,7 @@ mod tests {
             (format!(r#"{{"ID":"{id}","Address":"0.0.0.0:1"}}"#), "nobody can dial"),
             (format!(r#"{{"ID":"{id}","Address":"a:0"}}"#), "nobody can dial"),
             (format!(r#"{{"ID":"{id}","Address":"a:1","Role":"boss"}}"#), "\"boss\""),
+            (format!(r#"{{"ID":"{id}","Address":"a:1","Name":"{}"}}"#, "n".repeat(513)), "513 bytes"),
         ];
         for (body, expected) in cases {
             let error = parse_add(body.as_bytes()).unwrap_err();

@@ -121,15 +121,15 @@ impl<R: Runtime, N: Net> App<R, N> {
 
 impl<R: Runtime, N: Net> Operation<R, N> for Add {
     async fn perform(&self, app: &App<R, N>, deadline: Time) -> Result<Response<AnswerBody>, AttemptError> {
-        let NewMember { id, address, learner, url } = &self.member;
-        let (id, address) = (*id, address.to_string());
+        let NewMember { id, address, learner, url, name } = self.member.clone();
+        let address = address.to_string();
         let known = app.context.handle.view().current().members.contacts.get(&id).cloned();
         if known.as_ref().is_none_or(|contact| contact.address != address) {
             app.call_back(&self.member, deadline).await?;
         }
         let known = known.unwrap_or_default();
-        let contact = Contact { address, url: url.clone().unwrap_or(known.url), name: known.name };
-        let request = Request::AddLearner { id, learner: *learner, contact };
+        let contact = Contact { address, url: url.unwrap_or(known.url), name: name.unwrap_or(known.name) };
+        let request = Request::AddLearner { id, learner, contact };
         app.change_members_here(request, deadline).await?;
         if self.wait_for_voter {
             app.wait_for_voter(id, deadline).await?;
