@@ -282,8 +282,9 @@ fn help_and_version_go_to_stdout() {
         assert!(!output.stdout.is_empty());
     }
     let version = quorate(&["version"]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&version.stdout), format!("quorate {}\n", env!("CARGO_PKG_VERSION")));
+    let expected = format!("quorate {}\ndata dir format 1\npeer protocol 1\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8_lossy(&version.stdout), expected);
     let json = quorate(&["version", "-o", "json"]).output().unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!((&json["version"], &json["peer_protocol"]), (&env!("CARGO_PKG_VERSION").into(), &1.into()));
 }

@@ -5,12 +5,11 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::io::{self, Write};
 
-/// The form of printed records.
+/// The form of printed records: columns for people, or JSON for programs.
+// Doc comments on the variants would make clap print the long form of every help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// Columns for people.
     Table,
-    /// JSON for programs.
     Json,
 }
 

@@ -20,7 +20,8 @@ use crate::cli::arguments::{ClientFlags, parse_timeout};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{self, OutputFlags};
 use crate::config::parse_size;
-use clap::Args;
+use clap::{Args, value_parser};
+use connection::MOST_KEYS;
 use quorate_client::{Client, Endpoint};
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ pub(crate) struct BenchFlags {
     #[command(flatten)]
     client: ClientFlags,
     /// How many connections, each with one request under way
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..=10_000))]
     connections: u32,
     /// How long to measure
     #[arg(long, default_value = "10s", value_parser = parse_timeout)]
@@ -38,10 +39,11 @@ pub(crate) struct BenchFlags {
     #[arg(long, value_name = "SIZE", default_value = "256", value_parser = parse_size)]
     value_size: usize,
     /// How many keys, chosen at random
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=connection::MOST_KEYS))]
+    #[arg(long, default_value = "100000", value_parser = value_parser!(u32).range(1..=MOST_KEYS))]
+    #[arg(value_name = "N")]
     keys: u32,
     /// How many requests in a hundred are reads; the keys are written first, then
-    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = value_parser!(u8).range(0..=100))]
     reads: u8,
     /// Spread the connections over all endpoints, instead of the leader alone
     #[arg(long)]
