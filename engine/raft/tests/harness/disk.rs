@@ -149,9 +149,9 @@ impl Disk {
         self.snapshots.iter().map(|(meta, _)| meta.last.index).max().unwrap_or_default()
     }
 
-    /// The end of what is durable.
-    pub(crate) fn end(&self) -> Index {
-        self.log.last().index.max(self.snapshot_end())
+    /// Whether the slot that the log has at `index`, once all is written, is durable already.
+    pub(crate) fn has_written(&self, index: Index) -> bool {
+        index <= self.snapshot_end() || self.log.id(index).is_some_and(|id| self.issued.id(index) == Some(id))
     }
 
     pub(crate) fn found(&self) -> Found {
