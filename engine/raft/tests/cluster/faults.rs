@@ -25,7 +25,8 @@ impl World {
         match self.clients.below(10) {
             0..=5 if self.next_name < MOST_COMMANDS => self.propose(at),
             6 => self.feed(at, Input::Timeout),
-            _ => self.read(at),
+            7 | 8 => self.read(at),
+            _ => {}
         }
         let after = self.clients.below(self.plan.client_every) + 1;
         self.schedule(after, Event::Client);
@@ -65,11 +66,34 @@ impl World {
         self.schedule(after, Event::Fault);
     }
 
+    pub(crate) fn checkpoint_due(&mut self) {
+        if self.is_over() {
+            return;
+        }
+        let at = self.disks.index(self.nodes.len());
+        self.checkpoint(at);
+        let after = self.disks.below(self.plan.checkpoint_every) + 1;
+        self.schedule(after, Event::Checkpoint);
+    }
+
+    pub(crate) fn change_due(&mut self) {
+        if self.is_over() {
+            return;
+        }
+        if self.faults.chance(700) {
+            let at = self.faults.index(self.nodes.len());
+            self.add_learner(at);
+        } else {
+            self.promote();
+        }
+        let after = self.faults.below(self.plan.change_every) + 1;
+        self.schedule(after, Event::Change);
+    }
+
     fn strike(&mut self, fault: Fault, at: usize) {
         let timeout = self.plan.election_timeout;
         match fault {
             Fault::Halves | Fault::OneWay | Fault::IsolateLeader | Fault::Bridge => self.cut(fault, at),
-            Fault::HealNetwork => self.network.join_all(),
             Fault::Crash => self.crash_for_a_while(at),
             Fault::CrashLeader => {
                 if let Some(leader) = self.leader() {
@@ -85,9 +109,6 @@ impl World {
             }
             Fault::Damage => self.damage(at),
             Fault::LoseTail => self.lose_tail(at),
-            Fault::Checkpoint => self.checkpoint(at),
-            Fault::AddLearner => self.add_learner(at),
-            Fault::Promote => self.promote(),
         }
     }
 
@@ -112,6 +133,8 @@ impl World {
                 }
             }
         }
+        let after = self.faults.below(self.plan.election_timeout * 8);
+        self.schedule(after, Event::Heal);
     }
 
     fn crash_for_a_while(&mut self, at: usize) {
@@ -119,7 +142,7 @@ impl World {
             return;
         }
         self.crash(at);
-        let away = self.faults.pick(&[MILLI, 100 * MILLI, self.plan.election_timeout * 6]);
+        let away = self.faults.pick(&[MILLI, self.plan.election_timeout, self.plan.election_timeout * 5]);
         let after = self.faults.below(away) + 1;
         self.schedule(after, Event::Restart(self.nodes[at].id));
     }
@@ -150,11 +173,12 @@ impl World {
             self.crash_for_a_while(at);
             let count = self.faults.between(1, 5);
             self.nodes[at].disk.lose_tail(count);
+            self.counts.lost_tails += u64::from(self.nodes[at].disk.acknowledged.is_some());
             self.trace(|| format!("n{} lost its tail after {}", at + 1, self.nodes[at].disk.slots.last()));
         }
     }
 
-    pub(crate) fn checkpoint(&mut self, at: usize) {
+    fn checkpoint(&mut self, at: usize) {
         let Some((meta, content)) = self.nodes[at].life.as_ref().and_then(crate::node::Life::checkpoint)
         else {
             return;

@@ -37,6 +37,7 @@ impl World {
                 for id in ids {
                     let wanted = life.reads.remove(&id).expect("a read that was asked for, served once");
                     let applied = life.machine.applied;
+                    self.counts.reads += 1;
                     assert!(
                         applied >= wanted,
                         "a stale read: {applied} is applied, {wanted} was written before"
@@ -54,6 +55,11 @@ impl World {
 
     fn said(&mut self, at: usize, said: &Said) {
         self.trace(|| format!("n{} ! {said:?}", at + 1));
+        match said {
+            Said::BecameLeader { .. } => self.counts.elections += 1,
+            Said::Repaired { .. } => self.counts.repairs += 1,
+            _ => {}
+        }
         assert!(!matches!(said, Said::Nonsense { .. }), "nobody talks nonsense here: {said:?}");
     }
 
@@ -74,14 +80,17 @@ impl World {
         for entry in &write.append {
             let before = prev.flatten().expect("an entry follows one that is there");
             self.checks.appended(before, entry);
-            if leads
-                && matches!(entry.payload, Payload::Members(_))
+            if let Payload::Members(members) = &entry.payload
+                && leads
                 && entry.id.term == life.core.status().term
             {
                 self.checks.reconfigures(entry.id);
+                self.counts.promotions += u64::from(members.voters.len() as u64 > self.plan.founders);
             }
             prev = Some(Some(entry.id));
         }
+        self.counts.truncations += u64::from(write.truncate_from.is_some());
+        self.counts.compactions += u64::from(write.compact_to.is_some());
         if let Some(to) = write.compact_to {
             life.slots.compact(to);
         }

@@ -16,6 +16,8 @@ pub(crate) struct Node {
     /// Counts its lives, so that events of an earlier one are known.
     pub(crate) lives: u64,
     pub(crate) life: Option<Life>,
+    /// The checkpoint it started from.
+    pub(crate) booted_with: LogId,
     pub(crate) stalled_until: u64,
     pub(crate) paused_until: u64,
 }
@@ -59,7 +61,15 @@ pub(crate) struct Seen {
 
 impl Node {
     pub(crate) fn new(id: NodeId) -> Self {
-        Node { id, disk: Disk::default(), lives: 0, life: None, stalled_until: 0, paused_until: 0 }
+        Node {
+            id,
+            disk: Disk::default(),
+            lives: 0,
+            life: None,
+            booted_with: LogId::ZERO,
+            stalled_until: 0,
+            paused_until: 0,
+        }
     }
 
     pub(crate) fn boot(&mut self, config: &Config, now: u64, random: &mut Random) {
@@ -68,6 +78,7 @@ impl Node {
         config.seed = random.next();
         let offset = random.below(1_000_000_000);
         let found = self.disk.found(random);
+        self.booted_with = self.disk.newest().map_or(LogId::ZERO, |meta| meta.last);
         let core = Raft::open(config, found, Time(now + offset)).expect("what this disk holds can be opened");
         let status = core.status();
         assert!(status.term >= self.disk.hard.term, "a term was forgotten");
@@ -92,17 +103,20 @@ impl Node {
     }
 
     /// Any prefix of the writes queued may have reached the disk, the last of them in part.
-    pub(crate) fn crash(&mut self, random: &mut Random) {
-        let Some(life) = self.life.take() else { return };
+    /// Says whether that was so.
+    pub(crate) fn crash(&mut self, random: &mut Random) -> bool {
+        let Some(life) = self.life.take() else { return false };
         let kept = random.index(life.writes.len() + 1);
         for write in life.writes.iter().take(kept) {
             self.disk.perform(write, Part::All);
         }
-        if let Some(torn) = life.writes.get(kept).filter(|_| random.chance(500)) {
+        let torn = life.writes.get(kept).filter(|_| random.chance(500));
+        if let Some(torn) = torn {
             self.disk.perform(torn, random.pick(&[Part::Hard, Part::Install, Part::Batch]));
         }
         self.disk.crash();
         self.lives += 1;
+        torn.is_some()
     }
 
     pub(crate) fn is_damaged(&self) -> bool {

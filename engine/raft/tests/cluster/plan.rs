@@ -12,7 +12,6 @@ pub(crate) enum Fault {
     OneWay,
     IsolateLeader,
     Bridge,
-    HealNetwork,
     Crash,
     CrashLeader,
     CrashAll,
@@ -21,17 +20,13 @@ pub(crate) enum Fault {
     LinkBroke,
     Damage,
     LoseTail,
-    Checkpoint,
-    AddLearner,
-    Promote,
 }
 
-const FAULTS: [Fault; 16] = [
+const FAULTS: [Fault; 12] = [
     Fault::Halves,
     Fault::OneWay,
     Fault::IsolateLeader,
     Fault::Bridge,
-    Fault::HealNetwork,
     Fault::Crash,
     Fault::CrashLeader,
     Fault::CrashAll,
@@ -40,9 +35,6 @@ const FAULTS: [Fault; 16] = [
     Fault::LinkBroke,
     Fault::Damage,
     Fault::LoseTail,
-    Fault::Checkpoint,
-    Fault::AddLearner,
-    Fault::Promote,
 ];
 
 #[derive(Clone, Debug)]
@@ -52,6 +44,10 @@ pub(crate) struct Plan {
     pub(crate) faults: Vec<Fault>,
     /// Time between two faults, at most.
     pub(crate) fault_every: u64,
+    /// Time between two checkpoints of some node, at most.
+    pub(crate) checkpoint_every: u64,
+    /// Time between two changes of the members, at most.
+    pub(crate) change_every: u64,
     /// Time between two things clients do, at most.
     pub(crate) client_every: u64,
     pub(crate) safety: u64,
@@ -73,38 +69,36 @@ impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed, "plan");
         let founders = random.pick(&[1, 2, 3, 3, 3, 3, 4, 5, 5, 7]);
-        let intensity = random.pick(&[0, 300, 600, 900]);
-        let mut faults: Vec<Fault> = FAULTS.into_iter().filter(|_| random.chance(intensity)).collect();
-        if faults.iter().any(|fault| {
-            matches!(fault, Fault::Halves | Fault::OneWay | Fault::IsolateLeader | Fault::Bridge)
-        }) {
-            faults.push(Fault::HealNetwork);
-        }
+        let intensity = random.pick(&[0, 200, 400, 400, 800]);
+        let faults: Vec<Fault> = FAULTS.into_iter().filter(|_| random.chance(intensity)).collect();
         let rough = intensity > 0;
         let election_timeout = random.pick(&[100, 200, 400]) * MILLI;
         let heartbeat_interval = election_timeout / random.pick(&[4, 5, 10]);
+        let safety = election_timeout * random.between(15, 40);
         let mut config = Config::new(NodeId(0), 0);
         config.election_timeout = Duration::from_micros(election_timeout);
         config.heartbeat_interval = Duration::from_micros(heartbeat_interval);
         config.append_bytes = random.pick(&[1, 64, 300, 1 << 20]);
         config.inflight_appends = random.pick(&[1, 2, 8, 64]);
         config.inflight_bytes = random.pick(&[1, 200, 2_000, 8 << 20]);
-        config.uncommitted_bytes = random.pick(&[1, 500, 5_000, 64 << 20]);
+        config.uncommitted_bytes = random.pick(&[1, 1_000, 64 << 20, 64 << 20]);
         config.cache_bytes = random.pick(&[0, 64, 1_000, 16 << 20]);
         config.keep_entries = random.pick(&[0, 1, 5, 50]);
         config.chunk_bytes = random.pick(&[5, 16, 64, 1 << 20]);
         Plan {
             founders,
-            nodes: (founders + random.pick(&[0, 0, 1, 2])).min(7),
+            nodes: (founders + random.pick(&[0, 1, 2])).min(7),
             faults,
-            fault_every: random.pick(&[20, 100, 400]) * MILLI,
-            client_every: random.pick(&[2, 10, 50]) * MILLI,
-            safety: election_timeout * random.between(15, 40),
+            fault_every: election_timeout * random.pick(&[1, 2, 4]),
+            checkpoint_every: election_timeout * random.pick(&[1, 4, 40]) / 4,
+            change_every: election_timeout * random.between(1, 10),
+            client_every: safety / random.pick(&[50, 200, 400]),
+            safety,
             loss: if rough { random.pick(&[0, 0, 10, 100, 300]) } else { 0 },
             duplication: if rough { random.pick(&[0, 0, 50, 300]) } else { 0 },
             delay: random.pick(&[(100, 200), (200, 2_000), (1_000, 8_000)]),
             late: if rough {
-                random.pick(&[(0, 0), (50, 30_000), (100, 300_000), (20, 3_000_000)])
+                random.pick(&[(0, 0), (50, 30_000), (100, 300_000), (20, 3_000_000), (400, 300_000)])
             } else {
                 (0, 0)
             },

@@ -33,12 +33,48 @@ pub(crate) struct World {
     /// Guards against a loop without time passing.
     at_once: u64,
     pub(crate) next_name: u64,
+    pub(crate) counts: Counts,
+}
+
+/// How often what is rare really happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) elections: u64,
+    pub(crate) truncations: u64,
+    pub(crate) installs: u64,
+    pub(crate) compactions: u64,
+    pub(crate) repairs: u64,
+    pub(crate) lost_tails: u64,
+    pub(crate) torn_writes: u64,
+    pub(crate) reads: u64,
+    pub(crate) commands: u64,
+    pub(crate) promotions: u64,
+}
+
+impl Counts {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 10] {
+        [
+            ("elections", self.elections),
+            ("truncations", self.truncations),
+            ("snapshots installed", self.installs),
+            ("compactions", self.compactions),
+            ("slots repaired", self.repairs),
+            ("tails lost", self.lost_tails),
+            ("writes torn", self.torn_writes),
+            ("reads served", self.reads),
+            ("commands acknowledged", self.commands),
+            ("learners promoted", self.promotions),
+        ]
+    }
 }
 
 #[derive(Debug)]
 pub(crate) enum Event {
     Deliver(Envelope),
     Fault,
+    Checkpoint,
+    Change,
+    Heal,
     Client,
     Restart(NodeId),
     At { node: NodeId, life: u64, what: What },
@@ -73,6 +109,7 @@ impl World {
             events: 0,
             at_once: 0,
             next_name: 1,
+            counts: Counts::default(),
             plan,
         };
         world.trace(|| format!("{:?}", Plan::new(seed)));
@@ -101,6 +138,8 @@ impl World {
         }
         self.schedule(0, Event::Fault);
         self.schedule(0, Event::Client);
+        self.schedule(0, Event::Checkpoint);
+        self.schedule(0, Event::Change);
     }
 
     pub(crate) fn trace(&self, line: impl FnOnce() -> String) {
@@ -142,6 +181,9 @@ impl World {
     fn dispatch(&mut self, event: Event) {
         match event {
             Event::Fault => self.fault_due(),
+            Event::Checkpoint => self.checkpoint_due(),
+            Event::Change => self.change_due(),
+            Event::Heal => self.network.join_all(),
             Event::Client => self.client_due(),
             Event::Restart(id) => {
                 let at = self.position(id);
@@ -218,7 +260,8 @@ impl World {
 
     pub(crate) fn crash(&mut self, at: usize) {
         self.trace(|| format!("n{} crashes", at + 1));
-        self.nodes[at].crash(&mut self.disks);
+        let torn = self.nodes[at].crash(&mut self.disks);
+        self.counts.torn_writes += u64::from(torn);
     }
 
     /// Hands an input to a node, at once or with what gathers meanwhile.
@@ -296,6 +339,7 @@ impl World {
         self.checks.applied(entry, &life.machine);
         if life.proposals.remove(&entry.id) {
             self.checks.completed = self.checks.completed.max(entry.id.index);
+            self.counts.commands += 1;
         }
     }
 
@@ -319,6 +363,7 @@ impl World {
                 let life = node.life.as_mut().unwrap();
                 assert!(machine.applied > life.machine.applied, "an older snapshot replaces a newer state");
                 life.machine = machine;
+                self.counts.installs += u64::from(meta.last > node.booted_with);
                 meta.last.index
             }
         };
@@ -348,7 +393,7 @@ impl World {
         let own = disk.hard.term > *term;
         match message {
             Message::Vote { .. } => {
-                assert!(own || disk.hard.vote == Some(*from), "a vote that is not its own")
+                assert!(own || disk.hard.vote == Some(*from), "a vote that is not its own");
             }
             Message::VoteReply { granted: true } => {
                 assert!(own || disk.hard.vote == Some(*to), "a vote that is not durable: {:?}", disk.hard);
@@ -372,7 +417,8 @@ impl World {
         );
         let Some(leader) = self.nodes[self.position(to)].life.as_ref() else { return };
         // A snapshot that is durable stands for its last slot, even before it takes the log's place.
-        if matched <= disk.covered() || leader.core.leader() != Some(to) || leader.core.status().term != term {
+        if matched <= disk.covered() || leader.core.leader() != Some(to) || leader.core.status().term != term
+        {
             return;
         }
         if let (Some(here), Some(there)) = (disk.slots.id(matched), leader.slots.id(matched)) {
