@@ -334,3 +334,7 @@ fn found(
     info!(%node, %cluster, "founded a cluster");
     Ok(identity)
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;
