@@ -273,7 +273,7 @@ impl World {
     /// Mostly what the log holds there.
     fn id(&self, index: u8, term: u8) -> LogId {
         let index = self.index(index);
-        let held = self.disk.issued.id(index).filter(|_| term % 4 != 0);
+        let held = self.disk.issued.id(index).filter(|_| !term.is_multiple_of(4));
         held.unwrap_or(LogId { term: self.term(term), index })
     }
 
@@ -310,7 +310,7 @@ impl World {
     fn message(&self, raw: Raw) -> Message {
         let (first, second) = (self.index(raw.first), self.index(raw.second));
         let id = self.id(raw.first, raw.second);
-        let granted = raw.first % 4 != 0;
+        let granted = !raw.first.is_multiple_of(4);
         match raw.kind {
             0 => Message::PreVote { last: id },
             1 => Message::PreVoteReply { granted },
@@ -329,7 +329,7 @@ impl World {
             12 => {
                 let offset = [0, 0, 3, u64::MAX][usize::from(raw.count)];
                 let data: Vec<u8> = vec![raw.second; if offset == 0 { 6 } else { 3 }];
-                let chunk = Chunk { offset, data: data.into(), done: raw.first % 2 == 0 };
+                let chunk = Chunk { offset, data: data.into(), done: raw.first.is_multiple_of(2) };
                 Message::Snapshot { meta: self.snapshot(raw), chunk }
             }
             13 if raw.count > 1 => Message::SnapshotReply { last: id, next: second.0 },
