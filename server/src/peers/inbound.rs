@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::handshake::welcome;
 use super::queue::Queue;
-use super::session::{Session, Side};
+use super::session::{Heard, Session};
 use super::{Local, PeerCounters, PeerEvent};
 use crate::net::{Listener, Net};
 use crate::runtime::{Either, Runtime, race, timeout_at};
@@ -118,10 +118,9 @@ impl<R: Runtime> Door<R> {
             runtime: &self.runtime,
             local: &self.local,
             peer: hello.from,
-            side: Side::Listener,
             queue: &queue,
             deliver: &self.deliver,
-            heard: false.into(),
+            heard: Heard::default(),
         };
         let unwanted = race(&mut superseded, self.deliver.closed());
         if let Either::Right(end) = race(unwanted, session.run(stream, decoder)).await {
@@ -133,6 +132,8 @@ impl<R: Runtime> Door<R> {
             }
         }
         queue.close();
+        // What was said on it lately may be lost. A full channel means a driver that lags: it will miss the answers.
+        let _ = self.deliver.try_send(PeerEvent::Unreachable(hello.from));
         // Not when a newer connection of the same peer has taken the place.
         if superseded.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
             self.present().remove(&hello.from);

@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::handshake::{Call, call};
 use super::queue::Queue;
-use super::session::{Session, SessionEnd, Side};
+use super::session::{Heard, Session, SessionEnd};
 use super::{Local, PeerCounters, PeerEvent};
 use crate::net::Net;
 use crate::runtime::Runtime;
@@ -79,12 +79,13 @@ impl<R: Runtime, N: Net> Link<R, N> {
             runtime: &self.runtime,
             local: &self.local,
             peer: self.peer,
-            side: Side::Dialer,
             queue: &self.queue,
             deliver: &self.deliver,
-            heard: false.into(),
+            heard: Heard::default(),
         };
+        self.queue.set_connected(true);
         let end = session.run(stream, decoder).await;
+        self.queue.set_connected(false);
         if end.is_malformed() {
             self.counters.malformed_frames.count();
         }

@@ -23,7 +23,7 @@ pub(crate) struct Links<R, N> {
     /// The members' addresses.
     addresses: BTreeMap<NodeId, String>,
     open: BTreeMap<NodeId, Arc<Queue>>,
-    /// Connections that peers made, for those whose address is not known.
+    /// Connections that peers made.
     replies: BTreeMap<NodeId, Arc<Queue>>,
 }
 
@@ -49,13 +49,21 @@ impl<R: Runtime, N: Net> Links<R, N> {
 
     /// Sends a message, or drops it when there is no way or no room.
     pub(crate) fn send(&mut self, envelope: Envelope) {
-        let queue = if self.addresses.contains_key(&envelope.to) {
-            Some(self.link(envelope.to))
-        } else {
-            self.replies.get(&envelope.to).filter(|queue| !queue.is_closed())
-        };
-        if !queue.is_some_and(|queue| queue.push(envelope)) {
+        if !self.queue(envelope.to).is_some_and(|queue| queue.push(envelope)) {
             self.counters.dropped_messages.count();
+        }
+    }
+
+    /// Where a message goes: on a connection that stands, or else on one that has to be dialed first.
+    fn queue(&mut self, to: NodeId) -> Option<&Arc<Queue>> {
+        let is_dialed = self.open.get(&to).is_some_and(|queue| queue.is_connected());
+        let has_dialed = self.replies.get(&to).is_some_and(|queue| !queue.is_closed());
+        if !is_dialed && has_dialed {
+            self.replies.get(&to)
+        } else if self.addresses.contains_key(&to) {
+            Some(self.link(to))
+        } else {
+            None
         }
     }
 

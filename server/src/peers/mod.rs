@@ -1,9 +1,8 @@
 //! Peer links: how the nodes of a cluster talk.
 //!
-//! A node dials every member it has something to say to, and speaks on the connection it dialed; messages the other way
-//! come on a connection of the other's own. So there are two connections a pair, neither side has to agree who dials,
-//! and a broken one is mended by whoever needs it. The exception is a node that does not know the other's address yet, as
-//! a joiner with an empty log: it replies on the connection it was spoken to.
+//! A node that has something to say to another speaks on a connection that stands between them, whoever made it, and
+//! dials when there is none. So it can answer one whose address it does not know, as a joiner with an empty log must, or
+//! knows wrongly, because the other was moved. When both dial at once there are two connections, which does no harm.
 //!
 //! Nothing here has to be reliable. A message may be lost with its link, or dropped from a full queue: Raft sends
 //! again. What must never happen is that it reaches the wrong node, and the handshake sees to that.
@@ -44,9 +43,9 @@ use quorate_node::wire::ClusterId;
 pub(crate) enum PeerEvent {
     /// A peer spoke. The sender and receiver are who they should be.
     Message(Envelope),
-    /// The link to a peer broke or could not be made: what was sent lately may be lost.
+    /// A connection to a peer broke or could not be made: what was sent lately may be lost.
     Unreachable(NodeId),
-    /// A peer dialed; replies may go this way when its address is not known.
+    /// A peer dialed; what is said to it may go this way.
     Connected {
         /// The peer.
         peer: NodeId,

@@ -6,6 +6,7 @@
 //! would be wrong: a heartbeat that overtakes an append makes it look lost.)
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -22,7 +23,11 @@ const SMALL_BYTES: usize = 1024;
 
 /// What waits to be sent to one peer. Filled by the driver, emptied by one link.
 #[derive(Debug, Default)]
-pub(crate) struct Queue(Mutex<Waiting>);
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    /// Whether there is a connection to send on.
+    connected: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -100,6 +105,16 @@ impl Queue {
         wake(waiting);
     }
 
+    /// There is a connection to send on now, or no longer.
+    pub(crate) fn set_connected(&self, connected: bool) {
+        self.connected.store(connected, Ordering::Relaxed);
+    }
+
+    /// Whether there is a connection to send on.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
     /// Whether the link has ended or should.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().closed
@@ -119,7 +134,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

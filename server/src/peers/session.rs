@@ -1,8 +1,8 @@
 //! Frames both ways on one connection, until something breaks.
 //!
-//! Who listens repeats its answer now and then while it hears something. So who dialed knows that its words arrive: a
-//! partition, or a machine that is simply off, otherwise shows only when the kernel's patience ends, minutes later, and
-//! until then a healed network would go on waiting for a retransmission.
+//! Each side sends its answer of the handshake again, now and then, while messages arrive. So the other knows that its
+//! words are heard: a partition, or a machine that is simply off, otherwise shows only when the kernel's patience ends,
+//! minutes later, and until then a healed network would go on waiting for a retransmission.
 
 use std::io;
 use std::pin::pin;
@@ -29,7 +29,7 @@ const WRITE_BYTES: usize = 256 << 10;
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 64 << 10;
 
-/// How often the one who listens shows that it hears, and the other looks.
+/// How often each side shows that it hears, and looks whether it is heard.
 const TICK: Duration = Duration::from_millis(500);
 
 /// A link on which words get no sign of life for this long is broken.
@@ -40,20 +40,19 @@ pub(super) struct Session<'a, R> {
     pub(super) runtime: &'a R,
     pub(super) local: &'a Local,
     pub(super) peer: NodeId,
-    pub(super) side: Side,
     pub(super) queue: &'a Queue,
     pub(super) deliver: &'a mpsc::Sender<PeerEvent>,
-    /// Something was read since the last tick.
-    pub(super) heard: AtomicBool,
+    /// What was heard since the last tick.
+    pub(super) heard: Heard,
 }
 
-/// Which end of a connection this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    /// The one who dialed.
-    Dialer,
-    /// The one who was dialed.
-    Listener,
+/// What was heard of the other side since the last tick.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// Anything: it lives.
+    life: AtomicBool,
+    /// A message, which wants a sign of life. A sign of life does not, or two of them would go on for ever.
+    words: AtomicBool,
 }
 
 /// Why a session ended.
@@ -127,12 +126,13 @@ impl<R: Runtime> Session<'_, R> {
         let mut bytes = vec![0; READ_BYTES];
         loop {
             while let Some(frame) = decoder.next_frame()? {
-                let event = match (frame.kind, self.side) {
-                    (FrameKind::Envelope, _) => self.envelope(frame.payload)?,
-                    // The repeated answer has said what it had to by arriving.
-                    (FrameKind::Answer, Side::Dialer) => continue,
-                    (kind, _) => return Err(SessionEnd::OutOfPlace(kind)),
+                let event = match frame.kind {
+                    FrameKind::Envelope => self.envelope(frame.payload)?,
+                    // It has said what it had to by arriving.
+                    FrameKind::Answer => continue,
+                    FrameKind::Hello => return Err(SessionEnd::OutOfPlace(frame.kind)),
                 };
+                self.heard.words.store(true, Ordering::Relaxed);
                 // When the driver lags, waiting here is what slows the peer down.
                 self.deliver.send(event).await.map_err(|_| SessionEnd::Unwanted)?;
             }
@@ -140,7 +140,7 @@ impl<R: Runtime> Session<'_, R> {
             if count == 0 {
                 return Ok(if decoder.is_partial() { SessionEnd::Partial } else { SessionEnd::Closed });
             }
-            self.heard.store(true, Ordering::Relaxed);
+            self.heard.life.store(true, Ordering::Relaxed);
             decoder.push(&bytes[..count]);
         }
     }
@@ -185,21 +185,15 @@ impl<R: Runtime> Session<'_, R> {
         }
     }
 
-    /// The listener shows that it heard something; the dialer looks whether what it said was heard.
+    /// Shows that something was heard, and looks whether what was said was.
     fn tick(&self, spoken_at: &mut Option<Time>, bytes: &mut Vec<u8>) -> Result<(), SessionEnd> {
-        let heard = self.heard.swap(false, Ordering::Relaxed);
-        match self.side {
-            Side::Listener if heard => {
-                encode_frame(FrameKind::Answer, &answer(self.local, Verdict::Accepted).encode(), bytes);
-            }
-            Side::Listener => {}
-            Side::Dialer if heard => *spoken_at = None,
-            Side::Dialer => {
-                let now = self.runtime.now();
-                if spoken_at.is_some_and(|at| now.since(at) > SILENCE) {
-                    return Err(SessionEnd::Silent);
-                }
-            }
+        if self.heard.words.swap(false, Ordering::Relaxed) {
+            encode_frame(FrameKind::Answer, &answer(self.local, Verdict::Accepted).encode(), bytes);
+        }
+        if self.heard.life.swap(false, Ordering::Relaxed) {
+            *spoken_at = None;
+        } else if spoken_at.is_some_and(|at| self.runtime.now().since(at) > SILENCE) {
+            return Err(SessionEnd::Silent);
         }
         Ok(())
     }

@@ -164,6 +164,22 @@ async fn who_knows_no_address_replies_on_the_connection_it_was_spoken_to() {
 }
 
 #[tokio::test]
+async fn who_is_known_at_a_wrong_address_is_answered_all_the_same() {
+    let mut a = Station::start(A, "127.0.0.1:0").await;
+    let mut b = Station::start(B, "127.0.0.1:0").await;
+    a.links.follow(&knowing(B, "127.0.0.1:1"));
+    a.links.send(heartbeat(A, B, 1));
+    assert!(matches!(a.event().await, PeerEvent::Unreachable(B)));
+
+    b.links.follow(&Members::founder(A, Contact { address: a.address.clone(), ..Contact::default() }));
+    b.links.send(heartbeat(B, A, 2));
+    let PeerEvent::Connected { peer: B, replies } = a.event().await else { panic!("first the connection") };
+    a.links.connected(B, replies);
+    a.links.send(heartbeat(A, B, 3));
+    assert_eq!(b.message().await, heartbeat(A, B, 3));
+}
+
+#[tokio::test]
 async fn a_member_that_moved_is_dialed_at_its_new_address_and_one_that_left_no_more() {
     let mut a = Station::start(A, "127.0.0.1:0").await;
     let mut b = Station::start(B, "127.0.0.1:0").await;
@@ -246,7 +262,7 @@ async fn a_second_connection_of_a_peer_ends_the_first() {
 }
 
 #[tokio::test]
-async fn who_listens_shows_that_it_hears() {
+async fn who_hears_shows_it() {
     let b = Station::start(B, "127.0.0.1:0").await;
     let (mut stream, mut decoder, _) = b.dial(hello()).await;
     let mut bytes = Vec::new();
