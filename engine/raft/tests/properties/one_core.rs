@@ -54,7 +54,7 @@ enum Step {
     Damage {
         slot: u8,
     },
-    FromDisk(Raw),
+    DiskSays(Raw),
     Crash {
         keep: u8,
     },
@@ -81,7 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::FinishApplying),
         3 => Just(Step::Checkpoint),
         2 => any::<u8>().prop_map(|slot| Step::Damage { slot }),
-        2 => raw().prop_map(Step::FromDisk),
+        2 => raw().prop_map(Step::DiskSays),
         1 => (0..4_u8).prop_map(|keep| Step::Crash { keep }),
         1 => (1..4_u8).prop_map(|peer| Step::Unreachable { peer }),
     ]
@@ -418,7 +418,7 @@ impl World {
     }
 
     /// Answers to nothing. A write that is not done is never said to be.
-    fn from_disk(&mut self, raw: Raw) {
+    fn disk_says(&mut self, raw: Raw) {
         let id = self.id(raw.first, raw.second);
         let reader = quorate_raft::Reader::Peer(NodeId(2));
         let (first, last) = (self.index(raw.first), self.index(raw.second));
@@ -479,7 +479,7 @@ impl World {
             Step::FinishApplying => self.finish_applying(),
             Step::Checkpoint => self.checkpoint(),
             Step::Damage { slot } => self.damage(slot),
-            Step::FromDisk(raw) => self.from_disk(raw),
+            Step::DiskSays(raw) => self.disk_says(raw),
             Step::Crash { keep } => self.crash(keep),
             Step::Unreachable { peer } => self.input(Input::Unreachable(NodeId(peer.into()))),
         }
