@@ -28,8 +28,11 @@ pub(super) fn random_timeout(config: &Config, random: &mut Random) -> Duration {
 }
 
 impl Raft {
+    /// A damaged node lets the others go first: led by one of them it can be given a snapshot.
     pub(super) fn reset_election_timer(&mut self) {
-        self.election_at = self.now + random_timeout(&self.config, &mut self.random);
+        let patience =
+            if self.damage.count() > 0 { self.config.election_timeout * 4 } else { Duration::ZERO };
+        self.election_at = self.now + random_timeout(&self.config, &mut self.random) + patience;
     }
 
     /// Whether this node could run: it votes, knows all it ever acknowledged, and its disk keeps up.
@@ -144,7 +147,11 @@ impl Raft {
     pub(super) fn answer_the_past(&mut self, from: NodeId, message: &Message) {
         let answer = match message {
             Message::Vote { .. } => Message::VoteReply { granted: false },
-            Message::Append { .. } | Message::Heartbeat { .. } | Message::Snapshot { .. } => {
+            // Who still asks a former leader has missed that it was deposed.
+            Message::Append { .. }
+            | Message::Heartbeat { .. }
+            | Message::Snapshot { .. }
+            | Message::ReadIndex { .. } => {
                 Message::HeartbeatReply { round: 0, verified: Index(0), matched: Index(0) }
             }
             _ => return,
@@ -195,7 +202,7 @@ impl Raft {
         }
     }
 
-    fn other_voters(&self) -> Vec<NodeId> {
+    pub(super) fn other_voters(&self) -> Vec<NodeId> {
         let members = self.membership.current();
         members.ids().filter(|id| *id != self.config.id && members.is_voter(*id)).collect()
     }

@@ -24,8 +24,8 @@ pub(super) struct Leader {
     /// Proposals not committed yet, in bytes.
     pub(super) uncommitted_bytes: usize,
     uncommitted: VecDeque<(Index, usize)>,
-    /// Since when a damaged slot that matters is unfilled.
-    damaged_since: Option<Time>,
+    /// Since when so many slots are damaged and none was filled.
+    damaged: Option<(Time, usize)>,
 }
 
 impl Leader {
@@ -38,7 +38,7 @@ impl Leader {
             read_rounds: VecDeque::new(),
             uncommitted_bytes: 0,
             uncommitted: VecDeque::new(),
-            damaged_since: None,
+            damaged: None,
         }
     }
 
@@ -134,15 +134,23 @@ impl Raft {
         self.now.since(peer.heard) <= self.config.election_timeout
     }
 
+    /// Damage that no peer's log could fill for an election timeout. Where everybody else has compacted the slot
+    /// away only a leader's snapshot helps, and a leader gets none: it could neither apply nor supply what stands
+    /// there, for ever. With nobody else to lead, what is committed may stay damaged.
     fn damage_outlasts_patience(&mut self) -> bool {
-        let harmless = self.damage.allows_leading(self.commit);
+        let left = self.damage.count();
+        let harmless =
+            left == 0 || (self.damage.allows_leading(self.commit) && self.other_voters().is_empty());
         let RoleState::Leader(leader) = &mut self.role else { return false };
         if harmless {
-            leader.damaged_since = None;
+            leader.damaged = None;
             return false;
         }
-        let since = *leader.damaged_since.get_or_insert(self.now);
-        self.now.since(since) > self.config.election_timeout
+        let (since, before) = leader.damaged.get_or_insert((self.now, left));
+        if left < *before {
+            (*since, *before) = (self.now, left);
+        }
+        self.now.since(*since) > self.config.election_timeout
     }
 
     pub(super) fn broadcast_heartbeat(&mut self) {

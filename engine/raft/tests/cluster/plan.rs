@@ -102,7 +102,7 @@ impl Plan {
             } else {
                 (0, 0)
             },
-            write_time: random.pick(&[(10, 100), (500, 3_000), (1_000, 15_000)]),
+            write_time: random.pick(&[(10, 100), (500, 3_000), (1_000, 15_000), (5_000, 60_000)]),
             apply_time: random.pick(&[10, 1_000, 20_000]),
             gather: random.pick(&[0, 0, 500, 3_000]),
             election_timeout,
