@@ -32,7 +32,7 @@ pub(super) enum HandshakeError {
     #[error("{0}")]
     Answer(#[from] HelloError),
     /// The other side says no.
-    #[error("node {} refused the connection: {}", .0.node, .0.verdict)]
+    #[error("node {} refused the connection: {}", .0.node, reason(.0))]
     Refused(Answer),
     /// The other side had taken too long.
     #[error("no answer in time")]
@@ -40,6 +40,13 @@ pub(super) enum HandshakeError {
     /// Frames that belong to no cluster were asked for.
     #[error("this node belongs to no cluster yet")]
     NoCluster,
+}
+
+fn reason(answer: &Answer) -> String {
+    match answer {
+        Answer { verdict: Verdict::Cluster, cluster: None, .. } => "it is still joining".to_owned(),
+        Answer { verdict, .. } => verdict.to_string(),
+    }
 }
 
 /// Dials `address`, says hello to `peer`, and returns the connection with what was already read from it.
@@ -87,16 +94,16 @@ pub(super) async fn welcome<S: Read + Write + Unpin>(
     let mut decoder = FrameDecoder::with_limit(hello::MAX_BYTES);
     let payload = first_frame(stream, &mut decoder, FrameKind::Hello).await?;
     let hello = Hello::decode(&payload);
-    let verdict = judge(local, &hello);
+    let answer = answer(local, judge(local, &hello));
     let mut bytes = Vec::new();
-    encode_frame(FrameKind::Answer, &answer(local, verdict).encode(), &mut bytes);
+    encode_frame(FrameKind::Answer, &answer.encode(), &mut bytes);
     write_all(stream, &bytes).await.map_err(HandshakeError::Io)?;
     match hello {
-        Ok(hello) if verdict == Verdict::Accepted => {
+        Ok(hello) if answer.verdict == Verdict::Accepted => {
             decoder.set_limit(MAX_PAYLOAD_BYTES);
             Ok((hello, decoder))
         }
-        Ok(hello) => Err(Unwelcome::Refused { hello, verdict }),
+        Ok(hello) => Err(Unwelcome::Refused { hello, answer }),
         Err(error) => Err(Unwelcome::Failed(error.into())),
     }
 }
@@ -110,12 +117,12 @@ pub(super) fn answer(local: &Local, verdict: Verdict) -> Answer {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unwelcome {
     /// The hello was understood, and refused.
-    #[error("refused node {} of cluster {}: this node answered {verdict:?}", hello.from, hello.cluster)]
+    #[error("node {} of cluster {} was told: {}", hello.from, hello.cluster, reason(answer))]
     Refused {
         /// The hello.
         hello: Hello,
         /// What was answered.
-        verdict: Verdict,
+        answer: Answer,
     },
     /// There was no hello.
     #[error("{0}")]
