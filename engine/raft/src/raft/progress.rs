@@ -90,6 +90,7 @@ impl Progress {
 
     /// An append of entries up to `last` was sent.
     pub(super) fn sent(&mut self, last: Index, bytes: usize) {
+        assert!(self.matched < self.next, "sends from {} what matches up to {}", self.next, self.matched);
         match &mut self.supply {
             Supply::Probe { waits_for } => {
                 *waits_for = Some((last, bytes));

@@ -126,8 +126,13 @@ impl Checks {
         assert_eq!(self.digests.get(at), Some(&machine.digest), "a snapshot with another state");
     }
 
-    /// A leader appended a configuration: not before it committed an entry of its own term (baidu/braft#182).
-    pub(crate) fn reconfigures(&self, id: LogId) {
+    /// A leader appended a configuration: not before the last one was committed (thesis §4.1), nor before it
+    /// committed an entry of its own term (baidu/braft#182).
+    pub(crate) fn reconfigures(&self, before: LogId, id: LogId) {
+        assert!(
+            before.index <= self.commit(),
+            "{id} changes the members while the change at {before} is open"
+        );
         let settled = self.committed.iter().rev().any(|committed| committed.id.term == id.term);
         assert!(settled, "{id} changes the members before the term's first commit");
     }

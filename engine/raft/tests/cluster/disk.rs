@@ -211,10 +211,10 @@ impl Disk {
         (next, true)
     }
 
-    /// Keeps the newest two.
+    /// Keeps the newest five, so that one about to be installed is not overtaken by newer ones.
     pub(crate) fn keep_snapshot(&mut self, meta: SnapshotMeta, content: Arc<[u8]>) {
         self.snapshots.insert(meta.last, (meta, content));
-        while self.snapshots.len() > 2 {
+        while self.snapshots.len() > 5 {
             self.snapshots.pop_first();
         }
     }

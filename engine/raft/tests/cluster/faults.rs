@@ -18,15 +18,17 @@ impl World {
         if self.is_over() {
             return;
         }
-        let at = match self.leader() {
-            Some(leader) if self.clients.chance(600) => leader,
-            _ => self.clients.index(self.nodes.len()),
+        let any = self.clients.index(self.nodes.len());
+        let at = match self.clients.below(10) {
+            0..=4 => self.leader().unwrap_or(any),
+            // One that still believes it leads is where a stale read would come from.
+            5 | 6 => (0..self.nodes.len()).find(|at| self.office(*at).is_some()).unwrap_or(any),
+            _ => any,
         };
         match self.clients.below(10) {
             0..=5 if self.next_name < MOST_COMMANDS => self.propose(at),
             6 => self.feed(at, Input::Timeout),
-            7 | 8 => self.read(at),
-            _ => {}
+            _ => self.read(at),
         }
         let after = self.clients.below(self.plan.client_every) + 1;
         self.schedule(after, Event::Client);

@@ -3,7 +3,9 @@
 use crate::disk::Part;
 use crate::node::Work;
 use crate::world::{Event, What, World};
-use quorate_raft::{Done, Event as Said, Input, Job, Members, Message, NodeId, Output, Payload, Term, Write};
+use quorate_raft::{
+    Done, Event as Said, Input, Job, LogId, Members, Message, NodeId, Output, Payload, Term, Write,
+};
 
 impl World {
     pub(crate) fn perform(&mut self, at: usize, output: Output) {
@@ -57,6 +59,10 @@ impl World {
         self.trace(|| format!("n{} ! {said:?}", at + 1));
         match said {
             Said::BecameLeader { .. } => self.counts.elections += 1,
+            Said::Campaign { .. } => {
+                let status = self.nodes[at].life.as_ref().unwrap().core.status();
+                assert!(status.members.is_voter(status.id), "runs for office without a vote of its own");
+            }
             Said::Repaired { .. } => self.counts.repairs += 1,
             _ => {}
         }
@@ -76,16 +82,17 @@ impl World {
             write.truncate_from.is_none_or(|from| from > life.seen.commit),
             "truncates what is committed"
         );
+        let mut changed_at = life.members_in_log().map_or(LogId::ZERO, |(at, _)| at);
         life.slots.apply_batch(&write);
         for entry in &write.append {
             let before = prev.flatten().expect("an entry follows one that is there");
             self.checks.appended(before, entry);
-            if let Payload::Members(members) = &entry.payload
-                && leads
-                && entry.id.term == life.core.status().term
-            {
-                self.checks.reconfigures(entry.id);
-                self.counts.promotions += u64::from(members.voters.len() as u64 > self.plan.founders);
+            if let Payload::Members(members) = &entry.payload {
+                if leads && entry.id.term == life.core.status().term {
+                    self.checks.reconfigures(changed_at, entry.id);
+                    self.counts.promotions += u64::from(members.voters.len() as u64 > self.plan.founders);
+                }
+                changed_at = entry.id;
             }
             prev = Some(Some(entry.id));
         }
@@ -171,6 +178,21 @@ impl World {
         let commit = life.core.status().commit;
         let holds = |id: NodeId, slot| self.nodes[usize::try_from(id.0 - 1).unwrap()].disk.holds(slot);
         self.checks.leader_commits(term, &life.slots, &members, commit, holds);
+        self.check_matched(at);
+    }
+
+    /// What a leader takes a peer to hold is durable there, unless the peer has moved on to a later term.
+    fn check_matched(&self, at: usize) {
+        let Some((term, _)) = self.office(at) else { return };
+        let life = self.nodes[at].life.as_ref().unwrap();
+        for peer in life.core.status().peers {
+            let disk = &self.nodes[self.position(peer.id)].disk;
+            if let Some(id) = life.slots.id(peer.matched).filter(|id| id.index.0 > 0)
+                && disk.hard.term <= term
+            {
+                assert!(disk.holds(id), "n{} takes {} to hold {id}", at + 1, peer.id);
+            }
+        }
     }
 
     /// Looks at a node that has just been polled dry.
