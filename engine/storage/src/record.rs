@@ -160,9 +160,9 @@ impl Header {
             return None;
         }
         let (payload_checksum, length, offset) = (fields.u32(), fields.u32(), fields.u32());
-        let (segment, batch) = (fields.u64(), fields.u64());
+        let (segment, batch) = (fields.u64(), count(&mut fields));
         let id = log_id(&mut fields);
-        let (commit_hint, members_index) = (Index(fields.u64()), Index(fields.u64()));
+        let (commit_hint, members_index) = (Index(count(&mut fields)), Index(count(&mut fields)));
         let previous_id = log_id(&mut fields);
         let (previous_length, previous_checksum) = (fields.u32(), fields.u32());
         let previous_offset = fields.u32();
@@ -210,8 +210,16 @@ impl Header {
     }
 }
 
+/// A number that counts events of a node's life and so stays far below 2^62. A larger one can only be forged, and is cut
+/// down to where counting on from it can't overflow.
+pub(crate) fn count(fields: &mut Unpacker<'_>) -> u64 {
+    const MOST: u64 = 1 << 62;
+    fields.u64().min(MOST)
+}
+
+/// A term and an index.
 pub(crate) fn log_id(fields: &mut Unpacker<'_>) -> LogId {
-    let (term, index) = (fields.u64(), fields.u64());
+    let (term, index) = (count(fields), count(fields));
     LogId { term: Term(term), index: Index(index) }
 }
 

@@ -187,7 +187,7 @@ impl Walk {
             }
             _ => {}
         }
-        // What was read may be only in the system's cache; from now on it counts as durable.
+        // What was read may be only in the system's cache, and what was zeroed too; from now on it counts as durable.
         let path = LogFile::Segment(header.number).path();
         file.sync_data().map_err(Fatal::new("sync", path))
     }
@@ -324,6 +324,7 @@ fn whole_batch(items: &[Item], previous: Identity) -> usize {
     0
 }
 
+/// The condition of a tail that is no whole batch. `closed` says whether what comes before it ends a batch.
 fn tail(scan: &Scan, items: &[Item], file: &[u8], closed: bool) -> Tail {
     let mut conditions: Vec<Condition> = items
         .iter()
@@ -340,7 +341,7 @@ fn tail(scan: &Scan, items: &[Item], file: &[u8], closed: bool) -> Tail {
     };
     if open {
         // The next record of the batch should stand at the end.
-        let sectors = scan.end / SECTOR_BYTES..(scan.end + HEADER_BYTES).div_ceil(SECTOR_BYTES);
+        let sectors = scan.end / SECTOR_BYTES..scan.end.saturating_add(HEADER_BYTES).div_ceil(SECTOR_BYTES);
         let unwritten = sectors.into_iter().any(|sector| {
             let start = (sector * SECTOR_BYTES) as usize;
             file.get(start..start + SECTOR_BYTES as usize).is_some_and(is_zero)
@@ -354,12 +355,13 @@ fn tail(scan: &Scan, items: &[Item], file: &[u8], closed: bool) -> Tail {
     } else if items.is_empty() {
         Tail::Nothing
     } else {
-        Tail::Whole
+        // Every check holds, and yet the records don't follow from each other: something wrote them elsewhere.
+        Tail::Rotten
     }
 }
 
-/// Zeroes a torn batch, durably, before anything is written in its place: what is left of it must never be taken for
-/// a part of what comes next.
+/// Zeroes a torn batch. The caller syncs the file before anything is written in the batch's place: what is left of it
+/// must never be taken for a part of what comes next.
 fn cut<F: DiskFile>(file: &F, header: &SegmentHeader, content: &[u8], from: u32) -> Result<(), Fatal> {
     let path = || LogFile::Segment(header.number).path();
     let sector = SECTOR_BYTES as usize;
@@ -368,7 +370,7 @@ fn cut<F: DiskFile>(file: &F, header: &SegmentHeader, content: &[u8], from: u32)
         let zeros = &[0; SECTOR_BYTES as usize][..sector.min(content.len() - at)];
         file.write_at(zeros, at as u64).map_err(Fatal::new("write", path()))?;
     }
-    file.sync_data().map_err(Fatal::new("sync", path()))
+    Ok(())
 }
 
 fn read_header<F: DiskFile>(file: &F, number: SegmentNumber) -> Option<SegmentHeader> {

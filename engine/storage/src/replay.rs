@@ -92,15 +92,14 @@ impl Replay {
         if self.unknown.is_some() {
             return;
         }
-        if header.previous == self.previous && self.terms.holds(header.last) {
+        let link = &header.previous;
+        let sole = link.segment == end.segment && link.record.offset == end.record.offset;
+        let chained = link == &self.previous || (sole && self.apply_lost(&link.record));
+        if chained && self.terms.holds(header.last) {
             // An earlier recovery may have believed less of what came before.
             self.drop_from(header.last.index.next());
         } else {
-            let sole =
-                header.previous.segment == end.segment && header.previous.record.offset == end.record.offset;
-            if !(sole && self.apply_lost(&header.previous.record) && self.terms.last() == header.last) {
-                self.bridge(Some(header.last), Some(header.members_at.index));
-            }
+            self.bridge(Some(header.last), Some(header.members_at.index));
         }
         if self.unknown.is_none() {
             self.previous = header.previous;
@@ -134,16 +133,22 @@ impl Replay {
         let header = &record.header;
         if header.previous != self.previous.record {
             let sole = lost_from == Some(header.previous.offset);
-            if !(sole && self.apply_lost(&header.previous)) {
+            if sole && self.apply_lost(&header.previous) {
+                if self.unknown.is_none() {
+                    self.previous = Link { segment: number, record: header.previous };
+                }
+            } else {
                 let is_members = header.kind == Kind::Members && header.flags & FLAG_REPAIR == 0;
                 self.bridge(anchor(header), Some(header.members_index).filter(|_| !is_members));
             }
             if self.unknown.is_some() {
                 return;
             }
-            self.previous = Link { segment: number, record: header.previous };
         }
         if header.kind == Kind::Mark {
+            if header.previous != self.previous.record {
+                self.previous = Link { segment: number, record: header.previous };
+            }
             self.closed = true;
             return;
         }
@@ -157,8 +162,10 @@ impl Replay {
             let sound = record.payload == Condition::Sound;
             self.slot(header.kind, header.id, place, members, sound, header.members_index);
         }
-        self.previous = Link { segment: number, record: header.identity(record.checksum) };
-        self.closed = header.flags & FLAG_LAST != 0;
+        if self.unknown.is_none() {
+            self.previous = Link { segment: number, record: header.identity(record.checksum) };
+            self.closed = header.flags & FLAG_LAST != 0;
+        }
     }
 
     /// The latest membership entry, when known.
@@ -243,13 +250,16 @@ impl Replay {
         if id.index <= self.terms.base().index {
             // The first segment began when the log was longer than it became. Compaction dropped the ones before it,
             // so a checkpoint covers that old end and this slot too.
-            return self.restart(id, Some(members_index));
+            return match id.index {
+                Index(0) => self.give_up(),
+                _ => self.restart(id, Some(members_index)),
+            };
         }
-        self.drop_from(id.index);
-        let last = self.terms.last();
-        if id.index != last.index.next() || id.term < last.term {
+        let before = self.terms.term(id.index.previous());
+        if before.is_none_or(|term| id.term < term) {
             return self.give_up();
         }
+        self.drop_from(id.index);
         self.push(id, place, sound);
         if kind == Kind::Members {
             self.members.push(MembersSlot { id, members });
@@ -266,7 +276,9 @@ impl Replay {
 
     /// What a truncation record says: `from.index` is the first slot that goes.
     fn truncate(&mut self, from: LogId) {
-        if from.index <= self.terms.base().index {
+        if from.index == Index(0) {
+            self.give_up();
+        } else if from.index <= self.terms.base().index {
             // As with a slot at or below the base.
             self.restart(LogId { term: from.term, index: from.index.previous() }, None);
         } else {

@@ -22,7 +22,7 @@ use quorate_raft::{Index, LogId, Members};
 use quorate_wire::codec;
 
 use crate::layout::{Packer, Unpacker, length, position, round_up};
-use crate::record::{Identity, kind_code, kind_from_code, log_id};
+use crate::record::{Identity, count, kind_code, kind_from_code, log_id};
 
 /// The version of the format of `log/`.
 pub(crate) const VERSION: u32 = 1;
@@ -176,8 +176,8 @@ impl SegmentHeader {
         if !in_place || crc32c::crc32c(whole) != checksum || version != VERSION || fields.u32() != number.0 {
             return None;
         }
-        let (id, bytes_of_file, batch) = (fields.u64(), fields.u64(), fields.u64());
-        let (last, commit_hint) = (log_id(&mut fields), Index(fields.u64()));
+        let (id, bytes_of_file, batch) = (fields.u64(), fields.u64(), count(&mut fields));
+        let (last, commit_hint) = (log_id(&mut fields), Index(count(&mut fields)));
         let members_at = log_id(&mut fields);
         let (segment, offset) = (SegmentNumber(fields.u32()), fields.u32());
         let record_id = log_id(&mut fields);

@@ -237,8 +237,12 @@ impl<D: Disk> Opening<D> {
         let newest = self.snapshots.newest().cloned();
         let start = Start::of(newest.as_ref());
         let base = replay.terms.base();
-        if base.index > start.last.index {
+        if base.index > start.last.index || (newest.is_none() && base != LogId::ZERO) {
             return Err(OpenError::CheckpointLost { base, newest: newest.map(|meta| meta.last) });
+        }
+        let end = replay.terms.last();
+        if end.term > hard.term {
+            return Err(OpenError::TermBehindLog { last: end, term: hard.term });
         }
         // A snapshot that a leader sent is durable, and a crash came before the log was reset. It is committed, so
         // what the log holds instead never can be. Whatever is unknown stays so.
@@ -249,9 +253,6 @@ impl<D: Disk> Opening<D> {
             replay.unknown = replay.unknown.map(|_| start.last.index.next());
         }
         let last = replay.terms.last();
-        if last.term > hard.term {
-            return Err(OpenError::TermBehindLog { last, term: hard.term });
-        }
         if replay.unknown.is_some() && self.stable.value().lost_tail != hard.term {
             // Before anything is written behind the loss, or it would look like a log that was never longer.
             let value = *self.stable.value();

@@ -5,6 +5,8 @@ mod common;
 mod crash;
 mod damage;
 mod faults;
+mod fuzz;
+mod golden;
 mod log;
 mod model;
 mod rot;

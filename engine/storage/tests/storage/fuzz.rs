@@ -1,0 +1,100 @@
+//! Bytes that nobody wrote: storage may refuse them, never panic.
+
+use proptest::prelude::*;
+use quorate_raft::Index;
+use quorate_storage::{MemoryDisk, fuzzing};
+
+use crate::common::{append, command, members_entry, newest_segment, noop, open, read, settle, trials, vote};
+
+/// A segment with a dozen records of all kinds.
+fn disk() -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    let (mut storage, _) = open(&disk).unwrap();
+    vote(&mut storage, 9);
+    append(&mut storage, &[members_entry(1, 1, &["a"]), noop(1, 2), command(1, 3, &[3; 700])]);
+    settle(&mut storage);
+    append(
+        &mut storage,
+        &[command(2, 3, &[0; 600]), noop(4, 4), members_entry(4, 5, &["a", "b"]), noop(4, 6)],
+    );
+    append(&mut storage, &[noop(5, 5), noop(5, 6)]);
+    settle(&mut storage);
+    disk
+}
+
+/// Where the records are, by the segment id that each repeats after its own offset.
+fn records(file: &[u8]) -> Vec<usize> {
+    let id = &file[24..32];
+    let here =
+        |at: &usize| &file[at + 16..at + 24] == id && file[at + 12..at + 16] == (*at as u32).to_le_bytes();
+    (8192..file.len() - 96).step_by(16).filter(here).collect()
+}
+
+/// Overwrites a field and makes the checksum fit again.
+fn forge(file: &mut [u8], record: usize, field: usize, value: u64) {
+    let value = &value.to_le_bytes()[..(96 - field).min(8)];
+    file[record + field..record + field + value.len()].copy_from_slice(value);
+    let checksum = crc32c::crc32c(&file[record + 4..record + 96]);
+    file[record..record + 4].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Opens the disk, and uses what it finds when it opens.
+fn use_it(disk: &MemoryDisk) {
+    if let Ok((mut storage, found)) = open(disk) {
+        let (base, last) = (found.terms.base().index, found.terms.last().index);
+        if last.0 - base.0 < 1000 {
+            read(&mut storage, base.0 + 1, last.0);
+            let term = found.hard.term.0;
+            append(&mut storage, &[noop(term, last.next().0)]);
+            assert_eq!(open(disk).unwrap().1.terms.last().index, Index(last.0 + 1));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(trials(2000)))]
+
+    /// Records whose checksums are right and whose content makes no sense.
+    #[test]
+    fn forged_records_are_survived(
+        forgeries in prop::collection::vec(
+            (any::<prop::sample::Index>(), 4..96_usize, prop_oneof![0..9_u64, Just(u64::MAX), any::<u64>()]),
+            1..4,
+        ),
+        zeroed in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let disk = disk();
+        let path = newest_segment(&disk);
+        let mut file = disk.content(&path).unwrap();
+        let records = records(&file);
+        prop_assert!(records.len() >= 9);
+        for (record, field, value) in &forgeries {
+            forge(&mut file, *record.get(&records), *field, *value);
+        }
+        if let Some(sector) = zeroed {
+            let start = 8192 + sector.index((file.len() - 8192) / 512) * 512;
+            file[start..start + 512].fill(0);
+        }
+        fuzzing::wal_decode(&file);
+        disk.corrupt(&path, |content| *content = file);
+        use_it(&disk);
+    }
+
+    #[test]
+    fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        prop_assert_eq!(fuzzing::wal_decode(&bytes), 0);
+        fuzzing::data_json(&bytes);
+    }
+
+    #[test]
+    fn any_json_is_survived(text in "[{\\[\"a-zA-Z0-9_=:, \\]}\\-]{0,60}") {
+        fuzzing::data_json(text.as_bytes());
+    }
+}
+
+#[test]
+fn a_real_segment_decodes() {
+    let disk = disk();
+    assert_eq!(fuzzing::wal_decode(&disk.content(&newest_segment(&disk)).unwrap()), 6);
+    assert_eq!(fuzzing::data_json(br#"{"a2V5":"dmFsdWU="}"#), 1);
+}

@@ -1,0 +1,72 @@
+//! The formats are fixed: what a release wrote, every later one reads, and writes the same way.
+//!
+//! The files below `tests/golden/` were written by the first one. A test that fails here means that data dirs in the
+//! field can't be read any more: that takes a new version number, not a new golden file.
+
+use quorate_raft::{HardState, Index, LogId, NodeId, Term, Write};
+use quorate_storage::{Disk, DiskFile, Job, MemoryDisk};
+
+use crate::common::{command, members, members_entry, noop, open, perform, read, write};
+use crate::model::load_snapshot;
+
+const FILES: [(&str, &[u8]); 4] = [
+    ("stable/a", include_bytes!("../golden/stable-a")),
+    ("stable/b", include_bytes!("../golden/stable-a")),
+    ("log/00000001.log", include_bytes!("../golden/00000001.log")),
+    ("snaps/0000000000000003-0000000000000002.snap", include_bytes!("../golden/3-2.snap")),
+];
+
+/// One of everything: each kind of record, a replaced slot, a mark, a checkpoint.
+fn written() -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    let (mut storage, _) = open(&disk).unwrap();
+    let vote = |term, vote| Some(HardState { term: Term(term), vote });
+    let entries = vec![members_entry(1, 1, &["127.0.0.1:9080"]), noop(1, 2), command(1, 3, b"replaced")];
+    let first =
+        Write { hard: vote(1, Some(NodeId(0xa5))), append: entries, commit_hint: Index(1), ..write(1) };
+    perform(&mut storage, vec![first]).unwrap();
+    let replacement = vec![command(2, 3, &[0; 600]), command(2, 4, b"four"), noop(2, 5)];
+    let second = Write { hard: vote(2, None), append: replacement, commit_hint: Index(2), ..write(2) };
+    perform(&mut storage, vec![second]).unwrap();
+    perform(&mut storage, vec![Write { truncate_from: Some(Index(5)), ..write(3) }]).unwrap();
+    perform(&mut storage, vec![Write { repair: vec![noop(1, 2)], commit_hint: Index(3), ..write(4) }])
+        .unwrap();
+    let (last, members_at) = (LogId::new(2, 3), LogId::new(1, 1));
+    let content = Box::new((0..70_u8).map(|piece| vec![piece; 1000]));
+    let members = members(&["127.0.0.1:9080"]);
+    storage.perform(vec![Job::Checkpoint { last, members, members_at, content }]).unwrap();
+    while storage.busy() {
+        storage.perform(Vec::new()).unwrap();
+    }
+    disk
+}
+
+#[test]
+fn the_same_bytes_are_written() {
+    let disk = written();
+    for (path, golden) in FILES {
+        assert!(disk.content(path).unwrap() == golden, "{path} differs from what the first release wrote");
+    }
+}
+
+#[test]
+fn what_the_first_release_wrote_is_read() {
+    let disk = MemoryDisk::new();
+    for directory in ["log", "stable", "snaps"] {
+        disk.create_dir(directory).unwrap();
+    }
+    for (path, golden) in FILES {
+        disk.create(path).unwrap().write_at(golden, 0).unwrap();
+    }
+    let (mut storage, found) = open(&disk).unwrap();
+    assert_eq!(found.hard, HardState { term: Term(2), vote: None });
+    assert_eq!((found.commit_hint, found.unknown, &found.damaged[..]), (Index(3), None, &[][..]));
+    assert_eq!(found.members, [members_entry(1, 1, &["127.0.0.1:9080"])]);
+    let expected = [members_entry(1, 1, &["127.0.0.1:9080"]), noop(1, 2)];
+    let expected = [&expected[..], &[command(2, 3, &[0; 600]), command(2, 4, b"four")]].concat();
+    assert_eq!(read(&mut storage, 1, 4).0, expected);
+    assert_eq!(found.terms.last(), LogId::new(2, 4));
+    let meta = found.snapshot.unwrap();
+    assert_eq!((meta.last, meta.members_at, meta.bytes), (LogId::new(2, 3), LogId::new(1, 1), 70_000));
+    assert_eq!(load_snapshot(&mut storage, &meta)[69_000..], [69; 1000]);
+}
