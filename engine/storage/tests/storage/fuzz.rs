@@ -25,8 +25,7 @@ fn disk() -> MemoryDisk {
 /// Where the records are, by the segment id that each repeats after its own offset.
 fn records(file: &[u8]) -> Vec<usize> {
     let id = &file[24..32];
-    let here =
-        |at: &usize| &file[at + 16..at + 24] == id && file[at + 12..at + 16] == (*at as u32).to_le_bytes();
+    let here = |at: &usize| &file[at + 16..at + 24] == id && file[at + 12..at + 16] == at.to_le_bytes()[..4];
     (8192..file.len() - 96).step_by(16).filter(here).collect()
 }
 
