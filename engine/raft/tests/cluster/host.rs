@@ -4,7 +4,7 @@ use crate::disk::Part;
 use crate::node::Work;
 use crate::world::{Event, What, World};
 use quorate_raft::{
-    Done, Event as Said, Input, Job, LogId, Members, Message, NodeId, Output, Payload, Term, Write,
+    Done, Event as Said, Input, Job, LogId, Members, Message, NodeId, Output, Payload, PeerState, Term, Write,
 };
 
 impl World {
@@ -15,6 +15,9 @@ impl World {
                 self.sent += 1;
                 for delay in self.network.route(envelope.from, envelope.to) {
                     self.schedule(delay, Event::Deliver(envelope.clone()));
+                }
+                if let Some(old) = self.network.replayed(&envelope) {
+                    self.schedule(1, Event::Deliver(old));
                 }
                 if let Message::Append { entries, .. } = &envelope.message {
                     assert!(
@@ -32,7 +35,12 @@ impl World {
                 let after = self.disks.below(self.plan.write_time.1) + 1;
                 self.schedule_at(at, after, What::Job(job));
             }
-            Output::Apply(entries) => self.queue_work(at, Work::Apply(entries)),
+            Output::Apply(entries) => {
+                let durable = self.nodes[at].disk.slots.last().index;
+                let ahead = entries.iter().any(|entry| entry.id.index > durable);
+                assert!(!ahead, "hands over what is not durable here: {durable} is");
+                self.queue_work(at, Work::Apply(entries));
+            }
             Output::Install(meta) => self.queue_work(at, Work::Install(meta)),
             Output::Read(ids) => {
                 let life = self.nodes[at].life.as_mut().unwrap();
@@ -179,6 +187,7 @@ impl World {
         let holds = |id: NodeId, slot| self.nodes[usize::try_from(id.0 - 1).unwrap()].disk.holds(slot);
         self.checks.leader_commits(term, &life.slots, &members, commit, holds);
         self.check_matched(at);
+        self.check_heard(at);
     }
 
     /// What a leader takes a peer to hold is durable there, unless the peer has moved on to a later term.
@@ -193,6 +202,19 @@ impl World {
                 assert!(disk.holds(id), "n{} takes {} to hold {id}", at + 1, peer.id);
             }
         }
+    }
+
+    /// Who still leads after an input hears a majority (thesis §6.2).
+    fn check_heard(&self, at: usize) {
+        let Some((term, members)) = self.office(at) else { return };
+        let status = self.nodes[at].life.as_ref().unwrap().core.status();
+        let silent =
+            |id: &NodeId| status.peers.iter().any(|peer| peer.id == *id && peer.state == PeerState::Down);
+        let lost = members.voters.iter().filter(|id| silent(id)).count();
+        assert!(
+            2 * lost < members.voters.len(),
+            "leads term {term}, and {lost} of {members:?} are silent"
+        );
     }
 
     /// Looks at a node that has just been polled dry.

@@ -2,7 +2,7 @@
 
 use crate::plan::Plan;
 use crate::random::Random;
-use quorate_raft::NodeId;
+use quorate_raft::{Envelope, NodeId};
 use std::collections::BTreeSet;
 
 #[derive(Clone, Debug)]
@@ -12,6 +12,10 @@ pub(crate) struct Network {
     duplication: u64,
     delay: (u64, u64),
     late: (u64, u64),
+    /// How many in a thousand messages are followed by a much older one.
+    replay: u64,
+    replays: Random,
+    old: Vec<Envelope>,
     /// From, to: nothing passes.
     cut: BTreeSet<(NodeId, NodeId)>,
 }
@@ -24,6 +28,9 @@ impl Network {
             duplication: plan.duplication,
             delay: plan.delay,
             late: plan.late,
+            replay: plan.replay,
+            replays: Random::new(seed, "replays"),
+            old: Vec::new(),
             cut: BTreeSet::new(),
         }
     }
@@ -38,6 +45,22 @@ impl Network {
             copies += 1;
         }
         (0..copies).map(|_| self.delay()).collect()
+    }
+
+    /// Remembers some messages for good, and now and then brings one of them again.
+    pub(crate) fn replayed(&mut self, sent: &Envelope) -> Option<Envelope> {
+        const MOST_OLD: usize = 64;
+        if self.replay == 0 {
+            return None;
+        }
+        if self.replays.chance(50) {
+            if self.old.len() == MOST_OLD {
+                self.old.swap_remove(self.replays.index(MOST_OLD));
+            }
+            self.old.push(sent.clone());
+        }
+        let again = !self.old.is_empty() && self.replays.chance(self.replay);
+        again.then(|| self.old[self.replays.index(self.old.len())].clone())
     }
 
     /// A message on its way when the cut came arrives late or never.
@@ -61,7 +84,7 @@ impl Network {
     /// No faults any more, for good.
     pub(crate) fn calm(&mut self) {
         self.join_all();
-        (self.loss, self.duplication, self.late) = (0, 0, (0, 0));
+        (self.loss, self.duplication, self.late, self.replay) = (0, 0, (0, 0), 0);
         self.delay.1 = self.delay.1.min(2_000);
         self.delay.0 = self.delay.0.min(self.delay.1);
     }

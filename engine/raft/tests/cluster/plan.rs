@@ -56,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) delay: (u64, u64),
     /// How many in a thousand messages are late, and by how much at most.
     pub(crate) late: (u64, u64),
+    /// How many in a thousand messages are followed by an old one again.
+    pub(crate) replay: u64,
     pub(crate) write_time: (u64, u64),
     pub(crate) apply_time: u64,
     /// Inputs are fed in batches gathered over this time, or one by one when zero.
@@ -105,6 +107,7 @@ impl Plan {
             write_time: random.pick(&[(10, 100), (500, 3_000), (1_000, 15_000), (5_000, 60_000)]),
             apply_time: random.pick(&[10, 1_000, 20_000]),
             gather: random.pick(&[0, 0, 500, 3_000]),
+            replay: if rough { random.pick(&[0, 0, 30, 200]) } else { 0 },
             election_timeout,
             heartbeat_interval,
             config,
