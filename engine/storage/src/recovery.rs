@@ -53,37 +53,28 @@ pub(crate) fn recover<D: Disk>(
     acknowledged: u64,
 ) -> Result<Recovered<D::File>, OpenError> {
     let mut headers = BTreeMap::new();
-    let mut newest = SegmentNumber(0);
     for file in files {
         let LogFile::Segment(number) = *file else { continue };
-        newest = newest.max(number);
         let path = file.path();
         let open = disk.open(&path).map_err(Fatal::new("open", path))?;
         if let Some(header) = read_header(&open, number) {
             headers.insert(number, Chained { header, file: open });
         }
     }
-    let Some(newest_readable) = headers.keys().next_back().copied() else {
+    let Some(newest) = headers.keys().next_back().copied() else {
         return Err(OpenError::LogLost { acknowledged });
     };
     let chain = chain(&mut headers);
     let mut walk = Walk::begin(&chain[0].header, snapshot);
     for (at, segment) in chain.iter().enumerate() {
-        let next = match chain.get(at + 1) {
-            Some(next) => Next::Segment(&next.header),
-            None if newest > newest_readable => Next::Unreadable,
-            None => Next::Nothing,
-        };
+        let next = chain.get(at + 1).map(|next| &next.header);
         walk.segment(segment, next, acknowledged)?;
-    }
-    // A segment is durable before anything is acknowledged in it, and its header before its name: a newer file
-    // without a readable header has lost what was in it.
-    if newest > newest_readable || walk.batch < acknowledged {
-        walk.lose_end();
     }
     let first_members = (chain[0].header.members_at, chain[0].header.members.clone());
     let dead = paths(files, |number| is_dead(&chain, number));
-    let stale = paths(files, |number| number > newest_readable);
+    // A newer one without a readable header: if anything was acknowledged in it, the term and vote files count it as a
+    // batch, and the walk has found that it is missing.
+    let stale = paths(files, |number| number > newest);
     Ok(walk.finish(chain, first_members, dead, stale, acknowledged))
 }
 
@@ -116,15 +107,6 @@ fn chain<F>(headers: &mut BTreeMap<SegmentNumber, Chained<F>>) -> Vec<Chained<F>
     chain
 }
 
-/// What comes after a segment.
-#[derive(Clone, Copy)]
-enum Next<'a> {
-    Nothing,
-    /// A file that cannot be read. It proves that all before it was synced.
-    Unreadable,
-    Segment(&'a SegmentHeader),
-}
-
 /// Going through the chain.
 struct Walk {
     replay: Replay,
@@ -145,7 +127,7 @@ impl Walk {
     fn segment<F: DiskFile>(
         &mut self,
         segment: &Chained<F>,
-        next: Next<'_>,
+        next: Option<&SegmentHeader>,
         acknowledged: u64,
     ) -> Result<(), Fatal> {
         let Chained { header, file } = segment;
@@ -174,7 +156,7 @@ impl Walk {
             Some(Item::Record(record)) => next_header(&record.header),
             None => header.records_start(),
         };
-        if matches!(next, Next::Segment(_)) {
+        if next.is_some() {
             return Ok(());
         }
         match judged.verdict {
@@ -237,12 +219,18 @@ struct Judged {
 }
 
 /// Divides what a scan found into what is proven and the tail, and decides about the tail.
-fn judge(scan: &Scan, file: &[u8], header: &SegmentHeader, next: Next<'_>, acknowledged: u64) -> Judged {
+fn judge(
+    scan: &Scan,
+    file: &[u8],
+    header: &SegmentHeader,
+    next: Option<&SegmentHeader>,
+    acknowledged: u64,
+) -> Judged {
     let newest = newest_batch(&scan.items, |kind| kind != Kind::Mark);
     let marked = newest_batch(&scan.items, |kind| kind == Kind::Mark);
     let linked = linked_items(scan, header, next);
     let next_segment = match (next, linked) {
-        (Next::Nothing, _) => NextSegment::None,
+        (None, _) => NextSegment::None,
         (_, Some(_)) => NextSegment::LinksBeforeTail,
         (_, None) => NextSegment::LinksElsewhere,
     };
@@ -293,9 +281,8 @@ fn end_of_chain(record: &Record) -> Identity {
 }
 
 /// How many items there are up to the record that the next segment links to, when that can be told.
-fn linked_items(scan: &Scan, header: &SegmentHeader, next: Next<'_>) -> Option<usize> {
-    let Next::Segment(next) = next else { return None };
-    let link = next.previous;
+fn linked_items(scan: &Scan, header: &SegmentHeader, next: Option<&SegmentHeader>) -> Option<usize> {
+    let link = next?.previous;
     let find =
         |which: &dyn Fn(&Record) -> bool| scan.items.iter().position(|item| record(item).is_some_and(which));
     if link.segment != header.number {
@@ -403,7 +390,7 @@ pub(crate) fn read_whole<F: DiskFile>(file: &F, length: u64) -> Vec<u8> {
 pub(crate) fn recover_bytes(file: &[u8]) -> usize {
     let Some(header) = SegmentHeader::decode(file, SegmentNumber(1)) else { return 0 };
     let scan = scan(file, header.id, header.records_start());
-    let judged = judge(&scan, file, &header, Next::Nothing, 0);
+    let judged = judge(&scan, file, &header, None, 0);
     let mut replay = Replay::begin(&header, None);
     let kept = if judged.verdict == Verdict::Damage { scan.items.len() } else { judged.kept };
     replay.items(header.number, &scan.items[..kept], file);

@@ -87,6 +87,23 @@ fn a_run_of_lost_headers_with_a_change_of_membership_is_unknown() {
     assert_eq!(found.members, [members_entry(1, 1, &["a"])]);
 }
 
+/// Slots 3 and 4 were replaced by a batch that is lost: the old ones must not come back.
+#[test]
+fn behind_a_lost_tail_only_committed_slots_are_believed() {
+    let disk = MemoryDisk::new();
+    let (mut storage, _) = open(&disk).unwrap();
+    vote(&mut storage, 1);
+    append(&mut storage, &[noop(1, 1), noop(1, 2)]);
+    append(&mut storage, &[noop(1, 3), noop(1, 4)]);
+    vote(&mut storage, 3);
+    let replacement = Write { truncate_from: Some(Index(3)), append: vec![noop(3, 3)], ..write(1) };
+    let (path, sectors) = changed_sectors(&disk, || perform(&mut storage, vec![replacement]).unwrap());
+    vote(&mut storage, 4);
+    disk.zero(&path, sectors);
+    let (_, found) = open(&disk).unwrap();
+    assert_eq!((found.terms.last(), found.unknown), (LogId::new(1, 2), Some(Index(3))));
+}
+
 #[test]
 fn a_damaged_membership_entry_is_known_from_a_later_segment_or_stops_the_node() {
     for rolled in [false, true] {

@@ -79,6 +79,55 @@ fn a_torn_tail_is_cut() {
     }
 }
 
+/// The same with a batch of several records that end where a sector ends: what is left reads as whole records, and only
+/// the missing last one tells that it is not the whole batch.
+#[test]
+fn a_batch_without_its_end_is_cut() {
+    let (disk, mut storage) = started();
+    append(&mut storage, &[noop(1, 1)]);
+    let batch: Vec<_> = (2..=5).map(|index| command(1, index, &[1; 512 - 96 - 1])).collect();
+    let (path, sectors) = changed_sectors(&disk, || append(&mut storage, &batch));
+    assert_eq!(sectors.len(), 4 * 512);
+    for lost in sectors.clone().step_by(512) {
+        let disk = disk.duplicate();
+        disk.zero(&path, lost..sectors.end);
+        let (_, found) = open(&disk).unwrap();
+        assert_eq!((found.terms.last(), found.damaged, found.unknown), (LogId::new(1, 1), vec![], None));
+    }
+}
+
+/// A mark may vanish in a crash, or rot: the batch behind it is whole all the same.
+#[test]
+fn a_lost_mark_costs_nothing() {
+    let (disk, mut storage) = started();
+    append(&mut storage, &[noop(1, 1)]);
+    settle(&mut storage);
+    let (path, sectors) = changed_sectors(&disk, || append(&mut storage, &[command(1, 2, &[1; 3000])]));
+    for garbage in [0, 0x6b] {
+        let disk = disk.duplicate();
+        disk.corrupt(&path, |content| content[sectors.start - 512..sectors.start].fill(garbage));
+        let (_, found) = open(&disk).unwrap();
+        assert_eq!((found.terms.last(), found.damaged, found.unknown), (LogId::new(1, 2), vec![], None));
+    }
+}
+
+/// A process that ends between writing and syncing leaves a batch that only the system's cache holds. The next one
+/// finds it, says so, and must be right even if the power goes then.
+#[test]
+fn what_is_found_is_durable() {
+    for seed in 0..20 {
+        let (disk, mut storage) = started();
+        settle(&mut storage);
+        disk.cut_power_at(disk.changes() + 1);
+        let entry = command(1, 1, &[1; 3000]);
+        perform(&mut storage, vec![Write { append: vec![entry], ..write(1) }]).unwrap_err();
+        disk.cut_power_at(u64::MAX);
+        assert_eq!(open(&disk).unwrap().1.terms.last(), LogId::new(1, 1));
+        disk.crash(seed);
+        assert_eq!(open(&disk).unwrap().1.terms.last(), LogId::new(1, 1), "seed {seed}");
+    }
+}
+
 /// 46: the log went on behind half a record, and what came after was never found.
 #[test]
 fn the_log_goes_on_before_a_torn_tail() {
