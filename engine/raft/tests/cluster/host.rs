@@ -211,10 +211,7 @@ impl World {
         let silent =
             |id: &NodeId| status.peers.iter().any(|peer| peer.id == *id && peer.state == PeerState::Down);
         let lost = members.voters.iter().filter(|id| silent(id)).count();
-        assert!(
-            2 * lost < members.voters.len(),
-            "leads term {term}, and {lost} of {members:?} are silent"
-        );
+        assert!(2 * lost < members.voters.len(), "leads term {term}, and {lost} of {members:?} are silent");
     }
 
     /// Looks at a node that has just been polled dry.

@@ -15,6 +15,7 @@ mod network;
 mod node;
 mod plan;
 mod random;
+mod stale;
 mod world;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,14 @@ use world::World;
 /// Seeds a shard runs when not told otherwise.
 const SEEDS_A_SHARD: u64 = 150;
 const SHARDS: u64 = 4;
+/// Seeds that found something, and what that was.
+const NOTABLE: [(u64, &str); 5] = [
+    (11, "reads that waited for a former leader's answer were forgotten by the node that became leader"),
+    (13, "entries were loaded that were not durable yet, and applied went back during an install"),
+    (472, "a node that lost its tail asked the members it knew, and never the leader"),
+    (655, "a snapshot of what was applied was refused, though it alone could stand for damaged slots"),
+    (935, "a peer that lost acknowledged slots and its leader refused and probed each other without a pause"),
+];
 /// A shard gives up after so many failing seeds.
 const MOST_FAILURES: usize = 10;
 
@@ -99,5 +108,13 @@ fn the_same_seed_ends_in_the_same_place() {
     for seed in 1_000_000..1_000_010 {
         let end = || run(seed, false).map(|world| world.fingerprint());
         assert_eq!(end(), end(), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_was_found_once_stays_found() {
+    for (seed, story) in NOTABLE {
+        let failure = run(seed, false).err();
+        assert!(failure.is_none(), "{story}:\n{}", failure.unwrap_or_default());
     }
 }
