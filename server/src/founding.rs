@@ -1,9 +1,9 @@
 //! How a cluster begins: with one entry that says who belongs to it.
 //!
-//! A founder writes its own membership as entry 1 of term 1, and after it the content of a `data.json` when there is one,
-//! all in one batch, through the same storage as every later entry. No leader ever proposed them; that is sound because
-//! there is nobody else yet who could have voted in term 1, and the founder, starting as a follower of term 1, can only
-//! lead a later one.
+//! A founder writes its own membership as entry 1 of term 1, and after it the content of a `data.json` when there is
+//! one, all in one batch, through the same storage as every later entry. No leader ever proposed them; that is sound
+//! because there is nobody else yet who could have voted in term 1, and the founder, starting as a follower of term 1,
+//! can only lead a later one.
 //!
 //! Each step is durable before the next, and `node.toml` names the cluster last:
 //!

@@ -210,8 +210,8 @@ impl Header {
     }
 }
 
-/// A number that counts events of a node's life and so stays far below 2^62. A larger one can only be forged, and is cut
-/// down to where counting on from it can't overflow.
+/// A number that counts events of a node's life and so stays far below 2^62. A larger one can only be forged, and is
+/// cut down to where counting on from it can't overflow.
 pub(crate) fn count(fields: &mut Unpacker<'_>) -> u64 {
     const MOST: u64 = 1 << 62;
     fields.u64().min(MOST)

@@ -1,8 +1,8 @@
 //! Peer links: how the nodes of a cluster talk.
 //!
 //! A node that has something to say to another speaks on a connection that stands between them, whoever made it, and
-//! dials when there is none. So it can answer one whose address it does not know, as a joiner with an empty log must, or
-//! knows wrongly, because the other was moved. When both dial at once there are two connections, which does no harm.
+//! dials when there is none. So it can answer one whose address it does not know, as a joiner with an empty log must,
+//! or knows wrongly, because the other was moved. When both dial at once there are two connections, which does no harm.
 //!
 //! Nothing here has to be reliable. A message may be lost with its link, or dropped from a full queue: Raft sends
 //! again. What must never happen is that it reaches the wrong node, and the handshake sees to that.

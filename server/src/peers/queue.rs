@@ -1,9 +1,9 @@
 //! What waits to be sent to one peer.
 //!
-//! Raft wants two things of a link that pull in opposite directions: throughput for megabytes of entries, and promptness
-//! for the few bytes of a heartbeat or a vote, whose delay costs an election. So there are two queues. Whatever fits into
-//! one write goes in the order it was sent; only what does *not* fit is overtaken by small messages. (Overtaking always
-//! would be wrong: a heartbeat that overtakes an append makes it look lost.)
+//! Raft wants two things of a link that pull in opposite directions: throughput for megabytes of entries, and
+//! promptness for the few bytes of a heartbeat or a vote, whose delay costs an election. So there are two queues.
+//! Whatever fits into one write goes in the order it was sent; only what does *not* fit is overtaken by small messages.
+//! (Overtaking always would be wrong: a heartbeat that overtakes an append makes it look lost.)
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
