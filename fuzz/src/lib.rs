@@ -9,13 +9,24 @@
 //! after the fault.
 #![forbid(unsafe_code)]
 
+mod house;
+mod raft;
 mod replay;
 mod snapshot;
 mod wire;
 
+pub use house::{data_json, request_parse, wal_decode};
+pub use raft::raft_inputs;
 pub use replay::{ReplayError, Target, replay, replay_arguments};
 pub use snapshot::snapshot_decode;
 pub use wire::wire_decode;
 
 /// Every target by its name, which is that of its binary and of its folder in the corpus.
-pub const TARGETS: [(&str, Target); 2] = [("wire_decode", wire_decode), ("snapshot_decode", snapshot_decode)];
+pub const TARGETS: [(&str, Target); 6] = [
+    ("data_json", data_json),
+    ("raft_inputs", raft_inputs),
+    ("request_parse", request_parse),
+    ("snapshot_decode", snapshot_decode),
+    ("wal_decode", wal_decode),
+    ("wire_decode", wire_decode),
+];

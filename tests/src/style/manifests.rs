@@ -33,6 +33,7 @@ const ARROWS: [(&str, &[&str], Exactness); 11] = [
             "quorate-sim",
             "quorate-server",
             "quorate-client",
+            "quorate-fuzz",
         ],
         Exactness::AnyOf,
     ),
