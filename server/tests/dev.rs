@@ -124,6 +124,28 @@ fn children_do_not_outlive_a_parent_that_was_killed() {
 }
 
 #[test]
+fn nodes_that_know_each_other_by_their_ports_are_not_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = ["--data-dir", folder.path().to_str().unwrap()];
+    let dev = Dev::start(&[&["--nodes", "1"], &data_dir[..]].concat());
+    let address = dev.line().address;
+    assert_eq!(dev.end_with(Signal::TERM), Some(0));
+
+    let port: u16 = address.rsplit(':').next().unwrap().parse().unwrap();
+    let other = if port < 30_000 { port + 1000 } else { port - 1000 };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+    command.args(["dev", "--nodes", "1", "--port", &other.to_string()]).args(data_dir);
+    let refused = command.stdin(Stdio::null()).output().unwrap();
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(78), "{message}");
+    assert!(message.contains(&format!("--port {port}")), "{message}");
+
+    // Any port will do: it is the one from before.
+    let dev = Dev::start(&[&["--nodes", "1"], &data_dir[..]].concat());
+    assert_eq!(dev.line().address, address);
+}
+
+#[test]
 fn kill_every_kills_and_no_restart_leaves_the_dead() {
     let dev = Dev::start(&["--nodes", "1", "--kill-every", "200ms", "--no-restart"]);
     let node = dev.line();

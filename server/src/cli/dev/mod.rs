@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `plan` | which node gets which port, folder and flags |
+//! | `ports` | the ports of an earlier run on the same folder |
 //! | `child` | one child process: its pipes, its log, its end |
 //! | `cluster` | the loop that starts, watches, kills and restarts them |
 //!
@@ -12,6 +13,7 @@
 mod child;
 mod cluster;
 mod plan;
+mod ports;
 
 use crate::cli::arguments::parse_timeout;
 use crate::cli::exit::Failure;
@@ -28,7 +30,7 @@ pub(crate) struct DevFlags {
     /// The HTTP port of node 1; node i gets port + i - 1, and peers 1000 more; 0 finds free ones
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Where the nodes keep their data [default: a temporary folder, removed at exit]
+    /// Where the nodes keep their data, and their ports [default: a temporary folder, removed at exit]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Kill a random node this often, as kill -9 does
@@ -57,7 +59,8 @@ pub(crate) fn run(flags: &DevFlags) -> Result<(), Failure> {
             temporary.path()
         }
     };
-    let plan = Plan::new(flags.nodes, flags.port, folder)?;
+    let plan = Plan::new(flags.nodes, ports::of_nodes_in(folder, flags.port)?, folder)?;
+    ports::remember(folder, plan.nodes[0].endpoint.address().port())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(cluster::run(
         &plan,
