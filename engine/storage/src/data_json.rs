@@ -48,6 +48,11 @@ pub enum DataJsonError {
 /// About how many bytes a piece has. One with a large value has more.
 const PIECE_BYTES: usize = 64 << 10;
 
+/// A key as it stands in a `data.json`: the one name that a key has there when it is no text.
+pub fn encoded_key(key: &[u8]) -> String {
+    URL_SAFE.encode(key)
+}
+
 /// The bytes of a `data.json` with these entries. Of two entries with one key the later wins.
 pub fn encode<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
     encode_in_pieces(entries).collect::<Vec<_>>().concat()
@@ -57,7 +62,7 @@ pub fn encode<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Ve
 /// be sorted; values only when it is their turn.
 pub fn encode_in_pieces<'a, V: AsRef<[u8]>>(entries: impl IntoIterator<Item = (&'a [u8], V)>) -> Pieces<V> {
     let sorted: BTreeMap<String, V> =
-        entries.into_iter().map(|(key, value)| (URL_SAFE.encode(key), value)).collect();
+        entries.into_iter().map(|(key, value)| (encoded_key(key), value)).collect();
     Pieces { entries: sorted.into_iter().peekable(), next: Some("{") }
 }
 
