@@ -50,6 +50,7 @@ pub use handle::{Answer, Handle};
 pub use http::fuzzing;
 pub use join::{Joined, join};
 pub use net::{Listener, Net};
+pub use quorate_client::Endpoint;
 pub use peers::{Counter, Inbound, Local, PeerCounters, ProbeError};
 pub use real::{RealListener, RealNet, RealRuntime};
 pub use runtime::{DeadlinePassed, Either, HyperExecutor, HyperTimer, Runtime, race, random_id, timeout_at};

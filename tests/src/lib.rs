@@ -6,12 +6,8 @@
 
 pub mod cluster;
 pub mod deadline;
-pub mod history;
 pub mod http;
-pub mod linearizability;
 pub mod ports;
 pub mod program;
-pub mod random;
 pub mod style;
-pub mod trials;
 pub mod workload;

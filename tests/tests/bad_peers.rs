@@ -6,8 +6,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use quorate_tests::cluster::Cluster;
-use quorate_tests::random::Random;
-use quorate_tests::trials::scaled;
+use quorate_sim::random::Random;
+use quorate_sim::trials::scaled;
 use quorate_wire::frame::encode_frame;
 use quorate_wire::{Answer, ClusterId, FrameDecoder, FrameKind, Hello, Purpose, Verdict};
 

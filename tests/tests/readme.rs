@@ -7,7 +7,7 @@ use quorate_tests::deadline::{PATIENCE, wait_until};
 use quorate_tests::ports::consecutive_free_ports;
 use quorate_tests::program::Program;
 use quorate_tests::style::repository;
-use quorate_tests::trials::skip;
+use quorate_sim::trials::skip;
 
 const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use quorate_tests::cluster::{Cluster, Node};
 use quorate_tests::deadline::{PATIENCE, wait_until};
-use quorate_tests::history::{check_revisions, plant_stale_read};
+use quorate_sim::history::{check_revisions, plant_stale_read};
 use quorate_tests::http::Client;
-use quorate_tests::linearizability::check;
+use quorate_sim::linearizability::check;
 use quorate_tests::workload::Workload;
 
 const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
