@@ -52,6 +52,9 @@ impl Queue {
     pub(crate) fn push(&self, envelope: Envelope) -> bool {
         let weight = weight(&envelope.message);
         let mut waiting = self.lock();
+        if waiting.closed {
+            return false;
+        }
         let queued = Queued { order: waiting.pushed, weight, envelope };
         if weight <= SMALL_BYTES {
             if waiting.small.len() >= SMALL_MESSAGES {
@@ -98,8 +101,10 @@ impl Queue {
         count
     }
 
-    /// Nobody will push any more, or nobody take: the link ends.
+    /// Nobody will push any more, or nobody take: the link ends. What waits is forgotten, and what is pushed from now on
+    /// dropped: the driver may hold on to this queue for as long as the peer stays away.
     pub(crate) fn close(&self) {
+        self.clear();
         let mut waiting = self.lock();
         waiting.closed = true;
         wake(waiting);
@@ -221,5 +226,7 @@ mod tests {
         assert_eq!(poll(&queue), Poll::Ready(true));
         queue.close();
         assert_eq!(poll(&queue), Poll::Ready(false));
+        assert!(queue.take(100_000).is_empty(), "a closed queue holds nothing");
+        assert!(!queue.push(append(3, 2_000)), "nor takes anything");
     }
 }

@@ -5,10 +5,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_node::raft::{Contact, Envelope, Index, Learner, Members, Message, NodeId, Term};
-use quorate_node::wire::ClusterId;
+use quorate_node::raft::{
+    Contact, Entry, Envelope, Index, Learner, LogId, Members, Message, NodeId, Payload, Term,
+};
 use quorate_node::wire::frame::{FrameDecoder, FrameKind, encode_envelope, encode_frame};
 use quorate_node::wire::hello::{Answer, Hello, Purpose, Verdict};
+use quorate_node::wire::{ClusterId, codec};
 
 use super::{Inbound, Links, Local, PeerEvent, ProbeError, probe};
 use crate::net::{Listener, Net, read_some, write_all};
@@ -101,6 +103,16 @@ fn heartbeat(from: NodeId, to: NodeId, round: u64) -> Envelope {
 
 fn hello() -> Hello {
     Hello { purpose: Purpose::Peer, cluster: CLUSTER, from: A, to: B }
+}
+
+/// Accepts a connection and its hello, unread, as B would.
+async fn accept_as_b(listener: &mut <RealNet as Net>::Listener) -> Stream {
+    let (mut stream, _) = soon(listener.accept()).await.unwrap();
+    let mut bytes = Vec::new();
+    let accepted = Answer { verdict: Verdict::Accepted, cluster: Some(CLUSTER), node: B };
+    encode_frame(FrameKind::Answer, &accepted.encode(), &mut bytes);
+    write_all(&mut stream, &bytes).await.unwrap();
+    stream
 }
 
 /// Reads until the other side closes; what it says until then does not matter.
@@ -285,13 +297,42 @@ async fn a_peer_that_takes_everything_and_says_nothing_is_given_up() {
     let mut listener = RealNet.listen("127.0.0.1:0").await.unwrap();
     a.links.follow(&knowing(B, &listener.local_address().unwrap().to_string()));
     a.links.send(heartbeat(A, B, 1));
-    let (mut stream, _) = soon(listener.accept()).await.unwrap();
-    let mut bytes = Vec::new();
-    let accepted = Answer { verdict: Verdict::Accepted, cluster: Some(CLUSTER), node: B };
-    encode_frame(FrameKind::Answer, &accepted.encode(), &mut bytes);
-    write_all(&mut stream, &bytes).await.unwrap();
+    let _stream = accept_as_b(&mut listener).await;
     // The connection stays open; only the signs of life are missing.
     assert!(matches!(a.event().await, PeerEvent::Unreachable(B)));
+}
+
+#[tokio::test]
+async fn what_waited_for_a_connection_that_broke_is_not_sent_on_the_next() {
+    let mut a = Station::start(A, "127.0.0.1:0").await;
+    let mut listener = RealNet.listen("127.0.0.1:0").await.unwrap();
+    a.links.follow(&knowing(B, &listener.local_address().unwrap().to_string()));
+    // More than the system's buffers take, so that most of it waits when the connection breaks.
+    for index in 1..=15 {
+        let payload = Payload::Command(vec![0; 1 << 20].into());
+        let entries = vec![Entry { id: LogId::new(3, index), payload }];
+        let message = Message::Append { prev: LogId::new(3, index - 1), entries, commit: Index(0) };
+        a.links.send(Envelope { from: A, to: B, term: Term(3), message });
+    }
+    drop(accept_as_b(&mut listener).await);
+    assert!(matches!(a.event().await, PeerEvent::Unreachable(B)));
+
+    a.links.send(heartbeat(A, B, 7));
+    let mut stream = accept_as_b(&mut listener).await;
+    let mut decoder = FrameDecoder::new();
+    let mut bytes = vec![0; 1 << 20];
+    let first = loop {
+        match decoder.next_frame().unwrap() {
+            Some(frame) if frame.kind == FrameKind::Envelope => break codec::decode(frame.payload).unwrap(),
+            Some(_) => {}
+            None => {
+                let count = soon(read_some(&mut stream, &mut bytes)).await.unwrap();
+                assert_ne!(count, 0, "closed without a message");
+                decoder.push(&bytes[..count]);
+            }
+        }
+    };
+    assert_eq!(heartbeat(A, B, 7), first);
 }
 
 #[tokio::test]
