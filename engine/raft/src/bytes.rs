@@ -1,4 +1,5 @@
-//! Serde for shared bytes: one length and one copy, not an element at a time.
+//! Serde for shared bytes: one length and one copy, not an element at a time. It asks for bytes that may be borrowed:
+//! owned ones would be copied once into a vector and once more to where they are shared.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,7 +12,7 @@ pub(crate) fn serialize<S: Serializer>(bytes: &Arc<[u8]>, serializer: S) -> Resu
 }
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[u8]>, D::Error> {
-    deserializer.deserialize_byte_buf(BytesVisitor)
+    deserializer.deserialize_bytes(BytesVisitor)
 }
 
 struct BytesVisitor;

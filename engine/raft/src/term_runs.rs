@@ -93,12 +93,6 @@ impl TermRuns {
         self.base = id;
     }
 
-    /// The first index of the run that `index` stands in.
-    pub fn run_start(&self, index: Index) -> Index {
-        let after = self.runs.partition_point(|run| run.0 <= index);
-        self.runs[..after].last().map_or(self.base.index, |run| run.0)
-    }
-
     /// The highest slot at or below `index` whose term is not above `term`; the base when there is none.
     pub fn last_not_above(&self, index: Index, term: Term) -> LogId {
         let end = self.last.min(index);
@@ -155,6 +149,5 @@ mod tests {
         assert_eq!(log.last_not_above(Index(9), Term(4)), LogId::new(2, 4));
         assert_eq!(log.last_not_above(Index(3), Term(4)), LogId::new(2, 3));
         assert_eq!(log.last_not_above(Index(9), Term(0)), LogId::ZERO);
-        assert_eq!(log.run_start(Index(4)), Index(3));
     }
 }
