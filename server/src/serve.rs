@@ -21,12 +21,14 @@ use crate::config::ServeConfig;
 use crate::context::{Identity, Limits};
 use crate::driver::DriverEnd;
 use crate::founding::{Pairs, first_entries, write_first};
-use crate::join::join;
+use crate::http::serve_joining;
+use crate::join::{Joined, join};
 use crate::net::{Listener, Net};
 use crate::peers::{Inbound, Local};
 use crate::real::{RealListener, RealNet, RealRuntime, Termination, block_on, spawn_storage};
 use crate::runtime::{Either, Runtime, race, random_id};
 use crate::server::{Parts, Server, Timing};
+use crate::shutdown::Shutdown;
 use crate::storage_port::{StoragePort, storage_channel};
 
 /// The first content, in the seed's format.
@@ -195,7 +197,7 @@ async fn start(
     config: &ServeConfig,
     dir: &mut DataDir,
     origin: Origin,
-    http: RealListener,
+    mut http: RealListener,
     peers: RealListener,
 ) -> Result<Server<RealRuntime, RealNet>, ServeError> {
     let runtime = RealRuntime::start();
@@ -214,8 +216,9 @@ async fn start(
             let node = node_id(&runtime, dir)?;
             // The leader calls back before it takes anybody in.
             let inbound = inbound(&runtime, peers, node, None);
-            let joined = join(&runtime, &RealNet, &config.join, node, &contact).await;
-            let identity = Identity { node, cluster: joined.cluster, history: joined.history };
+            let joined = join(&runtime, &RealNet, &config.join, node, &contact);
+            let Joined { cluster, history } = answering(&runtime, &mut http, joined).await;
+            let identity = Identity { node, cluster, history };
             settle(dir, identity)?;
             (identity, inbound)
         }
@@ -242,6 +245,21 @@ async fn start(
         http,
     };
     Ok(Server::start(parts)?)
+}
+
+/// Answers HTTP while `joined` is waited for, so that nobody hangs who asks.
+async fn answering(
+    runtime: &RealRuntime,
+    http: &mut RealListener,
+    joined: impl Future<Output = Joined>,
+) -> Joined {
+    let over = Shutdown::default();
+    let joined = match race(joined, serve_joining(runtime, http, &over)).await {
+        Either::Left(joined) => joined,
+        Either::Right(never) => match never {},
+    };
+    over.begin();
+    joined
 }
 
 fn open_storage(

@@ -115,6 +115,11 @@ pub(crate) enum ApiError {
     /// Nobody led until the deadline. Nothing was done.
     #[error("no leader within {0}: nothing was done; try again, or look at GET /raft/status on each node")]
     NoLeader(String),
+    /// This node belongs to no cluster yet. Nothing was done.
+    #[error(
+        "this node is still joining its cluster: nothing was done; try again, or ask a node given with --join"
+    )]
+    Joining,
     /// Too many requests wait. Nothing was done.
     #[error("too many requests are waiting: nothing was done; try again later")]
     Overloaded,
@@ -169,7 +174,7 @@ impl ApiError {
                 (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large")
             }
             ApiError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
-            ApiError::NoLeader(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_leader"),
+            ApiError::NoLeader(_) | ApiError::Joining => (StatusCode::SERVICE_UNAVAILABLE, "no_leader"),
             ApiError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             ApiError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             ApiError::OutcomeUnknown(_) => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),

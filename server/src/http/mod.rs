@@ -5,6 +5,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `service` | from a connection to requests, and from a request to its handler |
+//! | `joining` | what is answered before the node belongs to a cluster |
 //! | `linger` | closing a connection without cutting off its last answer |
 //! | `checks` | what is looked at in every head: sizes, `Host`, `Origin`, what this version can't keep |
 //! | `routes` | which path and method mean what |
@@ -23,6 +24,7 @@ mod data;
 mod error;
 pub mod fuzzing;
 mod headers;
+mod joining;
 mod json;
 mod key;
 mod keys;
@@ -39,4 +41,5 @@ mod status;
 mod tests;
 
 pub(crate) use data::parse_import;
+pub(crate) use joining::serve_joining;
 pub(crate) use service::serve;

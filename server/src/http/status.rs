@@ -76,6 +76,13 @@ impl Checks<Check> {
         Checks { leader, caught_up, disk, membership }
     }
 
+    /// Those of a node that belongs to no cluster yet.
+    fn joining() -> Self {
+        let waits = || Check::new(false, "this node is still joining its cluster".to_owned());
+        let disk = Check::new(true, "nothing is stored yet".to_owned());
+        Checks { leader: waits(), caught_up: waits(), disk, membership: waits() }
+    }
+
     fn are_ok(&self) -> bool {
         [&self.leader, &self.caught_up, &self.disk, &self.membership].iter().all(|check| check.status == "ok")
     }
@@ -102,7 +109,7 @@ impl<R: Runtime, N: Net> App<R, N> {
     /// `GET /readyz`.
     pub(super) async fn readyz(&self, verbose: bool) -> Result<Response<AnswerBody>, ApiError> {
         let view = self.context.handle.status().await.ok_or(ApiError::ShuttingDown)?;
-        Ok(readiness(&view, verbose))
+        Ok(readiness(Checks::of(&view), verbose))
     }
 }
 
@@ -111,8 +118,12 @@ pub(super) fn version() -> Response<AnswerBody> {
     json(encode(&Version { version: env!("CARGO_PKG_VERSION") }))
 }
 
-fn readiness(view: &View, verbose: bool) -> Response<AnswerBody> {
-    let checks = Checks::of(view);
+/// `GET /readyz` before this node belongs to a cluster.
+pub(super) fn joining_readiness(verbose: bool) -> Response<AnswerBody> {
+    readiness(Checks::joining(), verbose)
+}
+
+fn readiness(checks: Checks<Check>, verbose: bool) -> Response<AnswerBody> {
     let (code, status) =
         if checks.are_ok() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failed") };
     let body = if verbose {

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "#[tokio::test] makes a runtime")]
 
 mod cluster;
+mod joining;
 mod limits;
 mod proxying;
 mod routes;

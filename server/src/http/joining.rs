@@ -1,0 +1,77 @@
+//! What a node answers while it waits to join a cluster: that it lives, and that it can't serve yet.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::body::{Body, Incoming};
+use hyper::rt::{Read, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+
+use super::app::{json, refusal};
+use super::body::AnswerBody;
+use super::error::ApiError;
+use super::json::ALIVE;
+use super::linger::Linger;
+use super::query::Query;
+use super::routes::{self, Call};
+use super::status::{joining_readiness, version};
+use crate::net::Listener;
+use crate::runtime::{HyperTimer, Runtime, race};
+use crate::shutdown::Shutdown;
+
+/// How long a request's head may take. Each connection is for one request, so that none is left when the node has
+/// joined and answers for real.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long nothing is accepted after an error, as afterwards.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Answers on `listener` for as long as it is polled; what was accepted ends with `over`.
+pub(crate) async fn serve_joining<R: Runtime, L>(runtime: &R, listener: &mut L, over: &Shutdown) -> Infallible
+where
+    L: Listener<Stream: Read + Write + Unpin + Send + 'static>,
+{
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => runtime.spawn(serve_connection(stream, runtime.clone(), over.clone())),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                runtime.sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve_connection<R: Runtime, S>(stream: S, runtime: R, over: Shutdown)
+where
+    S: Read + Write + Unpin + Send + 'static,
+{
+    let unread = Arc::new(AtomicBool::new(false));
+    let stream = Linger::new(stream, runtime.clone(), Arc::clone(&unread));
+    let service = service_fn(|request: Request<Incoming>| {
+        unread.store(!request.body().is_end_stream(), Ordering::Relaxed);
+        let response = answer(&request).unwrap_or_else(|error| refusal(&error));
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(HyperTimer::new(runtime)).header_read_timeout(HEAD_TIMEOUT).keep_alive(false);
+    // Its error matters to nobody: the client sees it too.
+    let _ = race(pin!(builder.serve_connection(stream, service)), over.begun()).await;
+}
+
+fn answer<B>(request: &Request<B>) -> Result<Response<AnswerBody>, ApiError> {
+    let call = routes::find(request.method(), request.uri().path())?;
+    match call {
+        Call::Livez => Ok(json(ALIVE)),
+        Call::Version => Ok(version()),
+        Call::Readyz => {
+            Ok(joining_readiness(Query::parse(request.uri().query(), call.parameters())?.verbose))
+        }
+        _ => Err(ApiError::Joining),
+    }
+}
