@@ -101,8 +101,8 @@ impl Queue {
         count
     }
 
-    /// Nobody will push any more, or nobody take: the link ends. What waits is forgotten, and what is pushed from now on
-    /// dropped: the driver may hold on to this queue for as long as the peer stays away.
+    /// Nobody will push any more, or nobody take: the link ends. What waits is forgotten, and what is pushed from now
+    /// on dropped: the driver may hold on to this queue for as long as the peer stays away.
     pub(crate) fn close(&self) {
         self.clear();
         let mut waiting = self.lock();
