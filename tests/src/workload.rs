@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::deadline::pause_between_attempts;
-use quorate_sim::history::{Call, Operation, Outcome};
 use crate::http::{Client, RequestError, Response};
+use quorate_sim::history::{Call, Operation, Outcome};
 use quorate_sim::random::Random;
 
 /// How long the servers may wait for a leader before they give up on a request; the client waits a little longer.

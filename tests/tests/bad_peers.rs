@@ -5,9 +5,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use quorate_tests::cluster::Cluster;
 use quorate_sim::random::Random;
 use quorate_sim::trials::scaled;
+use quorate_tests::cluster::Cluster;
 use quorate_wire::frame::encode_frame;
 use quorate_wire::{Answer, ClusterId, FrameDecoder, FrameKind, Hello, Purpose, Verdict};
 

@@ -8,11 +8,11 @@
 
 use std::time::{Duration, Instant};
 
-use quorate_tests::cluster::Cluster;
-use quorate_tests::deadline::{PATIENCE, wait_until};
 use quorate_sim::history::{Operation, check_revisions, plant_stale_read};
 use quorate_sim::linearizability::{Violation, check};
 use quorate_sim::trials::scaled;
+use quorate_tests::cluster::Cluster;
+use quorate_tests::deadline::{PATIENCE, wait_until};
 use quorate_tests::workload::{Working, Workload};
 
 const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");

@@ -3,11 +3,11 @@
 
 use std::process::Command;
 
+use quorate_sim::trials::skip;
 use quorate_tests::deadline::{PATIENCE, wait_until};
 use quorate_tests::ports::consecutive_free_ports;
 use quorate_tests::program::Program;
 use quorate_tests::style::repository;
-use quorate_sim::trials::skip;
 
 const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
 

@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use quorate_sim::history::{check_revisions, plant_stale_read};
+use quorate_sim::linearizability::check;
 use quorate_tests::cluster::{Cluster, Node};
 use quorate_tests::deadline::{PATIENCE, wait_until};
-use quorate_sim::history::{check_revisions, plant_stale_read};
 use quorate_tests::http::Client;
-use quorate_sim::linearizability::check;
 use quorate_tests::workload::Workload;
 
 const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
