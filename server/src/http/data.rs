@@ -18,7 +18,6 @@ use super::json::SUCCESS;
 use super::key::check_key;
 use super::keys::Write;
 use super::leader::unexpected;
-use super::proxy::Asked;
 use super::service::Terms;
 use crate::founding::Pairs;
 use crate::net::Net;
@@ -28,7 +27,7 @@ impl<R: Runtime, N: Net> App<R, N> {
     /// `GET /data.json`.
     pub(super) async fn export(&self, terms: Terms) -> Result<Response<AnswerBody>, ApiError> {
         let request = || Request::Export { level: terms.read_level() };
-        match self.ask_here(request, terms.deadline).await? {
+        match self.ask_here(request, self.now() + terms.timeout).await? {
             Reply::Exported(kv) => Ok(exported(&kv)),
             other => Err(unexpected(&other)),
         }
@@ -45,12 +44,12 @@ impl<R: Runtime, N: Net> App<R, N> {
         let body = upload.read(&self.context.runtime, limit).await?;
         let entries = parse_import(&body, self.context.limits.value_bytes)
             .map_err(|error| ApiError::BadJson(error.to_string()))?;
-        self.at_leader(&Asked { head, body, terms }, &Write(Command::Import { entries })).await
+        self.at_leader(&self.asked(head, body, terms), &Write(Command::Import { entries })).await
     }
 
     /// `POST /raft/snapshot`: a checkpoint of this node, now.
     pub(super) async fn snapshot(&self, terms: Terms) -> Result<Response<AnswerBody>, ApiError> {
-        match self.ask_here(|| Request::Checkpoint, terms.deadline).await? {
+        match self.ask_here(|| Request::Checkpoint, self.now() + terms.timeout).await? {
             Reply::Checkpointed => Ok(json(SUCCESS)),
             other => Err(unexpected(&other)),
         }

@@ -17,7 +17,7 @@ use super::headers::{NOSNIFF, OCTET_STREAM, QUORATE_REVISION, SANDBOX};
 use super::json::SUCCESS;
 use super::key::decode_key;
 use super::leader::{Operation, unexpected};
-use super::proxy::{Asked, AttemptError};
+use super::proxy::AttemptError;
 use super::service::Terms;
 use crate::net::Net;
 use crate::runtime::Runtime;
@@ -35,7 +35,7 @@ impl<R: Runtime, N: Net> App<R, N> {
     ) -> Result<Response<AnswerBody>, ApiError> {
         let key: Arc<[u8]> = decode_key(encoded_key)?.into();
         let request = || Request::Read { key: Arc::clone(&key), level: terms.read_level() };
-        match self.ask_here(request, terms.deadline).await? {
+        match self.ask_here(request, self.now() + terms.timeout).await? {
             Reply::Read { entry: Some(entry), revision } => Ok(found(&head.headers, entry, revision)),
             Reply::Read { entry: None, revision } => Ok(missing(revision)),
             other => Err(unexpected(&other)),
@@ -54,7 +54,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         let limit = BodyLimit::Value(self.context.limits.value_bytes);
         let body = upload.read(&self.context.runtime, limit).await?;
         let command = Command::Put { key, value: Arc::from(&*body) };
-        self.at_leader(&Asked { head, body, terms }, &Write(command)).await
+        self.at_leader(&self.asked(head, body, terms), &Write(command)).await
     }
 
     /// `DELETE`.
@@ -65,8 +65,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
         let key = decode_key(encoded_key)?.into();
-        let asked = Asked { head, body: Bytes::new(), terms };
-        self.at_leader(&asked, &Write(Command::Delete { key })).await
+        self.at_leader(&self.asked(head, Bytes::new(), terms), &Write(Command::Delete { key })).await
     }
 }
 

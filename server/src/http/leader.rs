@@ -56,18 +56,18 @@ impl<R: Runtime, N: Net> App<R, N> {
         asked: &Asked<'_>,
         operation: &(impl Operation<R, N> + Sync),
     ) -> Result<Response<AnswerBody>, ApiError> {
-        let mut news = News::new(self, asked.terms.deadline);
+        let mut news = News::new(self, asked.deadline);
         // What a peer said last, when it is a member that we can ask.
         let mut hint: Option<String> = None;
         loop {
             let view = news.look();
             let leader = hint.take().map_or_else(|| self.leader(&view), Leader::At);
             let attempt = match leader {
-                Leader::Here => operation.perform(self, asked.terms.deadline).await,
-                Leader::At(url) if asked.terms.is_forwarded => {
+                Leader::Here => operation.perform(self, asked.deadline).await,
+                Leader::At(url) if asked.is_forwarded => {
                     return Err(ApiError::NotLeader { leader_url: Some(url) });
                 }
-                Leader::Unknown if asked.terms.is_forwarded => {
+                Leader::Unknown if asked.is_forwarded => {
                     return Err(ApiError::NotLeader { leader_url: None });
                 }
                 Leader::At(url) => self.forward(&Arc::from(url), asked).await,
@@ -76,7 +76,7 @@ impl<R: Runtime, N: Net> App<R, N> {
             match attempt {
                 Ok(response) => return Ok(response),
                 Err(AttemptError::Failed(error)) => return Err(error),
-                Err(AttemptError::NothingDone { .. }) if asked.terms.is_forwarded => {
+                Err(AttemptError::NothingDone { .. }) if asked.is_forwarded => {
                     return Err(ApiError::NotLeader { leader_url: None });
                 }
                 Err(AttemptError::NothingDone { leader_url }) => {

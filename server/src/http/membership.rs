@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::headers::QUORATE_CLUSTER;
 use super::json::{NewMember, SUCCESS, encode, parse_add, parse_member};
 use super::leader::{News, Operation, unexpected};
-use super::proxy::{Asked, AttemptError};
+use super::proxy::AttemptError;
 use super::service::Terms;
 use crate::net::Net;
 use crate::peers::{Local, ProbeError, probe};
@@ -38,7 +38,7 @@ impl<R: Runtime, N: Net> App<R, N> {
     ) -> Result<Response<AnswerBody>, ApiError> {
         let body = self.read_json(upload).await?;
         let operation = Add { member: parse_add(&body)?, wait_for_voter: terms.query.wait_for_voter };
-        self.at_leader(&Asked { head, body, terms }, &operation).await
+        self.at_leader(&self.asked(head, body, terms), &operation).await
     }
 
     /// `POST /raft/promote`.
@@ -50,14 +50,14 @@ impl<R: Runtime, N: Net> App<R, N> {
     ) -> Result<Response<AnswerBody>, ApiError> {
         let body = self.read_json(upload).await?;
         let operation = Promote(parse_member(&body)?);
-        self.at_leader(&Asked { head, body, terms }, &operation).await
+        self.at_leader(&self.asked(head, body, terms), &operation).await
     }
 
     /// `GET /raft/members`. A read like others: any node can give it, once it has applied what was committed when it
     /// was asked.
     pub(super) async fn members(&self, terms: Terms) -> Result<Response<AnswerBody>, ApiError> {
         let barrier = || Request::Read { key: [].into(), level: terms.read_level() };
-        self.ask_here(barrier, terms.deadline).await?;
+        self.ask_here(barrier, self.now() + terms.timeout).await?;
         let view = self.context.handle.status().await.ok_or(ApiError::ShuttingDown)?;
         Ok(json(encode(&members_of(&self.context.identity.cluster.to_string(), &view))))
     }

@@ -46,8 +46,10 @@ pub(crate) struct Asked<'a> {
     pub(crate) head: &'a Parts,
     /// Its body.
     pub(crate) body: Bytes,
-    /// The rest. What a peer passed on goes no further.
-    pub(crate) terms: Terms,
+    /// When it must be answered.
+    pub(crate) deadline: Time,
+    /// Whether a peer passed it on. Then it goes no further.
+    pub(crate) is_forwarded: bool,
 }
 
 /// Why an attempt gave no answer.
@@ -81,6 +83,11 @@ enum SendError {
 }
 
 impl<R: Runtime, N: Net> App<R, N> {
+    /// A request that has arrived whole, just now.
+    pub(super) fn asked<'a>(&self, head: &'a Parts, body: Bytes, terms: Terms) -> Asked<'a> {
+        Asked { head, body, deadline: self.now() + terms.timeout, is_forwarded: terms.is_forwarded }
+    }
+
     /// Sends `asked` to the node at `url`, once.
     pub(crate) async fn forward(
         &self,
@@ -113,11 +120,11 @@ impl<R: Runtime, N: Net> App<R, N> {
         while let Some(mut lease) = self.pool.take(url, self.now()) {
             match self.send(&mut lease, url, asked).await {
                 Ok(response) => return Ok((response, lease)),
-                Err(SendError::NotSent) if asked.terms.deadline > self.now() => {}
+                Err(SendError::NotSent) if asked.deadline > self.now() => {}
                 Err(error) => return Err(error),
             }
         }
-        let mut lease = self.dial(url, asked.terms.deadline).await.ok_or(SendError::NotSent)?;
+        let mut lease = self.dial(url, asked.deadline).await.ok_or(SendError::NotSent)?;
         let response = self.send(&mut lease, url, asked).await?;
         Ok((response, lease))
     }
@@ -131,14 +138,14 @@ impl<R: Runtime, N: Net> App<R, N> {
         let now = self.now();
         // A connection is given back a moment before hyper is ready for its next request, and never long before.
         if !matches!(
-            timeout_at(&self.context.runtime, asked.terms.deadline, lease.line().ready()).await,
+            timeout_at(&self.context.runtime, asked.deadline, lease.line().ready()).await,
             Ok(Ok(()))
         ) {
             return Err(SendError::NotSent);
         }
-        let request = self.request_to(url, asked, asked.terms.deadline.since(now));
+        let request = self.request_to(url, asked, asked.deadline.since(now));
         let sent = lease.line().try_send_request(request);
-        match timeout_at(&self.context.runtime, asked.terms.deadline, sent).await {
+        match timeout_at(&self.context.runtime, asked.deadline, sent).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.message().is_some() => Err(SendError::NotSent),
             Ok(Err(error)) => Err(SendError::Unknown(format!(

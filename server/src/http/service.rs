@@ -13,7 +13,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use quorate_node::ReadLevel;
-use quorate_node::raft::Time;
 
 use super::app::{App, json, refusal};
 use super::body::{AnswerBody, Upload};
@@ -85,8 +84,9 @@ async fn serve_connection<R: Runtime, N: Net>(stream: N::Stream, app: Arc<App<R,
 pub(super) struct Terms {
     /// What its query says.
     pub(super) query: Query,
-    /// When it must be answered.
-    pub(super) deadline: Time,
+    /// How long it may take. The time starts when the request has arrived whole: a body over a slow line must not use
+    /// up the time that the cluster has for it.
+    pub(super) timeout: Duration,
     /// Whether a peer passed it on.
     pub(super) is_forwarded: bool,
 }
@@ -152,6 +152,6 @@ impl<R: Runtime, N: Net> App<R, N> {
                 timeout = parse_timeout(given)?;
             }
         }
-        Ok(Terms { query, deadline: self.now() + timeout, is_forwarded })
+        Ok(Terms { query, timeout, is_forwarded })
     }
 }

@@ -1,8 +1,13 @@
 //! What is too large, too slow, or no HTTP at all.
 
+use std::time::Duration;
+
 use hyper::Method;
 
-use super::cluster::{Cluster, LIMITS, ask_raw};
+use super::cluster::{Cluster, LIMITS, ask_raw, read_to_end, soon};
+use crate::net::{Net, write_all};
+use crate::real::{RealNet, RealRuntime};
+use crate::runtime::Runtime;
 
 #[tokio::test]
 async fn a_value_may_have_just_so_many_bytes() {
@@ -79,4 +84,23 @@ async fn what_is_no_http_is_refused_and_nothing_breaks() {
     let answer = ask_raw(&cluster.addresses[0], head.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     assert_eq!(cluster.ask(0, Method::GET, "/livez", b"").await.status, 200);
+}
+
+/// The time that a request may take is the cluster's: a body that comes slowly has a limit of its own.
+#[tokio::test]
+async fn a_slow_body_leaves_the_request_its_time() {
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    for at in [leader, (leader + 1) % 3] {
+        let mut stream = soon(RealNet.dial(&cluster.addresses[at])).await.unwrap();
+        let head = format!(
+            "PUT /key/slow-{at}?timeout=1s HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             content-length: 4\r\n\r\nsl"
+        );
+        soon(write_all(&mut stream, head.as_bytes())).await.unwrap();
+        RealRuntime::start().sleep(Duration::from_millis(1_100)).await;
+        soon(write_all(&mut stream, b"ow")).await.unwrap();
+        let answer = soon(read_to_end(&mut stream)).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "node {at} gave {answer}");
+    }
 }
