@@ -144,7 +144,6 @@ impl Walk {
         // What's cut does not count: its number is given again.
         let batches = kept.iter().filter_map(record).map(|record| record.header.batch);
         self.batch = batches.fold(self.batch.max(header.batch), u64::max);
-        scan.items.iter().filter_map(record).for_each(|record| self.replay.hint(record));
         self.replay.items(header.number, kept, &content);
         self.marked = match kept.last() {
             Some(Item::Record(record)) => record.header.kind == Kind::Mark,

@@ -88,7 +88,6 @@ impl Replay {
     /// Goes on with the next segment. `end` is where the scan of the one before ended, or its last gap began.
     pub(crate) fn segment(&mut self, header: &SegmentHeader, end: Link) {
         self.copies.insert(header.members_at, header.members.clone());
-        self.commit_hint = self.commit_hint.max(header.commit_hint);
         if self.unknown.is_some() {
             return;
         }
@@ -104,12 +103,8 @@ impl Replay {
         if self.unknown.is_none() {
             self.previous = header.previous;
             self.closed = true;
+            self.commit_hint = self.commit_hint.max(header.commit_hint);
         }
-    }
-
-    /// Learns from a record, wherever it stands, what was committed.
-    pub(crate) fn hint(&mut self, record: &Record) {
-        self.commit_hint = self.commit_hint.max(record.header.commit_hint);
     }
 
     /// Replays what a scan of the segment found. `file` is the segment's content.
@@ -145,6 +140,8 @@ impl Replay {
                 return;
             }
         }
+        // Only here: behind an unknown loss it may speak of slots that the loss had replaced.
+        self.commit_hint = self.commit_hint.max(header.commit_hint);
         if header.kind == Kind::Mark {
             if header.previous != self.previous.record {
                 self.previous = Link { segment: number, record: header.previous };

@@ -132,10 +132,9 @@ impl<D: Disk> Storage<D> {
         if let Some(hard) = writes.iter().rev().find_map(|write| write.hard) {
             self.write_hard(hard)?;
         }
-        let mut last_id = None;
-        let mut compact_to = None;
+        let (mut last_id, mut compact_to, mut commit_hint) = (None, None, self.log.commit_hint);
         for write in writes {
-            self.log.commit_hint = self.log.commit_hint.max(write.commit_hint);
+            commit_hint = commit_hint.max(write.commit_hint);
             if let Some(meta) = &write.install {
                 self.log.flush()?;
                 self.log.reset(&self.disk, &mut self.stable, meta)?;
@@ -154,6 +153,9 @@ impl<D: Disk> Storage<D> {
             last_id = Some(write.id);
         }
         self.log.flush()?;
+        // Not before: a hint counts the slots of its own write. Of a batch that a crash cuts off it would vouch for
+        // the old slots at those places instead.
+        self.log.commit_hint = self.log.commit_hint.max(commit_hint);
         if let Some(to) = compact_to {
             self.log.compact(&self.disk, to)?;
         }

@@ -67,6 +67,12 @@ pub(crate) fn append(storage: &mut Storage<MemoryDisk>, entries: &[Entry]) {
     perform(storage, vec![Write { append, commit_hint, ..write(1) }]).unwrap();
 }
 
+/// Learns that slots up to `index` are committed, and notes it in a mark.
+pub(crate) fn learn_commit(storage: &mut Storage<MemoryDisk>, index: u64) {
+    perform(storage, vec![Write { commit_hint: Index(index), ..write(1) }]).unwrap();
+    storage.perform(Vec::new()).unwrap();
+}
+
 /// Goes on until there is nothing left to do in the background.
 pub(crate) fn settle(storage: &mut Storage<MemoryDisk>) {
     while storage.busy() {

@@ -4,8 +4,8 @@ use quorate_raft::{Index, LogId, Write};
 use quorate_storage::{MemoryDisk, OpenError};
 
 use crate::common::{
-    append, changed_sectors, command, ids, members_entry, newest_segment, noop, open, perform, read, settle,
-    vote, write,
+    append, changed_sectors, command, ids, learn_commit, members_entry, newest_segment, noop, open, perform,
+    read, settle, vote, write,
 };
 
 /// Ten slots of one term, each a batch of two sectors, at the offsets that are returned.
@@ -62,6 +62,7 @@ fn a_run_of_lost_headers_over_a_change_of_term_is_unknown() {
     let (mut storage, _) = open(&disk).unwrap();
     vote(&mut storage, 2);
     append(&mut storage, &[noop(1, 1)]);
+    learn_commit(&mut storage, 1);
     let lost = [noop(1, 2), noop(2, 3)];
     let (path, sectors) = changed_sectors(&disk, || append(&mut storage, &lost));
     append(&mut storage, &[noop(2, 4)]);
@@ -95,6 +96,7 @@ fn behind_a_lost_tail_only_committed_slots_are_believed() {
     vote(&mut storage, 1);
     append(&mut storage, &[noop(1, 1), noop(1, 2)]);
     append(&mut storage, &[noop(1, 3), noop(1, 4)]);
+    learn_commit(&mut storage, 2);
     vote(&mut storage, 3);
     let replacement = Write { truncate_from: Some(Index(3)), append: vec![noop(3, 3)], ..write(1) };
     let (path, sectors) = changed_sectors(&disk, || perform(&mut storage, vec![replacement]).unwrap());

@@ -21,16 +21,19 @@ fn written() -> MemoryDisk {
     let disk = MemoryDisk::new();
     let (mut storage, _) = open(&disk).unwrap();
     let vote = |term, vote| Some(HardState { term: Term(term), vote });
+    // A record says what was known before its own batch.
+    let knows = |index| vec![Write { commit_hint: Index(index), ..write(1) }];
+    perform(&mut storage, knows(1)).unwrap();
     let entries = vec![members_entry(1, 1, &["127.0.0.1:9080"]), noop(1, 2), command(1, 3, b"replaced")];
-    let first =
-        Write { hard: vote(1, Some(NodeId(0xa5))), append: entries, commit_hint: Index(1), ..write(1) };
+    let first = Write { hard: vote(1, Some(NodeId(0xa5))), append: entries, ..write(1) };
     perform(&mut storage, vec![first]).unwrap();
     let replacement = vec![command(2, 3, &[0; 600]), command(2, 4, b"four"), noop(2, 5)];
-    let second = Write { hard: vote(2, None), append: replacement, commit_hint: Index(2), ..write(2) };
+    perform(&mut storage, knows(2)).unwrap();
+    let second = Write { hard: vote(2, None), append: replacement, ..write(2) };
     perform(&mut storage, vec![second]).unwrap();
     perform(&mut storage, vec![Write { truncate_from: Some(Index(5)), ..write(3) }]).unwrap();
-    perform(&mut storage, vec![Write { repair: vec![noop(1, 2)], commit_hint: Index(3), ..write(4) }])
-        .unwrap();
+    perform(&mut storage, knows(3)).unwrap();
+    perform(&mut storage, vec![Write { repair: vec![noop(1, 2)], ..write(4) }]).unwrap();
     let (last, members_at) = (LogId::new(2, 3), LogId::new(1, 1));
     let content = Box::new((0..70_u8).map(|piece| vec![piece; 1000]));
     let members = members(&["127.0.0.1:9080"]);

@@ -27,6 +27,7 @@ fn what_was_written_is_found_again() {
     let jobs = [first, second].map(|write| Job::Core(quorate_raft::Job::Write(write))).into();
     assert_eq!(storage.perform(jobs).unwrap(), [Done::Written(WriteId(5))]);
     assert_eq!(read(&mut storage, 1, 4).0, entries);
+    settle(&mut storage);
 
     let (mut storage, found) = open(&disk).unwrap();
     assert_eq!(found.hard, hard(2));

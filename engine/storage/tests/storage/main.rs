@@ -7,6 +7,7 @@ mod damage;
 mod faults;
 mod fuzz;
 mod golden;
+mod hints;
 mod log;
 mod model;
 mod rot;

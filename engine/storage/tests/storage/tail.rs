@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use quorate_raft::{Index, LogId, Write};
+use quorate_raft::{Index, LogId};
 use quorate_storage::MemoryDisk;
 
-use crate::common::{append, changed_sectors, command, newest_segment, open, perform, read, vote, write};
+use crate::common::{append, changed_sectors, command, learn_commit, newest_segment, open, read, vote};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Tail {
@@ -25,9 +25,7 @@ fn disk(
     let (mut storage, _) = open(&disk).unwrap();
     vote(&mut storage, 1);
     append(&mut storage, &[command(1, 1, b"one")]);
-    // The mark carries what was known to be committed.
-    perform(&mut storage, vec![Write { commit_hint: Index(1), ..write(1) }]).unwrap();
-    storage.perform(Vec::new()).unwrap();
+    learn_commit(&mut storage, 1);
     let batch = [command(1, 2, &[2; 700]), command(1, 3, &[0; 700])];
     let (path, sectors) = changed_sectors(&disk, || append(&mut storage, &batch));
     assert_eq!(sectors.len(), 2048);
