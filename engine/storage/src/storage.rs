@@ -255,15 +255,11 @@ impl<D: Disk> Opening<D> {
             replay.unknown = replay.unknown.map(|_| start.last.index.next());
         }
         let last = replay.terms.last();
-        if replay.unknown.is_some() && self.stable.value().lost_tail != hard.term {
-            // Before anything is written behind the loss, or it would look like a log that was never longer.
-            let value = *self.stable.value();
-            self.stable.write(StableValue { lost_tail: hard.term, ..value })?;
-        }
+        self.note(&replay)?;
         let unknown = replay.unknown.or_else(|| self.stable.value().lost_from(last));
         let members = membership(&replay, newest.as_ref())?;
         let found = Found {
-            hard,
+            hard: self.stable.value().hard,
             commit_hint: replay.commit_hint.max(start.last.index).min(last.index),
             snapshot: newest.clone(),
             terms: replay.terms.clone(),
@@ -300,6 +296,22 @@ impl<D: Disk> Opening<D> {
             log.reset(&self.disk, &mut self.stable, &meta)?;
         }
         Ok((self.storage(log), found))
+    }
+
+    /// Makes what was found out durable before anything is written that relies on it.
+    fn note(&mut self, replay: &Replay) -> Result<(), Fatal> {
+        let found = *self.stable.value();
+        let (mut value, last) = (found, replay.terms.last());
+        if replay.unknown.is_some() {
+            // What comes behind the loss would make it look like a log that was never longer.
+            value.lost_tail = found.hard.term;
+        }
+        if last.term > found.hard.term {
+            // Only a stored snapshot can be ahead of the term; the node never voted in that one. Begun after it, the
+            // log would be ahead too, and at the next start nobody would know why.
+            value.hard = HardState { term: last.term, vote: None };
+        }
+        if value != found { self.stable.write(value) } else { Ok(()) }
     }
 
     fn spares(&self) -> Result<Spares<D::File>, Fatal> {

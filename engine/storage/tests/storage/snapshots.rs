@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use quorate_raft::{Chunk, Done, Index, LoadSnapshot, LogId, Reader, SnapshotMeta, StoreSnapshot, Write};
+use quorate_raft::{
+    Chunk, Done, Index, LoadSnapshot, LogId, Reader, SnapshotMeta, StoreSnapshot, Term, Write,
+};
 use quorate_storage::{Job, MemoryDisk, OpenError, Storage};
 
 use crate::common::{append, command, ids, members, members_entry, noop, open, perform, settle, vote, write};
@@ -222,4 +224,19 @@ fn a_stored_snapshot_that_the_log_contains_changes_nothing() {
     let (_, found) = open(&disk).unwrap();
     assert_eq!(ids(&found).len(), 20);
     assert_eq!((found.snapshot, found.terms.last()), (Some(transfer.meta), LogId::new(1, 20)));
+}
+
+/// The snapshot of a later term is durable before that term is: crashes may come at every step from there on.
+#[test]
+fn a_stored_snapshot_of_a_later_term_survives_any_number_of_starts() {
+    let (disk, mut storage) = started(3);
+    let mut transfer = Transfer::new(50);
+    transfer.meta.last = LogId::new(5, 50);
+    assert_eq!(transfer.send(&mut storage, 0, 200_000), (200_000, true));
+    drop(storage);
+    for start in 1..=3 {
+        let (_, found) = open(&disk).unwrap_or_else(|error| panic!("start {start}: {error}"));
+        assert_eq!((found.terms.last(), found.hard.term), (transfer.meta.last, Term(5)), "start {start}");
+        assert_eq!(found.hard.vote, None, "it never voted in that term");
+    }
 }
