@@ -132,8 +132,9 @@ impl<F: DiskFile> Snapshots<F> {
     fn publish<D: Disk<File = F>>(&mut self, disk: &D, from: &str, meta: &SnapshotMeta) -> Result<(), Fatal> {
         disk.rename(from, &path(meta.last)).map_err(Fatal::new("rename", from))?;
         disk.sync_dir(DIRECTORY).map_err(Fatal::new("sync", DIRECTORY))?;
-        // It may have taken the place of one with the same name.
-        self.reading = None;
+        // One of the same name is another now. Any other goes on being read, even when its name is dropped below: a
+        // transfer may take longer than the newest few are kept.
+        self.reading = self.reading.take().filter(|checkpoint| checkpoint.meta.last != meta.last);
         if self.newest.as_ref().is_none_or(|newest| newest.last <= meta.last) {
             self.newest = Some(meta.clone());
         }

@@ -22,7 +22,7 @@ use crate::log::Log;
 use crate::random::Random;
 use crate::{
     Config, Done, Entry, Envelope, Event, HardState, Index, Input, Job, LogId, Members, Message, NodeId,
-    Output, Payload, Role, SnapshotMeta, Status, StepDownCause, Term, Time, WriteId,
+    Output, Payload, Role, Status, StepDownCause, Term, Time, WriteId,
 };
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -349,10 +349,5 @@ impl Raft {
         let at = self.membership.current_at();
         self.event(Event::MembersChanged { at });
         self.sync_peers();
-    }
-
-    /// The snapshot meta that the log begins after or above, for others to look at.
-    fn newest_snapshot(&self) -> Option<&SnapshotMeta> {
-        self.snapshots.newest.as_ref()
     }
 }

@@ -1,6 +1,6 @@
 //! How far a leader knows one peer to be.
 
-use crate::{Index, LogId, PeerState, Time};
+use crate::{Index, PeerState, SnapshotMeta, Time};
 use alloc::collections::VecDeque;
 
 /// One peer as its leader sees it.
@@ -36,8 +36,8 @@ pub(super) enum Supply {
     Probe { waits_for: Option<(Index, usize)> },
     /// Appends one after the other, within the window.
     Pipeline,
-    /// The snapshot that ends at `last`, one piece at a time from `offset`.
-    Snapshot { last: LogId, offset: u64, waiting: bool },
+    /// This snapshot, one piece at a time from `offset`, also when newer ones are taken meanwhile.
+    Snapshot { meta: SnapshotMeta, offset: u64, waiting: bool },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -125,7 +125,7 @@ impl Progress {
         let done = match &self.supply {
             Supply::Probe { .. } => true,
             Supply::Pipeline => false,
-            Supply::Snapshot { last, .. } => self.matched >= last.index,
+            Supply::Snapshot { meta, .. } => self.matched >= meta.last.index,
         };
         if done {
             self.supply = Supply::Pipeline;

@@ -47,8 +47,8 @@ impl Raft {
         let RoleState::Leader(leader) = &self.role else { return Index(u64::MAX) };
         let heard =
             |peer: &&super::progress::Progress| self.now.since(peer.heard) <= self.config.election_timeout;
-        let transfers = leader.peers.values().filter(heard).filter_map(|peer| match peer.supply {
-            Supply::Snapshot { last, .. } => Some(last.index),
+        let transfers = leader.peers.values().filter(heard).filter_map(|peer| match &peer.supply {
+            Supply::Snapshot { meta, .. } => Some(meta.last.index),
             Supply::Probe { .. } | Supply::Pipeline => None,
         });
         transfers.min().unwrap_or(Index(u64::MAX))
@@ -67,12 +67,9 @@ impl Raft {
 
     /// A peer needs what was compacted away: it gets the newest checkpoint instead.
     pub(super) fn begin_snapshot(&mut self, to: NodeId) {
-        let last = self.snapshots.newest_id();
-        if last == LogId::ZERO {
-            return;
-        }
+        let Some(meta) = self.snapshots.newest.clone() else { return };
         if let Some(peer) = self.peer(to) {
-            peer.supply = Supply::Snapshot { last, offset: 0, waiting: false };
+            peer.supply = Supply::Snapshot { meta, offset: 0, waiting: false };
         }
         self.load_piece(to);
     }
@@ -80,10 +77,10 @@ impl Raft {
     fn load_piece(&mut self, to: NodeId) {
         let bytes = self.config.chunk_bytes;
         let Some(peer) = self.peer(to).filter(|peer| !peer.loading) else { return };
-        let Supply::Snapshot { last, offset, waiting: false } = peer.supply else { return };
+        let Supply::Snapshot { meta, offset, waiting: false } = &peer.supply else { return };
+        let load = LoadSnapshot { reader: Reader::Peer(to), last: meta.last, offset: *offset, bytes };
         peer.loading = true;
         peer.sent_piece();
-        let load = LoadSnapshot { reader: Reader::Peer(to), last, offset, bytes };
         self.out.push_back(Output::Job(Job::LoadSnapshot(load)));
     }
 
@@ -102,24 +99,29 @@ impl Raft {
 
     pub(super) fn snapshot_loaded(&mut self, load: LoadSnapshot, chunk: Option<Chunk>) {
         let Reader::Peer(to) = load.reader else { return };
-        let newest = self.newest_snapshot().cloned();
+        let newest = self.snapshots.newest_id();
         let Some(peer) = self.peer(to) else { return };
         peer.loading = false;
-        let Supply::Snapshot { last, offset, .. } = peer.supply else { return };
-        if (last, offset) != (load.last, load.offset) {
+        let Supply::Snapshot { meta, offset, .. } = &peer.supply else { return };
+        if (meta.last, *offset) != (load.last, load.offset) {
             return;
         }
-        match (chunk, newest.filter(|meta| meta.last == last)) {
-            (Some(chunk), Some(meta)) => self.send(to, Message::Snapshot { meta, chunk }),
-            // Gone, damaged, or a newer one was taken meanwhile: begin again with that.
-            _ => peer.probe_from(peer.matched.next()),
+        match chunk {
+            Some(chunk) => {
+                let meta = meta.clone();
+                self.send(to, Message::Snapshot { meta, chunk });
+            }
+            // Gone or damaged, and a newer one was taken meanwhile: begin again with that.
+            None if meta.last < newest => peer.probe_from(peer.matched.next()),
+            // There is no other. Heartbeats will show that nothing came, and it is tried again then.
+            None => {}
         }
     }
 
     pub(super) fn snapshot_answered(&mut self, from: NodeId, last: LogId, next: u64) {
         let Some(peer) = self.peer(from) else { return };
-        let Supply::Snapshot { last: sending, offset, waiting } = &mut peer.supply else { return };
-        if *sending == last && *offset != next {
+        let Supply::Snapshot { meta, offset, waiting } = &mut peer.supply else { return };
+        if meta.last == last && *offset != next {
             *offset = next;
             *waiting = false;
         }

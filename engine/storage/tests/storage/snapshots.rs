@@ -85,6 +85,26 @@ fn the_newest_five_are_kept() {
 }
 
 #[test]
+fn a_checkpoint_that_is_being_sent_can_be_read_to_its_end() {
+    let (disk, mut storage) = started(8);
+    let meta = checkpoint(&mut storage, 1, 3000);
+    let piece = |offset| LoadSnapshot { reader: Reader::Apply, last: meta.last, offset, bytes: 2000 };
+    let read = |storage: &mut Storage<MemoryDisk>, offset| {
+        let job = quorate_raft::Job::LoadSnapshot(piece(offset));
+        match storage.perform(vec![Job::Core(job)]).unwrap().remove(0) {
+            Done::SnapshotLoaded { chunk, .. } => chunk.map(|chunk| (chunk.data.len(), chunk.done)),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(read(&mut storage, 0), Some((2000, false)));
+    for index in 2..=8 {
+        checkpoint(&mut storage, index, 3000);
+    }
+    assert!(!snapshots(&disk).iter().any(|path| path.contains("0000000000000001-0")), "its name is gone");
+    assert_eq!(read(&mut storage, 2000), Some((1000, true)));
+}
+
+#[test]
 #[should_panic(expected = "a checkpoint of 1/3, but the log ends at 1/2")]
 fn a_checkpoint_beyond_the_log_is_a_bug() {
     let (_, mut storage) = started(2);
