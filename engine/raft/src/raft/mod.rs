@@ -37,6 +37,9 @@ use repair::Damage;
 use snapshots::Snapshots;
 use writer::Writer;
 
+/// The most messages that wait for a term to be durable.
+const MOST_HELD: usize = 1024;
+
 /// One node's consensus core.
 ///
 /// Invariants, asserted always: `applied <= applying <= commit <= last`; a leader never truncates its log; what
@@ -299,12 +302,13 @@ impl Raft {
         );
     }
 
-    /// Sends in the current term, once the term is durable.
+    /// Sends in the current term, once the term is durable. While a disk stands still the others go on talking; answers
+    /// beyond the bound are as good as lost.
     fn send(&mut self, to: NodeId, message: Message) {
         let envelope = Envelope { from: self.config.id, to, term: self.hard.term, message };
         if self.hard_write <= self.writer.written() {
             self.out.push_back(Output::Send(envelope));
-        } else {
+        } else if self.held.len() < MOST_HELD {
             self.held.push(envelope);
         }
     }

@@ -6,11 +6,11 @@
 
 use super::{Raft, RoleState};
 use crate::{Index, Message, NodeId, Output, ReadId, Tally, Time, tally};
-use alloc::collections::VecDeque;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// The most reads that may wait.
+/// The most reads that may wait, wherever on their way, and the most questions of followers.
 const MOST_WAITING: usize = 1 << 16;
 
 /// Reads on their way, in whatever role.
@@ -23,7 +23,9 @@ pub(super) struct Reads {
     /// Names the next question. Begins at random, so that an answer from before a restart fits none.
     next_batch: u64,
     /// Confirmed; served once this index is applied.
-    confirmed: VecDeque<(Index, Vec<ReadId>)>,
+    confirmed: BTreeMap<Index, Vec<ReadId>>,
+    /// How many were taken and not served yet, here or in a leader's rounds.
+    unserved: usize,
     /// Questions of followers that wait for a round.
     followers: Vec<(NodeId, u64)>,
 }
@@ -67,7 +69,8 @@ impl Reads {
             waiting: Vec::new(),
             asked: None,
             next_batch: first_batch,
-            confirmed: VecDeque::new(),
+            confirmed: BTreeMap::new(),
+            unserved: 0,
             followers: Vec::new(),
         }
     }
@@ -90,9 +93,10 @@ impl Raft {
     /// there is no leader, and the host forgets it when its own deadline passes.
     pub fn read(&mut self, now: Time, id: ReadId) -> Result<(), ReadError> {
         self.now = self.now.max(now);
-        if self.reads.waiting.len() >= MOST_WAITING {
+        if self.reads.unserved >= MOST_WAITING {
             return Err(ReadError::Full);
         }
+        self.reads.unserved += 1;
         self.reads.waiting.push(id);
         Ok(())
     }
@@ -155,7 +159,7 @@ impl Raft {
                 return;
             }
             let Some(done) = leader.read_rounds.pop_front() else { return };
-            self.reads.confirmed.push_back((done.index, done.ids));
+            self.reads.confirmed.entry(done.index).or_default().extend(done.ids);
             for (to, batch) in done.followers {
                 self.send(to, Message::ReadIndexReply { batch, index: done.index });
             }
@@ -177,20 +181,17 @@ impl Raft {
         let Some(asked) = self.reads.asked.take_if(|asked| asked.batch == batch) else { return };
         // The index is committed, so a log verified that far may apply it without waiting for a heartbeat.
         self.leader_committed(index);
-        self.reads.confirmed.push_back((index, asked.ids));
+        self.reads.confirmed.entry(index).or_default().extend(asked.ids);
     }
 
     /// Names the reads whose index is applied.
     pub(super) fn serve_reads(&mut self) {
         let mut ready = Vec::new();
         let applied = self.applied.index;
-        self.reads.confirmed.retain_mut(|(index, ids)| {
-            let waits = *index > applied;
-            if !waits {
-                ready.append(ids);
-            }
-            waits
-        });
+        while let Some(first) = self.reads.confirmed.first_entry().filter(|first| *first.key() <= applied) {
+            ready.append(&mut first.remove());
+        }
+        self.reads.unserved -= ready.len();
         if !ready.is_empty() {
             self.out.push_back(Output::Read(ready));
         }

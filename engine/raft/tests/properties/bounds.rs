@@ -1,0 +1,67 @@
+//! What a core keeps is bounded, also when a disk or a state machine stands still while the cluster goes on.
+
+use quorate_raft::{
+    Config, Contact, Done, Entry, Envelope, Found, HardState, Index, Input, LogId, Members, Message, NodeId,
+    Output, Payload, Raft, ReadError, ReadId, Term, TermRuns, Time, WriteId,
+};
+
+const ME: NodeId = NodeId(1);
+const LEADER: NodeId = NodeId(2);
+
+/// A voter of two, in term 1, whose log has one entry.
+fn core() -> Raft {
+    let voters = [ME, LEADER];
+    let members = Members {
+        voters: voters.into(),
+        contacts: voters.map(|id| (id, Contact::default())).into(),
+        ..Members::default()
+    };
+    let mut terms = TermRuns::new(LogId::ZERO);
+    terms.push(LogId::new(1, 1));
+    let found = Found {
+        hard: HardState { term: Term(1), vote: None },
+        terms,
+        members: vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members) }],
+        ..Found::default()
+    };
+    Raft::open(Config::new(ME, 1), found, Time(0)).unwrap()
+}
+
+fn hear(raft: &mut Raft, term: u64, message: Message) -> Vec<Output> {
+    let envelope = Envelope { from: LEADER, to: ME, term: Term(term), message };
+    raft.handle(Time(1), Input::Message(envelope));
+    std::iter::from_fn(|| raft.poll()).collect()
+}
+
+#[test]
+fn what_waits_for_a_stalled_disk_is_bounded() {
+    let mut raft = core();
+    for round in 1..=10_000 {
+        let outputs = hear(&mut raft, 2, Message::Heartbeat { round, commit: Index(0) });
+        let answers = outputs.iter().filter(|output| matches!(output, Output::Send(_))).count();
+        assert_eq!(answers, 0, "term 2 is not durable");
+    }
+    raft.handle(Time(2), Input::Done(Done::Written(WriteId(1))));
+    let answers =
+        std::iter::from_fn(|| raft.poll()).filter(|output| matches!(output, Output::Send(_))).count();
+    assert!((1..=1024).contains(&answers), "{answers} answers were kept");
+}
+
+#[test]
+fn reads_that_wait_for_a_stalled_state_machine_are_bounded() {
+    let mut raft = core();
+    hear(&mut raft, 1, Message::Heartbeat { round: 1, commit: Index(0) });
+    let mut taken = 0;
+    // The leader answers every question, with an index that is never applied here.
+    while taken < 1 << 17 && raft.read(Time(1), ReadId(taken)).is_ok() {
+        taken += 1;
+        let question = std::iter::from_fn(|| raft.poll()).find_map(|output| match output {
+            Output::Send(Envelope { message: Message::ReadIndex { batch }, .. }) => Some(batch),
+            _ => None,
+        });
+        let batch = question.expect("nothing is asked already");
+        hear(&mut raft, 1, Message::ReadIndexReply { batch, index: Index(9) });
+    }
+    assert_eq!(taken, 1 << 16);
+    assert_eq!(raft.read(Time(1), ReadId(taken)), Err(ReadError::Full));
+}
