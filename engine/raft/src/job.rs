@@ -62,7 +62,8 @@ pub struct Write {
     pub id: WriteId,
     /// The term and vote, when they changed.
     pub hard: Option<HardState>,
-    /// What the core knew to be committed when it issued this.
+    /// What the core knew to be committed when it issued this. It counts slots of this very write, so it says nothing
+    /// of a log to which only a part of the write, or none of it, was done.
     pub commit_hint: Index,
     /// The stored snapshot that takes the place of the log: the log is empty afterwards and begins after it.
     pub install: Option<SnapshotMeta>,
