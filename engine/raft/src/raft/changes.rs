@@ -6,9 +6,10 @@ use super::{Raft, RoleState};
 use crate::{Learner, LogId, Members, NodeId, Payload, PeerState, Time};
 use core::fmt;
 
-/// A learner has caught up when it lacks at most this many entries of what is committed, and is supplied
-/// without interruption. It then lacks less than a vote's round trip brings, and does not hold up commits
-/// (thesis §4.2.1 measures rounds instead; the pipeline makes them meaningless).
+/// A learner has caught up when it lacks at most this many entries of what is committed, is supplied without
+/// interruption, and is heard. It then lacks less than a vote's round trip brings, and does not hold up commits
+/// (thesis §4.2.1 measures rounds instead; the pipeline makes them meaningless); one that is gone would be missing
+/// from every majority that needs it.
 const CAUGHT_UP_ENTRIES: u64 = 256;
 
 /// Why the members were not changed.
@@ -26,7 +27,7 @@ pub enum ChangeError {
     TooMuch,
     /// The node to promote is not a member.
     NotMember(NodeId),
-    /// The learner lacks too much of the log: try again later.
+    /// The learner lacks too much of the log, or is not heard: try again later.
     NotCaughtUp(NodeId),
 }
 
@@ -43,7 +44,10 @@ impl fmt::Display for ChangeError {
             }
             ChangeError::NotMember(id) => write!(formatter, "{id} is not a member: add it first"),
             ChangeError::NotCaughtUp(id) => {
-                write!(formatter, "{id} lacks too much of the log to become a voter: try again later")
+                write!(
+                    formatter,
+                    "{id} lacks too much of the log to become a voter, or is not heard: try again later"
+                )
             }
         }
     }
@@ -113,6 +117,7 @@ impl Raft {
 
     fn has_caught_up(&self, leader: &Leader, id: NodeId) -> bool {
         let near = |peer: &Progress| peer.matched.0 + CAUGHT_UP_ENTRIES >= self.commit.0;
-        leader.peers.get(&id).is_some_and(|peer| peer.state() == PeerState::Pipeline && near(peer))
+        let supplied = |peer: &Progress| peer.state() == PeerState::Pipeline && self.hears(peer);
+        leader.peers.get(&id).is_some_and(|peer| supplied(peer) && near(peer))
     }
 }

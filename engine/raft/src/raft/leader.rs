@@ -113,6 +113,8 @@ impl Raft {
             leader.heartbeat_at = self.now + self.config.heartbeat_interval;
             self.broadcast_heartbeat();
             self.mark_peers();
+            // One that was not heard when its turn came may be back, with nothing new to acknowledge.
+            self.promote_caught_up();
         }
     }
 
@@ -130,7 +132,8 @@ impl Raft {
         heard == Tally::Won
     }
 
-    fn hears(&self, peer: &Progress) -> bool {
+    /// Whether the peer was heard within an election timeout.
+    pub(super) fn hears(&self, peer: &Progress) -> bool {
         self.now.since(peer.heard) <= self.config.election_timeout
     }
 

@@ -45,12 +45,11 @@ impl Raft {
     /// The lowest index that a running transfer will need the log from.
     fn pinned(&self) -> Index {
         let RoleState::Leader(leader) = &self.role else { return Index(u64::MAX) };
-        let heard =
-            |peer: &&super::progress::Progress| self.now.since(peer.heard) <= self.config.election_timeout;
-        let transfers = leader.peers.values().filter(heard).filter_map(|peer| match &peer.supply {
-            Supply::Snapshot { meta, .. } => Some(meta.last.index),
-            Supply::Probe { .. } | Supply::Pipeline => None,
-        });
+        let transfers =
+            leader.peers.values().filter(|peer| self.hears(peer)).filter_map(|peer| match &peer.supply {
+                Supply::Snapshot { meta, .. } => Some(meta.last.index),
+                Supply::Probe { .. } | Supply::Pipeline => None,
+            });
         transfers.min().unwrap_or(Index(u64::MAX))
     }
 
