@@ -11,15 +11,21 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::error::ApiError;
 use super::pool::Lease;
-use crate::runtime::{Runtime, timeout_at};
+use crate::runtime::{Either, Runtime, race, timeout_at};
+use crate::shutdown::Shutdown;
 
 /// How long a request's body may take to arrive.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a body may still arrive once the server ends. A leader that ends takes no new requests and is leader until
+/// the ones it has are done, so that whoever sends slowly keeps everybody else from writing.
+const LAST_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A request's body before it is read.
 pub(crate) struct Upload<'a> {
     incoming: Incoming,
     unread: &'a AtomicBool,
+    shutdown: &'a Shutdown,
 }
 
 /// What a body is held to.
@@ -48,15 +54,15 @@ impl BodyLimit {
 
 impl<'a> Upload<'a> {
     /// `unread` is true for as long as there is a body that has not been read to its end.
-    pub(crate) fn new(incoming: Incoming, unread: &'a AtomicBool) -> Self {
+    pub(crate) fn new(incoming: Incoming, unread: &'a AtomicBool, shutdown: &'a Shutdown) -> Self {
         unread.store(!incoming.is_end_stream(), Ordering::Relaxed);
-        Upload { incoming, unread }
+        Upload { incoming, unread, shutdown }
     }
 
     /// Reads it all. A declared length above the limit is refused before a byte is read.
     ///
     /// # Errors
-    /// `value_too_large` or `request_too_large`; `body_too_slow`; `malformed` when it breaks off.
+    /// `value_too_large` or `request_too_large`; `body_too_slow`; `malformed` when it breaks off; `shutting_down`.
     pub(crate) async fn read(self, runtime: &impl Runtime, limit: BodyLimit) -> Result<Bytes, ApiError> {
         let declared = self.incoming.size_hint().lower();
         if declared > limit.bytes() as u64 {
@@ -64,9 +70,15 @@ impl<'a> Upload<'a> {
         }
         let mut received = Received::default();
         let deadline = runtime.now() + BODY_TIMEOUT;
-        match timeout_at(runtime, deadline, received.fill(self.incoming, limit)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(error),
+        let end = async {
+            self.shutdown.begun().await;
+            runtime.sleep(LAST_BODY_TIMEOUT).await;
+        };
+        let filled = race(received.fill(self.incoming, limit), end);
+        match timeout_at(runtime, deadline, filled).await {
+            Ok(Either::Left(Ok(()))) => {}
+            Ok(Either::Left(Err(error))) => return Err(error),
+            Ok(Either::Right(())) => return Err(ApiError::ShuttingDown),
             Err(_) => {
                 let seconds = BODY_TIMEOUT.as_secs();
                 return Err(ApiError::BodyTooSlow { seconds, received: received.len() });

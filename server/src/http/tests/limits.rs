@@ -5,9 +5,9 @@ use std::time::Duration;
 use hyper::Method;
 
 use super::cluster::{Cluster, LIMITS, ask_raw, read_to_end, soon};
-use crate::net::{Net, write_all};
+use crate::net::{Net, read_some, write_all};
 use crate::real::{RealNet, RealRuntime};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, timeout_at};
 
 #[tokio::test]
 async fn a_value_may_have_just_so_many_bytes() {
@@ -103,4 +103,24 @@ async fn a_slow_body_leaves_the_request_its_time() {
         let answer = soon(read_to_end(&mut stream)).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "node {at} gave {answer}");
     }
+}
+
+/// 1. Somebody sends a value slowly to the leader. 2. The leader is told to end. While it waits for the rest, nobody can
+/// write: it takes no new requests, and leads. So it doesn't wait long, and says that nothing was done.
+#[tokio::test]
+async fn a_slow_body_does_not_hold_up_the_end() {
+    let cluster = Cluster::start(1).await;
+    let mut stream = soon(RealNet.dial(&cluster.addresses[0])).await.unwrap();
+    let head = b"PUT /key/a HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
+    soon(write_all(&mut stream, head)).await.unwrap();
+    let mut continued = [0; 256];
+    let count = soon(read_some(&mut stream, &mut continued)).await.unwrap();
+    assert!(continued[..count].starts_with(b"HTTP/1.1 100 "), "the body is being waited for");
+    soon(write_all(&mut stream, b"sl")).await.unwrap();
+
+    let runtime = RealRuntime::start();
+    let patience = runtime.now() + Duration::from_secs(6);
+    timeout_at(&runtime, patience, cluster.servers[0].stop()).await.expect("it ends soon");
+    let answer = soon(read_to_end(&mut stream)).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("shutting_down"), "{answer}");
 }
