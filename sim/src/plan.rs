@@ -124,13 +124,25 @@ fn draw(kind: u64, servers: u8, random: &mut Random) -> Fault {
         1 => Fault::PowerLoss { host: host(random), changes: random.between(0, 12), gone: lasts(random) },
         2 => Fault::KillAll { gone: lasts(random) },
         3 => {
-            let group = (1..=servers).filter(|_| random.one_in(2)).collect();
-            Fault::Partition { group, lasts: lasts(random) }
+            // Somebody on either side, or nothing would be cut.
+            let (inside, outside) = two_hosts(servers, random);
+            let joins = |at: &Host| *at == inside || (*at != outside && random.one_in(2));
+            Fault::Partition { group: (1..=servers).filter(joins).collect(), lasts: lasts(random) }
         }
-        4 => Fault::OneWay { from: host(random), to: host(random), lasts: lasts(random) },
+        4 => {
+            let (from, to) = two_hosts(servers, random);
+            Fault::OneWay { from, to, lasts: lasts(random) }
+        }
         5 => Fault::Delay { most: Duration::from_millis(random.between(5, 400)), lasts: lasts(random) },
         _ => Fault::DiskStall { host: host(random), lasts: lasts(random) },
     }
+}
+
+/// Two hosts that differ.
+fn two_hosts(servers: u8, random: &mut Random) -> (Host, Host) {
+    let one = random.between(1, servers.into());
+    let other = (one - 1 + random.between(1, u64::from(servers) - 1)) % u64::from(servers) + 1;
+    (Host::try_from(one).unwrap_or(1), Host::try_from(other).unwrap_or(2))
 }
 
 impl fmt::Display for Plan {
@@ -145,5 +157,29 @@ impl fmt::Display for Plan {
             write!(formatter, "\nat {after:?}: {fault:?}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cut_cuts_something() {
+        let mut cuts = 0;
+        for seed in 0..500 {
+            let plan = Plan::from_seed(seed);
+            for Timed { fault, .. } in &plan.faults {
+                match fault {
+                    Fault::Partition { group, .. } => {
+                        assert!((1..usize::from(plan.servers)).contains(&group.len()), "{plan}");
+                        cuts += 1;
+                    }
+                    Fault::OneWay { from, to, .. } => assert_ne!(from, to, "{plan}"),
+                    _ => {}
+                }
+            }
+        }
+        assert!(cuts > 100, "only {cuts} partitions");
     }
 }
