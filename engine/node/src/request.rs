@@ -109,7 +109,7 @@ pub enum Refusal {
         /// That member.
         by: NodeId,
     },
-    /// The learner lacks too much of the log: try again later.
+    /// The learner lacks too much of the log, or is not heard: try again later.
     NotCaughtUp(NodeId),
     /// The change is none that this version makes; the text says why.
     BadChange(String),
