@@ -218,12 +218,14 @@ async fn start(
             let inbound = inbound(&runtime, peers, node, None);
             let joined = join(&runtime, &RealNet, &config.join, node, &contact);
             let Joined { cluster, history } = answering(&runtime, &mut http, joined).await;
-            let identity = Identity { node, cluster, history };
-            settle(dir, identity)?;
-            (identity, inbound)
+            (Identity { node, cluster, history }, inbound)
         }
     };
     let (storage, found) = open_storage(config, dir, &runtime)?;
+    if member(dir).is_none() {
+        // Only now: a data dir that names its cluster and has no term and vote has lost them.
+        settle(dir, identity)?;
+    }
     info!(
         node = %identity.node, cluster = %identity.cluster, url = contact.url, peers = contact.address,
         last = %found.terms.last(), "serves"

@@ -28,10 +28,11 @@ const VERSION_TEXT: &str = "quorate 1\n";
 /// The version of a data dir's format that this release writes, and the only one it reads.
 pub const FORMAT_VERSION: u32 = 1;
 const NODE: &str = "node.toml";
+const STABLE: &str = "stable";
 const DATA_JSON: &str = "data.json";
 const IMPORTED: &str = "data.json.imported";
 /// What only a node makes.
-const OF_A_NODE: [&str; 4] = [VERSION, "log", "stable", "snaps"];
+const OF_A_NODE: [&str; 4] = [VERSION, "log", STABLE, "snaps"];
 
 /// Whose directory it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,19 @@ pub enum DataDirError {
         /// What is wrong with it.
         reason: String,
     },
+    /// It names a member of a cluster, whose term and vote are not there. Starting anew under the same id could vote
+    /// twice in one term.
+    #[error(
+        "{} is missing although the data dir holds a member of cluster {cluster}: what the node voted for is lost; \
+         restore the whole data dir, or remove the node from the cluster and let it join again with an empty data dir",
+        path.display()
+    )]
+    StateMissing {
+        /// The missing directory.
+        path: PathBuf,
+        /// The cluster.
+        cluster: ClusterId,
+    },
     /// It was written by another release.
     #[error("{} says {found:?}; this release knows {VERSION_TEXT:?}: use the release that wrote it", path.display())]
     UnknownVersion {
@@ -141,8 +155,17 @@ impl DataDir {
         directory.identity = directory.read_identity()?;
         if directory.identity.is_some() {
             directory.check_version()?;
+            directory.check_state()?;
         }
         Ok(directory)
+    }
+
+    /// A member's storage was begun before `node.toml` named its cluster: one without term and vote has lost them.
+    fn check_state(&self) -> Result<(), DataDirError> {
+        let Some(cluster) = self.identity.and_then(|identity| identity.cluster) else { return Ok(()) };
+        let path = self.path.join(STABLE);
+        let begun = fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some());
+        if begun { Ok(()) } else { Err(DataDirError::StateMissing { path, cluster }) }
     }
 
     /// The directory.
@@ -343,9 +366,29 @@ mod tests {
         drop(directory);
         let mut directory = DataDir::open(&path).unwrap();
         assert_eq!(directory.identity(), Some(&joining));
+        begin_storage(&path);
         directory.identify(identity()).unwrap();
         drop(directory);
         assert_eq!(DataDir::open(&path).unwrap().identity(), Some(&identity()));
+    }
+
+    /// What storage leaves at its first open, as far as it matters here.
+    fn begin_storage(path: &Path) {
+        fs::create_dir_all(path.join(STABLE)).unwrap();
+        fs::write(path.join(STABLE).join("a"), "").unwrap();
+    }
+
+    #[test]
+    fn a_member_without_term_and_vote_is_not_a_newcomer() {
+        let root = tempfile::tempdir().unwrap();
+        DataDir::open(root.path()).unwrap().identify(identity()).unwrap();
+        assert!(matches!(error(root.path()), DataDirError::StateMissing { .. }));
+        fs::create_dir(root.path().join(STABLE)).unwrap();
+        let refused = error(root.path());
+        assert!(matches!(refused, DataDirError::StateMissing { cluster: ClusterId(8), .. }));
+        assert!(refused.to_string().contains("stable"));
+        begin_storage(root.path());
+        assert!(DataDir::open(root.path()).is_ok());
     }
 
     #[test]
@@ -407,7 +450,8 @@ mod tests {
     #[test]
     fn another_releases_directory_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        DataDir::open(root.path()).unwrap().identify(identity()).unwrap();
+        let joining = Identity { cluster: None, history: None, ..identity() };
+        DataDir::open(root.path()).unwrap().identify(joining).unwrap();
         let version = root.path().join(VERSION);
         fs::write(&version, "quorate 2\n").unwrap();
         let refused = error(root.path());
