@@ -1,7 +1,7 @@
 //! The JSON that goes in and out.
 
 use hyper::body::Bytes;
-use quorate_client::Address;
+use quorate_client::{Address, Endpoint};
 use quorate_node::raft::{Learner, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +85,20 @@ pub(crate) fn parse_add(body: &[u8]) -> Result<NewMember, ApiError> {
             )));
         }
     }
+    if let Some(url) = &url {
+        check_url(url)?;
+    }
     Ok(NewMember { id: parse_id(&body.id)?, address, learner, url, name })
+}
+
+/// A leader whose URL can't be dialled would get no request that another node passes on.
+fn check_url(url: &str) -> Result<(), ApiError> {
+    let refused = |why: String| ApiError::BadJson(format!("\"URL\" is {url:?}: {why}"));
+    let endpoint: Endpoint = url.parse().map_err(|error| refused(format!("{error}")))?;
+    if endpoint.address().is_unspecified() {
+        return Err(refused("nobody can dial it; give a real one".to_owned()));
+    }
+    Ok(())
 }
 
 /// Reads a body that names one member.
@@ -154,6 +167,11 @@ mod tests {
             (format!(r#"{{"ID":"{id}","Address":"a:0"}}"#), "nobody can dial"),
             (format!(r#"{{"ID":"{id}","Address":"a:1","Role":"boss"}}"#), "\"boss\""),
             (format!(r#"{{"ID":"{id}","Address":"a:1","Name":"{}"}}"#, "n".repeat(513)), "513 bytes"),
+            (
+                format!(r#"{{"ID":"{id}","Address":"a:1","URL":"the first floor"}}"#),
+                "does not begin with http://",
+            ),
+            (format!(r#"{{"ID":"{id}","Address":"a:1","URL":"http://[::]:80"}}"#), "nobody can dial"),
         ];
         for (body, expected) in cases {
             let error = parse_add(body.as_bytes()).unwrap_err();
