@@ -105,9 +105,8 @@ async fn a_slow_body_leaves_the_request_its_time() {
     }
 }
 
-/// 1. Somebody sends a value slowly to the leader. 2. The leader is told to end. While it waits for the
-// rest, nobody can
-/// write: it takes no new requests, and leads. So it doesn't wait long, and says that nothing was done.
+/// 1. Somebody sends a value slowly to the leader. 2. The leader is told to end. While it waits for the rest, nobody
+/// can write: it takes no new requests, and leads. So it doesn't wait long, and says that nothing was done.
 #[tokio::test]
 async fn a_slow_body_does_not_hold_up_the_end() {
     let cluster = Cluster::start(1).await;
