@@ -152,10 +152,10 @@ fn refused(refusal: Refusal) -> ApiError {
         Refusal::ChangeInProgress => ApiError::ChangeInProgress,
         Refusal::MemberNotFound(id) => ApiError::MemberNotFound(id.to_string()),
         Refusal::AddressInUse { by } => ApiError::AddressInUse(format!(
-            "the address belongs to the member {by}: give another address, or remove that member first"
+            "the address belongs to the member {by}: give another address (this version can't remove a member)"
         )),
         Refusal::NotCaughtUp(id) => ApiError::NotCaughtUp(format!(
-            "the learner {id} lacks too much of the leader's log: try again when it has caught up"
+            "the learner {id} lacks too much of the leader's log, or is not heard: try again when it has caught up"
         )),
         Refusal::BadChange(why) => ApiError::Malformed(why),
     }

@@ -16,7 +16,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const POLL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Founding, two joins and two promotions take well under a second; a loaded machine gets its time.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// How long children may take to be succeeded and drain before they are killed.
+/// How long children may take to finish what is in progress before they are killed.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// How much of a log is shown when its node could not start.
 const SHOWN_LOG_LINES: usize = 20;
