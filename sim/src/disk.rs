@@ -7,6 +7,8 @@ use quorate_node::raft::Time;
 use quorate_server::{Runtime, StorageEnd};
 use quorate_storage::{MemoryDisk, Storage};
 
+use crate::fired::Fired;
+use crate::plan::DISK_STALL;
 use crate::random::Random;
 use crate::runtime::SimRuntime;
 
@@ -35,6 +37,7 @@ pub(crate) async fn own_storage(
     runtime: SimRuntime,
     mut random: Random,
     speed: Speed,
+    fired: Fired,
 ) {
     loop {
         let mut waiting = Vec::new();
@@ -46,7 +49,11 @@ pub(crate) async fn own_storage(
             return;
         }
         let takes = Duration::from_micros(random.between(50, 2_000));
-        runtime.sleep(takes.max(speed.stalled_until().since(runtime.now()))).await;
+        let stalled = speed.stalled_until().since(runtime.now());
+        if stalled > takes && !waiting.is_empty() {
+            fired.note(DISK_STALL);
+        }
+        runtime.sleep(takes.max(stalled)).await;
         match storage.perform(waiting.into_iter().flatten().collect()) {
             Ok(dones) if dones.is_empty() => {}
             Ok(dones) => {

@@ -12,6 +12,7 @@
 //! | `runtime` | the server's `Runtime`, on madsim |
 //! | `network`, `stream` | the server's `Net`: connections that can be cut, stalled and reset |
 //! | `disk` | who owns a server's storage, and how long a disk takes |
+//! | `fired` | which faults really had an effect |
 //! | `client` | clients that keep unknown outcomes unknown |
 //! | `observe` | the course of events and its hash |
 //! | [`history`], [`linearizability`] | what clients did and saw, and whether one order explains it |
@@ -25,6 +26,7 @@ compile_error!(
 
 mod client;
 mod disk;
+mod fired;
 pub mod history;
 pub mod linearizability;
 mod network;

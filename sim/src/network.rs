@@ -15,9 +15,14 @@ use quorate_node::raft::Time;
 use quorate_server::{Listener, Net, Runtime};
 use tokio::sync::mpsc;
 
+use crate::fired::Fired;
+use crate::plan::DELAY;
 use crate::random::Random;
 use crate::runtime::SimRuntime;
 use crate::stream::{Pipe, SimStream};
+
+/// The most that a packet is delayed when nothing is wrong, in microseconds.
+const USUAL_DELAY: u64 = 1_000;
 
 /// How long a dial goes on without an answer.
 const DIAL_PATIENCE: Duration = Duration::from_secs(3);
@@ -29,6 +34,7 @@ pub(crate) type Host = u8;
 #[derive(Clone)]
 pub(crate) struct Network {
     pub(crate) runtime: SimRuntime,
+    pub(crate) fired: Fired,
     state: Arc<Mutex<State>>,
 }
 
@@ -37,8 +43,8 @@ pub(crate) struct State {
     next_pipe: u64,
     listeners: BTreeMap<String, (u64, Arrivals)>,
     next_listener: u64,
-    /// Directions in which nothing passes.
-    cuts: BTreeSet<(Host, Host)>,
+    /// Directions in which nothing passes, and the kind of fault that cut them.
+    cuts: BTreeMap<(Host, Host), &'static str>,
     /// Machines without power: they answer nothing at all.
     dark: BTreeSet<Host>,
     /// The most that a packet is delayed, in microseconds.
@@ -55,12 +61,12 @@ impl Network {
             next_pipe: 0,
             listeners: BTreeMap::new(),
             next_listener: 0,
-            cuts: BTreeSet::new(),
+            cuts: BTreeMap::new(),
             dark: BTreeSet::new(),
-            delay: 1_000,
+            delay: USUAL_DELAY,
             random,
         };
-        Network { runtime, state: Arc::new(Mutex::new(state)) }
+        Network { runtime, fired: Fired::default(), state: Arc::new(Mutex::new(state)) }
     }
 
     /// The network as `host` sees it.
@@ -73,8 +79,8 @@ impl Network {
     }
 
     /// Lets nothing pass from `from` to `to`.
-    pub(crate) fn cut(&self, from: Host, to: Host) {
-        self.state().cuts.insert((from, to));
+    pub(crate) fn cut(&self, from: Host, to: Host, kind: &'static str) {
+        self.state().cuts.insert((from, to), kind);
     }
 
     /// Lets things pass from `from` to `to` again.
@@ -88,7 +94,7 @@ impl Network {
     pub(crate) fn heal(&self) {
         self.change(|state| {
             state.cuts.clear();
-            state.delay = 1_000;
+            state.delay = USUAL_DELAY;
         });
     }
 
@@ -127,6 +133,16 @@ impl Network {
         });
     }
 
+    /// When something sent now arrives.
+    pub(crate) fn arrival(&self, state: &mut State, now: Time) -> Time {
+        let most = state.delay;
+        let micros = state.random.between(most / 5 + 1, most + 1);
+        if micros > USUAL_DELAY + 1 {
+            self.fired.note(DELAY);
+        }
+        now + Duration::from_micros(micros)
+    }
+
     /// Changes something that streams wait for, and wakes them all.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let wakers: Vec<Waker> = {
@@ -139,18 +155,9 @@ impl Network {
 }
 
 impl State {
-    pub(crate) fn is_cut(&self, from: Host, to: Host) -> bool {
-        self.cuts.contains(&(from, to))
-    }
-
-    /// When something sent now arrives.
-    pub(crate) fn arrival(&mut self, now: Time) -> Time {
-        let most = self.delay;
-        now + Duration::from_micros(self.random.between(most / 5 + 1, most + 1))
-    }
-
-    fn unreachable(&self, from: Host, to: Host) -> bool {
-        self.is_cut(from, to) || self.is_cut(to, from) || self.dark.contains(&to)
+    /// What cut this direction, if anything did.
+    pub(crate) fn cut_by(&self, from: Host, to: Host) -> Option<&'static str> {
+        self.cuts.get(&(from, to)).copied()
     }
 
     fn open_pipe(&mut self, from: Host, to: Host) -> u64 {
@@ -190,7 +197,10 @@ impl Net for SimNet {
         let arrival = {
             let mut state = self.network.state();
             let now = self.network.runtime.now();
-            (!state.unreachable(self.host, to)).then(|| state.arrival(now).since(now))
+            let cut = state.cut_by(self.host, to).or(state.cut_by(to, self.host));
+            cut.inspect(|kind| self.network.fired.note(kind));
+            let reachable = cut.is_none() && !state.dark.contains(&to);
+            reachable.then(|| self.network.arrival(&mut state, now).since(now))
         };
         let Some(trip) = arrival else {
             self.network.runtime.sleep(DIAL_PATIENCE).await;

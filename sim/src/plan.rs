@@ -6,6 +6,11 @@ use std::time::Duration;
 use crate::network::Host;
 use crate::random::Random;
 
+/// The kind of [`Fault::Delay`].
+pub(crate) const DELAY: &str = "delay";
+/// The kind of [`Fault::DiskStall`].
+pub(crate) const DISK_STALL: &str = "disk stall";
+
 /// One simulated life of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -90,6 +95,21 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// Its name, for counting.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Fault::Kill { .. } => "kill",
+            Fault::PowerLoss { .. } => "power loss",
+            Fault::KillAll { .. } => "kill all",
+            Fault::Partition { .. } => "partition",
+            Fault::OneWay { .. } => "one way",
+            Fault::Delay { .. } => DELAY,
+            Fault::DiskStall { .. } => DISK_STALL,
+        }
+    }
+}
+
 impl Plan {
     /// The plan of a seed. It changes when this function does: save plans, not seeds, for ever.
     pub fn from_seed(seed: u64) -> Plan {
@@ -103,6 +123,10 @@ impl Plan {
             after += Duration::from_millis(random.between(200, 3_000));
             let kind = if kinds.is_empty() { 0 } else { kinds[random.below(kinds.len())] };
             faults.push(Timed { after, fault: draw(kind, servers, &mut random) });
+        }
+        if faults.iter().all(|timed| matches!(timed.fault, Fault::OneWay { .. })) {
+            // Two followers have nothing to say to each other, so all of these could cut nothing.
+            faults.push(Timed { after, fault: draw(0, servers, &mut random) });
         }
         Plan {
             seed,

@@ -1,5 +1,6 @@
 //! One plan, from boot to verdict.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -59,8 +60,8 @@ pub struct Report {
     pub virtual_time: Duration,
     /// How many operations were acknowledged: reads answered and writes done.
     pub acknowledged: usize,
-    /// How many faults struck.
-    pub faults: usize,
+    /// How often each kind of fault had an effect: a process killed, bytes held back, a packet late, a write stalled.
+    pub fired: BTreeMap<&'static str, u64>,
     /// What was observed, a line an event.
     pub trace: Vec<String>,
 }
@@ -78,7 +79,12 @@ pub fn run_plan(plan: &Plan) -> Report {
     let life = thread.join().unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
-        Life { verdict: Verdict::Crash(text.to_owned()), acknowledged: 0, faults: 0, lasted: Duration::ZERO }
+        Life {
+            verdict: Verdict::Crash(text.to_owned()),
+            acknowledged: 0,
+            fired: BTreeMap::new(),
+            lasted: Duration::ZERO,
+        }
     });
     Report {
         verdict: life.verdict,
@@ -86,7 +92,7 @@ pub fn run_plan(plan: &Plan) -> Report {
         events: observer.count(),
         virtual_time: life.lasted,
         acknowledged: life.acknowledged,
-        faults: life.faults,
+        fired: life.fired,
         trace: observer.lines(),
     }
 }
@@ -94,7 +100,7 @@ pub fn run_plan(plan: &Plan) -> Report {
 struct Life {
     verdict: Verdict,
     acknowledged: usize,
-    faults: usize,
+    fired: BTreeMap<&'static str, u64>,
     lasted: Duration,
 }
 
@@ -112,7 +118,7 @@ async fn live(plan: Arc<Plan>, observer: Observer) -> Life {
     let acknowledged =
         history.iter().filter(|done| done.is_acknowledged_write() || done.is_answered_read()).count();
     let verdict = outcome.err().unwrap_or_else(|| judge(&history));
-    Life { verdict, acknowledged, faults: plan.faults.len(), lasted: started.elapsed() }
+    Life { verdict, acknowledged, fired: world.network.fired.counts(), lasted: started.elapsed() }
 }
 
 async fn phases(world: &Arc<World>, history: &Arc<Mutex<Vec<Operation>>>) -> Result<(), Verdict> {

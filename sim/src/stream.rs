@@ -83,13 +83,19 @@ impl SimStream {
     fn take(&mut self, context: &Context<'_>, room: usize) -> Result<Taken, io::Error> {
         let now = self.network.runtime.now();
         let mut state = self.network.state();
-        let cut = state.pipes.get(&self.incoming).is_some_and(|pipe| state.is_cut(pipe.from, pipe.to));
+        let cut = state.pipes.get(&self.incoming).and_then(|pipe| state.cut_by(pipe.from, pipe.to));
         let Some(pipe) = state.pipes.get_mut(&self.incoming) else { return Ok(Taken::Bytes(Vec::new())) };
         if pipe.reset {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         pipe.reader = Some(context.waker().clone());
-        if pipe.dark || cut {
+        if pipe.dark {
+            return Ok(Taken::Nothing(None));
+        }
+        if let Some(kind) = cut {
+            if !pipe.segments.is_empty() {
+                self.network.fired.note(kind);
+            }
             return Ok(Taken::Nothing(None));
         }
         let Some((arrival, segment)) = pipe.segments.front_mut() else { return Ok(Taken::Nothing(None)) };
@@ -152,7 +158,7 @@ impl Write for SimStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let now = self.network.runtime.now();
         let mut state = self.network.state();
-        let arrival = state.arrival(now);
+        let arrival = self.network.arrival(&mut state, now);
         let Some(pipe) = state.pipes.get_mut(&self.outgoing) else {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
@@ -193,7 +199,7 @@ impl SimStream {
         }
         let now = self.network.runtime.now();
         let mut state = self.network.state();
-        let arrival = state.arrival(now);
+        let arrival = self.network.arrival(&mut state, now);
         let Some(pipe) = state.pipes.get_mut(&self.outgoing) else { return };
         pipe.send(arrival, &[]);
         let reader = pipe.reader.take();

@@ -17,6 +17,7 @@ use quorate_storage::{MemoryDisk, Options, Storage};
 
 use crate::client::HTTP_PORT;
 use crate::disk::{Speed, own_storage};
+use crate::fired::Fired;
 use crate::network::{Host, Network, SimNet, address};
 use crate::observe::Observer;
 use crate::plan::{Fault, Plan};
@@ -101,6 +102,7 @@ impl World {
             disk: machine.disk.clone(),
             disk_random: Random::labelled(self.plan.seed, &format!("disk of {label}")),
             speed: machine.speed.clone(),
+            fired: self.network.fired.clone(),
             checkpoint_entries: self.plan.checkpoint_entries,
             identity: Arc::clone(&machine.identity),
             context: Arc::clone(&machine.context),
@@ -113,17 +115,18 @@ impl World {
     /// Breaks something, waits, and mends it.
     pub(crate) async fn strike(self: Arc<Self>, fault: Fault) {
         self.note(format!("{fault:?}"));
+        let kind = fault.kind();
         match fault {
-            Fault::Kill { host, gone } => self.down(&[host], None, gone).await,
+            Fault::Kill { host, gone } => self.down(&[host], kind, None, gone).await,
             Fault::PowerLoss { host, changes, gone } => {
                 let disk = self.machine(host).disk.clone();
                 disk.cut_power_at(disk.changes() + changes);
                 self.sleep(Duration::from_millis(20)).await;
-                self.down(&[host], Some(self.plan.seed ^ disk.changes()), gone).await;
+                self.down(&[host], kind, Some(self.plan.seed ^ disk.changes()), gone).await;
             }
             Fault::KillAll { gone } => {
                 let hosts: Vec<Host> = self.machines.keys().copied().collect();
-                self.down(&hosts, None, gone).await;
+                self.down(&hosts, kind, None, gone).await;
             }
             Fault::Partition { group, lasts } => {
                 let inside = |host: &Host| group.contains(host);
@@ -132,9 +135,9 @@ impl World {
                     hosts.iter().filter(move |to| inside(&from) != inside(to)).map(move |to| (from, *to))
                 };
                 let pairs: Vec<(Host, Host)> = hosts.iter().copied().flat_map(across).collect();
-                self.cut_for(&pairs, lasts).await;
+                self.cut_for(&pairs, kind, lasts).await;
             }
-            Fault::OneWay { from, to, lasts } => self.cut_for(&[(from, to)], lasts).await,
+            Fault::OneWay { from, to, lasts } => self.cut_for(&[(from, to)], kind, lasts).await,
             Fault::Delay { most, lasts } => {
                 self.network.delay(most);
                 self.sleep(lasts).await;
@@ -148,14 +151,14 @@ impl World {
         }
     }
 
-    async fn cut_for(&self, pairs: &[(Host, Host)], lasts: Duration) {
-        pairs.iter().for_each(|(from, to)| self.network.cut(*from, *to));
+    async fn cut_for(&self, pairs: &[(Host, Host)], kind: &'static str, lasts: Duration) {
+        pairs.iter().for_each(|(from, to)| self.network.cut(*from, *to, kind));
         self.sleep(lasts).await;
         pairs.iter().for_each(|(from, to)| self.network.mend(*from, *to));
     }
 
     /// Ends the servers of `hosts` and starts them again; with a seed for what survives on disk when power fails.
-    async fn down(&self, hosts: &[Host], power_loss: Option<u64>, gone: Duration) {
+    async fn down(&self, hosts: &[Host], kind: &'static str, power_loss: Option<u64>, gone: Duration) {
         for host in hosts {
             self.network.crash(*host, power_loss.is_some());
             let mut machine = self.machine(*host);
@@ -163,6 +166,7 @@ impl World {
             *lock(&machine.context) = None;
             if let Some(process) = machine.process.take() {
                 madsim::runtime::Handle::current().kill(process.id());
+                self.network.fired.note(kind);
             }
             if let Some(seed) = power_loss {
                 machine.disk.crash(seed);
@@ -229,6 +233,7 @@ struct Life {
     disk: MemoryDisk,
     disk_random: Random,
     speed: Speed,
+    fired: Fired,
     checkpoint_entries: u64,
     identity: Arc<Mutex<Option<Identity>>>,
     context: Running,
@@ -251,7 +256,7 @@ impl Life {
         // A power loss may strike while recovery writes: then this process ends, and the next one recovers.
         let Ok((storage, found)) = opened else { return };
         let (port, end) = storage_channel();
-        let owner = own_storage(storage, end, self.runtime.clone(), self.disk_random, self.speed);
+        let owner = own_storage(storage, end, self.runtime.clone(), self.disk_random, self.speed, self.fired);
         self.runtime.spawn(owner);
         let parts = Parts {
             timing: Timing {
