@@ -90,9 +90,7 @@ impl Raft {
         }
         let before = self.log.terms().term(id.index.previous()).unwrap_or_default();
         let invalid = matches!(&entry.payload, Payload::Members(members) if members.fault().is_some());
-        let RoleState::Follower(follower) = &self.role else { return false };
-        let settled = self.commit.max(follower.verified);
-        if id.index <= settled || id.term < before || invalid {
+        if id.index <= self.settled_end() || id.term < before || invalid {
             self.nonsense(
                 Some(from),
                 "an entry that contradicts what is committed or verified, goes back in term or is invalid",
@@ -104,6 +102,14 @@ impl Raft {
         }
         self.append(entry);
         true
+    }
+
+    /// No leader of this term can want anything else up to here: it is committed, or was verified against its log.
+    pub(super) fn settled_end(&self) -> Index {
+        match &self.role {
+            RoleState::Follower(follower) => self.commit.max(follower.verified),
+            RoleState::Leader(_) | RoleState::Candidate(_) => self.commit,
+        }
     }
 
     fn truncate(&mut self, from: Index) {

@@ -130,7 +130,7 @@ impl Raft {
         if self.follow(from).is_none() {
             return;
         }
-        let contradicts = meta.last.index <= self.commit && !self.log.terms().holds(meta.last);
+        let contradicts = meta.last.index <= self.settled_end() && !self.log.terms().holds(meta.last);
         let fits = meta.last.term <= self.hard.term && meta.members_at <= meta.last;
         if meta.members.fault().is_some() || !fits || (contradicts && meta.last.index > self.applying) {
             return self.nonsense(Some(from), "a snapshot that is not one or contradicts what is committed");
@@ -172,8 +172,9 @@ impl Raft {
         if self.log.terms().holds(meta.last) {
             self.commit = self.commit.max(last);
             self.compact(last);
-        } else if last <= self.commit {
-            return self.nonsense(None, "a snapshot that contradicts what was committed since it began");
+        } else if last <= self.settled_end() {
+            return self
+                .nonsense(None, "a snapshot that contradicts what was committed or verified since it began");
         } else {
             assert!(!matches!(self.role, RoleState::Leader(_)), "a leader installs a snapshot up to {last}");
             self.log.reset(meta.last);

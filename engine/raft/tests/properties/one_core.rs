@@ -513,3 +513,25 @@ proptest! {
         }
     }
 }
+
+/// 1. A leader sends a snapshot, which goes to disk. 2. The leader of the next term has another log, verified beyond the
+/// snapshot's end. 3. The disk has the snapshot. One of the two lies; what was verified may not be thrown away.
+#[test]
+fn a_snapshot_that_contradicts_what_was_verified_since_is_dropped() {
+    let say =
+        |kind, from, term, first, second, count| Step::Say(Raw { kind, from, term, first, second, count });
+    let mut world = World::new();
+    for step in [
+        Step::Elect,
+        say(3, 0, 42, 0, 0, 0),
+        say(12, 0, 32, 20, 13, 0),
+        say(7, 0, 42, 0, 0, 0),
+        Step::Read,
+        say(4, 3, 80, 107, 59, 2),
+        Step::AnswerJobs,
+        Step::Finish { writes: 2 },
+        say(11, 3, 112, 0, 137, 0),
+    ] {
+        world.perform(step);
+    }
+}
