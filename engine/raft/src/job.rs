@@ -40,8 +40,8 @@ pub enum Done {
     },
     /// A piece of an incoming snapshot was written.
     SnapshotStored {
-        /// The last slot the snapshot covers.
-        last: LogId,
+        /// The snapshot that the piece is of: all of it, since another one may cover the same slots.
+        meta: SnapshotMeta,
         /// The offset the next piece must have, in bytes; zero when the transfer must begin again.
         next: u64,
         /// Whether it is whole, verified against its checksum, and durable.

@@ -165,8 +165,8 @@ impl<F: DiskFile> Snapshots<F> {
     /// answer names the offset that's wanted.
     pub(crate) fn store<D: Disk<File = F>>(&mut self, disk: &D, store: StoreSnapshot) -> Result<Done, Fatal> {
         let StoreSnapshot { meta, chunk } = store;
-        let last = meta.last;
-        let answer = |next, complete| Ok(Done::SnapshotStored { last, next, complete });
+        let of = meta.clone();
+        let answer = |next, complete| Ok(Done::SnapshotStored { meta: of, next, complete });
         if chunk.offset == 0 {
             let file = disk.create(INCOMING).map_err(Fatal::new("create", INCOMING))?;
             self.incoming = Some(Incoming { writer: ContentWriter::new(file, &meta.members), meta });

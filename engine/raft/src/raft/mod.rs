@@ -247,7 +247,7 @@ impl Raft {
             Done::Written(id) => self.written(id),
             Done::Loaded { load, entries } => self.loaded(load, entries),
             Done::SnapshotLoaded { load, chunk } => self.snapshot_loaded(load, chunk),
-            Done::SnapshotStored { last, next, complete } => self.snapshot_stored(last, next, complete),
+            Done::SnapshotStored { meta, next, complete } => self.snapshot_stored(&meta, next, complete),
             Done::SnapshotTaken(meta) => self.snapshot_taken(meta),
             Done::Damaged(slot) => self.found_damaged(slot),
         }

@@ -144,12 +144,13 @@ impl Raft {
         self.out.push_back(Output::Job(Job::StoreSnapshot(StoreSnapshot { meta, chunk })));
     }
 
-    pub(super) fn snapshot_stored(&mut self, last: LogId, next: u64, complete: bool) {
-        let current = self.snapshots.incoming.take_if(|(_, meta)| meta.last == last);
-        let Some((from, meta)) = current else { return };
+    pub(super) fn snapshot_stored(&mut self, stored: &SnapshotMeta, next: u64, complete: bool) {
+        let current = |incoming: &mut (NodeId, SnapshotMeta)| incoming.1 == *stored;
+        let Some((from, meta)) = self.snapshots.incoming.take_if(current) else { return };
         if complete {
             return self.install(meta);
         }
+        let last = meta.last;
         self.snapshots.incoming = Some((from, meta));
         if self.leader() == Some(from) {
             self.send(from, Message::SnapshotReply { last, next });

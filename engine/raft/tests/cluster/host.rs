@@ -161,9 +161,9 @@ impl World {
                 self.feed(at, Input::Done(Done::SnapshotLoaded { load, chunk }));
             }
             Job::StoreSnapshot(store) => {
-                let last = store.meta.last;
+                let meta = store.meta.clone();
                 let (next, complete) = disk.store_snapshot(store);
-                self.feed(at, Input::Done(Done::SnapshotStored { last, next, complete }));
+                self.feed(at, Input::Done(Done::SnapshotStored { meta, next, complete }));
             }
         }
     }

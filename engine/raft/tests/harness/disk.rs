@@ -204,28 +204,28 @@ impl Disk {
 
     pub(crate) fn store_snapshot(&mut self, store: StoreSnapshot) -> Done {
         let StoreSnapshot { meta, chunk } = store;
-        let last = meta.last;
+        let answer = |next, complete| Done::SnapshotStored { meta: meta.clone(), next, complete };
         if self.snapshots.iter().any(|(stored, _)| *stored == meta) {
-            return Done::SnapshotStored { last, next: meta.bytes, complete: true };
+            return answer(meta.bytes, true);
         }
         if chunk.offset == 0 {
             self.incoming = Some((meta.clone(), Vec::new()));
         }
         let Some((_, content)) = self.incoming.as_mut().filter(|(open, _)| *open == meta) else {
-            return Done::SnapshotStored { last, next: 0, complete: false };
+            return answer(0, false);
         };
         if chunk.offset == content.len() as u64 {
             content.extend_from_slice(&chunk.data);
         }
         let next = content.len() as u64;
         let complete = next == meta.bytes;
-        if complete && let Some((meta, content)) = self.incoming.take() {
-            if checksum(&content) != meta.checksum {
-                return Done::SnapshotStored { last, next: 0, complete: false };
+        if complete && let Some((whole, content)) = self.incoming.take() {
+            if checksum(&content) != whole.checksum {
+                return answer(0, false);
             }
-            self.keep_snapshot(meta, content);
+            self.keep_snapshot(whole, content);
         }
-        Done::SnapshotStored { last, next, complete }
+        answer(next, complete)
     }
 
     pub(crate) fn keep_snapshot(&mut self, meta: SnapshotMeta, content: Vec<u8>) {

@@ -436,7 +436,11 @@ impl World {
                 load: quorate_raft::LoadSnapshot { reader, last: id, offset: 0, bytes: 4 },
                 chunk: None,
             },
-            4 => Done::SnapshotStored { last: LogId::new(0, 3), next: 0, complete: true },
+            4 => Done::SnapshotStored {
+                meta: SnapshotMeta { last: LogId::new(0, 3), ..self.snapshot(raw) },
+                next: 0,
+                complete: true,
+            },
             5 => Done::SnapshotTaken(SnapshotMeta {
                 last: LogId { term: id.term, index: Index(id.index.0.saturating_add(1 << 40)) },
                 ..self.snapshot(raw)
@@ -514,8 +518,8 @@ proptest! {
     }
 }
 
-/// 1. A leader sends a snapshot, which goes to disk. 2. The leader of the next term has another log, verified beyond the
-/// snapshot's end. 3. The disk has the snapshot. One of the two lies; what was verified may not be thrown away.
+/// A leader sends a snapshot, which goes to disk. The leader of the next term has another log, verified beyond the
+/// snapshot's end. Then the disk has the snapshot. One of the two lies; what was verified may not be thrown away.
 #[test]
 fn a_snapshot_that_contradicts_what_was_verified_since_is_dropped() {
     let say =
@@ -534,4 +538,16 @@ fn a_snapshot_that_contradicts_what_was_verified_since_is_dropped() {
     ] {
         world.perform(step);
     }
+}
+
+/// Two snapshots that cover the same slots and differ, as those of two releases may: the disk's answer about the first
+/// is not one about the second.
+#[test]
+fn an_answer_about_one_snapshot_does_not_install_another() {
+    let mut world = World::new();
+    let snapshot = |term, second, count| Raw { kind: 12, from: 0, term, first: 84, second, count };
+    world.perform(Step::Say(snapshot(0, 0, 0)));
+    world.perform(Step::Say(snapshot(16, 18, 2)));
+    world.perform(Step::AnswerJobs);
+    world.perform(Step::Finish { writes: 1 });
 }

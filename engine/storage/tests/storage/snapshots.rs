@@ -197,8 +197,8 @@ impl Transfer {
         let chunk = Chunk { offset: from as u64, data, done: to == self.content.len() };
         let store = StoreSnapshot { meta: self.meta.clone(), chunk };
         let done = storage.perform(vec![Job::Core(quorate_raft::Job::StoreSnapshot(store))]).unwrap();
-        match done[..] {
-            [Done::SnapshotStored { last, next, complete }] if last == self.meta.last => (next, complete),
+        match &done[..] {
+            [Done::SnapshotStored { meta, next, complete }] if *meta == self.meta => (*next, *complete),
             _ => panic!("{done:?}"),
         }
     }
