@@ -33,7 +33,7 @@ mod verdict;
 pub use disk::{Disk, DiskFile};
 pub use error::{Fatal, OpenError};
 pub use file_disk::FileDisk;
-pub use memory_disk::{MemoryDisk, MemoryFile};
+pub use memory_disk::{Counters, MemoryDisk, MemoryFile, Microseconds, Operation, Pace};
 pub use options::Options;
 pub use snapshots::Content;
 pub use storage::{Job, Storage};

@@ -1,0 +1,120 @@
+//! Which operations go wrong, and how.
+
+use std::io;
+
+/// A kind of operation that can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// A read of a file.
+    Read,
+    /// A write to a file.
+    Write,
+    /// A sync of a file.
+    Sync,
+    /// A sync of a directory.
+    SyncDirectory,
+    /// A creation, rename, removal, listing, or new directory.
+    Name,
+}
+
+/// What happens to one operation.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    /// It fails and does nothing; a sync forgets what it was to make durable.
+    Fail,
+    /// A write puts so many bytes in place, and fails.
+    Short { bytes: usize },
+    /// It goes so many bytes behind the place that was meant.
+    Misdirect { bytes: i64 },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Armed {
+    operation: Operation,
+    /// Which of its kind, counted since the disk is there.
+    number: u64,
+    fault: Fault,
+}
+
+/// What is armed. Of one operation at most one fault is armed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults {
+    armed: Vec<Armed>,
+    pub(super) every_write: bool,
+    pub(super) every_sync: bool,
+    /// The most that all files together may hold, in bytes.
+    pub(super) capacity: Option<u64>,
+}
+
+impl Faults {
+    /// Arms a fault for the operation with this number, or for the next one that has none.
+    pub(super) fn arm(&mut self, operation: Operation, number: u64, fault: Fault) {
+        let mut number = number;
+        while self.armed.iter().any(|armed| armed.operation == operation && armed.number == number) {
+            number += 1;
+        }
+        self.armed.push(Armed { operation, number, fault });
+    }
+
+    /// What is to happen to the operation with this number.
+    pub(super) fn strike(&mut self, operation: Operation, number: u64) -> Option<Fault> {
+        let every = match operation {
+            Operation::Write => self.every_write,
+            Operation::Sync | Operation::SyncDirectory => self.every_sync,
+            Operation::Read | Operation::Name => false,
+        };
+        if every {
+            return Some(Fault::Fail);
+        }
+        let strikes = |armed: &Armed| armed.operation == operation && armed.number == number;
+        let at = self.armed.iter().position(strikes)?;
+        Some(self.armed.swap_remove(at).fault)
+    }
+
+    /// Nothing fails any more but for want of space.
+    pub(super) fn disarm(&mut self) {
+        *self = Faults { capacity: self.capacity, ..Faults::default() };
+    }
+}
+
+/// Whether there is power.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Power {
+    /// The number of the change that finds it gone.
+    fails_at: Option<u64>,
+    gone: bool,
+}
+
+impl Power {
+    pub(super) fn cut_at(change: u64) -> Power {
+        Power { fails_at: Some(change), gone: false }
+    }
+
+    /// An operation that changes nothing.
+    pub(super) fn read(self) -> io::Result<()> {
+        if self.gone { Err(io::Error::other("the power is gone")) } else { Ok(()) }
+    }
+
+    /// The change with this number.
+    pub(super) fn change(&mut self, number: u64) -> io::Result<()> {
+        self.gone |= self.fails_at.is_some_and(|at| number >= at);
+        self.read()
+    }
+}
+
+/// Where an operation on `count` bytes at `offset` goes that misses its place by `bytes`: forwards or backwards, so
+/// that it stays inside a file of `length` bytes. None when there is no room for either.
+pub(super) fn missed(offset: u64, count: usize, bytes: i64, length: usize) -> Option<u64> {
+    let last = (length as u64).checked_sub(count as u64)?;
+    let targets = [offset.checked_add_signed(bytes), offset.checked_sub_signed(bytes)];
+    targets.into_iter().flatten().find(|target| *target <= last)
+}
+
+pub(super) fn failed(operation: Operation) -> io::Error {
+    io::Error::other(match operation {
+        Operation::Read => "read failed",
+        Operation::Write => "write failed",
+        Operation::Sync | Operation::SyncDirectory => "sync failed",
+        Operation::Name => "the operation on a name failed",
+    })
+}
