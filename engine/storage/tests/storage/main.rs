@@ -4,11 +4,14 @@
 mod common;
 mod crash;
 mod damage;
+mod disk_faults;
+mod disk_model;
 mod faults;
 mod fuzz;
 mod golden;
 mod hints;
 mod log;
+mod memory_disk;
 mod model;
 mod rot;
 mod snapshots;
