@@ -1,7 +1,8 @@
 //! The disk as its host breaks it.
 //!
 //! What is armed for one operation counts those of its kind that are asked for from now on: after 0 it is the next.
-//! Two that are armed for the same operation strike that one and the one after it. A crash disarms everything.
+//! Two that are armed for the same operation strike that one and the one after it. A crash disarms what
+//! fails or goes astray; a stall, slowness and a capacity outlast it, until [`MemoryDisk::mend`].
 
 use std::ops::Range;
 

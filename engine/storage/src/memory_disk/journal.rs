@@ -211,3 +211,42 @@ impl State {
         self.directories.get_mut(path).expect("a directory outlives what was done in it")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_raft::Time;
+
+    use crate::memory_disk::{MemoryDisk, Microseconds, Pace};
+    use crate::{Disk, DiskFile};
+
+    #[test]
+    fn what_nobody_can_reach_is_forgotten() {
+        let disk = MemoryDisk::new();
+        let takes = Microseconds::between(1, 9);
+        disk.set_pace(Pace { write: takes, sync: takes, name: takes, ..Pace::default() }, 1);
+        let mut open = Vec::new();
+        for round in 0..100 {
+            let file = disk.create("new").unwrap();
+            file.write_at(&[1; 4096], 0).unwrap();
+            file.sync_data().unwrap();
+            disk.rename("new", "kept").unwrap();
+            disk.sync_dir("").unwrap();
+            if round == 50 {
+                open.push(file);
+            }
+            disk.begin(disk.clock());
+        }
+        let held = |disk: &MemoryDisk| {
+            let state = disk.state();
+            (state.inodes.len(), state.journal.len())
+        };
+        assert_eq!(held(&disk), (2, 0), "one by its name, one by its handle");
+        assert_eq!(held(&disk.duplicate()).0, 1, "handles are not duplicated");
+        open.clear();
+        assert_eq!(held(&disk).0, 1);
+        disk.remove("kept").unwrap();
+        disk.create("never synced").unwrap();
+        disk.crash_at(Time(0), 1);
+        assert_eq!(held(&disk), (1, 0), "the removal had not begun");
+    }
+}

@@ -109,7 +109,7 @@ impl MemoryDisk {
         self.crash_at(Time(u64::MAX), seed);
     }
 
-    /// The power goes at `at` and comes back, and nothing is armed any more.
+    /// The power goes at `at` and comes back, and no operation is armed to fail any more.
     ///
     /// What had not begun by `at` never happened. Of the one operation in progress any part did. What was synced by
     /// `at` is there; of the rest each sector and each name change survives by a draw from `seed`: sometimes all,

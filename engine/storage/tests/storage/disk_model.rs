@@ -19,7 +19,7 @@ struct File(usize);
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Names(BTreeMap<String, File>);
 
-/// What an operation does. Paths have been resolved, but for what names are about.
+/// What an operation does, to whatever its paths name then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Write { path: String, offset: usize, bytes: Vec<u8> },
