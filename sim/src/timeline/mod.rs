@@ -7,7 +7,8 @@
 //! | file | what it does |
 //! |---|---|
 //! | `data.rs` | the run as columns and rows of numbers, with every text only once |
-//! | `messages.rs`, `servers.rs`, `clients.rs` | pair what was sent with what arrived, starts with ends, questions with answers |
+//! | `messages.rs` | pairs what was sent with what arrived |
+//! | `servers.rs`, `clients.rs` | pair starts with ends, questions with answers |
 //! | `page.html`, `page.css` | the frame |
 //! | `js/scene.js` … `js/page.js` | the script, in the order of [`SCRIPT`]: one module, so that nothing leaks |
 

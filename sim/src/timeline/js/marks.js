@@ -3,25 +3,62 @@
 // Each sort has a shape of its own: shape(x, y) leaves a path to be filled.
 const markLook = {
   event: ["text", (x, y) => context.arc(x, y, 3, 0, 7)],
-  life: ["process", (x, y) => { context.moveTo(x - 4, y + 3); context.lineTo(x, y - 5); context.lineTo(x + 4, y + 3); }],
-  ends: ["bad", (x, y) => { for (const side of [-1, 1]) { context.moveTo(x - 4, y - 4 * side); context.lineTo(x + 4, y + 4 * side); } }],
-  members: ["membership", (x, y) => { context.moveTo(x, y - 4.5); context.lineTo(x + 4.5, y); context.lineTo(x, y + 4.5); context.lineTo(x - 4.5, y); }],
+  life: [
+    "process",
+    (x, y) => {
+      context.moveTo(x - 4, y + 3);
+      context.lineTo(x, y - 5);
+      context.lineTo(x + 4, y + 3);
+    },
+  ],
+  ends: [
+    "bad",
+    (x, y) => {
+      for (const side of [-1, 1]) {
+        context.moveTo(x - 4, y - 4 * side);
+        context.lineTo(x + 4, y + 4 * side);
+      }
+    },
+  ],
+  members: [
+    "membership",
+    (x, y) => {
+      context.moveTo(x, y - 4.5);
+      context.lineTo(x + 4.5, y);
+      context.lineTo(x, y + 4.5);
+      context.lineTo(x - 4.5, y);
+    },
+  ],
   write: ["disk", (x, y) => context.rect(x - 1, y - 4, 2, 8)],
   durable: ["ok", (x, y) => context.rect(x - 2.5, y - 2.5, 5, 5)],
-  applied: ["read", (x, y) => { context.moveTo(x - 3, y - 3); context.lineTo(x + 3, y); context.lineTo(x - 3, y + 3); }],
+  applied: [
+    "read",
+    (x, y) => {
+      context.moveTo(x - 3, y - 3);
+      context.lineTo(x + 3, y);
+      context.lineTo(x - 3, y + 3);
+    },
+  ],
 };
 
 function drawMarks(seen) {
   const last = new Map();
   for (const item of seen) {
-    const mark = marks[item.index], x = xOf(mark.at);
+    const mark = marks[item.index],
+      x = xOf(mark.at);
     const sort = mark.sort === "life" && mark.text.startsWith("ends") ? "ends" : mark.sort;
     // Of those that would cover each other one is enough; the list has them all.
     const key = `${sort} ${mark.lane}`;
     if (x - (last.get(key) ?? -9) < 2) continue;
     last.set(key, x);
     drawMark(sort, x, barMiddle(mark.lane) - barHalf(mark.lane, "leader") - 6);
-    places.push([x - 5, barMiddle(mark.lane) - barHalf(mark.lane, "leader") - 12, x + 5, barMiddle(mark.lane), itemOf[MARK][item.index]]);
+    places.push([
+      x - 5,
+      barMiddle(mark.lane) - barHalf(mark.lane, "leader") - 12,
+      x + 5,
+      barMiddle(mark.lane) - barHalf(mark.lane, "leader"),
+      itemOf[MARK][item.index],
+    ]);
   }
 }
 
@@ -46,7 +83,8 @@ function drawMark(sort, x, y) {
 function drawChosen() {
   if (chosen.item === null) return;
   const item = items[chosen.item];
-  const left = xOf(item.from), right = xOf(item.to);
+  const left = xOf(item.from),
+    right = xOf(item.to);
   context.fillStyle = paint.accent;
   context.globalAlpha = 0.25;
   context.fillRect(left - 3, AXIS, 6, view.height);
@@ -56,7 +94,12 @@ function drawChosen() {
   if (item.type === MESSAGE) {
     drawArrow(item, paint.chosen, 2.6);
   } else if (item.type === OPERATION) {
-    context.strokeRect(left - 1, view.laneTop[item.a] + 1, Math.max(right - left, 3) + 2, view.laneHeight[item.a] - 2);
+    context.strokeRect(
+      left - 1,
+      view.laneTop[item.a] + 1,
+      Math.max(right - left, 3) + 2,
+      view.laneHeight[item.a] - 2,
+    );
   } else if (item.type === FAULT) {
     const fault = faults[item.index];
     context.strokeRect(left, faultTop(fault), Math.max(right - left, 4), faultHeight(fault));
@@ -87,7 +130,8 @@ function drawGutter() {
   context.fillRect(view.gutter - 1, 0, 1, view.height);
   lanes.forEach((lane, number) => {
     if (!lane.shown) return;
-    const top = view.laneTop[number], height = view.laneHeight[number];
+    const top = view.laneTop[number],
+      height = view.laneHeight[number];
     const y = lane.sort === "server" ? barMiddle(number) : top + height / 2;
     const name = view.gutter > 60 ? lane.name : lane.short;
     context.fillStyle = paint["lane-line"];
@@ -99,8 +143,10 @@ function drawGutter() {
 
 // The whole run in a strip: who led, what broke, what went wrong for clients, and where the view is.
 function drawOverview() {
-  const pen = overview.getContext("2d"), scale = devicePixelRatio;
-  const width = view.width - view.gutter, height = overview.clientHeight;
+  const pen = overview.getContext("2d"),
+    scale = devicePixelRatio;
+  const width = view.width - view.gutter,
+    height = overview.clientHeight;
   const x = (time) => view.gutter + (time / RUN_END) * width;
   const bar = (from, to, top, tall, color) => {
     pen.fillStyle = color;
@@ -110,14 +156,23 @@ function drawOverview() {
   pen.clearRect(0, 0, view.width, height);
   phases.forEach((phase, index) => bar(phase.from, phase.to, 0, height, paint[index % 2 ? "phase-odd" : "panel"]));
   for (const lane of serverLanes) {
-    for (const it of lanes[lane].stretches) if (it.sort === "leader") bar(it.from, it.to, 3, 9, termColor(it.term, true));
+    for (const it of lanes[lane].stretches)
+      if (it.sort === "leader") bar(it.from, it.to, 3, 9, termColor(it.term, true));
   }
   for (const fault of faults) bar(fault.from, fault.to, 14, 5, paint.hatch[fault.group]);
-  for (const it of operations) bar(it.from, it.from, it.outcome === "ok" ? 27 : 22, it.outcome === "ok" ? 4 : 9, paint[operationLook[it.outcome][0]]);
+  for (const it of operations)
+    bar(
+      it.from,
+      it.from,
+      it.outcome === "ok" ? 27 : 22,
+      it.outcome === "ok" ? 4 : 9,
+      paint[operationLook[it.outcome][0]],
+    );
   if (about.violated_at !== null) bar(about.violated_at, about.violated_at, 0, height, paint.bad);
   pen.strokeStyle = paint.text;
   pen.lineWidth = 2;
-  const left = Math.max(x(view.from), view.gutter + 1), right = Math.min(x(view.to), view.width - 1);
+  const left = Math.max(x(view.from), view.gutter + 1),
+    right = Math.min(x(view.to), view.width - 1);
   pen.strokeRect(left, 1, Math.max(right - left, 4), height - 2);
   pen.fillStyle = paint.dim;
   pen.font = `11px ${FONT}`;

@@ -2,12 +2,20 @@
 
 // What tells most is drawn as arrows for longest when one zooms out.
 const RANK = ["election", "snapshot", "repair", "read", "entries", "reply", "heartbeat"];
-const LINE = { election: [], snapshot: [7, 3], repair: [2, 2], read: [10, 3, 2, 3], entries: [], reply: [4, 3], heartbeat: [1, 3] };
+const LINE = {
+  election: [],
+  snapshot: [7, 3],
+  repair: [2, 2],
+  read: [10, 3, 2, 3],
+  entries: [],
+  reply: [4, 3],
+  heartbeat: [1, 3],
+};
 let arrows = [];
 
 function drawMessages(seen) {
   const byGroup = new Map(RANK.map((group) => [group, []]));
-  for (const item of seen) byGroup.get(kindOf(item.index)[1]).push(item);
+  for (const item of seen) byGroup.get(groupOf(item.index)).push(item);
   let budget = (view.width - view.gutter) * 0.9;
   const crowd = [];
   arrows = [];
@@ -21,10 +29,14 @@ function drawMessages(seen) {
     }
   }
   drawCrowd(crowd);
-  const names = RANK.filter((group) => byGroup.get(group).length > 0 && crowd.some((item) => kindOf(item.index)[1] === group));
-  document.getElementById("note").textContent = crowd.length === 0
-    ? `${numberText(arrows.length)} messages in view that the filter lets through.`
-    : `${numberText(arrows.length)} messages as arrows; ${numberText(crowd.length)} (${names.join(", ")}) as bars along the lanes: zoom in to see them one by one.`;
+  const names = RANK.filter(
+    (group) => byGroup.get(group).length > 0 && crowd.some((item) => groupOf(item.index) === group),
+  );
+  document.getElementById("note").textContent =
+    crowd.length === 0
+      ? `${numberText(arrows.length)} messages in view that the filter lets through.`
+      : `${numberText(arrows.length)} messages as arrows; ${numberText(crowd.length)} (${names.join(", ")}) as bars ` +
+        "along the lanes: zoom in to see them one by one.";
 }
 
 // From bar to bar. One that is lost ends on its way.
@@ -50,7 +62,16 @@ function drawArrows(members, group) {
   strokeAll(odd, paint[group], 2.2, [1.5, 2.5]);
   crosses(lost);
   // The sign beside the head of one that arrives once more.
-  for (const item of odd) label(messages.odd[item.index] === 1 ? "×2" : "×?", endsOf(item)[2] + 4, endsOf(item)[3], paint[group], 10, "bold");
+  if (odd.length < 60)
+    for (const item of odd)
+      label(
+        messages.odd[item.index] === 1 ? "×2" : "×?",
+        endsOf(item)[2] + 4,
+        endsOf(item)[3],
+        paint[group],
+        10,
+        "bold",
+      );
   if (members.length < 700) heads([...whole, ...odd], paint[group]);
   arrows.push(...members);
 }
@@ -89,8 +110,10 @@ function crosses(members) {
   context.beginPath();
   for (const item of members) {
     const [, , x, y] = endsOf(item);
-    context.moveTo(x - 3, y - 3); context.lineTo(x + 3, y + 3);
-    context.moveTo(x - 3, y + 3); context.lineTo(x + 3, y - 3);
+    context.moveTo(x - 3, y - 3);
+    context.lineTo(x + 3, y + 3);
+    context.moveTo(x - 3, y + 3);
+    context.lineTo(x + 3, y - 3);
   }
   context.stroke();
 }
@@ -124,7 +147,8 @@ function drawCrowd(members) {
     const height = (count) => (count === 0 ? 0 : Math.max(tall * Math.sqrt(count / most), 1.5));
     for (let column = 0; column < columns; column += 1) {
       if (all[column] === 0) continue;
-      const x = view.gutter + column * CROWD_STEP, high = height(all[column]);
+      const x = view.gutter + column * CROWD_STEP,
+        high = height(all[column]);
       context.fillStyle = paint.entries;
       context.fillRect(x, foot - high, CROWD_STEP - 1, high);
       if (lost[column] === 0) continue;
@@ -135,17 +159,20 @@ function drawCrowd(members) {
   }
 }
 
-// The position of the item at this point, or null. Small things first: what is drawn last lies on top.
+// The position of the item at this point, or null. Small things come before arrows, arrows before broad bands.
 function hit(x, y, slack) {
   if (x < view.gutter) return null;
-  let best = null, nearest = slack;
+  const under = places.filter(([left, top, right, bottom]) => x >= left && x <= right && y >= top && y <= bottom);
+  const small = under.findLast(([, , , , position]) => [MARK, OPERATION].includes(items[position].type));
+  if (small !== undefined) return small[4];
+  let best = null,
+    nearest = slack;
   for (const item of arrows) {
     const away = distance(x, y, endsOf(item));
     if (away < nearest) [best, nearest] = [item, away];
   }
   if (best !== null && nearest < 3) return itemOf[MESSAGE][best.index];
-  const place = places.findLast(([left, top, right, bottom]) => x >= left && x <= right && y >= top && y <= bottom);
-  if (place !== undefined) return place[4];
+  if (under.length > 0) return under.at(-1)[4];
   return best !== null ? itemOf[MESSAGE][best.index] : hitBar(x, y);
 }
 
@@ -157,7 +184,9 @@ function distance(x, y, [fromX, fromY, toX, toY]) {
 
 // A click on a bar shows how that server stood then.
 function hitBar(x, y) {
-  const lane = serverLanes.find((number) => lanes[number].shown && Math.abs(y - barMiddle(number)) <= barHalf(number, "leader") + 2);
+  const lane = serverLanes.find(
+    (number) => lanes[number].shown && Math.abs(y - barMiddle(number)) <= barHalf(number, "leader") + 2,
+  );
   const stand = lane && lanes[lane].stands.findLast((it) => it.at <= timeAt(x) && isUpAt(lane, it.at, timeAt(x)));
-  return stand ? itemOf[STAND][stands.indexOf(stand)] : null;
+  return stand ? itemOf[STAND][stand.index] : null;
 }

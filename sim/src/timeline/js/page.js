@@ -3,7 +3,10 @@
 function fillFilter() {
   const box = (text, on, swatch, count, change) => {
     const input = element("input", { type: "checkbox", checked: on });
-    input.addEventListener("change", () => { change(input.checked); applyFilter(); });
+    input.addEventListener("change", () => {
+      change(input.checked);
+      applyFilter();
+    });
     const parts = [input];
     if (swatch) {
       const mark = element("span", { className: "swatch" });
@@ -14,12 +17,36 @@ function fillFilter() {
     if (count !== null) parts.push(element("span", { className: "count", textContent: numberText(count) }));
     return element("label", {}, ...parts);
   };
-  const group = (name, boxes) => element("fieldset", {}, element("legend", { textContent: name }), ...boxes);
-  const ofGroup = (name) => categories.filter((it) => it.group === name && it.count > 0)
-    .map((it) => box(it.label, it.on, it.paint, it.count, (on) => { it.on = on; }));
-  const ofLanes = (numbers) => numbers.map((number) => box(lanes[number].short, true, null, null, (on) => { lanes[number].shown = on; }));
-  byId("filter").append(...[["Servers", ofLanes(serverLanes)], ["Clients", ofLanes(clientLanes)], ["Messages", ofGroup("messages")],
-    ["On servers", ofGroup("servers")], ["Others", ofGroup("others")]].filter(([, boxes]) => boxes.length > 0).map(([name, boxes]) => group(name, boxes)));
+  const group = (name, boxes) => {
+    const made = element("div", { className: "group", role: "group", ariaLabel: name });
+    made.append(element("span", { className: "name", textContent: name }), ...boxes);
+    return made;
+  };
+  const ofGroup = (name) =>
+    categories
+      .filter((it) => it.group === name && it.count > 0)
+      .map((it) =>
+        box(it.label, it.on, it.paint, it.count, (on) => {
+          it.on = on;
+        }),
+      );
+  const ofLanes = (numbers) =>
+    numbers.map((number) =>
+      box(lanes[number].short, true, null, null, (on) => {
+        lanes[number].shown = on;
+      }),
+    );
+  byId("filter").append(
+    ...[
+      ["Servers", ofLanes(serverLanes)],
+      ["Clients", ofLanes(clientLanes)],
+      ["Messages", ofGroup("messages")],
+      ["On servers", ofGroup("servers")],
+      ["Others", ofGroup("others")],
+    ]
+      .filter(([, boxes]) => boxes.length > 0)
+      .map(([name, boxes]) => group(name, boxes)),
+  );
 }
 
 function showFilter(on) {
@@ -29,33 +56,67 @@ function showFilter(on) {
 
 // The legend is drawn by what draws the lanes, so that it can't say anything else.
 function fillLegend() {
-  const bar = (sort, extra = {}) => () =>
-    drawStretch({ sort, term: 3, why: "", ...extra }, 2, 11 - 9 * tallness(sort), 40, 18 * tallness(sort));
+  const bar =
+    (sort, extra = {}) =>
+    () =>
+      drawStretch({ sort, term: 3, why: "", ...extra }, 2, 11 - 9 * tallness(sort), 40, 18 * tallness(sort));
   const line = (group) => () => {
     context.strokeStyle = context.fillStyle = paint[group];
     context.lineWidth = 1.6;
     context.setLineDash(group === "lost" ? [3, 2] : LINE[group]);
-    context.beginPath(); context.moveTo(3, 11); context.lineTo(36, 11); context.stroke();
+    context.beginPath();
+    context.moveTo(3, 11);
+    context.lineTo(36, 11);
+    context.stroke();
     context.setLineDash([]);
     label(group === "lost" ? "✕" : "▸", 34, 11, paint[group], 12);
   };
-  const band = (name) => () => { context.fillStyle = paint.hatch[name]; context.fillRect(2, 3, 40, 14); context.fillStyle = paint[name]; context.fillRect(2, 3, 3, 14); };
+  const band = (name) => () => {
+    context.fillStyle = paint.hatch[name];
+    context.fillRect(2, 3, 40, 14);
+    context.fillStyle = paint[name];
+    context.fillRect(2, 3, 3, 14);
+  };
   const span = (outcome) => () => {
     const [color, sign] = operationLook[outcome];
     context.fillStyle = outcome === "ok" ? paint.ok : color === "unknown" ? paint.hatch.unknown : paint.page;
     context.fillRect(2, 3, 40, 16);
-    context.strokeStyle = paint[color]; context.strokeRect(2.5, 3.5, 39, 15);
+    context.strokeStyle = paint[color];
+    context.strokeRect(2.5, 3.5, 39, 15);
     label(`${sign}P`, 16, 11, outcome === "ok" ? paint["ok-text"] : paint[color], 11, "bold");
   };
   const mark = (sort) => () => drawMark(sort, 22, 11);
-  const rows = [["leader (the hue is the term's)", bar("leader")], ["candidate", bar("candidate")], ["follower", bar("follower")], ["learner", bar("learner")],
-    ["down", bar("down")], ["damaged slots", bar("follower", { damaged: true })], ["votes", line("election")], ["entries", line("entries")],
-    ["replies", line("reply")], ["heartbeats", line("heartbeat")], ["reads", line("read")], ["snapshots", line("snapshot")],
-    ["repair: ask and tell", line("repair")], ["lost; ×2: arrives once more", line("lost")], ["fault: process", band("process")],
-    ["fault: disk", band("disk")], ["fault: clock", band("clock")], ["fault: network", band("network")], ["fault: membership", band("membership")],
-    ["ok (P put, G get, S stale get, D delete)", span("ok")], ["failed for sure", span("failed")], ["outcome unknown", span("unknown")], ["event", mark("event")],
-    ["server starts", mark("life")], ["server ends", mark("ends")], ["members set", mark("members")], ["write asked for", mark("write")],
-    ["write durable", mark("durable")], ["applied", mark("applied")]];
+  const rows = [
+    ["leader (the hue is the term's)", bar("leader")],
+    ["candidate", bar("candidate")],
+    ["follower", bar("follower")],
+    ["learner", bar("learner")],
+    ["down", bar("down")],
+    ["damaged slots", bar("follower", { damaged: true })],
+    ["votes", line("election")],
+    ["entries", line("entries")],
+    ["replies", line("reply")],
+    ["heartbeats", line("heartbeat")],
+    ["reads", line("read")],
+    ["snapshots", line("snapshot")],
+    ["repair: ask and tell", line("repair")],
+    ["lost; ×2: arrives once more", line("lost")],
+    ["fault: process", band("process")],
+    ["fault: disk", band("disk")],
+    ["fault: clock", band("clock")],
+    ["fault: network", band("network")],
+    ["fault: membership", band("membership")],
+    ["ok (P put, G get, S stale get, D delete)", span("ok")],
+    ["failed for sure", span("failed")],
+    ["outcome unknown", span("unknown")],
+    ["event", mark("event")],
+    ["server starts", mark("life")],
+    ["server ends", mark("ends")],
+    ["members set", mark("members")],
+    ["write asked for", mark("write")],
+    ["write durable", mark("durable")],
+    ["applied", mark("applied")],
+  ];
   byId("legend").replaceChildren(...rows.map(([text, paintIt]) => element("div", {}, picture(paintIt), text)));
   byId("legend").append(element("div", { textContent: "Under a bar: commit of last." }));
 }
@@ -77,7 +138,10 @@ function resize() {
   const { clientWidth: width, clientHeight: height } = canvas.parentElement;
   if (width === 0 || height === 0) return;
   Object.assign(view, { width, height, gutter: width < 600 ? 40 : 88 });
-  for (const [it, tall] of [[canvas, height], [overview, overview.clientHeight]]) {
+  for (const [it, tall] of [
+    [canvas, height],
+    [overview, overview.clientHeight],
+  ]) {
     it.width = Math.round(width * devicePixelRatio);
     it.height = Math.round(tall * devicePixelRatio);
   }
@@ -132,22 +196,47 @@ function listenToPointers() {
   };
   canvas.addEventListener("pointerup", up);
   canvas.addEventListener("pointercancel", up);
-  canvas.addEventListener("pointerleave", () => { byId("tip").hidden = true; });
-  canvas.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
-    if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) return pan(sideways / 900);
-    zoom(1.0016 ** clamp(event.deltaY * (event.deltaMode === 1 ? 30 : 1), -300, 300), timeAt(Math.max(event.offsetX, view.gutter)));
-  }, { passive: false });
+  canvas.addEventListener("pointerleave", () => {
+    byId("tip").hidden = true;
+  });
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
+      if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) return pan(sideways / 900);
+      zoom(
+        1.0016 ** clamp(event.deltaY * (event.deltaMode === 1 ? 30 : 1), -300, 300),
+        timeAt(Math.max(event.offsetX, view.gutter)),
+      );
+    },
+    { passive: false },
+  );
   const go = (event) => centre(((event.offsetX - view.gutter) / (view.width - view.gutter)) * RUN_END);
-  overview.addEventListener("pointerdown", (event) => { overview.setPointerCapture(event.pointerId); go(event); });
-  overview.addEventListener("pointermove", (event) => { if (event.buttons > 0) go(event); });
+  overview.addEventListener("pointerdown", (event) => {
+    overview.setPointerCapture(event.pointerId);
+    go(event);
+  });
+  overview.addEventListener("pointermove", (event) => {
+    if (event.buttons > 0) go(event);
+  });
 }
 
 const KEYS = {
-  "+": () => zoom(0.6), "=": () => zoom(0.6), "-": () => zoom(1 / 0.6), ArrowLeft: () => pan(-0.15), ArrowRight: () => pan(0.15),
-  ArrowUp: () => chooseNext(-1), ArrowDown: () => chooseNext(1), 0: fit, Home: fit, Enter: zoomToChosen, Escape: () => choose(null),
-  v: () => { if (about.violated_at !== null) goToViolation(); },
+  "+": () => zoom(0.6),
+  "=": () => zoom(0.6),
+  "-": () => zoom(1 / 0.6),
+  ArrowLeft: () => pan(-0.15),
+  ArrowRight: () => pan(0.15),
+  ArrowUp: () => chooseNext(-1),
+  ArrowDown: () => chooseNext(1),
+  0: fit,
+  Home: fit,
+  Enter: zoomToChosen,
+  Escape: () => choose(null),
+  v: () => {
+    if (about.violated_at !== null) goToViolation();
+  },
 };
 
 function listenToKeys() {
@@ -158,7 +247,9 @@ function listenToKeys() {
   };
   canvas.addEventListener("keydown", press);
   list.addEventListener("keydown", press);
-  byId("search").addEventListener("keydown", (event) => { if (event.key === "Enter") chooseNext(1); });
+  byId("search").addEventListener("keydown", (event) => {
+    if (event.key === "Enter") chooseNext(1);
+  });
 }
 
 function listenToControls() {
@@ -168,19 +259,26 @@ function listenToControls() {
   on("fit", fit);
   on("violation", goToViolation);
   on("filter-toggle", () => showFilter(byId("filter").hidden));
-  on("help-toggle", () => { fillLegend(); byId("help").showModal(); });
+  on("help-toggle", () => {
+    fillLegend();
+    byId("help").showModal();
+  });
   byId("search").addEventListener("input", () => {
     query = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
     applyFilter();
   });
   list.addEventListener("scroll", fillRows);
   const tabs = ["view", "history"];
-  const open = (name) => tabs.forEach((tab) => {
-    byId(`tab-${tab}`).setAttribute("aria-selected", String(tab === name));
-    byId(`tab-${tab}`).tabIndex = tab === name ? 0 : -1;
-    byId(`panel-${tab}`).hidden = tab !== name;
-    if (tab === name) fillRows();
-  });
+  const open = (name) =>
+    tabs.forEach((tab) => {
+      byId(`tab-${tab}`).setAttribute("aria-selected", String(tab === name));
+      byId(`tab-${tab}`).tabIndex = tab === name ? 0 : -1;
+      byId(`panel-${tab}`).hidden = tab !== name;
+      if (tab === name) fillRows();
+      // The newest are nearest to what went wrong.
+      if (tab === name && name === "history")
+        byId("history").parentElement.scrollTop = byId("history").offsetHeight;
+    });
   tabs.forEach((tab, place) => {
     on(`tab-${tab}`, () => open(tab));
     byId(`tab-${tab}`).addEventListener("keydown", (event) => {
@@ -203,7 +301,11 @@ listenToKeys();
 listenToControls();
 new ResizeObserver(resize).observe(canvas.parentElement);
 new ResizeObserver(fillRows).observe(list);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readPaint(); redraw(); fillRows(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  readPaint();
+  redraw();
+  fillRows();
+});
 applyFilter();
 resize();
 if (about.violated_at === null) fit();

@@ -4,39 +4,101 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const { about, messages } = data;
 const textOf = (number) => data.strings[number];
 
-const MESSAGE = "message", MARK = "mark", STAND = "stand", OPERATION = "operation", FAULT = "fault", PHASE = "phase";
+const MESSAGE = "message",
+  MARK = "mark",
+  STAND = "stand",
+  OPERATION = "operation",
+  FAULT = "fault",
+  PHASE = "phase";
 const RUN_END = Math.max(about.ends_at, 1);
 const NETWORK_LANE = 0;
 
 // Lane 0 is the network; then servers, then clients. Hosts that the plan doesn't name may still speak.
 const lanes = [{ sort: "network", name: "network", short: "net", shown: true }];
-const laneOfHost = new Map(), laneOfClient = new Map();
+const laneOfHost = new Map(),
+  laneOfClient = new Map();
 for (const host of [...new Set([...data.hosts, ...messages.from, ...messages.to])].sort((a, b) => a - b)) {
   laneOfHost.set(host, lanes.length);
-  lanes.push({ sort: "server", name: `server ${host}`, short: `s${host}`, core: about.core.includes(host), shown: true });
+  lanes.push({
+    sort: "server",
+    name: `server ${host}`,
+    short: `s${host}`,
+    core: about.core.includes(host),
+    shown: true,
+  });
 }
 for (const client of data.clients) {
   laneOfClient.set(client, lanes.length);
   lanes.push({ sort: "client", name: `client ${client}`, short: `c${client}`, shown: true });
 }
-const serverLanes = [...laneOfHost.values()], clientLanes = [...laneOfClient.values()];
+const serverLanes = [...laneOfHost.values()],
+  clientLanes = [...laneOfClient.values()];
 
-const phases = data.phases.map(([from, name], index) => ({ name, from, to: data.phases[index + 1]?.[0] ?? RUN_END }));
+const phases = data.phases.map(([from, name], index) => ({
+  name,
+  from,
+  to: data.phases[index + 1]?.[0] ?? RUN_END,
+}));
 const faults = data.faults.map(([number, kind, group, host, from, to, fields]) => ({
-  number, kind, group, lane: laneOfHost.get(host) ?? NETWORK_LANE, from, to: to ?? RUN_END, open: to === null, fields,
+  number,
+  kind,
+  group,
+  lane: laneOfHost.get(host) ?? NETWORK_LANE,
+  from,
+  to: to ?? RUN_END,
+  open: to === null,
+  fields,
 }));
-const operations = data.operations.map(([client, number, from, to, host, key, call, value, outcome, result, content]) => ({
-  client, number, lane: laneOfClient.get(client), from, to: to ?? RUN_END, open: to === null, host, key: textOf(key),
-  call, value: textOf(value), outcome, result: textOf(result), content,
-}));
-const stands = data.stands.map(([at, host, role, term, leader, commit, lastTerm, last, damaged]) => ({
-  at, host, lane: laneOfHost.get(host), role, term, leader: textOf(leader), commit, lastTerm, last, damaged,
+const operations = data.operations.map(
+  ([client, number, from, to, host, key, call, value, outcome, result, content]) => ({
+    client,
+    number,
+    lane: laneOfClient.get(client),
+    from,
+    to: to ?? RUN_END,
+    open: to === null,
+    host,
+    key: textOf(key),
+    call,
+    value: textOf(value),
+    outcome,
+    result: textOf(result),
+    content,
+  }),
+);
+// A client makes one request at a time, so one whose outcome nobody noted was over when it made the next.
+const nextAsk = new Map();
+for (const it of operations.toReversed()) {
+  if (it.open) it.to = nextAsk.get(it.lane) ?? RUN_END;
+  nextAsk.set(it.lane, it.from);
+}
+const stands = data.stands.map(([at, host, role, term, leader, commit, lastTerm, last, damaged], index) => ({
+  index,
+  at,
+  host,
+  lane: laneOfHost.get(host),
+  role,
+  term,
+  leader: textOf(leader),
+  commit,
+  lastTerm,
+  last,
+  damaged,
 }));
 const marks = data.marks.map(([at, host, sort, text, fields]) => ({
-  at, host, lane: laneOfHost.get(host), sort, text: textOf(text), fields,
+  at,
+  host,
+  lane: laneOfHost.get(host),
+  sort,
+  text: textOf(text),
+  fields,
 }));
 const tookOf = (index) => Math.max(messages.took[index], 0);
 const isLost = (index) => messages.took[index] < 0;
+const groupOf = (index) => messages.kinds[messages.kind[index]][1];
+// A lost heartbeat is one of thousands when a link is cut: heartbeats and replies stay under their own boxes.
+const isOdd = (index) =>
+  (isLost(index) || messages.odd[index] > 0) && !["heartbeat", "reply"].includes(groupOf(index));
 
 // Spans that overlap within a lane get rows of their own.
 function giveRows(spans) {
@@ -49,13 +111,16 @@ function giveRows(spans) {
   }
   return ends.length;
 }
-for (const [number, lane] of lanes.entries()) lane.faultRows = giveRows(faults.filter((fault) => fault.lane === number));
+for (const [number, lane] of lanes.entries())
+  lane.faultRows = giveRows(faults.filter((fault) => fault.lane === number));
 
 // What a server's bar shows: stretches of one role and term, and the times it is down.
 function stretchesOf(lane) {
   const stretches = [];
   const ofLane = stands.filter((stand) => stand.lane === lane);
-  let next = 0, downSince = null, why = "";
+  let next = 0,
+    downSince = null,
+    why = "";
   for (const [host, from, end, reason] of data.lives) {
     if (laneOfHost.get(host) !== lane) continue;
     if (downSince !== null) stretches.push({ sort: "down", from: downSince, to: from, why });
@@ -63,7 +128,8 @@ function stretchesOf(lane) {
     let open = { sort: "starting", from, to };
     stretches.push(open);
     for (; next < ofLane.length && ofLane[next].at <= to; next += 1) {
-      const stand = ofLane[next], damaged = stand.damaged > 0;
+      const stand = ofLane[next],
+        damaged = stand.damaged > 0;
       if (open.sort === stand.role && open.term === stand.term && open.damaged === damaged) continue;
       open.to = stand.at;
       open = { sort: stand.role, term: stand.term, damaged, from: stand.at, to };
@@ -86,12 +152,24 @@ function category(label, group, on, paint) {
   return categories.length - 1;
 }
 const categoryOfKind = messages.kinds.map(([name, group]) =>
-  category(name, "messages", group !== "heartbeat" && !(name.endsWith("reply") && group !== "election") && group !== "reply", group));
+  category(
+    name,
+    "messages",
+    group !== "heartbeat" && !(name.endsWith("reply") && group !== "election") && group !== "reply",
+    group,
+  ),
+);
 const oddCategory = category("lost, doubled", "messages", true, "lost");
-const categoryOfMark = Object.fromEntries([
-  ["event", "events", true], ["life", "starts, ends", true], ["members", "members", true],
-  ["write", "writes", false], ["durable", "durable", false], ["applied", "applied", false],
-].map(([sort, label, on]) => [sort, category(label, "servers", on)]));
+const categoryOfMark = Object.fromEntries(
+  [
+    ["event", "events", true],
+    ["life", "starts, ends", true],
+    ["members", "members", true],
+    ["write", "writes", false],
+    ["durable", "durable", false],
+    ["applied", "applied", false],
+  ].map(([sort, label, on]) => [sort, category(label, "servers", on)]),
+);
 const standCategory = category("stands", "servers", false);
 const faultCategory = category("faults", "others", true);
 const operationCategory = category("operations", "others", true);
@@ -113,9 +191,11 @@ function gather() {
   messages.sent.forEach((sent, index) => {
     const [from, to] = [laneOfHost.get(messages.from[index]), laneOfHost.get(messages.to[index])];
     add(MESSAGE, index, sent, sent + tookOf(index), categoryOfKind[messages.kind[index]], from, to);
-    if (isLost(index) || messages.odd[index] > 0) categories[oddCategory].count += 1;
+    if (isOdd(index)) categories[oddCategory].count += 1;
   });
   items.sort((one, other) => one.from - other.from);
-  items.forEach((item, position) => { itemOf[item.type][item.index] = position; });
+  items.forEach((item, position) => {
+    itemOf[item.type][item.index] = position;
+  });
 }
 gather();

@@ -1,6 +1,8 @@
 // What is looked at: a stretch of time, the lanes with their places, the filter, the chosen item.
 
-const AXIS = 24, FAULT_ROW = 15, MIN_SPAN = 200;
+const AXIS = 24,
+  FAULT_ROW = 15,
+  MIN_SPAN = 200;
 const canvas = document.getElementById("canvas");
 const view = { from: 0, to: RUN_END, width: 0, height: 0, gutter: 88, laneTop: [], laneHeight: [] };
 const chosen = { item: null };
@@ -39,9 +41,11 @@ function goToViolation() {
 function layOut() {
   const networkRows = clamp(lanes[NETWORK_LANE].faultRows, 1, 6);
   const network = networkRows * FAULT_ROW + 5;
+  // The text of a violation stands below the lanes.
+  const foot = about.violated_at === null ? 4 : 24;
   const servers = serverLanes.filter((lane) => lanes[lane].shown).length;
   const clients = clientLanes.filter((lane) => lanes[lane].shown).length;
-  const rest = Math.max(view.height - AXIS - network - 4, 0);
+  const rest = Math.max(view.height - AXIS - network - foot, 0);
   const client = clients > 0 ? clamp((rest * (servers > 0 ? 0.3 : 1)) / clients, 10, 28) : 0;
   const server = servers > 0 ? clamp((rest - client * clients) / servers, 20, 150) : 0;
   const heights = { network, server, client };
@@ -55,25 +59,22 @@ function layOut() {
 
 // The middle of a server's bar. Faults have the room above it, numbers the room below.
 const barMiddle = (lane) => view.laneTop[lane] + view.laneHeight[lane] * 0.62;
-const tallness = (role) => ({ leader: 1, candidate: 0.8, follower: 0.62, learner: 0.45 })[role] ?? 0.35;
-const barHalf = (lane, role) => (clamp(view.laneHeight[lane] * 0.24, 6, 20) / 2) * tallness(role);
+const tallness = (role) => ({ leader: 1, candidate: 0.85, follower: 0.68, learner: 0.55 })[role] ?? 0.35;
+const barHalf = (lane, role) => (clamp(view.laneHeight[lane] * 0.3, 6, 22) / 2) * tallness(role);
 
 function applyFilter() {
   for (const item of items) {
     let on = categories[item.category].on;
     // Lost and doubled messages are few and tell much: they have a box of their own, whatever kind they are of.
     if (item.type === MESSAGE && !on && categories[oddCategory].on && isOdd(item.index)) on = true;
-    item.shown = on && lanes[item.a].shown && lanes[item.b].shown
-      && (query.length === 0 || query.every((word) => searchText(item).includes(word)));
+    item.shown =
+      on &&
+      lanes[item.a].shown &&
+      lanes[item.b].shown &&
+      (query.length === 0 || query.every((word) => searchText(item).includes(word)));
   }
   layOut();
   redraw();
-}
-
-// A lost heartbeat is one of thousands when a link is cut, so heartbeats and replies stay under their own box.
-function isOdd(index) {
-  const group = kindOf(index)[1];
-  return (isLost(index) || messages.odd[index] > 0) && group !== "heartbeat";
 }
 
 // One frame at a time, whatever asks for it and how often.

@@ -20,7 +20,9 @@ function summary(item) {
   const { type, index } = item;
   if (type === MESSAGE) {
     const [name, , labels] = kindOf(index);
-    const numbers = labels.map((label, place) => label && `${label} ${messages.numbers[index][place]}`).filter(Boolean);
+    const numbers = labels
+      .map((label, place) => label && `${label} ${messages.numbers[index][place]}`)
+      .filter(Boolean);
     const end = isLost(index) ? "lost: it never arrives" : fate(index);
     return [`${name}, term ${messages.term[index]}`, ...numbers, end].filter(Boolean).join(", ");
   }
@@ -34,7 +36,9 @@ function summary(item) {
   if (type === FAULT) {
     const it = faults[index];
     const links = it.fields.find(([name]) => name === "links")?.[1] ?? "";
-    return [it.kind, links, it.open ? "to the end" : it.to > it.from ? `for ${spanText(it.to - it.from)}` : ""].filter(Boolean).join(", ");
+    return [it.kind, links, it.open ? "to the end" : it.to > it.from ? `for ${spanText(it.to - it.from)}` : ""]
+      .filter(Boolean)
+      .join(", ");
   }
   return `phase ${phases[index].name}`;
 }
@@ -58,34 +62,68 @@ function fields(item) {
   if (type === MARK) return [["server", lanes[item.a].name], at, ...marks[index].fields];
   if (type === STAND) {
     const it = stands[index];
-    return [["server", lanes[item.a].name], at, ["role", it.role], ["term", it.term], ["leader", it.leader], ["commit", it.commit],
-      ["last slot (term/index)", `${it.lastTerm}/${it.last}`], ["damaged slots", it.damaged]];
+    return [
+      ["server", lanes[item.a].name],
+      at,
+      ["role", it.role],
+      ["term", it.term],
+      ["leader", it.leader],
+      ["commit", it.commit],
+      ["last slot (term/index)", `${it.lastTerm}/${it.last}`],
+      ["damaged slots", it.damaged],
+    ];
   }
   if (type === OPERATION) return operationFields(operations[index]);
-  if (type === PHASE) return [["from", `${timeText(item.from)} s`], ["to", `${timeText(item.to)} s`], ["lasts", spanText(item.to - item.from)]];
+  if (type === PHASE)
+    return [
+      ["from", `${timeText(item.from)} s`],
+      ["to", `${timeText(item.to)} s`],
+      ["lasts", spanText(item.to - item.from)],
+    ];
   const it = faults[index];
   const end = it.open ? "never within the run" : `${timeText(it.to)} s (${spanText(it.to - it.from)})`;
-  return [["number in the plan", it.number], ["kind", it.kind], ["begins", `${timeText(it.from)} s`], ["ends", end],
-    ...it.fields.filter(([name]) => name !== "kind").map(([name, value]) => [`plan: ${name}`, value])];
+  return [
+    ["number in the plan", it.number],
+    ["kind", it.kind],
+    ["begins", `${timeText(it.from)} s`],
+    ["ends", end],
+    ...it.fields.filter(([name]) => name !== "kind").map(([name, value]) => [`plan: ${name}`, value]),
+  ];
 }
 
 function messageFields(index) {
   const [name, , labels] = kindOf(index);
   const sent = messages.sent[index];
   const arrived = isLost(index) ? "never" : `${timeText(sent + tookOf(index))} s`;
-  const rows = [["kind", name], ["from", `server ${messages.from[index]}`], ["to", `server ${messages.to[index]}`],
-    ["sent", messages.odd[index] === 2 ? "not seen" : `${timeText(sent)} s`], ["received", arrived]];
+  const rows = [
+    ["kind", name],
+    ["from", `server ${messages.from[index]}`],
+    ["to", `server ${messages.to[index]}`],
+    ["sent", messages.odd[index] === 2 ? "not seen" : `${timeText(sent)} s`],
+    ["received", arrived],
+  ];
   if (!isLost(index)) rows.push(["took", spanText(tookOf(index))]);
   if (messages.odd[index] > 0) rows.push(["note", fate(index)]);
   rows.push(["term", messages.term[index]]);
-  labels.forEach((label, place) => { if (label) rows.push([label, messages.numbers[index][place]]); });
+  labels.forEach((label, place) => {
+    if (label) rows.push([label, messages.numbers[index][place]]);
+  });
   return rows;
 }
 
 function operationFields(it) {
-  const rows = [["client", it.client], ["request", it.number], ["asked server", it.host], ["call", it.call], ["key", it.key]];
+  const rows = [
+    ["client", it.client],
+    ["request", it.number],
+    ["asked server", it.host],
+    ["call", it.call],
+    ["key", it.key],
+  ];
   if (it.call === "put") rows.push(["value", it.value]);
-  rows.push(["asked", `${timeText(it.from)} s`], ["heard", it.open ? "never within the run" : `${timeText(it.to)} s`]);
+  rows.push(
+    ["asked", `${timeText(it.from)} s`],
+    ["heard", it.open ? "never within the run" : `${timeText(it.to)} s`],
+  );
   if (!it.open) rows.push(["took", spanText(it.to - it.from)]);
   rows.push(["outcome", outcomeText[it.outcome]]);
   if (it.result) rows.push(["result", it.result]);
@@ -94,14 +132,22 @@ function operationFields(it) {
 }
 
 const outcomeText = {
-  ok: "ok", failed: "failed: it never takes effect", unknown: "unknown: it may take effect, or not",
-  unanswered: "no outcome was noted", retried: "not done; tried again",
+  ok: "ok",
+  failed: "failed: it never takes effect",
+  unknown: "unknown: it may take effect, or not",
+  unanswered: "no outcome was noted",
+  retried: "not done; tried again",
 };
 
 function heading(item) {
-  const names = { [MESSAGE]: () => `${kindOf(item.index)[0]} ${who(item)}`, [MARK]: () => marks[item.index].text,
-    [STAND]: () => `how server ${stands[item.index].host} stands`, [OPERATION]: () => `${operations[item.index].call} ${operations[item.index].key}`,
-    [FAULT]: () => `fault: ${faults[item.index].kind}`, [PHASE]: () => `phase: ${phases[item.index].name}` };
+  const names = {
+    [MESSAGE]: () => `${kindOf(item.index)[0]} ${who(item)}`,
+    [MARK]: () => marks[item.index].text,
+    [STAND]: () => `how server ${stands[item.index].host} stands`,
+    [OPERATION]: () => `${operations[item.index].call} ${operations[item.index].key}`,
+    [FAULT]: () => `fault: ${faults[item.index].kind}`,
+    [PHASE]: () => `phase: ${phases[item.index].name}`,
+  };
   return names[item.type]();
 }
 
