@@ -65,6 +65,9 @@ impl Servers {
             Observation::Durable { host, write } => {
                 (*host, "durable", format!("write {write} and all before it durable"), Vec::new())
             }
+            Observation::Stored { host, last } => {
+                (*host, "durable", format!("snapshot to {last} durable"), Vec::new())
+            }
             Observation::Applied { host, index, state_hash, revision } => {
                 let fields =
                     vec![("revision", revision.to_string()), ("state hash", format!("{state_hash:016x}"))];
