@@ -1,0 +1,220 @@
+//! Clients: one request at a time, over a fresh connection, to any server; unknown outcomes stay unknown.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{ETAG, HOST, HeaderMap};
+use hyper::{Request, Response, StatusCode};
+use quorate_node::raft::Time;
+use quorate_server::{Either, Net, race};
+
+use super::network::HostNet;
+use super::stage::FullStack;
+use crate::history::{Call, Outcome};
+use crate::identity::{HTTP_PORT, address};
+use crate::plan::{FIRST_CLIENT, Host};
+use crate::workload::{Ask, Script, name_of};
+
+/// How long a client waits before it tries again.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long somebody waits who asks until there is an answer.
+const INSISTENT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A client.
+pub(super) struct Client {
+    stack: FullStack,
+    net: HostNet,
+    number: u8,
+    source: Source,
+}
+
+/// What a client asks.
+enum Source {
+    /// What the plan says, until the time is up.
+    Script { script: Script, until: Time },
+    /// These, one after the other, each until it is acknowledged.
+    Insist { wanted: VecDeque<(Host, String, bool)>, next: u32 },
+}
+
+/// What came back, as far as anything did.
+enum Exchange {
+    Answered(Response<Bytes>),
+    /// No byte was sent.
+    NotSent,
+    /// It was sent, and what became of it is not known.
+    Silence,
+}
+
+impl Client {
+    /// One that plays the plan's script.
+    pub(super) fn scripted(stack: &FullStack, number: u8, until: Time) -> Self {
+        let script = Script::new(stack.plan.clone(), number);
+        Client::new(stack, number, Source::Script { script, until })
+    }
+
+    /// One that asks for these (where, which key, whether to write) until each is acknowledged.
+    pub(super) fn insisting(
+        stack: &FullStack,
+        number: u8,
+        wanted: impl IntoIterator<Item = (Host, String, bool)>,
+    ) -> Self {
+        Client::new(stack, number, Source::Insist { wanted: wanted.into_iter().collect(), next: 0 })
+    }
+
+    fn new(stack: &FullStack, number: u8, source: Source) -> Self {
+        let net = HostNet::new(stack.clone(), FIRST_CLIENT + number);
+        Client { stack: stack.clone(), net, number, source }
+    }
+
+    /// Makes its requests, then is done.
+    pub(super) async fn work(mut self) {
+        while let Some((pause, ask, to)) = self.next() {
+            self.stack.clock.sleep_until(self.stack.clock.now() + pause).await;
+            let acknowledged = self.request(ask, to).await;
+            if let Source::Insist { wanted, .. } = &mut self.source
+                && acknowledged
+            {
+                wanted.pop_front();
+            }
+        }
+    }
+
+    /// The next request, how long to wait before it, and whom to ask.
+    fn next(&mut self) -> Option<(Duration, Ask, Host)> {
+        let now = self.stack.clock.now();
+        match &mut self.source {
+            Source::Script { script, until } => {
+                let (pause, ask) = script.next().filter(|(pause, _)| now + *pause < *until)?;
+                Some((pause, ask, script.whom()))
+            }
+            Source::Insist { wanted, next } => {
+                let (to, key, write) = wanted.front()?;
+                *next += 1;
+                let of = if *write { Ask::write } else { Ask::read };
+                Some((RETRY_PAUSE, of(self.number, *next, key.clone()), *to))
+            }
+        }
+    }
+
+    /// Makes one request, again and again elsewhere when it was definitely not done; says whether it was acknowledged.
+    async fn request(&mut self, ask: Ask, mut to: Host) -> bool {
+        let invoked = self.stack.clock.now();
+        let mut tries = 0;
+        let (outcome, revision) = loop {
+            let (outcome, revision) = self.attempt(&ask, to).await;
+            if let Source::Script { script, .. } = &mut self.source
+                && matches!(outcome, Outcome::Failed | Outcome::Unknown)
+            {
+                script.ask_another();
+            }
+            if outcome != Outcome::Failed || tries >= self.retries() {
+                break (outcome, revision);
+            }
+            tries += 1;
+            if let Source::Script { script, .. } = &mut self.source {
+                to = script.whom();
+            }
+            self.stack.clock.sleep_until(self.stack.clock.now() + RETRY_PAUSE).await;
+        };
+        let acknowledged = matches!(outcome, Outcome::Read { .. } | Outcome::Written { .. });
+        let now = self.stack.clock.now();
+        self.stack.stage().world.hears(now, invoked, ask, outcome, revision);
+        acknowledged
+    }
+
+    fn retries(&self) -> u32 {
+        match self.source {
+            Source::Script { .. } => self.stack.plan.workload.retries,
+            Source::Insist { .. } => 0,
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        match self.source {
+            Source::Script { .. } => Duration::from_millis(self.stack.plan.workload.patience_ms),
+            Source::Insist { .. } => INSISTENT_PATIENCE,
+        }
+    }
+
+    async fn attempt(&self, ask: &Ask, to: Host) -> (Outcome, Option<u64>) {
+        let clock = &self.stack.clock;
+        let asked = clock.now();
+        self.stack.stage().world.asks(asked, ask, to);
+        let patience = clock.sleep_until(asked + self.patience());
+        let exchange = match race(self.exchange(ask, to), patience).await {
+            Either::Left(exchange) => exchange,
+            Either::Right(()) => Exchange::Silence,
+        };
+        heard(&exchange, &ask.call, clock.now())
+    }
+
+    async fn exchange(&self, ask: &Ask, to: Host) -> Exchange {
+        let at = format!("{}:{HTTP_PORT}", address(to));
+        let Ok(stream) = self.net.dial(&at).await else { return Exchange::NotSent };
+        let Ok((mut sender, connection)) = hyper::client::conn::http1::handshake(stream).await else {
+            return Exchange::NotSent;
+        };
+        let request = self.http_request(ask, &at);
+        let exchange = async {
+            let (head, body) = sender.send_request(request).await?.into_parts();
+            Ok::<_, hyper::Error>(Response::from_parts(head, body.collect().await?.to_bytes()))
+        };
+        let mut exchange = std::pin::pin!(exchange);
+        let mut connection = std::pin::pin!(connection);
+        let answered = match race(exchange.as_mut(), connection.as_mut()).await {
+            Either::Left(answered) => answered,
+            Either::Right(_) => exchange.await,
+        };
+        answered.map_or(Exchange::Silence, Exchange::Answered)
+    }
+
+    fn http_request(&self, ask: &Ask, at: &str) -> Request<Full<Bytes>> {
+        // The server's own word on what became of a request is worth more than a client's guess.
+        let timeout = self.patience() * 9 / 10;
+        let level = if ask.stale { "&consistency=stale" } else { "" };
+        let path = format!("/key/{}?timeout={}ms{level}", ask.key, timeout.as_millis());
+        let method = match ask.call {
+            Call::Get => "GET",
+            Call::Delete => "DELETE",
+            Call::Put(_) => "PUT",
+        };
+        let body = ask.value.as_ref().map_or_else(Bytes::new, |value| Bytes::copy_from_slice(value));
+        let request = Request::builder().method(method).uri(path).header(HOST, at).body(Full::new(body));
+        request.expect("a plain path and headers make a request")
+    }
+}
+
+/// What an exchange says about the request, and the revision that it names.
+///
+/// # Panics
+/// On an answer that no request of ours can have deserved: a fault of the server.
+fn heard(exchange: &Exchange, call: &Call, now: Time) -> (Outcome, Option<u64>) {
+    let response = match exchange {
+        Exchange::Answered(response) => response,
+        Exchange::NotSent => return (Outcome::Failed, None),
+        Exchange::Silence => return (Outcome::Unknown, None),
+    };
+    let at_nanoseconds = now.0 * 1_000;
+    let revision = tag(response.headers());
+    match (call, response.status()) {
+        (Call::Get, StatusCode::OK) => {
+            let value = Some(name_of(response.body()));
+            (Outcome::Read { at_nanoseconds, value }, revision)
+        }
+        (Call::Get, StatusCode::NOT_FOUND) => (Outcome::Read { at_nanoseconds, value: None }, None),
+        (Call::Put(_), StatusCode::OK) => (Outcome::Written { at_nanoseconds, revision }, revision),
+        (Call::Delete, StatusCode::OK) => (Outcome::Written { at_nanoseconds, revision: None }, None),
+        (_, StatusCode::SERVICE_UNAVAILABLE) => (Outcome::Failed, None),
+        // The body came too slowly over a bad link: nothing has been done with it.
+        (_, StatusCode::REQUEST_TIMEOUT) => (Outcome::Failed, None),
+        (_, StatusCode::GATEWAY_TIMEOUT) => (Outcome::Unknown, None),
+        (_, status) => panic!("{call:?} was answered {status}: {}", String::from_utf8_lossy(response.body())),
+    }
+}
+
+fn tag(headers: &HeaderMap) -> Option<u64> {
+    headers.get(ETAG)?.to_str().ok()?.trim_matches('"').parse().ok()
+}

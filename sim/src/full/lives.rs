@@ -1,0 +1,124 @@
+//! The servers' processes: what `quorate serve` does, with the parts of this world.
+
+use quorate_node::raft::Found;
+use quorate_node::wire::{ClusterId, HistoryId};
+use quorate_server::{
+    Endpoint, Identity, Inbound, Joined, Limits, Local, Net, Parts, Server, join, storage_channel,
+};
+use quorate_storage::{MemoryDisk, OpenError, Storage};
+
+use super::disk::own_storage;
+use super::inspector::Witness;
+use super::network::HostNet;
+use super::runtime::HostRuntime;
+use super::stage::FullStack;
+use crate::identity::{
+    FOUNDER, HTTP_PORT, RAFT_PORT, address, contact, found, node_config, node_id, storage_options,
+};
+use crate::observe::Observation;
+use crate::plan::Host;
+use crate::random::Random;
+use crate::tap::found_log;
+
+/// One life of a server, from its start until it has to stop itself; everything else ends it from outside.
+pub(super) async fn live(stack: FullStack, host: Host) {
+    let (disk, number) = {
+        let mut stage = stack.stage();
+        let machine = stage.world.machine(host);
+        (machine.disk.clone(), machine.lives)
+    };
+    if number == 1 && host == FOUNDER {
+        disk.begin(stack.clock.now());
+        found(&disk, &stack.plan);
+        let identity = Identity { node: node_id(host), cluster: ClusterId(1), history: HistoryId(1) };
+        stack.stage().identities.insert(host, identity);
+    }
+    let random = Random::labelled(stack.plan.seed, &format!("host {host} life {number}"));
+    Process { stack, host, disk, random }.run().await;
+}
+
+struct Process {
+    stack: FullStack,
+    host: Host,
+    disk: MemoryDisk,
+    random: Random,
+}
+
+impl Process {
+    async fn run(mut self) {
+        match self.start().await {
+            Ok(server) => {
+                self.stack.stage().introduce(self.host, &server);
+                server.ended().await;
+                self.stack.change(|world, now| world.storage_failed(now, self.host));
+            }
+            Err(error) => {
+                self.stack.change(|world, now| world.refused(now, self.host, &error));
+                // A process that refuses to start is gone all the same.
+                self.stack.end(self.host, false);
+            }
+        }
+    }
+
+    async fn start(&mut self) -> Result<Server<HostRuntime, HostNet>, OpenError> {
+        let net = HostNet::new(self.stack.clone(), self.host);
+        let numbers = Random::new(self.random.bits());
+        let runtime = HostRuntime::new(self.stack.clone(), self.host, numbers);
+        let host = self.host;
+        let at = |port: u16| format!("{}:{port}", address(host));
+        let known = self.stack.stage().identities.get(&self.host).copied();
+        let peers = net.listen(&at(RAFT_PORT)).await.expect("the port of a dead process is free");
+        let local = Local::new(node_id(self.host), known.map(|identity| identity.cluster));
+        // Also before it has joined: the leader calls back before it takes anybody in.
+        let inbound = Inbound::start::<_, HostNet>(&runtime, peers, local);
+        let identity = match known {
+            Some(identity) => identity,
+            None => self.join(&runtime, &net).await,
+        };
+        let http = net.listen(&at(HTTP_PORT)).await.expect("the port of a dead process is free");
+        let (storage, recovered) = self.open().await?;
+        self.stack.stage().identities.insert(self.host, identity);
+        let (port, end) = storage_channel();
+        let owner = own_storage(self.stack.clone(), storage, self.disk.clone(), end);
+        drop(madsim::task::spawn(owner));
+        let parts = Parts {
+            config: node_config(&self.stack.plan, self.host, self.random.bits()),
+            runtime,
+            net,
+            storage: port,
+            found: recovered,
+            identity,
+            contact: contact(self.host),
+            limits: Limits::default(),
+            inbound,
+            http,
+            inspector: Some(Box::new(Witness::new(self.stack.clone(), self.host))),
+        };
+        Ok(Server::start(parts).expect("what recovery found opens"))
+    }
+
+    /// Asks the servers of the core in turn, and the founder, which is there from the start.
+    async fn join(&mut self, runtime: &HostRuntime, net: &HostNet) -> Identity {
+        let core = self.stack.plan.cluster.core.iter().copied().filter(|host| *host != FOUNDER);
+        let mut hosts: Vec<Host> = core.chain([FOUNDER]).filter(|host| *host != self.host).collect();
+        let first = self.random.below(hosts.len());
+        hosts.rotate_left(first);
+        let urls = hosts.into_iter().map(|host| contact(host).url);
+        let endpoints: Vec<Endpoint> =
+            urls.map(|url| url.parse().expect("a URL of this world is an endpoint")).collect();
+        let node = node_id(self.host);
+        let Joined { cluster, history } = join(runtime, net, &endpoints, node, &contact(self.host)).await;
+        Identity { node, cluster, history }
+    }
+
+    /// Recovery takes the time that the disk takes.
+    async fn open(&mut self) -> Result<(Storage<MemoryDisk>, Found), OpenError> {
+        self.disk.begin(self.stack.clock.now());
+        let opened = Storage::open(self.disk.clone(), storage_options(&self.stack.plan, self.random.bits()));
+        if let Ok((_, recovered)) = &opened {
+            self.stack.observe(Observation::Started { host: self.host, found: found_log(recovered) });
+        }
+        self.stack.clock.sleep_until(self.disk.clock()).await;
+        opened
+    }
+}

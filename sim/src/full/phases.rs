@@ -1,0 +1,134 @@
+//! A run from boot to scan.
+
+use std::time::Duration;
+
+use madsim::task::JoinHandle;
+use quorate_node::raft::Time;
+
+use super::clients::Client;
+use super::stage::FullStack;
+use crate::bounds;
+use crate::observe::Phase;
+use crate::outlook::Outlook;
+use crate::verdict::Verdict;
+
+/// How often is looked whether a phase is over.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl FullStack {
+    pub(super) async fn phases(&self) -> Result<(), Verdict> {
+        self.change(|world, now| world.boot(now));
+        if !self.stands(bounds::boot(&self.plan), Outlook::formed).await? {
+            return Err(self.stuck("the cluster did not form").await);
+        }
+        self.safety().await?;
+        self.liveness().await?;
+        self.scan().await
+    }
+
+    async fn safety(&self) -> Result<(), Verdict> {
+        self.change(|world, now| {
+            world.begin_faults(now);
+            Vec::new()
+        });
+        let until = self.clock.now() + self.plan.faults_last();
+        let clients = self.plan.workload.clients.iter().map(|number| Client::scripted(self, *number, until));
+        let clients: Vec<JoinHandle<()>> = clients.map(|client| madsim::task::spawn(client.work())).collect();
+        let answered = || clients.iter().all(JoinHandle::is_finished);
+        // Clients that are done, and nothing more to break: the rest of the time would show nothing.
+        self.until(until, || answered() && self.stage().world.next_step().is_none()).await?;
+        let last_answers = self.clock.now() + Duration::from_millis(self.plan.workload.patience_ms) * 2;
+        self.until(last_answers, answered).await?;
+        clients.iter().for_each(JoinHandle::abort);
+        let now = self.clock.now();
+        self.stage().world.tell_costs(now);
+        Ok(())
+    }
+
+    /// The core is healed: it must soon take a write and serve a read, and then come together.
+    async fn liveness(&self) -> Result<(), Verdict> {
+        self.change(|world, now| world.heal(now));
+        let core = &self.plan.cluster.core;
+        let (first, last) = (core[0], core[core.len() - 1]);
+        let wanted = [(first, "key-1".to_owned(), true), (last, "key-1".to_owned(), false)];
+        let prober = Client::insisting(self, bounds::PROBER, wanted);
+        if !self.finishes(bounds::first_answers(&self.plan), prober).await? {
+            return Err(self.stuck("the healed core took no write or served no read").await);
+        }
+        if !self.stands(bounds::convergence(&self.plan), Outlook::together).await? {
+            return Err(self.stuck("the healed core did not come together").await);
+        }
+        Ok(())
+    }
+
+    /// Every key is read once more, from one server or another.
+    async fn scan(&self) -> Result<(), Verdict> {
+        let wanted = {
+            let now = self.clock.now();
+            let world = &mut self.stage().world;
+            world.enter(now, Phase::Scan);
+            bounds::scan(&self.plan, &world.history)
+        };
+        let scanner = Client::insisting(self, bounds::SCANNER, wanted);
+        if !self.finishes(bounds::convergence(&self.plan), scanner).await? {
+            return Err(self.stuck("a key could not be read in the end").await);
+        }
+        Ok(())
+    }
+
+    /// Lets a client work; says whether it is done within the time.
+    async fn finishes(&self, within: Duration, client: Client) -> Result<bool, Verdict> {
+        let client = madsim::task::spawn(client.work());
+        let finished = self.until(self.clock.now() + within, || client.is_finished()).await;
+        client.abort();
+        finished
+    }
+
+    /// Waits until the servers stand as `wanted`; says whether they do within the time.
+    async fn stands(&self, within: Duration, wanted: fn(&Outlook) -> bool) -> Result<bool, Verdict> {
+        let deadline = self.clock.now() + within;
+        loop {
+            if wanted(&self.outlook().await) {
+                return Ok(true);
+            }
+            if !self.goes_on(deadline).await? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Waits until `done` or the deadline, whichever is first; says whether it was the former.
+    async fn until(&self, deadline: Time, done: impl Fn() -> bool) -> Result<bool, Verdict> {
+        loop {
+            if done() {
+                return Ok(true);
+            }
+            if !self.goes_on(deadline).await? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Waits for a moment; false at the deadline, and an error when a promise has been broken.
+    async fn goes_on(&self, deadline: Time) -> Result<bool, Verdict> {
+        let now = self.clock.now();
+        {
+            let mut stage = self.stage();
+            stage.reached = now;
+            if let Some((_, verdict)) = stage.world.judge.broken() {
+                return Err(verdict.clone());
+            }
+        }
+        if now >= deadline {
+            return Ok(false);
+        }
+        self.clock.sleep_until(deadline.min(now + LOOK)).await;
+        Ok(true)
+    }
+
+    /// A failure to make progress, unless it was impossible.
+    async fn stuck(&self, what: &str) -> Verdict {
+        let outlook = self.outlook().await;
+        self.stage().world.stuck(self.clock.now(), what, &outlook)
+    }
+}
