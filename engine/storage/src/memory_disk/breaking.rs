@@ -1,15 +1,17 @@
 //! The disk as its host breaks it.
 //!
 //! What is armed for one operation counts those of its kind that are asked for from now on: after 0 it is the next.
-//! Two that are armed for the same operation strike that one and the one after it. A crash disarms what
-//! fails or goes astray; a stall, slowness and a capacity outlast it, until [`MemoryDisk::mend`].
+//! Two that are armed for the same operation strike that one and the one after it. Those whose name ends in `below`
+//! see only operations on paths that begin with a prefix, `snaps/` for example: a file's path is the one it has then,
+//! a directory's own ends in `/`. A crash disarms what fails or goes astray; a stall, slowness and a capacity outlast
+//! it, until [`MemoryDisk::mend`].
 
 use std::ops::Range;
 
 use quorate_raft::Time;
 
 use super::MemoryDisk;
-use super::faults::{Fault, Faults, Operation};
+use super::faults::{Armed, Fault, Faults, Operation};
 use super::inode::{InodeNumber, SECTOR, rot_bytes};
 use super::journal::Effect;
 use super::state::State;
@@ -41,12 +43,17 @@ impl MemoryDisk {
     /// One operation fails after `others` of its kind, and does nothing; a sync fails as in
     /// [`MemoryDisk::fail_syncs`].
     pub fn fail(&self, operation: Operation, others: u64) {
-        self.arm(operation, others, Fault::Fail);
+        self.fail_below("", operation, others);
+    }
+
+    /// [`MemoryDisk::fail`] among operations on paths that begin with `prefix`.
+    pub fn fail_below(&self, prefix: &str, operation: Operation, others: u64) {
+        self.arm(operation, prefix, others, Fault::Fail);
     }
 
     /// One write after `others` puts only its first `bytes` in place, and fails.
     pub fn cut_write_short(&self, others: u64, bytes: usize) {
-        self.arm(Operation::Write, others, Fault::Short { bytes });
+        self.arm(Operation::Write, "", others, Fault::Short { bytes });
     }
 
     /// One write after `others` lands so many bytes behind its place in the file, or before it when there is no
@@ -56,7 +63,15 @@ impl MemoryDisk {
     /// # Panics
     /// When `bytes` is zero or no multiple of 512: drives miss by sectors.
     pub fn misdirect_write(&self, others: u64, bytes: i64) {
-        self.arm(Operation::Write, others, misdirection(bytes));
+        self.misdirect_write_below("", others, bytes);
+    }
+
+    /// [`MemoryDisk::misdirect_write`] among writes to paths that begin with `prefix`.
+    ///
+    /// # Panics
+    /// When `bytes` is zero or no multiple of 512.
+    pub fn misdirect_write_below(&self, prefix: &str, others: u64, bytes: i64) {
+        self.arm(Operation::Write, prefix, others, misdirection(bytes));
     }
 
     /// One read after `others` returns what stands so many bytes behind its place, as in
@@ -65,13 +80,25 @@ impl MemoryDisk {
     /// # Panics
     /// When `bytes` is zero or no multiple of 512.
     pub fn misdirect_read(&self, others: u64, bytes: i64) {
-        self.arm(Operation::Read, others, misdirection(bytes));
+        self.misdirect_read_below("", others, bytes);
     }
 
-    fn arm(&self, operation: Operation, others: u64, fault: Fault) {
-        let mut state = self.state();
-        let number = state.counters.asked(operation).saturating_add(others);
-        state.faults.arm(operation, number, fault);
+    /// [`MemoryDisk::misdirect_read`] among reads of paths that begin with `prefix`.
+    ///
+    /// # Panics
+    /// When `bytes` is zero or no multiple of 512.
+    pub fn misdirect_read_below(&self, prefix: &str, others: u64, bytes: i64) {
+        self.arm(Operation::Read, prefix, others, misdirection(bytes));
+    }
+
+    fn arm(&self, operation: Operation, prefix: &str, others: u64, fault: Fault) {
+        self.state().faults.arm(Armed { operation, prefix: prefix.to_owned(), others, fault });
+    }
+
+    /// Takes back what is armed for one operation and has not struck. Whatever goes wrong until further notice goes on
+    /// doing so: stall, slowness, capacity, [`MemoryDisk::fail_writes`] and [`MemoryDisk::fail_syncs`].
+    pub fn disarm(&self) {
+        self.state().faults.forget_armed();
     }
 
     /// Bounds the lengths of all files together, in bytes. A write that would exceed it writes what fits, and fails

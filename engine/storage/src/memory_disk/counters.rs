@@ -52,16 +52,6 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub(super) fn asked(&self, operation: Operation) -> u64 {
-        match operation {
-            Operation::Read => self.reads,
-            Operation::Write => self.writes,
-            Operation::Sync => self.syncs,
-            Operation::SyncDirectory => self.directory_syncs,
-            Operation::Name => self.name_operations,
-        }
-    }
-
     pub(super) fn ask(&mut self, operation: Operation) {
         *match operation {
             Operation::Read => &mut self.reads,

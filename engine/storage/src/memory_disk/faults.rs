@@ -28,15 +28,18 @@ pub(super) enum Fault {
     Misdirect { bytes: i64 },
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Armed {
-    operation: Operation,
-    /// Which of its kind, counted since the disk is there.
-    number: u64,
-    fault: Fault,
+/// A fault that waits for its operation.
+#[derive(Clone, Debug)]
+pub(super) struct Armed {
+    pub(super) operation: Operation,
+    /// How the path must begin; empty for any.
+    pub(super) prefix: String,
+    /// How many of its kind, with such a path, come before.
+    pub(super) others: u64,
+    pub(super) fault: Fault,
 }
 
-/// What is armed. Of one operation at most one fault is armed.
+/// What is armed, in the order it was. One operation is struck once; who else waited for it takes the next.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faults {
     armed: Vec<Armed>,
@@ -47,28 +50,44 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// Arms a fault for the operation with this number, or for the next one that has none.
-    pub(super) fn arm(&mut self, operation: Operation, number: u64, fault: Fault) {
-        let mut number = number;
-        while self.armed.iter().any(|armed| armed.operation == operation && armed.number == number) {
-            number += 1;
-        }
-        self.armed.push(Armed { operation, number, fault });
+    pub(super) fn arm(&mut self, armed: Armed) {
+        self.armed.push(armed);
     }
 
-    /// What is to happen to the operation with this number.
-    pub(super) fn strike(&mut self, operation: Operation, number: u64) -> Option<Fault> {
+    /// Whether any fault asks for a path: finding out an open file's takes a search.
+    pub(super) fn ask_for_paths(&self) -> bool {
+        self.armed.iter().any(|armed| !armed.prefix.is_empty())
+    }
+
+    /// What is to happen to an operation on `path`.
+    pub(super) fn strike(&mut self, operation: Operation, path: Option<&str>) -> Option<Armed> {
         let every = match operation {
             Operation::Write => self.every_write,
             Operation::Sync | Operation::SyncDirectory => self.every_sync,
             Operation::Read | Operation::Name => false,
         };
-        if every {
-            return Some(Fault::Fail);
+        let mut chosen = None;
+        for (at, armed) in self.armed.iter_mut().enumerate() {
+            let meant = armed.prefix.is_empty() || path.is_some_and(|path| path.starts_with(&armed.prefix));
+            if armed.operation != operation || !meant {
+                continue;
+            }
+            if armed.others > 0 {
+                armed.others -= 1;
+            } else {
+                chosen = chosen.or(Some(at));
+            }
         }
-        let strikes = |armed: &Armed| armed.operation == operation && armed.number == number;
-        let at = self.armed.iter().position(strikes)?;
-        Some(self.armed.swap_remove(at).fault)
+        let chosen = chosen.map(|at| self.armed.remove(at));
+        if every {
+            return Some(Armed { operation, prefix: String::new(), others: 0, fault: Fault::Fail });
+        }
+        chosen
+    }
+
+    /// What was armed for one operation strikes no more.
+    pub(super) fn forget_armed(&mut self) {
+        self.armed.clear();
     }
 
     /// Nothing fails any more but for want of space.

@@ -5,7 +5,7 @@ use std::io;
 
 use super::counters::Counters;
 use super::directory::{Directory, NameChange};
-use super::faults::{Fault, Faults, Operation, Power, failed, missed};
+use super::faults::{Armed, Fault, Faults, Operation, Power, failed, missed};
 use super::inode::{Inode, InodeNumber};
 use super::journal::{Effect, InFlight};
 use super::pace::{Span, Timing};
@@ -30,7 +30,22 @@ pub(super) struct State {
 /// One operation's time, and what goes wrong with it.
 struct Turn {
     span: Span,
-    fault: Option<Fault>,
+    struck: Option<Armed>,
+}
+
+impl Turn {
+    fn fault(&self) -> Option<Fault> {
+        self.struck.as_ref().map(|armed| armed.fault)
+    }
+}
+
+/// What an operation is on.
+#[derive(Clone, Copy, Debug)]
+enum Target<'a> {
+    Path(&'a str),
+    /// Its names are below it, and so is its own path: `log/`.
+    Directory(&'a str),
+    File(InodeNumber),
 }
 
 pub(super) fn split(path: &str) -> (&str, &str) {
@@ -66,17 +81,31 @@ impl State {
         Ok(())
     }
 
-    fn turn(&mut self, operation: Operation, bytes: usize) -> Turn {
-        let number = self.counters.asked(operation);
+    fn turn(&mut self, operation: Operation, target: Target<'_>, bytes: usize) -> Turn {
         self.counters.ask(operation);
         let (span, stalled) = self.timing.charge(operation, bytes);
         self.counters.stalled_operations += u64::from(stalled);
-        Turn { span, fault: self.faults.strike(operation, number) }
+        let path = if self.faults.ask_for_paths() { self.path_of(target) } else { None };
+        Turn { span, struck: self.faults.strike(operation, path.as_deref()) }
     }
 
-    fn name_turn(&mut self) -> io::Result<Span> {
-        let turn = self.turn(Operation::Name, 0);
-        if turn.fault.is_some() { Err(self.fail(Operation::Name)) } else { Ok(turn.span) }
+    /// The path of what an operation is on, as it is now; a file that has lost its name has none.
+    fn path_of(&self, target: Target<'_>) -> Option<String> {
+        let below =
+            |directory: &str| if directory.is_empty() { String::new() } else { format!("{directory}/") };
+        match target {
+            Target::Path(path) => Some(path.to_owned()),
+            Target::Directory(path) => Some(below(path)),
+            Target::File(number) => self.directories.iter().find_map(|(directory, names)| {
+                let (name, _) = names.live.iter().find(|(_, inode)| **inode == number)?;
+                Some(below(directory) + name)
+            }),
+        }
+    }
+
+    fn name_turn(&mut self, target: Target<'_>) -> io::Result<Span> {
+        let turn = self.turn(Operation::Name, target, 0);
+        if turn.struck.is_some() { Err(self.fail(Operation::Name)) } else { Ok(turn.span) }
     }
 
     fn fail(&mut self, operation: Operation) -> io::Error {
@@ -105,7 +134,7 @@ impl State {
 
     pub(super) fn create(&mut self, path: &str) -> io::Result<InodeNumber> {
         self.change()?;
-        let span = self.name_turn()?;
+        let span = self.name_turn(Target::Path(path))?;
         let (directory, name) = split(path);
         self.directory(directory)?;
         if self.faults.capacity.is_some_and(|capacity| self.bytes_used() >= capacity) {
@@ -125,7 +154,8 @@ impl State {
         change: NameChange,
     ) -> io::Result<()> {
         self.change()?;
-        let span = self.name_turn()?;
+        let path = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
+        let span = self.name_turn(Target::Path(&path))?;
         if !self.directory(directory)?.live.contains_key(name) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -142,13 +172,13 @@ impl State {
 
     pub(super) fn list(&mut self, directory: &str) -> io::Result<Vec<String>> {
         self.power.read()?;
-        self.name_turn()?;
+        self.name_turn(Target::Directory(directory))?;
         Ok(self.directory(directory)?.live.keys().cloned().collect())
     }
 
     pub(super) fn create_directory(&mut self, directory: &str) -> io::Result<()> {
         self.change()?;
-        let span = self.name_turn()?;
+        let span = self.name_turn(Target::Directory(directory))?;
         if !self.directories.contains_key(directory) {
             self.directories.insert(directory.to_owned(), Directory::default());
             self.remember(span, || Effect::CreateDirectory { directory: directory.to_owned() });
@@ -158,23 +188,23 @@ impl State {
 
     pub(super) fn sync_directory(&mut self, path: &str) -> io::Result<()> {
         self.change()?;
-        let Turn { span, fault } = self.turn(Operation::SyncDirectory, 0);
+        let Turn { span, struck } = self.turn(Operation::SyncDirectory, Target::Directory(path), 0);
         let changes = std::mem::take(&mut self.directory(path)?.pending);
-        let effect = Effect::SyncDirectory { directory: path.to_owned(), changes, failed: fault.is_some() };
+        let effect = Effect::SyncDirectory { directory: path.to_owned(), changes, failed: struck.is_some() };
         self.take_effect(span, effect);
-        if fault.is_some() { Err(self.fail(Operation::SyncDirectory)) } else { Ok(()) }
+        if struck.is_some() { Err(self.fail(Operation::SyncDirectory)) } else { Ok(()) }
     }
 
     pub(super) fn sync(&mut self, inode: InodeNumber) -> io::Result<()> {
         self.change()?;
-        let Turn { span, fault } = self.turn(Operation::Sync, 0);
-        if self.timing.is_ahead(span) || fault.is_some() {
+        let Turn { span, struck } = self.turn(Operation::Sync, Target::File(inode), 0);
+        if self.timing.is_ahead(span) || struck.is_some() {
             let writes = std::mem::take(&mut self.inode(inode).pending);
-            self.take_effect(span, Effect::Sync { inode, writes, failed: fault.is_some() });
+            self.take_effect(span, Effect::Sync { inode, writes, failed: struck.is_some() });
         } else {
             self.inode(inode).sync();
         }
-        if fault.is_some() { Err(self.fail(Operation::Sync)) } else { Ok(()) }
+        if struck.is_some() { Err(self.fail(Operation::Sync)) } else { Ok(()) }
     }
 
     /// Makes durable what a sync is about, when its time comes.
@@ -193,18 +223,18 @@ impl State {
 
     pub(super) fn read(&mut self, number: InodeNumber, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.power.read()?;
-        let fault = self.turn(Operation::Read, buffer.len()).fault;
+        let turn = self.turn(Operation::Read, Target::File(number), buffer.len());
         let inode = self.inode(number);
         let length = inode.live.len();
         let count = buffer.len().min(length.saturating_sub(position(offset)));
         let mut place = offset;
-        match fault {
+        match turn.fault() {
             Some(Fault::Misdirect { bytes }) => match missed(offset, count, bytes, length) {
                 Some(target) => {
                     place = target;
                     self.counters.misdirected_reads += 1;
                 }
-                None => self.postpone(Operation::Read, bytes),
+                None => self.faults.arm(turn.struck.expect("it has just struck")),
             },
             Some(Fault::Fail | Fault::Short { .. }) => return Err(self.fail(Operation::Read)),
             None => {}
@@ -223,9 +253,10 @@ impl State {
 
     pub(super) fn write(&mut self, number: InodeNumber, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.change()?;
-        let Turn { span, fault } = self.turn(Operation::Write, bytes.len());
+        let turn = self.turn(Operation::Write, Target::File(number), bytes.len());
+        let span = turn.span;
         let (mut place, mut fits, mut error) = (offset, bytes.len(), None);
-        match fault {
+        match turn.fault() {
             Some(Fault::Misdirect { bytes: by }) => {
                 let length = self.inode(number).live.len();
                 match missed(offset, bytes.len(), by, length) {
@@ -233,7 +264,7 @@ impl State {
                         place = target;
                         self.counters.misdirected_writes += 1;
                     }
-                    None => self.postpone(Operation::Write, by),
+                    None => self.faults.arm(turn.struck.expect("it has just struck")),
                 }
             }
             Some(Fault::Fail) => (fits, error) = (0, Some(self.fail(Operation::Write))),
@@ -276,10 +307,5 @@ impl State {
         let free = capacity.saturating_sub(self.bytes_used());
         let end = (self.inode(number).live.len() as u64).saturating_add(free);
         position(end.saturating_sub(offset))
-    }
-
-    /// An operation that can't miss its place leaves that to the next one.
-    fn postpone(&mut self, operation: Operation, bytes: i64) {
-        self.faults.arm(operation, self.counters.asked(operation), Fault::Misdirect { bytes });
     }
 }

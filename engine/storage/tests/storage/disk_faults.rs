@@ -201,6 +201,66 @@ fn a_crash_or_a_mend_disarms() {
 }
 
 #[test]
+fn disarmed_faults_do_not_strike_and_lasting_ones_stay() {
+    let (disk, file) = four_sectors();
+    disk.set_pace(clockwork(), 1);
+    disk.set_capacity(Some(2048));
+    disk.slow(2);
+    disk.fail(Operation::Write, 0);
+    disk.fail_below("f", Operation::Read, 1);
+    disk.misdirect_read(0, 512);
+    disk.fail_syncs(true);
+    disk.disarm();
+    assert_eq!(read(&file, 0, 1).unwrap(), [1]);
+    read(&file, 0, 1).unwrap();
+    assert_eq!(disk.clock(), Time(44), "still slow");
+    file.write_at(&[9; 512], 0).unwrap();
+    file.write_at(&[9], 2048).unwrap_err();
+    file.sync_data().unwrap_err();
+}
+
+/// Each fault below a prefix counts and strikes only what is there: by the name that a file has now, and for
+/// directories by their own.
+#[test]
+fn a_fault_below_a_prefix_strikes_only_there() {
+    let disk = MemoryDisk::new();
+    disk.create_dir("log").unwrap();
+    disk.create_dir("snaps").unwrap();
+    let [log, snap] = ["log/a", "snaps/a"].map(|path| {
+        let file = disk.create(path).unwrap();
+        file.write_at(&[1; 512], 0).unwrap();
+        file.write_at(&[2; 512], 512).unwrap();
+        file
+    });
+    disk.fail_below("snaps/", Operation::Write, 1);
+    let writes = [&log, &snap, &log, &log, &snap, &snap].map(|file| file.write_at(&[1], 0).is_ok());
+    assert_eq!(writes, [true, true, true, true, false, true]);
+    disk.misdirect_read_below("log/", 0, 512);
+    let reads = [&snap, &log, &log].map(|file| read(file, 0, 1).unwrap()[0]);
+    assert_eq!(reads, [1, 2, 1]);
+    disk.misdirect_write_below("snaps/", 0, 512);
+    log.write_at(&[8; 512], 0).unwrap();
+    snap.write_at(&[9; 512], 0).unwrap();
+    assert_eq!(sectors(&disk.content("snaps/a").unwrap())[1], 9);
+    assert_eq!(sectors(&disk.content("log/a").unwrap()), [8, 2]);
+    disk.fail_below("snaps/", Operation::SyncDirectory, 0);
+    disk.fail_below("snaps/", Operation::Name, 1);
+    disk.sync_dir("log").unwrap();
+    disk.sync_dir("snaps").unwrap_err();
+    disk.list("log").unwrap();
+    disk.list("snaps").unwrap();
+    disk.remove("snaps/a").unwrap_err();
+    disk.rename("snaps/a", "snaps/b").unwrap();
+    disk.fail_below("snaps/a", Operation::Sync, 0);
+    snap.sync_data().unwrap();
+    disk.fail_below("snaps/b", Operation::Sync, 0);
+    snap.sync_data().unwrap_err();
+    disk.fail_below("snaps/", Operation::Read, 0);
+    disk.remove("snaps/b").unwrap();
+    read(&snap, 0, 1).expect("a file without a name is below nothing");
+}
+
+#[test]
 fn a_write_lands_elsewhere() {
     let (disk, file) = four_sectors();
     disk.misdirect_write(0, 1024);
