@@ -12,6 +12,7 @@ use quorate_server::{Either, Net, race};
 
 use super::network::HostNet;
 use super::stage::FullStack;
+use crate::bounds;
 use crate::history::{Call, Outcome};
 use crate::identity::{HTTP_PORT, address};
 use crate::plan::{FIRST_CLIENT, Host};
@@ -74,10 +75,14 @@ impl Client {
         while let Some((pause, ask, to)) = self.next() {
             self.stack.clock.sleep_until(self.stack.clock.now() + pause).await;
             let acknowledged = self.request(ask, to).await;
-            if let Source::Insist { wanted, .. } = &mut self.source
-                && acknowledged
-            {
-                wanted.pop_front();
+            if let Source::Insist { wanted, .. } = &mut self.source {
+                if acknowledged {
+                    wanted.pop_front();
+                } else {
+                    // A server that is cut off from the leader can't help, and another one may.
+                    let plan = &self.stack.plan;
+                    wanted.iter_mut().take(1).for_each(|(to, ..)| *to = bounds::another(plan, *to));
+                }
             }
         }
     }

@@ -40,18 +40,16 @@ use stage::{FullStack, Stage};
 /// How long the end of a run takes: whatever still holds something of it lets go.
 const LETTING_GO: Duration = Duration::from_secs(2);
 
-/// Runs a plan on the full stack, on a thread of its own: what madsim keeps for a thread must not pass from one run to
-/// the next.
+/// Runs a plan on the full stack.
 pub(crate) fn run(plan: &Arc<Plan>, options: &Options) -> Report {
-    let shared = Arc::new(Mutex::new(Stage::new(plan, options.keep_trace)));
-    let inside = (Arc::clone(plan), Arc::clone(&shared));
-    let thread = std::thread::spawn(move || {
-        let (plan, stage) = inside;
-        let runtime = madsim::runtime::Runtime::with_seed_and_config(plan.seed, madsim::Config::default());
-        runtime.block_on(live(plan, stage))
-    });
-    let outcome = thread.join().unwrap_or_else(|panic| Err(Verdict::Crash(words(&*panic).to_owned())));
-    let stage = &mut *shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let stage = Arc::new(Mutex::new(Stage::new(plan, options.keep_trace)));
+    let outcome = simulate(&stage, live).unwrap_or_else(|panic| Err(Verdict::Crash(panic)));
+    let crashed = matches!(outcome, Err(Verdict::Crash(_)));
+    assert!(
+        crashed || Arc::strong_count(&stage) == 1,
+        "something of a run outlives it: memory would not stay flat"
+    );
+    let stage = &mut *stage.lock().unwrap_or_else(PoisonError::into_inner);
     let (world, reached) = (&mut stage.world, stage.reached);
     world.count_disk_faults();
     let history = std::mem::take(&mut world.history);
@@ -66,15 +64,32 @@ pub(crate) fn run(plan: &Arc<Plan>, options: &Options) -> Report {
     Report::new(verdict, &mut world.judge, &history, reached, events)
 }
 
-async fn live(plan: Arc<Plan>, stage: Arc<Mutex<Stage>>) -> Result<(), Verdict> {
-    let stack = FullStack::new(plan, stage);
+/// Has something act on a stage, on a thread of its own: what madsim keeps for a thread must not pass from one run to the
+/// next. A panic of any task ends it all, and is the error.
+fn simulate<T: Send + 'static>(
+    stage: &Arc<Mutex<Stage>>,
+    act: impl AsyncFnOnce(FullStack) -> T + Send + 'static,
+) -> Result<T, String> {
+    let stage = Arc::clone(stage);
+    let thread = std::thread::spawn(move || {
+        let plan = Arc::clone(&stage.lock().unwrap_or_else(PoisonError::into_inner).world.plan);
+        let runtime = madsim::runtime::Runtime::with_seed_and_config(plan.seed, madsim::Config::default());
+        runtime.block_on(async move {
+            let stack = FullStack::new(plan, stage);
+            let result = act(stack.clone()).await;
+            stack.clear();
+            stack.clock.sleep_until(stack.clock.now() + LETTING_GO).await;
+            result
+        })
+    });
+    thread.join().map_err(|panic| words(&*panic).to_owned())
+}
+
+async fn live(stack: FullStack) -> Result<(), Verdict> {
     let agenda = madsim::task::spawn(stack.clone().follow_agenda());
     let outcome = stack.phases().await;
-    let ended = stack.clock.now();
-    stack.stage().reached = ended;
+    stack.stage().reached = stack.clock.now();
     agenda.abort();
-    stack.clear();
-    stack.clock.sleep_until(ended + LETTING_GO).await;
     outcome
 }
 
