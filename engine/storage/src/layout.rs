@@ -1,4 +1,7 @@
-//! Fixed-size numbers at fixed places: how headers are read and written, all of them little-endian.
+//! Fixed-size numbers at fixed places: how headers are read and written, all of them little-endian. And zeros, what
+//! stands where nothing is.
+
+use crate::disk::DiskFile;
 
 /// Puts numbers one after the other.
 pub(crate) struct Packer<'a> {
@@ -80,4 +83,17 @@ pub(crate) fn round_up(number: u32, unit: u32) -> u32 {
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<16>();
     words.iter().all(|word| u128::from_le_bytes(*word) == 0) && rest.iter().all(|byte| *byte == 0)
+}
+
+/// Writes `count` bytes of zeros.
+pub(crate) fn write_zeros<F: DiskFile>(file: &F, from: u64, count: u64) -> std::io::Result<()> {
+    const CHUNK_BYTES: u64 = 1 << 20;
+    let zeros = vec![0; position(count.min(CHUNK_BYTES))];
+    let mut done = 0;
+    while done < count {
+        let chunk = (count - done).min(CHUNK_BYTES);
+        file.write_at(&zeros[..position(chunk)], from + done)?;
+        done += chunk;
+    }
+    Ok(())
 }

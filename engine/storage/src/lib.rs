@@ -4,6 +4,7 @@
 //! thread, no clock and no randomness but what [`Options`] seeds. The formats are drawn byte by byte in
 //! `docs/FORMAT.md`.
 
+mod anew;
 mod batch;
 mod checkpoint;
 pub mod data_dir;

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use quorate_raft::{Index, LogId, Members, SnapshotMeta};
 
+use crate::anew::LastSegment;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Fatal, OpenError};
 use crate::layout::{is_zero, position};
@@ -142,7 +143,7 @@ impl Walk {
             _ => &scan.items[..judged.kept],
         };
         // What's cut does not count: its number is given again.
-        let batches = kept.iter().filter_map(record).map(|record| record.header.batch);
+        let batches = kept.iter().filter_map(Item::record).map(|record| record.header.batch);
         self.batch = batches.fold(self.batch.max(header.batch), u64::max);
         self.replay.items(header.number, kept, &content);
         self.marked = match kept.last() {
@@ -158,19 +159,17 @@ impl Walk {
         if next.is_some() {
             return Ok(());
         }
-        match judged.verdict {
-            Verdict::Cut => cut(file, header, &content, self.end.record.offset)?,
-            Verdict::Damage => {
-                self.damaged_end = true;
-                if !self.replay.closed || judged.kept == scan.items.len() {
-                    self.lose_end();
-                }
+        let damaged = judged.verdict == Verdict::Damage;
+        if damaged {
+            self.damaged_end = true;
+            if !self.replay.closed || judged.kept == scan.items.len() {
+                self.lose_end();
             }
-            _ => {}
         }
-        // What was read may be only in the system's cache, and what was zeroed too; from now on it counts as durable.
-        let path = LogFile::Segment(header.number).path();
-        file.sync_data().map_err(Fatal::new("sync", path))
+        // A torn batch goes here, too: what is left of it must never be taken for a part of what comes next.
+        let free_from = (!damaged).then_some(self.end.record.offset);
+        let proven = judged.proven;
+        LastSegment { header, content: &content, kept, proven, free_from }.make_durable(file)
     }
 
     /// Something was acknowledged after what was found.
@@ -215,6 +214,8 @@ impl Walk {
 struct Judged {
     verdict: Verdict,
     kept: usize,
+    /// The highest batch that a mark or the term and vote files name.
+    proven: u64,
 }
 
 /// Divides what a scan found into what is proven and the tail, and decides about the tail.
@@ -234,12 +235,13 @@ fn judge(
         (_, None) => NextSegment::LinksElsewhere,
     };
     // A batch is proven by the next one, by a mark, or by the term and vote files.
-    let proven = newest.saturating_sub(1).max(marked).max(acknowledged);
-    let within = |item: &Item| record(item).is_some_and(|record| record.header.batch <= proven);
+    let named = marked.max(acknowledged);
+    let proven = newest.saturating_sub(1).max(named);
+    let within = |item: &Item| item.record().is_some_and(|record| record.header.batch <= proven);
     let before_tail = || scan.items.iter().rposition(within).map_or(0, |last| last + 1);
     let mut kept = linked.unwrap_or_else(before_tail);
     loop {
-        let last = scan.items[..kept].last().and_then(record);
+        let last = scan.items[..kept].last().and_then(Item::record);
         let closed = last.is_none_or(|record| record.header.flags & FLAG_LAST != 0);
         let last_batch = last.map_or(header.batch, |record| record.header.batch);
         let tail_batch = if closed { last_batch + 1 } else { last_batch };
@@ -254,21 +256,14 @@ fn judge(
         };
         match decide(evidence) {
             Verdict::Keep => kept += whole,
-            verdict => return Judged { verdict, kept },
+            verdict => return Judged { verdict, kept, proven: named },
         }
     }
 }
 
 fn newest_batch(items: &[Item], which: impl Fn(Kind) -> bool) -> u64 {
-    let records = items.iter().filter_map(record).filter(|record| which(record.header.kind));
+    let records = items.iter().filter_map(Item::record).filter(|record| which(record.header.kind));
     records.map(|record| record.header.batch).max().unwrap_or(0)
-}
-
-fn record(item: &Item) -> Option<&Record> {
-    match item {
-        Item::Record(record) => Some(record),
-        Item::Gap { .. } => None,
-    }
 }
 
 /// What the record after this one links to. Marks are outside the chain.
@@ -283,7 +278,7 @@ fn end_of_chain(record: &Record) -> Identity {
 fn linked_items(scan: &Scan, header: &SegmentHeader, next: Option<&SegmentHeader>) -> Option<usize> {
     let link = next?.previous;
     let find =
-        |which: &dyn Fn(&Record) -> bool| scan.items.iter().position(|item| record(item).is_some_and(which));
+        |which: &dyn Fn(&Record) -> bool| scan.items.iter().position(|item| item.record().is_some_and(which));
     if link.segment != header.number {
         return None;
     }
@@ -344,19 +339,6 @@ fn tail(scan: &Scan, items: &[Item], file: &[u8], closed: bool) -> Tail {
         // Every check holds, and yet the records don't follow from each other: something wrote them elsewhere.
         Tail::Rotten
     }
-}
-
-/// Zeroes a torn batch. The caller syncs the file before anything is written in the batch's place: what is left of it
-/// must never be taken for a part of what comes next.
-fn cut<F: DiskFile>(file: &F, header: &SegmentHeader, content: &[u8], from: u32) -> Result<(), Fatal> {
-    let path = || LogFile::Segment(header.number).path();
-    let sector = SECTOR_BYTES as usize;
-    let dirty = |at: &usize| !is_zero(&content[*at..content.len().min(at + sector)]);
-    for at in (from as usize..content.len()).step_by(sector).filter(dirty) {
-        let zeros = &[0; SECTOR_BYTES as usize][..sector.min(content.len() - at)];
-        file.write_at(zeros, at as u64).map_err(Fatal::new("write", path()))?;
-    }
-    Ok(())
 }
 
 fn read_header<F: DiskFile>(file: &F, number: SegmentNumber) -> Option<SegmentHeader> {

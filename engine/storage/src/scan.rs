@@ -40,6 +40,15 @@ pub(crate) enum Item {
     },
 }
 
+impl Item {
+    pub(crate) fn record(&self) -> Option<&Record> {
+        match self {
+            Item::Record(record) => Some(record),
+            Item::Gap { .. } => None,
+        }
+    }
+}
+
 /// A whole segment.
 #[derive(Debug)]
 pub(crate) struct Scan {

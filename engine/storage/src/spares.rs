@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::Fatal;
-use crate::layout::is_zero;
+use crate::layout::{is_zero, write_zeros};
 use crate::segment::{DIRECTORY, LogFile, SegmentNumber};
 
 #[derive(Debug)]
@@ -155,18 +155,6 @@ fn remove<D: Disk>(disk: &D, number: SegmentNumber) -> Result<(), Fatal> {
     let path = LogFile::Filling(number).path();
     disk.remove(&path).map_err(Fatal::new("remove", path))?;
     disk.sync_dir(DIRECTORY).map_err(Fatal::new("sync", DIRECTORY))
-}
-
-fn write_zeros<F: DiskFile>(file: &F, from: u64, count: u64) -> std::io::Result<()> {
-    const CHUNK_BYTES: u64 = 1 << 20;
-    let zeros = vec![0; crate::layout::position(count.min(CHUNK_BYTES))];
-    let mut done = 0;
-    while done < count {
-        let chunk = (count - done).min(CHUNK_BYTES);
-        file.write_at(&zeros[..crate::layout::position(chunk)], from + done)?;
-        done += chunk;
-    }
-    Ok(())
 }
 
 /// The file, if it is of this length and holds nothing but zeros.
