@@ -25,6 +25,7 @@ use quorate_wire::codec;
 
 use crate::disk::DiskFile;
 use crate::layout::{Packer, Unpacker, length, position, round_up};
+use crate::reread::settled;
 
 /// The version of the format of `snaps/`.
 const VERSION: u32 = 1;
@@ -153,37 +154,15 @@ pub(crate) struct Checkpoint<F> {
 impl<F: DiskFile> Checkpoint<F> {
     /// Opens a file; `None` when its header or its table is damaged.
     pub(crate) fn open(file: F) -> Option<Checkpoint<F>> {
-        let fixed = read_exactly(&file, 0, FIXED_BYTES as usize)?;
-        let mut fields = Unpacker::new(&fixed);
-        if fields.array::<8>() != *MAGIC {
+        let Opened { meta, header_bytes, table_bytes, table_checksum } =
+            settled(|| read_header(&file), Option::is_some)?;
+        let table_start = meta.bytes.checked_add(u64::from(header_bytes))?;
+        if table_start.checked_add(table_bytes)? > file.len().ok()? {
             return None;
         }
-        let (checksum, version, header_bytes) = (fields.u32(), fields.u32(), fields.u32());
-        if version != VERSION || !(FIXED_BYTES..=MAX_HEADER_BYTES).contains(&header_bytes) {
-            return None;
-        }
-        let header = read_exactly(&file, 0, header_bytes as usize)?;
-        if crc32c::crc32c(&header[12..]) != checksum {
-            return None;
-        }
-        let (content_checksum, bytes) = (fields.u32(), fields.u64());
-        let mut log_id = || LogId { term: Term(fields.u64()), index: Index(fields.u64()) };
-        let (last, members_at) = (log_id(), log_id());
-        let (block_bytes, table_checksum, members_bytes) = (fields.u32(), fields.u32(), fields.u32());
-        let members_end = FIXED_BYTES.checked_add(members_bytes)?;
-        let members = header.get(FIXED_BYTES as usize..members_end as usize)?;
-        let members = codec::decode(members).ok()?;
-        let length_on_disk = file.len().ok()?;
-        let table_bytes = bytes.div_ceil(u64::from(BLOCK_BYTES)).checked_mul(4)?;
-        let table_start = bytes.checked_add(u64::from(header_bytes))?;
-        if block_bytes != BLOCK_BYTES || table_start.checked_add(table_bytes)? > length_on_disk {
-            return None;
-        }
-        let table = read_exactly(&file, table_start, position(table_bytes))?;
-        if crc32c::crc32c(&table) != table_checksum {
-            return None;
-        }
-        let meta = SnapshotMeta { last, members, members_at, bytes, checksum: content_checksum };
+        let read = || read_exactly(&file, table_start, position(table_bytes));
+        let sound = |table: &Vec<u8>| crc32c::crc32c(table) == table_checksum;
+        let table = settled(read, |table| table.as_ref().is_some_and(sound)).filter(sound)?;
         Some(Checkpoint { meta, file, header_bytes, table })
     }
 
@@ -212,18 +191,60 @@ impl<F: DiskFile> Checkpoint<F> {
         let block = u64::from(BLOCK_BYTES);
         let first = offset / block * block;
         let last = self.meta.bytes.min(end.next_multiple_of(block));
-        let mut content =
-            read_exactly(&self.file, u64::from(self.header_bytes) + first, position(last - first))?;
-        let checksums = self.table.chunks_exact(4).skip(position(first / block));
-        for (piece, checksum) in content.chunks(BLOCK_BYTES as usize).zip(checksums) {
-            if crc32c::crc32c(piece).to_le_bytes() != *checksum {
-                return None;
-            }
-        }
+        let mut content = settled(|| self.read_blocks(first, last), Option::is_some)?;
         content.drain(..position(offset - first));
         content.truncate(count);
         Some(content)
     }
+
+    /// Whole blocks, if each of them verifies.
+    fn read_blocks(&self, first: u64, last: u64) -> Option<Vec<u8>> {
+        let content = read_exactly(&self.file, u64::from(self.header_bytes) + first, position(last - first))?;
+        let block = BLOCK_BYTES as usize;
+        let checksums = self.table.chunks_exact(4).skip(position(first) / block);
+        let mut pieces = content.chunks(block).zip(checksums);
+        let sound = pieces.all(|(piece, checksum)| crc32c::crc32c(piece).to_le_bytes() == *checksum);
+        sound.then_some(content)
+    }
+}
+
+/// What a header says.
+#[derive(PartialEq)]
+struct Opened {
+    meta: SnapshotMeta,
+    header_bytes: u32,
+    table_bytes: u64,
+    table_checksum: u32,
+}
+
+fn read_header<F: DiskFile>(file: &F) -> Option<Opened> {
+    let fixed = read_exactly(file, 0, FIXED_BYTES as usize)?;
+    let mut fields = Unpacker::new(&fixed);
+    if fields.array::<8>() != *MAGIC {
+        return None;
+    }
+    let (header_checksum, version, header_bytes) = (fields.u32(), fields.u32(), fields.u32());
+    if version != VERSION || !(FIXED_BYTES..=MAX_HEADER_BYTES).contains(&header_bytes) {
+        return None;
+    }
+    let header = read_exactly(file, 0, header_bytes as usize)?;
+    // The two reads may differ.
+    if header[..FIXED_BYTES as usize] != fixed || crc32c::crc32c(&header[12..]) != header_checksum {
+        return None;
+    }
+    let (checksum, bytes) = (fields.u32(), fields.u64());
+    let mut log_id = || LogId { term: Term(fields.u64()), index: Index(fields.u64()) };
+    let (last, members_at) = (log_id(), log_id());
+    let (block_bytes, table_checksum, members_bytes) = (fields.u32(), fields.u32(), fields.u32());
+    let members_end = FIXED_BYTES.checked_add(members_bytes)?;
+    let members = header.get(FIXED_BYTES as usize..members_end as usize)?;
+    let members = codec::decode(members).ok()?;
+    if block_bytes != BLOCK_BYTES {
+        return None;
+    }
+    let table_bytes = bytes.div_ceil(u64::from(BLOCK_BYTES)).checked_mul(4)?;
+    let meta = SnapshotMeta { last, members, members_at, bytes, checksum };
+    Some(Opened { meta, header_bytes, table_bytes, table_checksum })
 }
 
 fn read_exactly<F: DiskFile>(file: &F, offset: u64, count: usize) -> Option<Vec<u8>> {

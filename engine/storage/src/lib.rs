@@ -23,6 +23,7 @@ mod read;
 mod record;
 mod recovery;
 mod replay;
+mod reread;
 mod scan;
 mod segment;
 mod snapshots;

@@ -8,6 +8,7 @@ use crate::layout::position;
 use crate::log::Log;
 use crate::places::Place;
 use crate::record::{HEADER_BYTES, Header, mask};
+use crate::reread::settled;
 use crate::segment::SegmentNumber;
 
 /// Entries that were read, and the one that could not be.
@@ -60,6 +61,18 @@ impl<'a, F: DiskFile> Window<'a, F> {
 
     /// The payload of this slot and its length in bytes, if every check holds.
     fn payload(&mut self, id: LogId, place: Place) -> Option<(Payload, usize)> {
+        let read = || {
+            let payload = self.payload_here(id, place);
+            if payload.is_none() {
+                // What is in memory must not be what is looked at again.
+                self.bytes.clear();
+            }
+            payload
+        };
+        settled(read, Option::is_some)
+    }
+
+    fn payload_here(&mut self, id: LogId, place: Place) -> Option<(Payload, usize)> {
         let segments = &self.log.segments;
         let found = segments.binary_search_by_key(&place.segment, |segment| segment.number).ok()?;
         let segment = segments[found].id;

@@ -16,6 +16,7 @@ use crate::layout::{is_zero, position};
 use crate::log::{Position, Segment};
 use crate::record::{FLAG_LAST, HEADER_BYTES, Identity, Kind, SECTOR_BYTES};
 use crate::replay::Replay;
+use crate::reread::settled;
 use crate::scan::{Condition, Item, Record, Scan, next_header, scan};
 use crate::segment::{DIRECTORY, Link, LogFile, SegmentHeader, SegmentNumber};
 use crate::verdict::{Evidence, NextSegment, Tail, Verdict, decide};
@@ -58,7 +59,7 @@ pub(crate) fn recover<D: Disk>(
         let LogFile::Segment(number) = *file else { continue };
         let path = file.path();
         let open = disk.open(&path).map_err(Fatal::new("open", path))?;
-        if let Some(header) = read_header(&open, number) {
+        if let Some(header) = settled(|| read_header(&open, number), Option::is_some) {
             headers.insert(number, Chained { header, file: open });
         }
     }
@@ -135,9 +136,11 @@ impl Walk {
         if self.end.segment != SegmentNumber(0) {
             self.replay.segment(header, self.end);
         }
-        let content = read_whole(file, header.bytes);
-        let scan = scan(&content, header.id, header.records_start());
-        let judged = judge(&scan, &content, header, next, acknowledged);
+        // The last segment is read twice in any case: nothing tells the zeros at its end from others, and they are
+        // about to be written to.
+        let sound = |reading: &Reading| next.is_some() && reading.is_sound();
+        let reading = settled(|| Reading::take(file, header, next, acknowledged), sound);
+        let Reading { content, scan, judged } = reading;
         let kept = match judged.verdict {
             Verdict::Damage => &scan.items[..],
             _ => &scan.items[..judged.kept],
@@ -210,7 +213,36 @@ impl Walk {
     }
 }
 
+/// What a segment holds, as it was read once.
+#[derive(PartialEq)]
+struct Reading {
+    content: Vec<u8>,
+    scan: Scan,
+    judged: Judged,
+}
+
+impl Reading {
+    fn take<F: DiskFile>(
+        file: &F,
+        header: &SegmentHeader,
+        next: Option<&SegmentHeader>,
+        acknowledged: u64,
+    ) -> Reading {
+        let content = read_whole(file, header.bytes);
+        let scan = scan(&content, header.id, header.records_start());
+        let judged = judge(&scan, &content, header, next, acknowledged);
+        Reading { content, scan, judged }
+    }
+
+    /// Whether every check holds.
+    fn is_sound(&self) -> bool {
+        let sound = |item: &Item| item.record().is_some_and(|record| record.payload == Condition::Sound);
+        !matches!(self.judged.verdict, Verdict::Cut | Verdict::Damage) && self.scan.items.iter().all(sound)
+    }
+}
+
 /// What becomes of a segment's tail, and how many of the scan's items come before it.
+#[derive(PartialEq)]
 struct Judged {
     verdict: Verdict,
     kept: usize,

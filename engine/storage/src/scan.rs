@@ -20,7 +20,7 @@ pub(crate) enum Condition {
 }
 
 /// A record whose header is valid.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) header: Header,
     /// The header's.
@@ -29,7 +29,7 @@ pub(crate) struct Record {
 }
 
 /// What a scan comes across, in the order of the file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     Record(Record),
     /// From here to the next item, or to the end of the file, there is something, and it is not a record.
@@ -50,7 +50,7 @@ impl Item {
 }
 
 /// A whole segment.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Scan {
     pub(crate) items: Vec<Item>,
     /// Where the header after the last record should be: the end of the log, when nothing but zeros follows.

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use crate::disk::{Disk, DiskFile};
 use crate::error::Fatal;
 use crate::layout::{is_zero, write_zeros};
+use crate::reread::settled;
 use crate::segment::{DIRECTORY, LogFile, SegmentNumber};
 
 #[derive(Debug)]
@@ -161,6 +162,7 @@ fn remove<D: Disk>(disk: &D, number: SegmentNumber) -> Result<(), Fatal> {
 fn zeros<D: Disk>(disk: &D, file: LogFile, bytes: u32) -> Option<D::File> {
     let open = disk.open(&file.path()).ok()?;
     let mut content = vec![1; bytes as usize];
-    let whole = open.len().ok()? == u64::from(bytes) && open.read_at(&mut content, 0).ok()? == content.len();
-    (whole && is_zero(&content)).then_some(open)
+    let mut read =
+        || open.read_at(&mut content, 0).is_ok_and(|read| read == content.len()) && is_zero(&content);
+    (open.len().ok()? == u64::from(bytes) && settled(&mut read, |zeros| *zeros)).then_some(open)
 }

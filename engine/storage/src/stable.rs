@@ -27,6 +27,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{Fatal, OpenError};
 use crate::layout::{Packer, Unpacker, is_zero};
 use crate::record::log_id;
+use crate::reread::settled;
 
 /// The directory of the two files.
 pub(crate) const DIRECTORY: &str = "stable";
@@ -103,8 +104,9 @@ pub(crate) enum StableState {
 
 /// Reads both files.
 pub(crate) fn read<D: Disk>(disk: &D) -> StableState {
-    let slots = PATHS.map(|path| read_slot(disk, path));
-    let values = slots.each_ref().map(|slot| slot.as_deref().and_then(StableValue::decode));
+    let value = |slot: &Option<Vec<u8>>| slot.as_deref().and_then(StableValue::decode);
+    let slots = PATHS.map(|path| settled(|| read_slot(disk, path), |slot| value(slot).is_some()));
+    let values = slots.each_ref().map(value);
     let best = values.iter().flatten().max_by_key(|value| value.sequence);
     match best {
         Some(best) => StableState::Value(*best, values.map(|value| value == Some(*best))),
