@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use quorate_raft::{Entry, Index, LogId, Members, SnapshotMeta, TermRuns};
+use quorate_raft::{Entry, Index, LogId, Members, Payload, SnapshotMeta, TermRuns};
 
 use crate::batch::{Batch, Draft, entry_bytes, entry_kind};
 use crate::disk::{Disk, DiskFile};
@@ -29,12 +29,15 @@ pub(crate) struct Segment<F> {
     pub(crate) bytes: u64,
     /// The log's last slot when the segment began.
     pub(crate) last_before: LogId,
+    /// The membership entry that its header repeats.
+    pub(crate) members_at: LogId,
     pub(crate) file: F,
 }
 
 impl<F> Segment<F> {
     pub(crate) fn new(header: &SegmentHeader, file: F) -> Segment<F> {
-        Segment { number: header.number, id: header.id, bytes: header.bytes, last_before: header.last, file }
+        let SegmentHeader { number, id, bytes, last, members_at, .. } = *header;
+        Segment { number, id, bytes, last_before: last, members_at, file }
     }
 }
 
@@ -84,7 +87,26 @@ impl<F: DiskFile> Log<F> {
     }
 
     /// Adds an entry to the batch. At or below the last index it replaces that slot and drops all after it.
+    ///
+    /// A membership entry is the one slot that a node cannot start without. It is a batch of its own, in sectors of
+    /// its own, and a new segment follows, whose header repeats it: so no single bad place takes both, and of
+    /// several in one write each is repeated. That costs a segment and some syncs; memberships change rarely.
     pub(crate) fn append<D: Disk<File = F>>(
+        &mut self,
+        disk: &D,
+        stable: &mut Stable<F>,
+        entry: &Entry,
+    ) -> Result<(), Fatal> {
+        if !matches!(entry.payload, Payload::Members(_)) {
+            return self.append_slot(disk, stable, entry);
+        }
+        self.flush()?;
+        self.append_slot(disk, stable, entry)?;
+        self.flush()?;
+        self.begin_segment(disk, stable, 0)
+    }
+
+    fn append_slot<D: Disk<File = F>>(
         &mut self,
         disk: &D,
         stable: &mut Stable<F>,
@@ -93,7 +115,7 @@ impl<F: DiskFile> Log<F> {
         self.reserve(disk, stable, entry_bytes(entry))?;
         self.forget_from(entry.id.index);
         self.terms.push(entry.id);
-        if let quorate_raft::Payload::Members(members) = &entry.payload {
+        if let Payload::Members(members) = &entry.payload {
             self.members.push((entry.id, members.clone()));
         }
         let offset = self.batch.push(self.draft(entry_kind(entry), 0, entry.id), Some(entry));
@@ -289,6 +311,21 @@ impl<F: DiskFile> Log<F> {
             disk.remove(&path).map_err(Fatal::new("remove", path))?;
         }
         Ok(())
+    }
+
+    /// Begins a segment if no header repeats the configuration in force, and it is not `known` from the checkpoint: a
+    /// crash came between its entry and the segment that [`Log::append`] begins behind it.
+    pub(crate) fn repeat_members<D: Disk<File = F>>(
+        &mut self,
+        disk: &D,
+        stable: &mut Stable<F>,
+        known: LogId,
+    ) -> Result<(), Fatal> {
+        let (in_force, _) = self.config();
+        if in_force == known || self.segments.iter().any(|segment| segment.members_at == in_force) {
+            return Ok(());
+        }
+        self.begin_segment(disk, stable, 0)
     }
 
     /// The configuration in force at the end of the log.

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use quorate_raft::{Index, LogId, Members, SnapshotMeta};
+use quorate_raft::{Index, SnapshotMeta};
 
 use crate::anew::LastSegment;
 use crate::disk::{Disk, DiskFile};
@@ -27,8 +27,6 @@ pub(crate) struct Recovered<F> {
     pub(crate) segments: VecDeque<Segment<F>>,
     pub(crate) replay: Replay,
     pub(crate) position: Position,
-    /// The configuration that the first segment begins with.
-    pub(crate) first_members: (LogId, Members),
     /// Segments that may be removed now.
     pub(crate) dead: Vec<String>,
     /// Segments that may be removed once a new one has been begun.
@@ -72,12 +70,11 @@ pub(crate) fn recover<D: Disk>(
         let next = chain.get(at + 1).map(|next| &next.header);
         walk.segment(segment, next, acknowledged)?;
     }
-    let first_members = (chain[0].header.members_at, chain[0].header.members.clone());
     let dead = paths(files, |number| is_dead(&chain, number));
     // A newer one without a readable header: if anything was acknowledged in it, the term and vote files count it as a
     // batch, and the walk has found that it is missing.
     let stale = paths(files, |number| number > newest);
-    Ok(walk.finish(chain, first_members, dead, stale, acknowledged))
+    Ok(walk.finish(chain, dead, stale, acknowledged))
 }
 
 fn paths(files: &[LogFile], which: impl Fn(SegmentNumber) -> bool) -> Vec<String> {
@@ -186,7 +183,6 @@ impl Walk {
     fn finish<F: DiskFile>(
         mut self,
         chain: Vec<Chained<F>>,
-        first_members: (LogId, Members),
         dead: Vec<String>,
         mut stale: Vec<String>,
         acknowledged: u64,
@@ -209,7 +205,7 @@ impl Walk {
             previous: self.replay.previous,
             closed: self.damaged_end,
         };
-        Recovered { segments, replay: self.replay, position, first_members, dead, stale }
+        Recovered { segments, replay: self.replay, position, dead, stale }
     }
 }
 

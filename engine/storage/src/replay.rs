@@ -153,7 +153,7 @@ impl Replay {
         if header.flags & FLAG_REPAIR != 0 {
             self.apply_repair(record, place, file);
         } else if header.kind == Kind::Truncate {
-            self.truncate(header.id);
+            self.truncate(header.id, Some(header.members_index));
         } else {
             let members = read_members(record, file);
             let sound = record.payload == Condition::Sound;
@@ -181,7 +181,7 @@ impl Replay {
                 true
             }
             Some(Kind::Truncate) => {
-                self.truncate(lost.id);
+                self.truncate(lost.id, None);
                 true
             }
             Some(kind) => kind.is_slot(),
@@ -271,13 +271,14 @@ impl Replay {
         }
     }
 
-    /// What a truncation record says: `from.index` is the first slot that goes.
-    fn truncate(&mut self, from: LogId) {
+    /// What a truncation record says: `from.index` is the first slot that goes. `members_index` is the latest membership
+    /// entry then, when known.
+    fn truncate(&mut self, from: LogId, members_index: Option<Index>) {
         if from.index == Index(0) {
             self.give_up();
         } else if from.index <= self.terms.base().index {
             // As with a slot at or below the base.
-            self.restart(LogId { term: from.term, index: from.index.previous() }, None);
+            self.restart(LogId { term: from.term, index: from.index.previous() }, members_index);
         } else {
             self.drop_from(from.index);
         }

@@ -234,7 +234,7 @@ impl<D: Disk> Opening<D> {
 
     /// Goes on with the log that was found.
     fn with_log(mut self, recovered: Recovered<D::File>) -> Result<(Storage<D>, Found), OpenError> {
-        let Recovered { segments, mut replay, position, first_members, dead, stale } = recovered;
+        let Recovered { segments, mut replay, position, dead, stale } = recovered;
         let hard = self.stable.value().hard;
         let newest = self.snapshots.newest().cloned();
         let start = Start::of(newest.as_ref());
@@ -270,16 +270,14 @@ impl<D: Disk> Opening<D> {
             damaged: replay.damaged.iter().filter_map(|index| replay.terms.id(*index)).collect(),
             unknown,
         };
-        let from_snapshot = (start.members_at, start.members);
-        let newer = |a: &(LogId, Members), b: &(LogId, Members)| a.0.index > b.0.index;
-        let base_members = if newer(&from_snapshot, &first_members) { from_snapshot } else { first_members };
         let mut log = Log {
             segments,
             terms: replay.terms,
             places: replay.places,
             damaged: replay.damaged,
             members,
-            base_members,
+            // Not what the first segment's header says: that may be an entry that was replaced afterwards.
+            base_members: (start.members_at, start.members),
             commit_hint: found.commit_hint,
             position,
             stale,
@@ -295,6 +293,7 @@ impl<D: Disk> Opening<D> {
         if let Some(meta) = newest.filter(|_| behind) {
             log.reset(&self.disk, &mut self.stable, &meta)?;
         }
+        log.repeat_members(&self.disk, &mut self.stable, start.members_at)?;
         Ok((self.storage(log), found))
     }
 

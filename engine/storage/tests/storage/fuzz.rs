@@ -4,14 +4,14 @@ use proptest::prelude::*;
 use quorate_raft::Index;
 use quorate_storage::{MemoryDisk, fuzzing};
 
-use crate::common::{append, command, members_entry, newest_segment, noop, open, read, settle, trials, vote};
+use crate::common::{append, command, members_entry, noop, open, read, settle, trials, vote};
 
-/// A segment with a dozen records of all kinds.
+/// Two segments with a dozen records of all kinds.
 fn disk() -> MemoryDisk {
     let disk = MemoryDisk::new();
     let (mut storage, _) = open(&disk).unwrap();
     vote(&mut storage, 9);
-    append(&mut storage, &[members_entry(1, 1, &["a"]), noop(1, 2), command(1, 3, &[3; 700])]);
+    append(&mut storage, &[noop(1, 1), noop(1, 2), command(1, 3, &[3; 700])]);
     settle(&mut storage);
     append(
         &mut storage,
@@ -20,6 +20,11 @@ fn disk() -> MemoryDisk {
     append(&mut storage, &[noop(5, 5), noop(5, 6)]);
     settle(&mut storage);
     disk
+}
+
+fn segments(disk: &MemoryDisk) -> Vec<(String, Vec<u8>)> {
+    let paths = disk.files().into_iter().filter(|path| path.ends_with(".log"));
+    paths.map(|path| (path.clone(), disk.content(&path).unwrap())).collect()
 }
 
 /// Where the records are, by the segment id that each repeats after its own offset.
@@ -60,22 +65,28 @@ proptest! {
             (any::<prop::sample::Index>(), 4..96_usize, prop_oneof![0..9_u64, Just(u64::MAX), any::<u64>()]),
             1..4,
         ),
-        zeroed in prop::option::of(any::<prop::sample::Index>()),
+        zeroed in prop::option::of((any::<prop::sample::Index>(), any::<prop::sample::Index>())),
     ) {
         let disk = disk();
-        let path = newest_segment(&disk);
-        let mut file = disk.content(&path).unwrap();
-        let records = records(&file);
-        prop_assert!(records.len() >= 9);
+        let mut files = segments(&disk);
+        let numbered = files.iter().enumerate();
+        let all = numbered.flat_map(|(at, (_, file))| records(file).into_iter().map(move |record| (at, record)));
+        let all: Vec<(usize, usize)> = all.collect();
+        prop_assert!(files.len() == 2 && all.len() >= 9, "{} in {}", all.len(), files.len());
         for (record, field, value) in &forgeries {
-            forge(&mut file, *record.get(&records), *field, *value);
+            let (at, record) = *record.get(&all);
+            forge(&mut files[at].1, record, *field, *value);
         }
-        if let Some(sector) = zeroed {
+        if let Some((at, sector)) = zeroed {
+            let at = at.index(files.len());
+            let file = &mut files[at].1;
             let start = 8192 + sector.index((file.len() - 8192) / 512) * 512;
             file[start..start + 512].fill(0);
         }
-        fuzzing::wal_decode(&file);
-        disk.corrupt(&path, |content| *content = file);
+        for (path, file) in files {
+            fuzzing::wal_decode(&file);
+            disk.corrupt(&path, |content| *content = file);
+        }
         use_it(&disk);
     }
 
@@ -94,6 +105,7 @@ proptest! {
 #[test]
 fn a_real_segment_decodes() {
     let disk = disk();
-    assert_eq!(fuzzing::wal_decode(&disk.content(&newest_segment(&disk)).unwrap()), 6);
+    let decoded: Vec<usize> = segments(&disk).iter().map(|(_, file)| fuzzing::wal_decode(file)).collect();
+    assert_eq!(decoded, [5, 0], "it takes the bytes for the first segment's");
     assert_eq!(fuzzing::data_json(br#"{"a2V5":"dmFsdWU="}"#), 1);
 }

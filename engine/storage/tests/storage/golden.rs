@@ -1,7 +1,8 @@
 //! The formats are fixed: what a release wrote, every later one reads, and writes the same way.
 //!
-//! The files below `tests/golden/` were written by the first one. A test that fails here means that data dirs in the
-//! field can't be read any more: that takes a new version number, not a new golden file.
+//! The files below `tests/golden/` were written by the first one, those below `tests/golden/rolled/` by one that begins
+//! a segment behind each change of membership: the same format, in other files. A test that fails here means that
+//! data dirs in the field can't be read any more: that takes a new version number, not a new golden file.
 
 use quorate_raft::{HardState, Index, LogId, NodeId, Term, Write};
 use quorate_storage::{Disk, DiskFile, Job, MemoryDisk};
@@ -9,12 +10,40 @@ use quorate_storage::{Disk, DiskFile, Job, MemoryDisk};
 use crate::common::{command, members, members_entry, noop, open, perform, read, write};
 use crate::model::load_snapshot;
 
-const FILES: [(&str, &[u8]); 4] = [
+type Files = &'static [(&'static str, &'static [u8])];
+
+const SNAPSHOT: &[u8] = include_bytes!("../golden/3-2.snap");
+
+const FIRST_RELEASE: Files = &[
     ("stable/a", include_bytes!("../golden/stable-a")),
     ("stable/b", include_bytes!("../golden/stable-a")),
     ("log/00000001.log", include_bytes!("../golden/00000001.log")),
-    ("snaps/0000000000000003-0000000000000002.snap", include_bytes!("../golden/3-2.snap")),
+    ("snaps/0000000000000003-0000000000000002.snap", SNAPSHOT),
 ];
+
+const ROLLED: Files = &[
+    ("stable/a", include_bytes!("../golden/rolled/stable-a")),
+    ("stable/b", include_bytes!("../golden/rolled/stable-a")),
+    ("log/00000001.log", include_bytes!("../golden/rolled/00000001.log")),
+    ("log/00000004.log", include_bytes!("../golden/rolled/00000004.log")),
+    ("snaps/0000000000000003-0000000000000002.snap", SNAPSHOT),
+];
+
+fn disk_with(files: Files) -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    for directory in ["log", "stable", "snaps"] {
+        disk.create_dir(directory).unwrap();
+    }
+    for (path, golden) in files {
+        disk.create(path).unwrap().write_at(golden, 0).unwrap();
+    }
+    disk
+}
+
+/// What the first release left: one of everything.
+pub(crate) fn first_release() -> MemoryDisk {
+    disk_with(FIRST_RELEASE)
+}
 
 /// One of everything: each kind of record, a replaced slot, a mark, a checkpoint.
 fn written() -> MemoryDisk {
@@ -47,29 +76,27 @@ fn written() -> MemoryDisk {
 #[test]
 fn the_same_bytes_are_written() {
     let disk = written();
-    for (path, golden) in FILES {
-        assert!(disk.content(path).unwrap() == golden, "{path} differs from what the first release wrote");
+    for (path, golden) in ROLLED {
+        assert!(disk.content(path).unwrap() == *golden, "{path} differs from what an earlier release wrote");
     }
+    let segments = disk.files().iter().filter(|path| path.ends_with(".log")).count();
+    assert_eq!(segments, 2);
 }
 
 #[test]
-fn what_the_first_release_wrote_is_read() {
-    let disk = MemoryDisk::new();
-    for directory in ["log", "stable", "snaps"] {
-        disk.create_dir(directory).unwrap();
+fn what_every_release_wrote_is_read() {
+    for files in [FIRST_RELEASE, ROLLED] {
+        let disk = disk_with(files);
+        let (mut storage, found) = open(&disk).unwrap();
+        assert_eq!(found.hard, HardState { term: Term(2), vote: None });
+        assert_eq!((found.commit_hint, found.unknown, &found.damaged[..]), (Index(3), None, &[][..]));
+        assert_eq!(found.members, [members_entry(1, 1, &["127.0.0.1:9080"])]);
+        let expected = [members_entry(1, 1, &["127.0.0.1:9080"]), noop(1, 2)];
+        let expected = [&expected[..], &[command(2, 3, &[0; 600]), command(2, 4, b"four")]].concat();
+        assert_eq!(read(&mut storage, 1, 4).0, expected);
+        assert_eq!(found.terms.last(), LogId::new(2, 4));
+        let meta = found.snapshot.unwrap();
+        assert_eq!((meta.last, meta.members_at, meta.bytes), (LogId::new(2, 3), LogId::new(1, 1), 70_000));
+        assert_eq!(load_snapshot(&mut storage, &meta)[69_000..], [69; 1000]);
     }
-    for (path, golden) in FILES {
-        disk.create(path).unwrap().write_at(golden, 0).unwrap();
-    }
-    let (mut storage, found) = open(&disk).unwrap();
-    assert_eq!(found.hard, HardState { term: Term(2), vote: None });
-    assert_eq!((found.commit_hint, found.unknown, &found.damaged[..]), (Index(3), None, &[][..]));
-    assert_eq!(found.members, [members_entry(1, 1, &["127.0.0.1:9080"])]);
-    let expected = [members_entry(1, 1, &["127.0.0.1:9080"]), noop(1, 2)];
-    let expected = [&expected[..], &[command(2, 3, &[0; 600]), command(2, 4, b"four")]].concat();
-    assert_eq!(read(&mut storage, 1, 4).0, expected);
-    assert_eq!(found.terms.last(), LogId::new(2, 4));
-    let meta = found.snapshot.unwrap();
-    assert_eq!((meta.last, meta.members_at, meta.bytes), (LogId::new(2, 3), LogId::new(1, 1), 70_000));
-    assert_eq!(load_snapshot(&mut storage, &meta)[69_000..], [69; 1000]);
 }

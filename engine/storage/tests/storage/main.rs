@@ -12,6 +12,7 @@ mod fuzz;
 mod golden;
 mod hints;
 mod log;
+mod membership;
 mod memory_disk;
 mod model;
 mod rot;

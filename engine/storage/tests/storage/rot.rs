@@ -161,12 +161,14 @@ proptest! {
 #[test]
 fn a_damaged_log_goes_on() {
     let (disk, state) = written(&script(), true);
-    let path = disk.files().into_iter().rfind(|path| path.ends_with(".log")).unwrap();
-    let length = disk.content(&path).unwrap().len();
+    let paths: Vec<String> = disk.files().into_iter().filter(|path| path.ends_with(".log")).collect();
+    let sectors =
+        |path: &String| (8192..disk.content(path).unwrap().len()).step_by(512).collect::<Vec<usize>>();
+    let sectors = paths.iter().flat_map(|path| sectors(path).into_iter().map(move |start| (path, start)));
     let mut damages = 0;
-    for start in (8192..length).step_by(512) {
+    for (path, start) in sectors {
         let disk = disk.duplicate();
-        disk.corrupt(&path, |content| content[start..start + 512].fill(0x6b));
+        disk.corrupt(path, |content| content[start..start + 512].fill(0x6b));
         let Ok((mut storage, found)) = open(&disk) else { continue };
         damages += usize::from(!found.damaged.is_empty());
         let mut held = state.clone();
@@ -180,7 +182,7 @@ fn a_damaged_log_goes_on() {
         assert_eq!(again.damaged, found.damaged);
         let index = Index(model.now().last().index.0);
         assert_eq!(again.terms.last().index, index);
-        check(model.now(), &mut storage, &again, &format!("sector {start}"));
+        check(model.now(), &mut storage, &again, &format!("sector {start} of {path}"));
     }
     assert!(damages > 0);
 }
