@@ -17,6 +17,7 @@ use tracing::error;
 
 use crate::answers::Answers;
 use crate::handle::{Answer, Ask, Handle};
+use crate::inspector::Inspector;
 use crate::log_lines;
 use crate::net::Net;
 use crate::peers::{Links, PeerEvent};
@@ -57,6 +58,7 @@ pub(crate) struct Driver<R: Runtime, N: Net> {
     /// A look at the node was asked for, to be given at the end of the turn.
     looks: Vec<oneshot::Sender<View>>,
     end: Option<DriverEnd>,
+    inspector: Option<Box<dyn Inspector>>,
 }
 
 /// What one turn took. The vectors are kept, for their memory.
@@ -75,6 +77,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         storage: StoragePort,
         events: mpsc::Receiver<PeerEvent>,
         links: Links<R, N>,
+        inspector: Option<Box<dyn Inspector>>,
     ) -> (Self, Handle) {
         let (ask_sender, asks) = mpsc::channel(WAITING_ASKS);
         let view = watch::Sender::new(Arc::new(node.view()));
@@ -92,6 +95,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             taken: Taken::default(),
             looks: Vec::new(),
             end: None,
+            inspector,
         };
         (driver, handle)
     }
@@ -139,7 +143,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         let now = self.runtime.now();
         let mut taken = std::mem::take(&mut self.taken);
         for done in taken.dones.drain(..).flatten() {
-            self.node.handle(now, Input::Done(done));
+            self.feed(now, Input::Done(done));
         }
         for event in taken.events.drain(..) {
             self.hear(now, event);
@@ -149,21 +153,28 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         }
         self.taken = taken;
         if self.node.deadline().is_some_and(|deadline| deadline <= now) {
-            self.node.handle(now, Input::Timeout);
+            self.feed(now, Input::Timeout);
         }
         self.perform();
         // After the outputs: a reply that came just in time counts.
         while let Some(id) = self.answers.expire_one(now) {
-            self.node.handle(now, Input::Cancel(id));
+            self.feed(now, Input::Cancel(id));
         }
         self.perform();
         self.give_looks();
     }
 
+    fn feed(&mut self, now: Time, input: Input) {
+        if let Some(inspector) = &mut self.inspector {
+            inspector.input(now, &input);
+        }
+        self.node.handle(now, input);
+    }
+
     fn hear(&mut self, now: Time, event: PeerEvent) {
         match event {
-            PeerEvent::Message(envelope) => self.node.handle(now, Input::Message(envelope)),
-            PeerEvent::Unreachable(id) => self.node.handle(now, Input::Unreachable(id)),
+            PeerEvent::Message(envelope) => self.feed(now, Input::Message(envelope)),
+            PeerEvent::Unreachable(id) => self.feed(now, Input::Unreachable(id)),
             PeerEvent::Connected { peer, replies } => self.links.connected(peer, replies),
         }
     }
@@ -172,7 +183,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         match ask {
             Ask::Request { request, deadline, answer } => {
                 let id = self.answers.expect(deadline, answer);
-                self.node.handle(now, Input::Request { id, request });
+                self.feed(now, Input::Request { id, request });
             }
             Ask::Status(look) => self.looks.push(look),
             Ask::Stop => self.end = Some(DriverEnd::Stopped),
@@ -183,7 +194,11 @@ impl<R: Runtime, N: Net> Driver<R, N> {
     fn perform(&mut self) {
         let mut jobs = Vec::new();
         let mut changed = false;
+        let now = self.runtime.now();
         while let Some(output) = self.node.poll() {
+            if let Some(inspector) = &mut self.inspector {
+                inspector.output(now, &output);
+            }
             match output {
                 Output::Send(envelope) => self.links.send(envelope),
                 Output::Job(job) => jobs.push(Job::Core(job)),
@@ -202,6 +217,9 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         if !jobs.is_empty() {
             // If the storage has ended, the next `take` finds out.
             let _ = self.storage.jobs.send(jobs);
+        }
+        if let Some(inspector) = &mut self.inspector {
+            inspector.turned(now, &self.node);
         }
         if changed {
             let view = Arc::new(self.node.view());

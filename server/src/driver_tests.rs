@@ -59,7 +59,7 @@ impl Member {
         let (port, end) = storage_channel();
         spawn_storage(storage, end).unwrap();
         let links = Links::new(runtime, RealNet, local, deliver, counters);
-        let (driver, handle) = Driver::new(runtime, node, port, events, links);
+        let (driver, handle) = Driver::new(runtime, node, port, events, links, None);
         let (ended_sender, ended) = oneshot::channel();
         runtime.spawn(async move {
             let _ = ended_sender.send(driver.run().await);

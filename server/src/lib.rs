@@ -9,6 +9,7 @@
 //! | `announce` | a node whose addresses have changed tells its cluster |
 //! | `server` | a running server, put together from its parts |
 //! | `driver` | the one task that owns the node |
+//! | `inspector` | how a simulation looks over the node's shoulder |
 //! | `answers` | who waits for what, and until when |
 //! | `storage_port` | the line to whoever owns the storage |
 //! | `peers` | how the nodes of a cluster talk |
@@ -31,6 +32,7 @@ mod driver_tests;
 mod founding;
 mod handle;
 mod http;
+mod inspector;
 mod join;
 mod log_lines;
 mod net;
@@ -48,12 +50,13 @@ pub use context::{Context, Identity, Limits};
 pub use driver::DriverEnd;
 pub use handle::{Answer, Handle};
 pub use http::fuzzing;
+pub use inspector::Inspector;
 pub use join::{Joined, join};
 pub use net::{Listener, Net};
 pub use peers::{Counter, Inbound, Local, PeerCounters, ProbeError};
 pub use quorate_client::Endpoint;
 pub use real::{RealListener, RealNet, RealRuntime};
 pub use runtime::{DeadlinePassed, Either, HyperExecutor, HyperTimer, Runtime, race, random_id, timeout_at};
-pub use server::{Parts, Server, Timing};
+pub use server::{Parts, Server};
 pub use shutdown::{Shutdown, ShutdownGuard};
 pub use storage_port::{StorageEnd, StoragePort, storage_channel};

@@ -11,7 +11,8 @@ use std::io;
 use std::path::Path;
 
 use quorate_client::Address;
-use quorate_node::raft::{Contact, Found, LogId, NodeId, OpenError};
+use quorate_node::NodeConfig;
+use quorate_node::raft::{Config, Contact, Found, LogId, NodeId, OpenError};
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
 use quorate_storage::{FileDisk, Options, Storage};
@@ -27,7 +28,7 @@ use crate::net::{Listener, Net};
 use crate::peers::{Inbound, Local};
 use crate::real::{RealListener, RealNet, RealRuntime, Termination, block_on, spawn_storage};
 use crate::runtime::{Either, Runtime, race, random_id};
-use crate::server::{Parts, Server, Timing};
+use crate::server::{Parts, Server};
 use crate::shutdown::Shutdown;
 use crate::storage_port::{StoragePort, storage_channel};
 
@@ -231,11 +232,7 @@ async fn start(
         last = %found.terms.last(), "serves"
     );
     let parts = Parts {
-        timing: Timing {
-            election_timeout: config.election_timeout,
-            heartbeat_interval: config.heartbeat_interval,
-            checkpoint_entries: config.snapshot_entries,
-        },
+        config: node_config(config, identity, runtime.random()),
         runtime,
         net: RealNet,
         storage,
@@ -245,8 +242,22 @@ async fn start(
         limits: Limits { value_bytes: config.max_value_bytes, request_bytes: config.max_request_bytes },
         inbound,
         http,
+        inspector: None,
     };
     Ok(Server::start(parts)?)
+}
+
+fn node_config(config: &ServeConfig, identity: Identity, seed: u64) -> NodeConfig {
+    let raft = Config {
+        election_timeout: config.election_timeout,
+        heartbeat_interval: config.heartbeat_interval,
+        ..Config::new(identity.node, seed)
+    };
+    NodeConfig {
+        raft,
+        checkpoint_entries: config.snapshot_entries,
+        pending_requests: NodeConfig::PENDING_REQUESTS,
+    }
 }
 
 /// Answers HTTP while `joined` is waited for, so that nobody hangs who asks.

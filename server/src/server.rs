@@ -5,22 +5,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_node::raft::{Config, Contact, Found, OpenError};
+use quorate_node::raft::{Contact, Found, OpenError};
 use quorate_node::{Node, NodeConfig};
 
 use crate::announce::announce;
 use crate::context::{Context, Identity, Limits};
 use crate::driver::{Driver, DriverEnd};
 use crate::http;
+use crate::inspector::Inspector;
 use crate::net::Net;
 use crate::peers::{Inbound, Links};
 use crate::runtime::{Runtime, timeout_at};
 use crate::shutdown::Shutdown;
 use crate::storage_port::StoragePort;
 use crate::watch;
-
-/// The most requests that wait for the log or for a read round.
-const PENDING_REQUESTS: usize = 16_384;
 
 /// How long a graceful end waits for requests in progress.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -32,7 +30,7 @@ const STORAGE: Duration = Duration::from_secs(10);
 /// What a server is made of.
 pub struct Parts<R, N: Net> {
     /// Settings of the node.
-    pub timing: Timing,
+    pub config: NodeConfig,
     /// Time, tasks and randomness.
     pub runtime: R,
     /// The network.
@@ -51,17 +49,8 @@ pub struct Parts<R, N: Net> {
     pub inbound: Inbound,
     /// Where HTTP connections arrive.
     pub http: N::Listener,
-}
-
-/// How a node times its elections and checkpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// A follower that hears no leader for one to two of these runs for office.
-    pub election_timeout: Duration,
-    /// How often an idle leader speaks.
-    pub heartbeat_interval: Duration,
-    /// A checkpoint is taken after this many entries.
-    pub checkpoint_entries: u64,
+    /// Who looks over the node's shoulder: nobody in production.
+    pub inspector: Option<Box<dyn Inspector>>,
 }
 
 /// A running server.
@@ -76,13 +65,13 @@ pub struct Server<R, N> {
 impl<R: Runtime, N: Net> Server<R, N> {
     /// Starts the driver and HTTP. They run on their own; dropping the server does not end them.
     pub fn start(parts: Parts<R, N>) -> Result<Self, OpenError> {
-        let Parts { timing, runtime, net, storage, found, identity, contact, limits, inbound, http } = parts;
-        let config = node_config(identity, timing, runtime.random());
+        let Parts { config, runtime, net, storage, found, identity, contact, .. } = parts;
+        let Parts { limits, inbound, http, inspector, .. } = parts;
         let node = Node::open(config, found, runtime.now())?;
         let Inbound { local, deliver, events, counters } = inbound;
         local.settle(identity.cluster);
         let links = Links::new(runtime.clone(), net.clone(), local, deliver, Arc::clone(&counters));
-        let (driver, handle) = Driver::new(runtime.clone(), node, storage, events, links);
+        let (driver, handle) = Driver::new(runtime.clone(), node, storage, events, links, inspector);
         let shutdown = Shutdown::default();
         let context =
             Arc::new(Context { runtime, net, handle, identity, contact, limits, counters, shutdown });
@@ -121,13 +110,4 @@ impl<R: Runtime, N: Net> Server<R, N> {
             DriverEnd::StorageFailed
         })
     }
-}
-
-fn node_config(identity: Identity, timing: Timing, seed: u64) -> NodeConfig {
-    let raft = Config {
-        election_timeout: timing.election_timeout,
-        heartbeat_interval: timing.heartbeat_interval,
-        ..Config::new(identity.node, seed)
-    };
-    NodeConfig { raft, checkpoint_entries: timing.checkpoint_entries, pending_requests: PENDING_REQUESTS }
 }

@@ -4,7 +4,7 @@ use crate::pending::{Fate, Pending};
 use crate::request::{ReadLevel, Refusal, Reply, Request, RequestId};
 use crate::state::{Progress, State};
 use crate::view::{Standing, View};
-use quorate_kv::{Command, Outcome, SnapshotWriter};
+use quorate_kv::{Command, Kv, Outcome, SnapshotWriter};
 use quorate_raft::{
     ChangeError, Config, Contact, Done, Entry, Envelope, Event, Found, Index, Input as CoreInput, Job,
     Learner, LogId, Members, NodeId, OpenError, Output as CoreOutput, ProposeError, Raft, ReadId, Reader,
@@ -23,6 +23,11 @@ pub struct NodeConfig {
     pub checkpoint_entries: u64,
     /// The most requests pending; more are refused as overload.
     pub pending_requests: usize,
+}
+
+impl NodeConfig {
+    /// The usual bound on requests that wait for the log or for a read round.
+    pub const PENDING_REQUESTS: usize = 16_384;
 }
 
 /// What the host tells the node.
@@ -155,6 +160,16 @@ impl Node {
     /// When [`Input::Timeout`] is due.
     pub fn deadline(&self) -> Option<Time> {
         self.raft.deadline()
+    }
+
+    /// The core, to look at.
+    pub fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    /// The store, to look at; while one is being restored, what was there before.
+    pub fn kv(&self) -> &Kv {
+        &self.state.kv
     }
 
     /// How the node stands.

@@ -7,9 +7,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request, StatusCode};
+use quorate_node::NodeConfig;
 use quorate_node::raft::{
-    Contact, Entry, HardState, Index, Job as CoreJob, LogId, Members, NodeId, Payload, Role, Term, Write,
-    WriteId,
+    Config, Contact, Entry, HardState, Index, Job as CoreJob, LogId, Members, NodeId, Payload, Role, Term,
+    Write, WriteId,
 };
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_storage::{Job, MemoryDisk, Options, Storage};
@@ -19,7 +20,7 @@ use crate::net::{Listener, Net, read_some, write_all};
 use crate::peers::{Inbound, Local};
 use crate::real::{RealNet, RealRuntime, spawn_storage};
 use crate::runtime::{Runtime, timeout_at};
-use crate::server::{Parts, Server, Timing};
+use crate::server::{Parts, Server};
 use crate::storage_port::storage_channel;
 
 pub(super) const CLUSTER: ClusterId = ClusterId(0xc);
@@ -209,10 +210,14 @@ fn server(
     spawn_storage(storage, end).unwrap();
     let inbound = Inbound::start::<_, RealNet>(&runtime, peers, Local::new(id, Some(CLUSTER)));
     Server::start(Parts {
-        timing: Timing {
-            election_timeout: Duration::from_millis(600),
-            heartbeat_interval: Duration::from_millis(60),
+        config: NodeConfig {
+            raft: Config {
+                election_timeout: Duration::from_millis(600),
+                heartbeat_interval: Duration::from_millis(60),
+                ..Config::new(id, runtime.random())
+            },
             checkpoint_entries: 10_000,
+            pending_requests: NodeConfig::PENDING_REQUESTS,
         },
         runtime,
         net: RealNet,
@@ -223,6 +228,7 @@ fn server(
         limits: LIMITS,
         inbound,
         http,
+        inspector: None,
     })
     .unwrap()
 }
