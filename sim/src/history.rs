@@ -19,7 +19,7 @@ pub struct Operation {
 }
 
 /// What a client asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     /// Write this value.
     Put(String),
@@ -30,7 +30,7 @@ pub enum Call {
 }
 
 /// How an operation ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// A write that was acknowledged.
     Written {

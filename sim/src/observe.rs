@@ -1,54 +1,230 @@
-//! The course of events and its hash.
+//! What is observed of a run: one stream, the same whatever stack it comes from. Checkers, trace hash and timeline are
+//! made from it and from nothing else.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::hash::{Hash, Hasher};
 
-use quorate_node::raft::Time;
+use quorate_node::raft::{Event, HardState, Index, LogId, NodeId, Role, Term};
 
-/// Takes note of everything that happens, in order. The hash is over what is observed only, never over how it came
-/// about: it is the same for one source revision and seed, whatever the machine or the build.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Observer {
-    state: Arc<Mutex<State>>,
+use crate::history::{Call, Outcome};
+use crate::plan::Host;
+
+/// Something that happened. `host` is where.
+#[allow(missing_docs, reason = "the fields are explained in the line of their variant, or by their types")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Observation {
+    /// The run enters its next phase.
+    Phase(Phase),
+    /// The plan's fault of this number (from 0) begins or ends.
+    Fault { number: usize, begins: bool },
+    /// A server starts on what its disk holds.
+    Started { host: Host, found: FoundLog },
+    /// A server ends.
+    Ended { host: Host, why: Ended },
+    /// How a server stands after a turn, when that has changed.
+    Stands { host: Host, stand: Stand },
+    /// The configuration in force at a server.
+    Members { host: Host, at: LogId, voters: Vec<NodeId>, outgoing: Vec<NodeId> },
+    /// Something that the node itself would log.
+    Event { host: Host, event: Event },
+    /// A server sends a message. It may never arrive.
+    Sent { from: Host, to: Host, said: Said },
+    /// A server takes a message.
+    Received { from: Host, to: Host, said: Said },
+    /// A server asks its storage for a write.
+    Writes { host: Host, write: LogWrite },
+    /// A server hears that this write and all before it are durable.
+    Durable { host: Host, write: u64 },
+    /// A server hears that a snapshot which a leader sent is whole and durable.
+    Stored { host: Host, last: LogId },
+    /// What a server has applied, whenever that has changed.
+    Applied { host: Host, index: Index, state_hash: u64, revision: u64 },
+    /// What a server's disk has cost when the faults are over: all syncs of files and directories.
+    Cost { host: Host, syncs: u64 },
+    /// A client makes a request. With `content`, a hash of the command as it will stand in the log, when no other request
+    /// makes the same one.
+    Asks { client: u8, number: u32, to: Host, key: String, call: Call, stale: bool, content: Option<u64> },
+    /// What a client makes of the answer, or of none; and the revision of the key, when the answer named one.
+    Hears { client: u8, number: u32, outcome: Outcome, revision: Option<u64> },
 }
 
-#[derive(Debug)]
-struct State {
-    hash: u64,
-    count: u64,
-    lines: Vec<String>,
+/// The parts of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// The cluster forms.
+    Boot,
+    /// Things break.
+    Safety,
+    /// The core is healed, everything else stays as it is.
+    Liveness,
+    /// Everything that was acknowledged is looked for.
+    Scan,
 }
 
-impl Default for State {
-    fn default() -> Self {
-        // FNV-1a's offset basis.
-        State { hash: 0xcbf2_9ce4_8422_2325, count: 0, lines: Vec::new() }
+/// Why a server ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// The process was killed.
+    Killed,
+    /// The machine lost power.
+    PowerLost,
+    /// It stopped itself: its disk failed.
+    DiskFailed,
+    /// It would not start on what its disk holds.
+    Refused(String),
+    /// Its disk is gone for good.
+    DiskLost,
+}
+
+/// How a server stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stand {
+    /// Its role.
+    pub role: Role,
+    /// Its term.
+    pub term: Term,
+    /// The leader of that term, as far as it knows.
+    pub leader: Option<NodeId>,
+    /// Committed up to here.
+    pub commit: Index,
+    /// The end of its log.
+    pub last: LogId,
+    /// How many slots are damaged.
+    pub damaged: usize,
+}
+
+/// What recovery found in a log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FoundLog {
+    /// Term and vote.
+    pub hard: HardState,
+    /// The slot before the log's first.
+    pub base: LogId,
+    /// The term of each slot after `base`.
+    pub terms: Vec<Term>,
+    /// The last slot of the newest checkpoint.
+    pub snapshot: LogId,
+    /// Slots whose content is lost.
+    pub damaged: Vec<LogId>,
+    /// The first of the slots whose very term is lost.
+    pub unknown: Option<Index>,
+}
+
+/// What a write does to the log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LogWrite {
+    /// Its number; they count up within one life of a server.
+    pub id: u64,
+    /// Term and vote, when they changed.
+    pub hard: Option<HardState>,
+    /// A snapshot that takes the place of the log.
+    pub install: Option<LogId>,
+    /// Entries from here on are dropped.
+    pub truncate_from: Option<Index>,
+    /// Entries that are appended, with a hash of each one's content.
+    pub append: Vec<(LogId, u64)>,
+}
+
+/// The gist of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Said {
+    /// What kind of message it is.
+    pub kind: MessageKind,
+    /// The sender's term.
+    pub term: Term,
+    /// Its numbers, by kind: see [`MessageKind`].
+    pub numbers: [u64; 3],
+}
+
+/// The kinds of messages, with what their numbers mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MessageKind {
+    /// Index and term of the log's end.
+    PreVote,
+    /// 1 when granted.
+    PreVoteReply,
+    /// Index and term of the log's end.
+    Vote,
+    /// 1 when granted.
+    VoteReply,
+    /// Index before the first entry, how many entries, commit index.
+    Append,
+    /// The last slot verified and durable.
+    Appended,
+    /// The index that was wanted, and the hint.
+    Conflict,
+    /// Round and commit index.
+    Heartbeat,
+    /// Round, verified, durable.
+    HeartbeatReply,
+    /// The question's number.
+    ReadIndex,
+    /// The question's number and the index.
+    ReadIndexReply,
+    /// The last slot, the offset, and 1 for the last piece.
+    Snapshot,
+    /// The last slot and the offset wanted next.
+    SnapshotReply,
+    /// First and last slot wanted, and the end of the sound prefix.
+    Ask,
+    /// How many entries, and where the log ends.
+    Tell,
+}
+
+/// A hash that is the same everywhere: words are mixed little-endian, and nothing depends on the machine.
+#[derive(Clone, Debug)]
+pub(crate) struct TraceHasher(u64);
+
+impl TraceHasher {
+    pub(crate) fn new() -> Self {
+        TraceHasher(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn mix(&mut self, word: u64) {
+        // The finisher of MurmurHash3 (Appleby): all bits of a word reach all bits of the state.
+        let mut mixed = (self.0.rotate_left(23) ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        mixed ^= mixed >> 33;
+        self.0 = mixed.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     }
 }
 
-impl Observer {
-    pub(crate) fn note(&self, at: Time, what: impl Into<String>) {
-        let line = format!("{at} {}", what.into());
-        let mut state = self.state();
-        for byte in line.bytes().chain([b'\n']) {
-            state.hash = (state.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        state.count += 1;
-        state.lines.push(line);
+impl Hasher for TraceHasher {
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 29)
     }
 
-    pub(crate) fn hash(&self) -> u64 {
-        self.state().hash
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.mix(u64::from_le_bytes(*word)));
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.mix(u64::from_le_bytes(last));
+        self.mix(bytes.len() as u64);
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.state().count
+    fn write_u8(&mut self, number: u8) {
+        self.mix(number.into());
     }
 
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.state().lines.clone()
+    fn write_u32(&mut self, number: u32) {
+        self.mix(number.into());
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn write_u64(&mut self, number: u64) {
+        self.mix(number);
     }
+
+    fn write_usize(&mut self, number: usize) {
+        self.mix(number as u64);
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.mix(number.cast_unsigned() as u64);
+    }
+}
+
+/// The hash of one thing by itself.
+pub(crate) fn digest(thing: &impl Hash) -> u64 {
+    let mut hasher = TraceHasher::new();
+    thing.hash(&mut hasher);
+    hasher.finish()
 }

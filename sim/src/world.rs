@@ -1,311 +1,535 @@
-//! The hosts: starting, crashing and restarting servers.
+//! Everything outside the servers, as plain data: machines, network, clocks, and what the plan does to them. Both stacks
+//! run on it; what only a stack can do comes back to it as an [`Effect`].
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_node::View;
-use quorate_node::raft::{
-    Contact, Entry, HardState, Index, Job, LogId, Members, NodeId, Payload, Term, Write, WriteId,
-};
-use quorate_node::wire::{ClusterId, HistoryId};
-use quorate_server::{
-    Context, Endpoint, Identity, Inbound, Limits, Local, Net, Parts, Runtime, Server, Timing, join,
-    storage_channel,
-};
-use quorate_storage::{MemoryDisk, Options, Storage};
+use quorate_node::raft::Time;
+use quorate_storage::{MemoryDisk, Microseconds, OpenError, Operation as DiskOperation, Pace};
 
-use crate::client::HTTP_PORT;
-use crate::disk::{Speed, own_storage};
-use crate::fired::Fired;
-use crate::network::{Host, Network, SimNet, address};
-use crate::observe::Observer;
-use crate::plan::{Fault, Plan};
+use crate::agenda::{Agenda, Step};
+use crate::clock::{HostClock, RIGHT};
+use crate::counts::Counts;
+use crate::history::Operation;
+use crate::judge::Judge;
+use crate::net_model::NetModel;
+use crate::observe::{Ended, Observation, Phase};
+use crate::outlook::Outlook;
+use crate::plan::{Fault, Host, Link, Plan, Shape};
 use crate::random::Random;
-use crate::runtime::SimRuntime;
+use crate::rot;
+use crate::verdict::Verdict;
 
-/// The port of peer links on every server.
-const RAFT_PORT: u16 = 9080;
+/// How long a process that ended by itself stays away: a supervisor starts it again.
+const SUPERVISOR_PAUSE: Duration = Duration::from_millis(500);
 
-/// The host that founds the cluster; the others join it.
-const FOUNDER: Host = 1;
+/// How far a drive misses, in bytes.
+const SECTOR_BYTES: i64 = 512;
 
 /// Everything outside the servers.
 pub(crate) struct World {
     pub(crate) plan: Arc<Plan>,
-    pub(crate) network: Network,
-    pub(crate) observer: Observer,
-    machines: BTreeMap<Host, Mutex<Machine>>,
+    pub(crate) net: NetModel,
+    pub(crate) judge: Judge,
+    pub(crate) history: Vec<Operation>,
+    pub(crate) machines: BTreeMap<Host, Machine>,
+    agenda: Agenda,
+    phase: Phase,
 }
 
-/// The running server of a machine, to look into.
-type Running = Arc<Mutex<Option<Arc<Context<SimRuntime, SimNet>>>>>;
-
 /// A machine: what outlives its server.
-#[derive(Default)]
-struct Machine {
-    disk: MemoryDisk,
-    speed: Speed,
-    /// What stands in `node.toml`, which the server writes before it first speaks.
-    identity: Arc<Mutex<Option<Identity>>>,
-    context: Running,
-    process: Option<madsim::runtime::NodeHandle>,
-    starts: u64,
-    /// How many faults keep it down.
-    held_down: u32,
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) disk: MemoryDisk,
+    pub(crate) clock: HostClock,
+    /// A server runs on it.
+    pub(crate) up: bool,
+    /// How many servers have run on it.
+    pub(crate) lives: u32,
+    /// Why it will never run one again.
+    pub(crate) gone: Option<String>,
+    /// It belongs to the cluster, or is to join it.
+    pub(crate) invited: bool,
+    /// The plan's faults that keep it down.
+    held_down: BTreeSet<usize>,
+    /// The plan's faults that make it stand still.
+    paused: BTreeSet<usize>,
+    /// By how much it is slow, in microseconds, by fault.
+    slowed: BTreeMap<usize, u64>,
+    /// What its disk had seen when the faults could begin.
+    changes_before: u64,
+    /// The fault that is about to cut its power.
+    power_cut: Option<usize>,
+    /// A file of term and vote is bad in this life.
+    pub(crate) stable_hurt: bool,
+    /// Its log has been hurt.
+    pub(crate) log_hurt: bool,
+}
+
+/// What a stack has to do for the world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// The server of this host is no more; with a power loss nobody is told.
+    End { host: Host, power: bool },
+    /// A server starts on this host.
+    Start(Host),
+    /// The server of this host stands still.
+    Pause(Host),
+    /// It goes on.
+    Resume(Host),
+    /// Links have changed: whatever waits for one looks again.
+    Links,
+    /// Connections break.
+    Reset(Vec<Link>),
+    /// The clock of this host isn't what it was: timers are set anew.
+    Clock(Host),
 }
 
 impl World {
-    pub(crate) fn new(plan: Arc<Plan>, network: Network, observer: Observer) -> Arc<World> {
-        let machines: BTreeMap<Host, Mutex<Machine>> =
-            (1..=plan.servers).map(|host| (host, Mutex::default())).collect();
-        let world = Arc::new(World { plan, network, observer, machines });
-        world.found();
-        for host in 1..=world.plan.servers {
-            world.start(host);
+    pub(crate) fn new(plan: Arc<Plan>, keep_trace: bool) -> Self {
+        let machines = plan.hosts().map(|host| (host, Machine::new(&plan, host))).collect();
+        World {
+            net: NetModel::new(plan.seed, plan.knobs.latency_us),
+            judge: Judge::new(&plan, keep_trace),
+            history: Vec::new(),
+            machines,
+            agenda: Agenda::default(),
+            phase: Phase::Boot,
+            plan,
         }
-        world
     }
 
-    /// Writes what `quorate bootstrap` writes: a log whose first entry makes the founder the only member.
-    fn found(&self) {
-        let machine = self.machine(FOUNDER);
-        let opened = Storage::open(machine.disk.clone(), options(self.plan.seed));
-        let (mut storage, _) = opened.expect("an empty disk opens");
-        let members = Members::founder(node_id(FOUNDER), contact(FOUNDER));
-        let write = Write {
-            id: WriteId(1),
-            hard: Some(HardState { term: Term(1), vote: None }),
-            commit_hint: Index(0),
-            install: None,
-            truncate_from: None,
-            repair: Vec::new(),
-            append: vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members) }],
-            compact_to: None,
-        };
-        storage.perform(vec![Job::Write(write).into()]).expect("a disk without faults takes a write");
-        let identity = Identity { node: node_id(FOUNDER), cluster: ClusterId(1), history: HistoryId(1) };
-        *lock(&machine.identity) = Some(identity);
+    pub(crate) fn enter(&mut self, now: Time, phase: Phase) {
+        self.phase = phase;
+        self.judge.observe(now, Observation::Phase(phase));
     }
 
-    /// Starts the server of `host` on a fresh simulated process.
-    fn start(&self, host: Host) {
-        let mut machine = self.machine(host);
-        machine.starts += 1;
-        let label = format!("host {host} start {}", machine.starts);
-        let random = Random::labelled(self.plan.seed, &label);
-        let life = Life {
-            host,
-            founder: format!("http://{}:{HTTP_PORT}", address(FOUNDER)),
-            runtime: SimRuntime::new(self.network.runtime.started(), random),
-            net: self.network.at(host),
-            disk: machine.disk.clone(),
-            disk_random: Random::labelled(self.plan.seed, &format!("disk of {label}")),
-            speed: machine.speed.clone(),
-            fired: self.network.fired.clone(),
-            checkpoint_entries: self.plan.checkpoint_entries,
-            identity: Arc::clone(&machine.identity),
-            context: Arc::clone(&machine.context),
-        };
-        let process = madsim::runtime::Handle::current().create_node().name(label).build();
-        drop(process.spawn(life.live()));
-        machine.process = Some(process);
+    /// The cluster has formed: from here on the plan's times count.
+    pub(crate) fn begin_faults(&mut self, now: Time) {
+        self.enter(now, Phase::Safety);
+        for machine in self.machines.values_mut() {
+            machine.changes_before = machine.disk.changes();
+        }
+        self.agenda = Agenda::of(&self.plan, now);
     }
 
-    /// Breaks something, waits, and mends it.
-    pub(crate) async fn strike(self: Arc<Self>, fault: Fault) {
-        self.note(format!("{fault:?}"));
-        let kind = fault.kind();
+    /// When the plan wants something next.
+    pub(crate) fn next_step(&self) -> Option<Time> {
+        self.agenda.next()
+    }
+
+    pub(crate) fn machine(&mut self, host: Host) -> &mut Machine {
+        self.machines.get_mut(&host).expect("a checked plan names only hosts that it has")
+    }
+
+    pub(crate) fn fired(&mut self) -> &mut Counts {
+        &mut self.judge.fired
+    }
+
+    /// Does what is due.
+    pub(crate) fn steps(&mut self, now: Time) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        while let Some(step) = self.agenda.pop(now) {
+            match step {
+                Step::Begin(number) => {
+                    self.judge.observe(now, Observation::Fault { number, begins: true });
+                    effects.extend(self.begin(now, number));
+                }
+                Step::End(number) => {
+                    self.judge.observe(now, Observation::Fault { number, begins: false });
+                    effects.extend(self.end(now, number));
+                }
+                Step::Flap { number, mended } => {
+                    self.net.flap(number, mended);
+                    effects.push(Effect::Links);
+                }
+                Step::PowerOff(number) => effects.extend(self.power_off(now, number)),
+                Step::Restart(host) => effects.extend(self.start(host)),
+            }
+        }
+        effects
+    }
+
+    fn begin(&mut self, now: Time, number: usize) -> Vec<Effect> {
+        let plan = Arc::clone(&self.plan);
+        let fault = &plan.faults[number].fault;
+        match *fault {
+            Fault::Kill { host, .. } => self.take_down(now, number, &[host], &Ended::Killed),
+            Fault::KillAll { .. } => self.take_down(now, number, &self.hosts(), &Ended::Killed),
+            Fault::PowerLossAll { .. } => self.take_down(now, number, &self.hosts(), &Ended::PowerLost),
+            Fault::PowerLoss { host, changes, within_ms, .. } => {
+                let machine = self.machine(host);
+                if machine.up && machine.power_cut.is_none() {
+                    machine.power_cut = Some(number);
+                    machine.disk.cut_power_at(machine.disk.changes() + changes);
+                    self.agenda.add(now + Duration::from_millis(within_ms), Step::PowerOff(number));
+                }
+                Vec::new()
+            }
+            Fault::Pause { host, .. } => self.pause(number, host),
+            Fault::Slow { host, by_us, .. } => {
+                self.machine(host).slowed.insert(number, by_us);
+                Vec::new()
+            }
+            Fault::Cut { .. }
+            | Fault::Clog { .. }
+            | Fault::Loss { .. }
+            | Fault::Duplicate { .. }
+            | Fault::Replay { .. }
+            | Fault::Reorder { .. }
+            | Fault::Delay { .. }
+            | Fault::Corrupt { .. }
+            | Fault::Congest { .. } => {
+                self.net.begin(number, fault);
+                vec![Effect::Links]
+            }
+            Fault::Reset { ref links } => vec![Effect::Reset(links.clone())],
+            Fault::ClockJump { .. } | Fault::ClockDrift { .. } | Fault::ClockStop { .. } => {
+                self.break_clock(now, fault)
+            }
+            Fault::LoseDisk { host } => self.lose_disk(now, number, host),
+            Fault::Join { host } => {
+                self.machine(host).invited = true;
+                self.fired().note(fault.kind());
+                self.start(host)
+            }
+            _ => {
+                self.break_disk(now, fault);
+                Vec::new()
+            }
+        }
+    }
+
+    fn hosts(&self) -> Vec<Host> {
+        self.machines.iter().filter(|(_, machine)| machine.invited).map(|(host, _)| *host).collect()
+    }
+
+    /// Servers end, and stay away until their fault does.
+    fn take_down(&mut self, now: Time, number: usize, hosts: &[Host], why: &Ended) -> Vec<Effect> {
+        let kind = self.plan.faults[number].fault.kind();
+        let mut effects = Vec::new();
+        for host in hosts {
+            self.machine(*host).held_down.insert(number);
+            if self.machine(*host).up {
+                self.fired().note(kind);
+                effects.extend(self.server_ended(now, *host, why.clone()));
+            } else if *why == Ended::PowerLost {
+                // No process, but what it left behind in memory is lost too.
+                self.lose_power(now, *host);
+            }
+        }
+        effects
+    }
+
+    /// The server of `host` is no more.
+    fn server_ended(&mut self, now: Time, host: Host, why: Ended) -> Vec<Effect> {
+        let power = matches!(why, Ended::PowerLost | Ended::DiskLost);
+        if power {
+            self.lose_power(now, host);
+        } else {
+            let seed = self.disk_seed(host);
+            self.machine(host).disk.kill_at(now, seed);
+        }
+        self.machine(host).up = false;
+        self.judge.observe(now, Observation::Ended { host, why });
+        vec![Effect::End { host, power }]
+    }
+
+    fn lose_power(&mut self, now: Time, host: Host) {
+        let seed = self.disk_seed(host);
+        let machine = self.machine(host);
+        machine.disk.crash_at(now, seed);
+        machine.power_cut = None;
+    }
+
+    fn disk_seed(&mut self, host: Host) -> u64 {
+        let (seed, machine) = (self.plan.seed, self.machine(host));
+        Random::labelled(seed, &format!("crash {host} {} {}", machine.lives, machine.disk.changes())).bits()
+    }
+
+    fn power_off(&mut self, now: Time, number: usize) -> Vec<Effect> {
+        let Some(host) = self.plan.faults[number].fault.host() else { return Vec::new() };
+        if self.machine(host).power_cut != Some(number) {
+            return Vec::new();
+        }
+        self.take_down(now, number, &[host], &Ended::PowerLost)
+    }
+
+    /// The storage of `host` has failed and its server ends: because the power went, or because the disk said so.
+    pub(crate) fn storage_failed(&mut self, now: Time, host: Host) -> Vec<Effect> {
+        match self.machine(host).power_cut {
+            Some(number) => {
+                let for_ms = self.plan.faults[number].fault.lasts().unwrap_or_default();
+                self.agenda.add(now + for_ms, Step::End(number));
+                self.take_down(now, number, &[host], &Ended::PowerLost)
+            }
+            None => {
+                self.agenda.add(now + SUPERVISOR_PAUSE, Step::Restart(host));
+                self.server_ended(now, host, Ended::DiskFailed)
+            }
+        }
+    }
+
+    /// The server of `host` would not start on what its disk holds. A disk that only failed is tried again.
+    pub(crate) fn refused(&mut self, now: Time, host: Host, error: &OpenError) -> Vec<Effect> {
+        if matches!(error, OpenError::Disk(_)) {
+            return self.storage_failed(now, host);
+        }
+        let machine = self.machine(host);
+        machine.up = false;
+        machine.gone = Some(error.to_string());
+        self.judge.observe(now, Observation::Ended { host, why: Ended::Refused(error.to_string()) });
+        Vec::new()
+    }
+
+    fn start(&mut self, host: Host) -> Vec<Effect> {
+        let phase = self.phase;
+        let machine = self.machine(host);
+        let may = machine.invited && machine.gone.is_none() && machine.held_down.is_empty();
+        // What is broken when the core is healed stays broken.
+        if !may || machine.up || (phase != Phase::Boot && phase != Phase::Safety && !self.is_core(host)) {
+            return Vec::new();
+        }
+        let machine = self.machine(host);
+        machine.up = true;
+        machine.lives += 1;
+        machine.stable_hurt = false;
+        vec![Effect::Start(host)]
+    }
+
+    /// Starts the servers that a cluster begins with.
+    pub(crate) fn boot(&mut self, now: Time) -> Vec<Effect> {
+        self.enter(now, Phase::Boot);
+        let servers = self.plan.cluster.servers;
+        (1..=servers)
+            .flat_map(|host| {
+                self.machine(host).invited = true;
+                self.start(host)
+            })
+            .collect()
+    }
+
+    fn pause(&mut self, number: usize, host: Host) -> Vec<Effect> {
+        let machine = self.machine(host);
+        let (first, up) = (machine.paused.is_empty(), machine.up);
+        machine.paused.insert(number);
+        if up {
+            self.fired().note("pause");
+        }
+        if first { vec![Effect::Pause(host)] } else { Vec::new() }
+    }
+
+    pub(crate) fn is_paused(&self, host: Host) -> bool {
+        self.machines.get(&host).is_some_and(|machine| !machine.paused.is_empty())
+    }
+
+    /// By how much, at most, `host` is late with everything it hears.
+    pub(crate) fn slowness(&self, host: Host) -> Option<Duration> {
+        let slowed = &self.machines.get(&host)?.slowed;
+        slowed.values().max().map(|micros| Duration::from_micros(*micros))
+    }
+
+    fn break_clock(&mut self, now: Time, fault: &Fault) -> Vec<Effect> {
+        let Some(host) = fault.host() else { return Vec::new() };
+        let clock = &mut self.machine(host).clock;
         match fault {
-            Fault::Kill { host, gone } => self.down(&[host], kind, None, gone).await,
-            Fault::PowerLoss { host, changes, gone } => {
-                let disk = self.machine(host).disk.clone();
-                disk.cut_power_at(disk.changes() + changes);
-                self.sleep(Duration::from_millis(20)).await;
-                self.down(&[host], kind, Some(self.plan.seed ^ disk.changes()), gone).await;
+            Fault::ClockJump { by_ms, .. } => clock.jump(now, *by_ms),
+            Fault::ClockDrift { per_mille, .. } => clock.run_at(now, RIGHT.saturating_add_signed(*per_mille)),
+            _ => clock.run_at(now, 0),
+        }
+        if self.machine(host).up {
+            self.fired().note(fault.kind());
+        }
+        vec![Effect::Clock(host)]
+    }
+
+    fn break_disk(&mut self, now: Time, fault: &Fault) {
+        if let Fault::Rot { host, place, damage, pick } = *fault {
+            if rot::strike(self, host, place, damage, pick) {
+                self.fired().note(fault.kind());
             }
-            Fault::KillAll { gone } => {
-                let hosts: Vec<Host> = self.machines.keys().copied().collect();
-                self.down(&hosts, kind, None, gone).await;
+            return;
+        }
+        let Some(host) = fault.host() else { return };
+        let outside = !self.is_core(host);
+        let disk = &self.machine(host).disk;
+        match *fault {
+            Fault::DiskStall { for_ms, .. } => disk.stall(now + Duration::from_millis(for_ms)),
+            Fault::SlowDisk { factor, .. } => disk.slow(factor.into()),
+            Fault::WriteError { nth, .. } => disk.fail(DiskOperation::Write, nth),
+            Fault::SyncError { nth, .. } => disk.fail(DiskOperation::Sync, nth),
+            // One at a time: what fails twice in a row counts as damage, and where that may be is for the atlas.
+            Fault::ReadError { nth, .. } => {
+                disk.disarm();
+                disk.fail(DiskOperation::Read, nth);
             }
-            Fault::Partition { group, lasts } => {
-                let inside = |host: &Host| group.contains(host);
-                let hosts: Vec<Host> = self.machines.keys().copied().collect();
-                let across = |from: Host| {
-                    hosts.iter().filter(move |to| inside(&from) != inside(to)).map(move |to| (from, *to))
-                };
-                let pairs: Vec<(Host, Host)> = hosts.iter().copied().flat_map(across).collect();
-                self.cut_for(&pairs, kind, lasts).await;
+            Fault::MisdirectedRead { nth, .. } => {
+                disk.disarm();
+                disk.misdirect_read(nth, SECTOR_BYTES);
             }
-            Fault::OneWay { from, to, lasts } => self.cut_for(&[(from, to)], kind, lasts).await,
-            Fault::Delay { most, lasts } => {
-                self.network.delay(most);
-                self.sleep(lasts).await;
-                self.network.delay(Duration::from_millis(1));
+            // A write of the log that lands elsewhere is a lost write: undone, as it were, after it was acknowledged.
+            Fault::MisdirectedWrite { nth, .. } if outside => {
+                disk.misdirect_write_below("snaps/", nth, SECTOR_BYTES);
             }
-            Fault::DiskStall { host, lasts } => {
-                let until = self.network.runtime.now() + lasts;
-                self.machine(host).speed.stall(until);
-                self.sleep(lasts).await;
-            }
+            Fault::FullDisk { spare_bytes, .. } => disk.set_capacity(Some(disk.bytes_used() + spare_bytes)),
+            _ => {}
         }
     }
 
-    async fn cut_for(&self, pairs: &[(Host, Host)], kind: &'static str, lasts: Duration) {
-        pairs.iter().for_each(|(from, to)| self.network.cut(*from, *to, kind));
-        self.sleep(lasts).await;
-        pairs.iter().for_each(|(from, to)| self.network.mend(*from, *to));
+    fn lose_disk(&mut self, now: Time, number: usize, host: Host) -> Vec<Effect> {
+        let effects = self.take_down(now, number, &[host], &Ended::DiskLost);
+        self.machine(host).gone = Some("its disk is lost".to_owned());
+        effects
     }
 
-    /// Ends the servers of `hosts` and starts them again; with a seed for what survives on disk when power fails.
-    async fn down(&self, hosts: &[Host], kind: &'static str, power_loss: Option<u64>, gone: Duration) {
-        for host in hosts {
-            self.network.crash(*host, power_loss.is_some());
-            let mut machine = self.machine(*host);
-            machine.held_down += 1;
-            *lock(&machine.context) = None;
-            if let Some(process) = machine.process.take() {
-                madsim::runtime::Handle::current().kill(process.id());
-                self.network.fired.note(kind);
+    fn end(&mut self, now: Time, number: usize) -> Vec<Effect> {
+        let plan = Arc::clone(&self.plan);
+        let fault = &plan.faults[number].fault;
+        self.net.end(number);
+        let mut effects = vec![Effect::Links];
+        for host in self.hosts() {
+            let machine = self.machine(host);
+            machine.slowed.remove(&number);
+            if machine.paused.remove(&number) && machine.paused.is_empty() {
+                effects.push(Effect::Resume(host));
             }
-            if let Some(seed) = power_loss {
-                machine.disk.crash(seed);
+            if machine.held_down.remove(&number) {
+                effects.extend(self.start(host));
             }
         }
-        self.sleep(gone).await;
-        for host in hosts {
-            let free = {
-                let mut machine = self.machine(*host);
-                machine.held_down -= 1;
-                machine.held_down == 0
-            };
-            if free {
-                self.note(format!("host {host} starts again"));
-                self.network.restart(*host);
-                self.start(*host);
+        let Some(host) = fault.host() else { return effects };
+        let machine = self.machine(host);
+        match fault {
+            Fault::ClockDrift { .. } | Fault::ClockStop { .. } => {
+                machine.clock.run_at(now, RIGHT);
+                effects.push(Effect::Clock(host));
             }
+            Fault::SlowDisk { .. } => machine.disk.slow(1),
+            Fault::FullDisk { .. } => machine.disk.set_capacity(None),
+            _ => {}
+        }
+        effects
+    }
+
+    fn is_core(&self, host: Host) -> bool {
+        self.plan.cluster.core.contains(&host)
+    }
+
+    /// Heals the core for good, and freezes every other failure as it is.
+    pub(crate) fn heal(&mut self, now: Time) -> Vec<Effect> {
+        self.enter(now, Phase::Liveness);
+        self.agenda = Agenda::default();
+        let core = self.plan.cluster.core.clone();
+        self.net.heal(&core);
+        let mut effects = vec![Effect::Links];
+        for host in core {
+            let machine = self.machine(host);
+            machine.invited = true;
+            machine.held_down.clear();
+            machine.slowed.clear();
+            machine.clock.run_at(now, RIGHT);
+            machine.disk.mend();
+            effects.push(Effect::Clock(host));
+            if !std::mem::take(&mut machine.paused).is_empty() {
+                effects.push(Effect::Resume(host));
+            }
+            if machine.power_cut.take().is_some() {
+                // Mending has put the power back before it went.
+                machine.disk.cut_power_at(u64::MAX);
+            }
+            effects.extend(self.start(host));
+        }
+        effects
+    }
+
+    /// Nothing passes any more between the core and the others.
+    pub(crate) fn cut_off_others(&mut self) -> Vec<Effect> {
+        let core = &self.plan.cluster.core;
+        let hosts = || self.machines.keys().copied();
+        let links = hosts().flat_map(|from| hosts().map(move |to| (from, to)));
+        let links = links.filter(|(from, to)| core.contains(from) != core.contains(to)).collect();
+        let cut = Fault::Cut { shape: Shape::Halves, links, for_ms: 0, flaps: 1 };
+        self.net.begin(usize::MAX, &cut);
+        vec![Effect::Links]
+    }
+
+    /// What each disk has cost so far.
+    pub(crate) fn tell_costs(&mut self, now: Time) {
+        for (host, machine) in &self.machines {
+            let counters = machine.disk.counters();
+            let syncs = counters.syncs + counters.directory_syncs;
+            self.judge.observe(now, Observation::Cost { host: *host, syncs });
         }
     }
 
-    /// How each running server stands.
-    pub(crate) async fn views(&self) -> Vec<Option<View>> {
-        let mut views = Vec::new();
-        for host in self.machines.keys() {
-            let context = lock(&self.machine(*host).context).clone();
-            views.push(match context {
-                Some(context) => context.handle.status().await,
-                None => None,
-            });
+    /// The verdict on a cluster that makes no progress: a failure, unless it was impossible.
+    pub(crate) fn stuck(&self, now: Time, what: &str, outlook: &Outlook) -> Verdict {
+        let gone =
+            self.machines.iter().filter_map(|(host, machine)| Some((*host, machine.gone.clone()?))).collect();
+        match outlook.hopeless(&gone) {
+            Some(why) => Verdict::Unavailable(format!("{what}; it could not: {why}")),
+            None => Verdict::Liveness(format!("{what} by {now}: {outlook:?}")),
         }
-        views
     }
 
-    /// Ends everything, so that nothing of this seed outlives it.
-    pub(crate) fn end(&self) {
+    /// What the disks saw, counted with the faults that had an effect.
+    pub(crate) fn count_disk_faults(&mut self) {
         for machine in self.machines.values() {
-            let mut machine = lock(machine);
-            *lock(&machine.context) = None;
-            if let Some(process) = machine.process.take() {
-                madsim::runtime::Handle::current().kill(process.id());
+            let counters = machine.disk.counters();
+            for (kind, count) in [
+                ("disk stall", counters.stalled_operations),
+                ("write error", counters.failed_writes),
+                ("sync error", counters.failed_syncs),
+                ("read error", counters.failed_reads),
+                ("full disk", counters.refused_for_space),
+                ("misdirected read", counters.misdirected_reads),
+                ("misdirected write", counters.misdirected_writes),
+                ("torn write", counters.torn_writes),
+                ("unsynced sector lost", counters.sectors_lost),
+                ("name change lost", counters.name_changes_lost),
+                ("operation undone by a crash", counters.operations_undone),
+            ] {
+                if count > 0 {
+                    self.judge.fired.add(kind, count);
+                }
             }
         }
     }
-
-    pub(crate) fn note(&self, what: impl Into<String>) {
-        self.observer.note(self.network.runtime.now(), what);
-    }
-
-    pub(crate) async fn sleep(&self, duration: Duration) {
-        self.network.runtime.sleep(duration).await;
-    }
-
-    fn machine(&self, host: Host) -> MutexGuard<'_, Machine> {
-        lock(self.machines.get(&host).expect("a plan names only hosts that it has"))
-    }
 }
 
-/// What one life of a server needs.
-struct Life {
-    host: Host,
-    founder: String,
-    runtime: SimRuntime,
-    net: SimNet,
-    disk: MemoryDisk,
-    disk_random: Random,
-    speed: Speed,
-    fired: Fired,
-    checkpoint_entries: u64,
-    identity: Arc<Mutex<Option<Identity>>>,
-    context: Running,
-}
+impl Machine {
+    /// How many changes its disk has seen since the faults could begin.
+    pub(crate) fn changes_under_faults(&self) -> u64 {
+        self.disk.changes() - self.changes_before
+    }
 
-impl Life {
-    /// What `quorate serve` does, with the parts of this world. It ends when the disk fails, or by a crash.
-    async fn live(self) {
-        let at = |port: u16| format!("{}:{port}", address(self.host));
-        let known = *lock(&self.identity);
-        let listener = self.net.listen(&at(RAFT_PORT)).await.expect("the port of a dead process is free");
-        let local = Local::new(node_id(self.host), known.map(|identity| identity.cluster));
-        let inbound = Inbound::start::<_, SimNet>(&self.runtime, listener, local);
-        let identity = match known {
-            Some(identity) => identity,
-            None => self.join().await,
+    fn new(plan: &Plan, host: Host) -> Self {
+        let disk = MemoryDisk::new();
+        let sync = plan.knobs.sync_us;
+        let pace = Pace {
+            read: Microseconds::between(5, 50),
+            write: Microseconds::between(5, 60),
+            page: Microseconds::between(0, 2),
+            sync: Microseconds::between(sync / 4, sync),
+            name: Microseconds::between(5, 100),
         };
-        let http = self.net.listen(&at(HTTP_PORT)).await.expect("the port of a dead process is free");
-        let opened = Storage::open(self.disk.clone(), options(self.runtime.random()));
-        // A power loss may strike while recovery writes: then this process ends, and the next one recovers.
-        let Ok((storage, found)) = opened else { return };
-        let (port, end) = storage_channel();
-        let owner = own_storage(storage, end, self.runtime.clone(), self.disk_random, self.speed, self.fired);
-        self.runtime.spawn(owner);
-        let parts = Parts {
-            timing: Timing {
-                election_timeout: Duration::from_millis(500),
-                heartbeat_interval: Duration::from_millis(50),
-                checkpoint_entries: self.checkpoint_entries,
-            },
-            runtime: self.runtime,
-            net: self.net,
-            storage: port,
-            found,
-            identity,
-            contact: contact(self.host),
-            limits: Limits::default(),
-            inbound,
-            http,
-        };
-        let server = Server::start(parts).expect("what recovery found opens");
-        *lock(&self.context) = Some(Arc::clone(&server.context));
-        server.ended().await;
+        disk.set_pace(pace, Random::labelled(plan.seed, &format!("disk {host}")).bits());
+        let ahead = plan.cluster.clocks_ahead_ms.get(usize::from(host) - 1).copied().unwrap_or(0);
+        Machine {
+            disk,
+            clock: HostClock::ahead(Duration::from_millis(ahead)),
+            up: false,
+            lives: 0,
+            gone: None,
+            invited: false,
+            held_down: BTreeSet::new(),
+            paused: BTreeSet::new(),
+            slowed: BTreeMap::new(),
+            changes_before: 0,
+            power_cut: None,
+            stable_hurt: false,
+            log_hurt: false,
+        }
     }
-
-    async fn join(&self) -> Identity {
-        let founder: Endpoint = self.founder.parse().expect("an address of this world is an endpoint");
-        let (node, contact) = (node_id(self.host), contact(self.host));
-        let joined = join(&self.runtime, &self.net, &[founder], node, &contact).await;
-        let identity = Identity { node, cluster: joined.cluster, history: joined.history };
-        *lock(&self.identity) = Some(identity);
-        identity
-    }
-}
-
-/// Segments so small that the log rolls over and recycles them within a short life.
-fn options(seed: u64) -> Options {
-    Options { segment_bytes: 64 << 10, ..Options::new(seed) }
-}
-
-fn node_id(host: Host) -> NodeId {
-    NodeId(host.into())
-}
-
-fn contact(host: Host) -> Contact {
-    Contact {
-        address: format!("{}:{RAFT_PORT}", address(host)),
-        url: format!("http://{}:{HTTP_PORT}", address(host)),
-        name: format!("host-{host}"),
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

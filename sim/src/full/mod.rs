@@ -51,17 +51,8 @@ pub(crate) fn run(plan: &Arc<Plan>, options: &Options) -> Report {
     );
     let stage = &mut *stage.lock().unwrap_or_else(PoisonError::into_inner);
     let (world, reached) = (&mut stage.world, stage.reached);
-    world.count_disk_faults();
-    let history = std::mem::take(&mut world.history);
-    let verdict = match outcome {
-        Err(verdict) => verdict,
-        Ok(()) => {
-            world.judge.finish(reached, &history);
-            world.judge.broken().map_or(Verdict::Passed, |(_, verdict)| verdict.clone())
-        }
-    };
     let events = world.judge.count();
-    Report::new(verdict, &mut world.judge, &history, reached, events)
+    Report::of(world, outcome, reached, events)
 }
 
 /// Has something act on a stage, on a thread of its own: what madsim keeps for a thread must not pass from one run to the

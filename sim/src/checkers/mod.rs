@@ -1,0 +1,113 @@
+//! The checkers: one property, one file, one source.
+//!
+//! Most look at each observation as it comes, so that a run ends where a promise is broken; some need the whole history.
+
+mod ack_durable;
+mod commit_durable;
+mod commit_stable;
+mod cost;
+mod durability;
+mod election_safety;
+mod exactly_once;
+mod honest_errors;
+mod leader_completeness;
+mod linearizable;
+mod log_matching;
+mod monotonic;
+mod oracle;
+mod rare;
+mod recovery;
+mod revisions;
+mod single_vote;
+mod state_machine;
+#[cfg(test)]
+mod tests;
+
+use quorate_node::raft::Time;
+
+use crate::counts::Counts;
+use crate::history::Operation;
+use crate::ledger::Ledger;
+use crate::observe::Observation;
+use crate::plan::{Plan, Scenario};
+use crate::verdict::Verdict;
+
+pub(crate) use rare::RARE_STATES;
+
+/// What a checker may look at.
+pub(crate) struct Evidence<'a> {
+    /// When it happened.
+    pub(crate) at: Time,
+    /// All logs, with the observation taken into account.
+    pub(crate) ledger: &'a Ledger,
+}
+
+/// Watches over one property.
+pub(crate) trait Checker: Send {
+    /// The property's name.
+    fn name(&self) -> &'static str;
+
+    /// Looks at an observation. An error says which promise was broken, and how.
+    fn observe(&mut self, _: &Evidence<'_>, _: &Observation) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Looks at the whole run.
+    fn finish(&mut self, _: &Evidence<'_>, _: &[Operation]) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// All checkers of a run.
+pub(crate) struct Checkers {
+    all: Vec<Box<dyn Checker>>,
+    rare: rare::Rare,
+}
+
+impl Checkers {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let mut all: Vec<Box<dyn Checker>> = vec![
+            Box::new(election_safety::ElectionSafety::default()),
+            Box::new(single_vote::SingleVote::default()),
+            Box::new(log_matching::LogMatching::default()),
+            Box::new(leader_completeness::LeaderCompleteness),
+            Box::new(commit_stable::CommitStable::default()),
+            Box::new(commit_durable::CommitDurable::default()),
+            Box::new(ack_durable::AckDurable),
+            Box::new(monotonic::Monotonic::default()),
+            Box::new(state_machine::StateMachine::default()),
+            Box::new(recovery::Recovery::new(plan)),
+            Box::new(oracle::Oracle::default()),
+            Box::new(exactly_once::ExactlyOnce::default()),
+            Box::new(honest_errors::HonestErrors::default()),
+            Box::new(durability::Durability::default()),
+            Box::new(revisions::Revisions),
+            Box::new(linearizable::Linearizable),
+        ];
+        if plan.scenario == Scenario::Calm {
+            all.push(Box::new(cost::Cost::new(plan)));
+        }
+        Checkers { all, rare: rare::Rare::default() }
+    }
+
+    /// The first broken promise that this observation shows.
+    pub(crate) fn observe(&mut self, evidence: &Evidence<'_>, observation: &Observation) -> Option<Verdict> {
+        self.rare.observe(evidence, observation);
+        self.all.iter_mut().find_map(|checker| {
+            let broken = checker.observe(evidence, observation).err()?;
+            Some(Verdict::Safety { checker: checker.name(), what: broken })
+        })
+    }
+
+    /// The first broken promise that the whole run shows.
+    pub(crate) fn finish(&mut self, evidence: &Evidence<'_>, history: &[Operation]) -> Option<Verdict> {
+        self.all.iter_mut().find_map(|checker| {
+            let broken = checker.finish(evidence, history).err()?;
+            Some(Verdict::Safety { checker: checker.name(), what: broken })
+        })
+    }
+
+    pub(crate) fn rare(&self) -> &Counts {
+        self.rare.counts()
+    }
+}

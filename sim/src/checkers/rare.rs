@@ -1,0 +1,149 @@
+//! Which rare states a run has been through: a campaign that never saw one of them has not tested it.
+
+use std::collections::BTreeMap;
+
+use quorate_node::raft::{Event, Role, StepDownCause, Term};
+
+use super::Evidence;
+use crate::counts::Counts;
+use crate::history::Outcome;
+use crate::observe::{Ended, MessageKind, Observation};
+use crate::plan::Host;
+
+/// Every rare state that a campaign must have seen.
+pub(crate) const RARE_STATES: [&str; 19] = [
+    LEADER_CHANGE,
+    SPLIT_VOTE,
+    TWO_LEADERS,
+    HIGHER_TERM,
+    NO_QUORUM,
+    SLOW_DISK,
+    DIVERGED,
+    INSTALLED,
+    DAMAGED_AT_START,
+    DAMAGED_WHILE_RUNNING,
+    REPAIRED,
+    UNKNOWN_OUTCOME,
+    FAILED_OUTCOME,
+    LOST_UNSYNCED,
+    BEHIND_CHECKPOINT,
+    DISK_FAILED,
+    REFUSED,
+    FOLLOWER_READ,
+    RESTARTED_LEADER,
+];
+
+const LEADER_CHANGE: &str = "leader change";
+const SPLIT_VOTE: &str = "election without a winner";
+const TWO_LEADERS: &str = "two leaders at once, of different terms";
+const HIGHER_TERM: &str = "leader deposed by a higher term";
+const NO_QUORUM: &str = "leader steps down: hears no majority";
+const SLOW_DISK: &str = "leader steps down: disk stands still";
+const DIVERGED: &str = "diverged entries are replaced";
+const INSTALLED: &str = "snapshot installed";
+const DAMAGED_AT_START: &str = "damage found at a start";
+const DAMAGED_WHILE_RUNNING: &str = "damage found while running";
+const REPAIRED: &str = "damaged slot repaired";
+const UNKNOWN_OUTCOME: &str = "unknown outcome";
+const FAILED_OUTCOME: &str = "definite failure";
+const LOST_UNSYNCED: &str = "unsynced writes lost";
+const BEHIND_CHECKPOINT: &str = "log begins after a checkpoint";
+const DISK_FAILED: &str = "server stopped by its disk";
+const REFUSED: &str = "server will not start on a lost disk";
+const FOLLOWER_READ: &str = "read served by a follower";
+const RESTARTED_LEADER: &str = "leader ended";
+
+/// Counts rare states.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    counts: Counts,
+    leaders: BTreeMap<Host, Term>,
+    campaigns: BTreeMap<Host, Term>,
+    elected: Term,
+}
+
+impl Rare {
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    pub(crate) fn observe(&mut self, evidence: &Evidence<'_>, observation: &Observation) {
+        match observation {
+            Observation::Event { host, event } => self.event(*host, event),
+            Observation::Stands { host, stand } => {
+                if stand.role != Role::Leader {
+                    self.leaders.remove(host);
+                } else if self.leaders.insert(*host, stand.term).is_none() && self.leaders.len() > 1 {
+                    self.counts.note(TWO_LEADERS);
+                }
+            }
+            Observation::Writes { write, .. } => {
+                if write.truncate_from.is_some() {
+                    self.counts.note(DIVERGED);
+                }
+                if write.install.is_some() {
+                    self.counts.note(INSTALLED);
+                }
+            }
+            Observation::Started { host, found } => {
+                let lost =
+                    evidence.ledger.host(*host).is_some_and(|log| log.written_before > log.durable.last());
+                for (state, seen) in [
+                    (DAMAGED_AT_START, !found.damaged.is_empty() || found.unknown.is_some()),
+                    (BEHIND_CHECKPOINT, found.base.index.0 > 0),
+                    (LOST_UNSYNCED, lost),
+                ] {
+                    if seen {
+                        self.counts.note(state);
+                    }
+                }
+            }
+            Observation::Ended { host, why } => self.ended(*host, why),
+            Observation::Hears { outcome: Outcome::Unknown, .. } => self.counts.note(UNKNOWN_OUTCOME),
+            Observation::Hears { outcome: Outcome::Failed, .. } => self.counts.note(FAILED_OUTCOME),
+            Observation::Received { said, .. } if said.kind == MessageKind::ReadIndexReply => {
+                self.counts.note(FOLLOWER_READ);
+            }
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, host: Host, why: &Ended) {
+        self.campaigns.remove(&host);
+        if self.leaders.remove(&host).is_some() {
+            self.counts.note(RESTARTED_LEADER);
+        }
+        match why {
+            Ended::DiskFailed => self.counts.note(DISK_FAILED),
+            Ended::Refused(_) => self.counts.note(REFUSED),
+            Ended::Killed | Ended::PowerLost | Ended::DiskLost => {}
+        }
+    }
+
+    fn event(&mut self, host: Host, event: &Event) {
+        match event {
+            Event::BecameLeader { term } => {
+                if self.elected > Term(0) {
+                    self.counts.note(LEADER_CHANGE);
+                }
+                self.elected = *term;
+                self.campaigns.remove(&host);
+            }
+            Event::Campaign { term, .. } => {
+                if self.campaigns.insert(host, *term).is_some() {
+                    self.counts.note(SPLIT_VOTE);
+                }
+            }
+            Event::Follows { .. } => drop(self.campaigns.remove(&host)),
+            Event::SteppedDown { cause, .. } => self.counts.note(match cause {
+                StepDownCause::HigherTerm => HIGHER_TERM,
+                StepDownCause::NoQuorum => NO_QUORUM,
+                StepDownCause::SlowDisk => SLOW_DISK,
+                StepDownCause::Damage => "leader steps down: damage",
+            }),
+            Event::Damaged { .. } => self.counts.note(DAMAGED_WHILE_RUNNING),
+            Event::Repaired { .. } => self.counts.note(REPAIRED),
+            Event::MembersChanged { .. } | Event::Nonsense { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What was reported as durable is found again after a restart, or its loss is (FAST'17, "Redundancy Does Not Imply Fault
+//! Tolerance": silent loss is what kills clusters). Damage is found only where a disk was hurt.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use quorate_node::raft::Index;
+
+use super::{Checker, Evidence};
+use crate::observe::{Ended, FoundLog, LogWrite, Observation};
+use crate::plan::{Fault, Host, Plan};
+
+/// Compares what is found with what was durable.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    /// The hosts whose disks the plan hurts.
+    hurt: BTreeSet<Host>,
+    /// The writes under way that drop slots: what they put in their place may be there though nobody was told.
+    dropping: BTreeMap<Host, VecDeque<Dropping>>,
+}
+
+/// A write that drops slots.
+#[derive(Debug)]
+struct Dropping {
+    write: u64,
+    dropped: Dropped,
+}
+
+#[derive(Debug)]
+enum Dropped {
+    /// Those from here on, in whose place it puts others.
+    From(Index),
+    /// All: a snapshot up to here takes the place of the log.
+    Under(Index),
+}
+
+impl Dropping {
+    fn of(write: &LogWrite) -> Option<Dropping> {
+        let installed = write.install.map(|snapshot| Dropped::Under(snapshot.index));
+        let dropped = installed.or(write.truncate_from.map(Dropped::From))?;
+        Some(Dropping { write: write.id, dropped })
+    }
+
+    /// Whether the slot at `index` may be gone from a log that ends at `end`, of which a snapshot covers what is up to
+    /// `covered`. A write takes effect as a whole: where it dropped slots, what it put there instead is found.
+    fn explains(&self, index: Index, covered: Index, end: Index) -> bool {
+        match self.dropped {
+            Dropped::From(from) => from <= index && from <= end,
+            Dropped::Under(snapshot) => snapshot <= covered,
+        }
+    }
+}
+
+impl Recovery {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let hurts = |fault: &Fault| {
+            matches!(
+                fault,
+                Fault::Rot { .. }
+                    | Fault::ReadError { .. }
+                    | Fault::MisdirectedRead { .. }
+                    | Fault::MisdirectedWrite { .. }
+                    | Fault::LoseDisk { .. }
+            )
+        };
+        let hurt =
+            plan.faults.iter().filter(|timed| hurts(&timed.fault)).filter_map(|timed| timed.fault.host());
+        Recovery { hurt: hurt.collect(), dropping: BTreeMap::new() }
+    }
+
+    fn check(&mut self, host: Host, found: &FoundLog, evidence: &Evidence<'_>) -> Result<(), String> {
+        let dropping = self.dropping.remove(&host).unwrap_or_default();
+        let Some(log) = evidence.ledger.host(host) else { return Ok(()) };
+        let hurt = self.hurt.contains(&host);
+        if !hurt && let Some(slot) = found.damaged.first() {
+            return Err(format!("host {host} found slot {slot} damaged; nothing has hurt its disk"));
+        }
+        if !hurt && let Some(index) = found.unknown {
+            return Err(format!(
+                "host {host} found the slots from {index} on lost; nothing has hurt its disk"
+            ));
+        }
+        let (covered, end) = (found.base.index.max(found.snapshot.index), log.durable.last());
+        for (id, _) in log.before.slots().filter(|(id, _)| id.index > covered) {
+            let told = found.unknown.is_some_and(|unknown| id.index >= unknown);
+            let replaced = || dropping.iter().any(|dropping| dropping.explains(id.index, covered, end));
+            if !log.durable.covers(id) && !told && !replaced() {
+                return Err(format!(
+                    "host {host} had slot {id} durably before it ended; now its log ends at {end} without it"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Checker for Recovery {
+    fn name(&self) -> &'static str {
+        "recovery"
+    }
+
+    fn observe(&mut self, evidence: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
+        match observation {
+            Observation::Started { host, found } => self.check(*host, found, evidence),
+            Observation::Writes { host, write } => {
+                self.dropping.entry(*host).or_default().extend(Dropping::of(write));
+                Ok(())
+            }
+            Observation::Durable { host, write } => {
+                let dropping = self.dropping.entry(*host).or_default();
+                while dropping.pop_front_if(|dropping| dropping.write <= *write).is_some() {}
+                Ok(())
+            }
+            Observation::Ended { host, why: Ended::Refused(why) } if !self.hurt.contains(host) => {
+                Err(format!("host {host} will not start, though nothing has hurt its disk: {why}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What can be asked of `cargo sim`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+use crate::plan::{Plan, PlanError, Scenario};
+use crate::run::Stack;
+
+/// Runs simulated clusters, one a seed, and breaks them.
+///
+/// Exit codes: 0 all passed, 10 a promise was broken, 11 no progress, 12 a panic, 2 nonsense asked.
+#[derive(Debug, Parser)]
+#[command(name = "sim", bin_name = "cargo sim")]
+pub(super) struct Arguments {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    pub(super) start: u64,
+    /// How many to run at once; as many as there are cores when it is not given.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: Option<u16>,
+    /// What the plans are drawn for.
+    #[arg(long, value_enum, default_value_t = Scenario::Swarm)]
+    pub(super) scenario: Scenario,
+    /// What runs: the whole server on madsim, or nodes and storage alone, which is faster.
+    #[arg(long, value_enum, default_value_t = Stack::Full)]
+    pub(super) stack: Stack,
+    /// Run this seed only, and print its plan, its verdict and its trace hash.
+    #[arg(long, conflicts_with_all = ["seeds", "start", "jobs"])]
+    pub(super) seed: Option<u64>,
+    /// Run the plan in this file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds", "start", "jobs", "scenario"])]
+    pub(super) replay: Option<PathBuf>,
+    /// Write what happened as a page to look at; of a campaign, its first failure.
+    #[arg(long, value_name = "FILE.html")]
+    pub(super) trace: Option<PathBuf>,
+    /// Print everything that was observed; with --seed or --replay.
+    #[arg(long)]
+    pub(super) events: bool,
+    /// How results are printed; `json` is a line a seed.
+    #[arg(short = 'o', long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+    /// List the scenarios.
+    #[arg(long)]
+    pub(super) list: bool,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people.
+    Text,
+    /// For programs, a line a seed.
+    Json,
+}
+
+impl Arguments {
+    /// The one plan that is asked for, if it is one.
+    pub(super) fn plan(&self) -> Result<Option<Plan>, PlanError> {
+        match (&self.replay, self.seed) {
+            (Some(path), _) => Plan::load(path).map(Some),
+            (None, Some(seed)) => Ok(Some(Plan::new(self.scenario, seed))),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+impl Arguments {
+    /// The command that shows this plan again.
+    pub(super) fn again(&self, plan: &Plan) -> String {
+        let scenario = match plan.scenario {
+            Scenario::Swarm => String::new(),
+            other => format!(" --scenario {}", other.name()),
+        };
+        match &self.replay {
+            Some(path) => format!("cargo sim --stack {} --replay {}", self.stack.name(), path.display()),
+            None => format!("cargo sim --stack {}{scenario} --seed {}", self.stack.name(), plan.seed),
+        }
+    }
+}

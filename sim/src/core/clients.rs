@@ -1,0 +1,214 @@
+//! Clients: one request at a time, to any server; unknown outcomes stay unknown.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use quorate_node::Reply;
+use quorate_node::kv::Outcome as KvOutcome;
+use quorate_node::raft::Time;
+
+use super::CoreStack;
+use super::queue::{Answer, What};
+use crate::bounds;
+use crate::history::{Call, Outcome};
+use crate::plan::{FIRST_CLIENT, Host};
+use crate::tap::host_of;
+use crate::workload::{Ask, Script, name_of};
+
+/// How long a client waits before it tries again.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// How often a client follows a server that names another as the leader, for one try.
+const MOST_HINTS: u32 = 3;
+
+/// How long somebody waits who asks until there is an answer.
+const INSISTENT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A client.
+pub(super) struct Client {
+    number: u8,
+    source: Source,
+    /// Counts every try of every request, so that a late answer is known as one.
+    attempt: u64,
+    current: Option<Current>,
+}
+
+/// What a client asks.
+enum Source {
+    /// What the plan says, until the time is up.
+    Script { script: Script, until: Time },
+    /// These, one after the other, each until some server of the core has acknowledged it.
+    Insist { wanted: VecDeque<(Host, String, bool)>, next: u32 },
+}
+
+/// The request under way.
+struct Current {
+    ask: Ask,
+    invoked: Time,
+    to: Host,
+    tries: u32,
+    hints: u32,
+}
+
+impl Client {
+    /// One that plays the plan's script.
+    pub(super) fn scripted(number: u8, script: Script, until: Time) -> Self {
+        Client { number, source: Source::Script { script, until }, attempt: 0, current: None }
+    }
+
+    /// One that asks for these (where, which key, whether to write) until each is acknowledged.
+    pub(super) fn insisting(number: u8, wanted: impl IntoIterator<Item = (Host, String, bool)>) -> Self {
+        let source = Source::Insist { wanted: wanted.into_iter().collect(), next: 0 };
+        Client { number, source, attempt: 0, current: None }
+    }
+}
+
+impl CoreStack {
+    /// A client begins; it is done when it is no longer among the clients.
+    pub(super) fn add_client(&mut self, client: Client) {
+        let number = client.number;
+        self.clients.insert(number, client);
+        self.next_request(number);
+    }
+
+    /// The client's next request, after a pause; without one the client is done.
+    fn next_request(&mut self, number: u8) {
+        let now = self.now;
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        let next = match &mut client.source {
+            Source::Script { script, until } => script
+                .next()
+                .filter(|(pause, _)| now + *pause < *until)
+                .map(|(pause, ask)| (pause, ask, script.whom())),
+            Source::Insist { wanted, next } => wanted.front().map(|(to, key, write)| {
+                *next += 1;
+                let of = if *write { Ask::write } else { Ask::read };
+                (RETRY_PAUSE, of(number, *next, key.clone()), *to)
+            }),
+        };
+        let Some((pause, ask, to)) = next else {
+            self.clients.remove(&number);
+            return;
+        };
+        client.current = Some(Current { ask, invoked: now + pause, to, tries: 0, hints: 0 });
+        self.queue.outside(now + pause, What::Wake { client: number });
+    }
+
+    /// The client sends its request, or sends it again.
+    pub(super) fn client_asks(&mut self, number: u8) {
+        let now = self.now;
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        let Some(current) = &client.current else { return };
+        client.attempt += 1;
+        let (attempt, to, ask) = (client.attempt, current.to, current.ask.clone());
+        let patience = match client.source {
+            Source::Script { .. } => Duration::from_millis(self.plan.workload.patience_ms),
+            Source::Insist { .. } => INSISTENT_PATIENCE,
+        };
+        self.world.asks(now, &ask, to);
+        self.queue.outside(now + patience, What::GiveUp { client: number, attempt });
+        let link = (FIRST_CLIENT + number, to);
+        let packet = self.world.net.packet(now, link, 100, &mut self.world.judge.fired);
+        self.queue.at_host(packet.arrives, to, What::Request { attempt, ask: Box::new(ask) });
+    }
+
+    /// A server's answer sets out.
+    pub(super) fn answer(&mut self, host: Host, client: u8, attempt: u64, answer: Answer) {
+        let link = (host, FIRST_CLIENT + client);
+        let packet = self.world.net.packet(self.now, link, 100, &mut self.world.judge.fired);
+        self.queue.outside(packet.arrives, What::Answer { client, attempt, answer });
+    }
+
+    pub(super) fn client_hears(&mut self, number: u8, attempt: u64, answer: &Answer) {
+        let now = self.now;
+        let Some(client) = self.clients.get_mut(&number).filter(|client| client.attempt == attempt) else {
+            return;
+        };
+        let Some(current) = &mut client.current else { return };
+        let (outcome, revision) = heard(answer, &current.ask.call, now);
+        if outcome != Outcome::Failed {
+            return self.settle(number, outcome, revision);
+        }
+        if let Answer::Reply(reply) = answer
+            && let Reply::NotLeader { leader: Some(leader) } = **reply
+            && current.hints < MOST_HINTS
+        {
+            current.hints += 1;
+            current.to = host_of(leader.0);
+            self.queue.outside(now, What::Wake { client: number });
+            return;
+        }
+        let most = match &mut client.source {
+            Source::Script { script, .. } => {
+                script.ask_another();
+                self.plan.workload.retries
+            }
+            Source::Insist { .. } => 0,
+        };
+        if current.tries >= most {
+            return self.settle(number, Outcome::Failed, None);
+        }
+        current.tries += 1;
+        if let Source::Script { script, .. } = &mut client.source {
+            current.to = script.whom();
+        }
+        // An answer to this try can't come any more.
+        client.attempt += 1;
+        self.queue.outside(now + RETRY_PAUSE, What::Wake { client: number });
+    }
+
+    pub(super) fn client_gives_up(&mut self, number: u8, attempt: u64) {
+        let Some(client) = self.clients.get_mut(&number).filter(|client| client.attempt == attempt) else {
+            return;
+        };
+        let Some(current) = &client.current else { return };
+        if let Source::Script { script, .. } = &mut client.source {
+            script.ask_another();
+        }
+        let link = (FIRST_CLIENT + number, current.to);
+        let packet = self.world.net.packet(self.now, link, 60, &mut self.world.judge.fired);
+        self.queue.at_host(packet.arrives, current.to, What::HangUp { client: number, attempt });
+        self.settle(number, Outcome::Unknown, None);
+    }
+
+    /// The request is over.
+    fn settle(&mut self, number: u8, outcome: Outcome, revision: Option<u64>) {
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        let Some(Current { ask, invoked, .. }) = client.current.take() else { return };
+        if let Source::Insist { wanted, .. } = &mut client.source {
+            match outcome {
+                Outcome::Read { .. } | Outcome::Written { .. } => drop(wanted.pop_front()),
+                // A server that is cut off from the leader can't help, and another one may.
+                Outcome::Failed | Outcome::Unknown => {
+                    wanted.iter_mut().take(1).for_each(|(to, ..)| *to = bounds::another(&self.plan, *to));
+                }
+            }
+        }
+        client.attempt += 1;
+        self.world.hears(self.now, invoked, ask, outcome, revision);
+        self.next_request(number);
+    }
+}
+
+/// What an answer says about the request, and the revision it names.
+fn heard(answer: &Answer, call: &Call, now: Time) -> (Outcome, Option<u64>) {
+    let at_nanoseconds = now.0 * 1_000;
+    let reply = match answer {
+        Answer::Reply(reply) => reply,
+        Answer::Refused => return (Outcome::Failed, None),
+        Answer::Broken => return (Outcome::Unknown, None),
+    };
+    match &**reply {
+        Reply::Written { outcome: KvOutcome::Put { revision }, .. } => {
+            (Outcome::Written { at_nanoseconds, revision: Some(revision.0) }, Some(revision.0))
+        }
+        Reply::Written { .. } => (Outcome::Written { at_nanoseconds, revision: None }, None),
+        Reply::Read { entry, .. } if *call == Call::Get => {
+            let value = entry.as_ref().map(|entry| name_of(&entry.value));
+            let revision = entry.as_ref().map(|entry| entry.mod_revision.0);
+            (Outcome::Read { at_nanoseconds, value }, revision)
+        }
+        Reply::NotLeader { .. } | Reply::Lost | Reply::Refused(_) => (Outcome::Failed, None),
+        _ => (Outcome::Unknown, None),
+    }
+}

@@ -1,0 +1,296 @@
+//! The servers' processes: a node, its storage, and what goes between them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use quorate_node::raft::{Envelope, Learner, Time};
+use quorate_node::{Input, Node, Output, ReadLevel, Request, RequestId};
+use quorate_storage::{Job, MemoryDisk, Storage};
+
+use super::CoreStack;
+use super::queue::{Answer, What};
+use crate::history::Call;
+use crate::identity::{FOUNDER, contact, found, node_config, node_id, storage_options};
+use crate::observe::Observation;
+use crate::plan::Host;
+use crate::random::Random;
+use crate::tap::{Tap, found_log};
+use crate::workload::Ask;
+
+/// How often an operator tries to get a server into the cluster.
+const INVITATION_PAUSE: Duration = Duration::from_millis(100);
+
+/// One process.
+pub(crate) struct Life {
+    number: u32,
+    pub(crate) node: Node,
+    tap: Tap,
+    storage: Storage<MemoryDisk>,
+    /// Work that waits for the storage.
+    jobs: Vec<Job>,
+    storage_busy: bool,
+    alarm: Option<Time>,
+    /// Who waits for which request.
+    waiting: BTreeMap<RequestId, (u8, u64)>,
+    requests: u64,
+    random: Random,
+}
+
+impl CoreStack {
+    pub(super) fn start_life(&mut self, host: Host) {
+        let (now, plan) = (self.now, self.plan.clone());
+        let machine = self.world.machine(host);
+        let (disk, number, local) = (machine.disk.clone(), machine.lives, machine.clock.at(now));
+        let first = number == 1;
+        disk.begin(now);
+        if first && host == FOUNDER {
+            found(&disk, &plan);
+        } else if first {
+            self.queue.outside(now, What::Invite(host));
+        }
+        let mut random = Random::labelled(plan.seed, &format!("host {host} life {number}"));
+        let opened = Storage::open(disk.clone(), storage_options(&plan, random.bits()));
+        let (storage, recovered) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                let effects = self.world.refused(now, host, &error);
+                return self.apply(effects);
+            }
+        };
+        self.world.judge.observe(now, Observation::Started { host, found: found_log(&recovered) });
+        let config = node_config(&plan, host, random.bits());
+        let node = Node::open(config, recovered, local).expect("what recovery found opens");
+        let life = Box::new(Life {
+            number,
+            node,
+            tap: Tap::new(host),
+            storage,
+            jobs: Vec::new(),
+            storage_busy: true,
+            alarm: None,
+            waiting: BTreeMap::new(),
+            requests: 0,
+            random,
+        });
+        self.lives.insert(host, life);
+        // Nothing is heard before recovery is done.
+        self.queue.at_host(disk.clock(), host, What::StorageDone { life: number, dones: Vec::new() });
+    }
+
+    pub(super) fn end_life(&mut self, host: Host, power: bool) {
+        let Some(life) = self.lives.remove(&host) else { return };
+        if power {
+            return;
+        }
+        // The system says to everybody who was connected that the process is gone.
+        for (client, attempt) in life.waiting.into_values() {
+            self.answer(host, client, attempt, Answer::Broken);
+        }
+        for peer in self.lives.keys().copied().collect::<Vec<Host>>() {
+            if self.world.net.cut(host, peer).is_none() {
+                self.link_broke(peer, host);
+            }
+        }
+    }
+
+    pub(super) fn handle_at(&mut self, host: Host, what: What) {
+        match what {
+            What::Deliver(envelope) => self.deliver(host, *envelope),
+            What::Alarm { life } => {
+                let Some(running) = self.lives.get_mut(&host).filter(|running| running.number == life) else {
+                    return;
+                };
+                // An alarm that a later one has replaced rings in vain.
+                if running.alarm == Some(self.now) {
+                    running.alarm = None;
+                    self.feed(host, Input::Timeout);
+                }
+            }
+            What::StorageDone { life, dones } => {
+                let Some(running) = self.lives.get_mut(&host).filter(|running| running.number == life) else {
+                    return;
+                };
+                running.storage_busy = false;
+                for done in dones {
+                    self.give(host, Input::Done(done));
+                }
+                self.turn(host);
+                self.run_storage(host);
+            }
+            What::StorageFailed { life } => {
+                if self.lives.get(&host).is_some_and(|running| running.number == life) {
+                    let effects = self.world.storage_failed(self.now, host);
+                    self.apply(effects);
+                }
+            }
+            What::Request { attempt, ask } => self.request(host, attempt, &ask),
+            What::HangUp { client, attempt } => self.hang_up(host, client, attempt),
+            _ => unreachable!("everything else happens outside"),
+        }
+    }
+
+    fn deliver(&mut self, host: Host, envelope: Envelope) {
+        let Some(life) = self.lives.get_mut(&host) else { return };
+        let from = envelope.from;
+        let alarmed = life.random.between(1, 1_000) <= self.plan.knobs.false_alarms.into();
+        self.give(host, Input::Message(envelope));
+        if alarmed {
+            self.give(host, Input::Unreachable(from));
+        }
+        self.turn(host);
+    }
+
+    pub(super) fn link_broke(&mut self, host: Host, to: Host) {
+        self.feed(host, Input::Unreachable(node_id(to)));
+    }
+
+    pub(super) fn lateness(&mut self, host: Host, most: Duration) -> Duration {
+        let most = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+        let micros = self.lives.get_mut(&host).map_or(0, |life| life.random.between(0, most));
+        Duration::from_micros(micros)
+    }
+
+    /// One input and its turn.
+    fn feed(&mut self, host: Host, input: Input) {
+        self.give(host, input);
+        self.turn(host);
+    }
+
+    fn give(&mut self, host: Host, input: Input) {
+        let local = self.world.machine(host).clock.at(self.now);
+        let Some(life) = self.lives.get_mut(&host) else { return };
+        if let Some(observation) = life.tap.input(&input) {
+            self.world.judge.observe(self.now, observation);
+        }
+        life.node.handle(local, input);
+    }
+
+    /// Polls the node until it has nothing more to ask for, and does it all.
+    fn turn(&mut self, host: Host) {
+        let Some(mut life) = self.lives.remove(&host) else { return };
+        let early = self.plan.knobs.early_timeouts;
+        if early > 0 && life.random.between(1, 1_000) <= early.into() {
+            life.node.handle(self.world.machine(host).clock.at(self.now), Input::Timeout);
+        }
+        let mut failed = None;
+        while let Some(output) = life.node.poll() {
+            if let Some(observation) = life.tap.output(&output) {
+                self.world.judge.observe(self.now, observation);
+            }
+            match output {
+                Output::Send(envelope) => self.send(host, envelope),
+                Output::Job(job) => life.jobs.push(Job::Core(job)),
+                Output::Checkpoint { last, members, members_at, content } => {
+                    life.jobs.push(Job::Checkpoint { last, members, members_at, content: Box::new(content) });
+                }
+                Output::Reply { id, reply } => {
+                    if let Some((client, attempt)) = life.waiting.remove(&id) {
+                        self.answer(host, client, attempt, Answer::Reply(Box::new(reply)));
+                    }
+                }
+                Output::Failed(reason) => failed = Some(reason),
+                Output::Changed | Output::Event(_) => {}
+            }
+        }
+        let (judge, now) = (&mut self.world.judge, self.now);
+        life.tap.turned(&life.node, |observation| judge.observe(now, observation));
+        self.lives.insert(host, life);
+        if failed.is_some() {
+            let effects = self.world.storage_failed(now, host);
+            return self.apply(effects);
+        }
+        self.run_storage(host);
+        self.set_alarm(host);
+    }
+
+    /// Gives the storage what waits, when it is free.
+    fn run_storage(&mut self, host: Host) {
+        let now = self.now;
+        let Some(life) = self.lives.get_mut(&host) else { return };
+        if life.storage_busy || (life.jobs.is_empty() && !life.storage.busy()) {
+            return;
+        }
+        let count = if self.plan.knobs.one_job_at_a_time { life.jobs.len().min(1) } else { life.jobs.len() };
+        let jobs: Vec<Job> = life.jobs.drain(..count).collect();
+        life.storage_busy = true;
+        let disk = &self.world.machine(host).disk;
+        disk.begin(now);
+        let Some(life) = self.lives.get_mut(&host) else { return };
+        let done = life.storage.perform(jobs);
+        let at = self.world.machine(host).disk.clock().max(now);
+        let number = life.number;
+        let what = match done {
+            Ok(dones) => What::StorageDone { life: number, dones },
+            Err(_) => What::StorageFailed { life: number },
+        };
+        self.queue.at_host(at, host, what);
+    }
+
+    /// Sets the alarm for the node's deadline, when it rings too late or not at all.
+    pub(super) fn set_alarm(&mut self, host: Host) {
+        let clock = self.world.machine(host).clock;
+        let Some(life) = self.lives.get_mut(&host) else { return };
+        let Some(due) = life.node.deadline().and_then(|deadline| clock.when(deadline)) else { return };
+        let due = due.max(self.now + Duration::from_micros(1));
+        // Deadlines mostly move later, and an early alarm is harmless.
+        if life.alarm.is_none_or(|alarm| due < alarm || alarm <= self.now) {
+            life.alarm = Some(due);
+            let number = life.number;
+            self.queue.at_host(due, host, What::Alarm { life: number });
+        }
+    }
+
+    fn request(&mut self, host: Host, attempt: u64, ask: &Ask) {
+        let client = ask.client;
+        let Some(life) = self.lives.get_mut(&host) else {
+            return self.answer(host, client, attempt, Answer::Refused);
+        };
+        life.requests += 1;
+        let id = RequestId(life.requests);
+        life.waiting.insert(id, (client, attempt));
+        let request = match (&ask.call, ask.command()) {
+            (Call::Get, _) | (_, None) => {
+                let level = if ask.stale { ReadLevel::Stale } else { ReadLevel::Linearizable };
+                Request::Read { key: ask.key.as_bytes().into(), level }
+            }
+            (_, Some(command)) => Request::Write(command),
+        };
+        self.feed(host, Input::Request { id, request });
+    }
+
+    fn hang_up(&mut self, host: Host, client: u8, attempt: u64) {
+        let Some(life) = self.lives.get_mut(&host) else { return };
+        let id = life.waiting.iter().find(|(_, waiting)| **waiting == (client, attempt)).map(|(id, _)| *id);
+        if let Some(id) = id {
+            life.waiting.remove(&id);
+            self.feed(host, Input::Cancel(id));
+        }
+    }
+
+    /// An operator asks every server there is to take `host` in, until it is a member.
+    pub(super) fn invite(&mut self, host: Host) {
+        let member = self
+            .lives
+            .get(&host)
+            .is_some_and(|life| life.node.raft().status().members.contains(node_id(host)));
+        if member || self.world.machine(host).gone.is_some() {
+            return;
+        }
+        if self.lives.contains_key(&host) {
+            for asked in self.lives.keys().copied().filter(|asked| *asked != host).collect::<Vec<Host>>() {
+                let Some(life) = self.lives.get_mut(&asked).filter(|_| !self.world.is_paused(asked)) else {
+                    continue;
+                };
+                life.requests += 1;
+                let id = RequestId(life.requests);
+                let request = Request::AddLearner {
+                    id: node_id(host),
+                    learner: Learner::Joining,
+                    contact: contact(host),
+                };
+                self.feed(asked, Input::Request { id, request });
+            }
+        }
+        self.queue.outside(self.now + INVITATION_PAUSE, What::Invite(host));
+    }
+}

@@ -1,0 +1,80 @@
+//! A run from boot to scan.
+
+use std::time::Duration;
+
+use super::CoreStack;
+use super::clients::Client;
+use crate::bounds;
+use crate::observe::Phase;
+use crate::verdict::Verdict;
+use crate::workload::Script;
+
+impl CoreStack {
+    pub(super) fn phases(&mut self) -> Result<(), Verdict> {
+        let effects = self.world.boot(self.now);
+        self.apply(effects);
+        let deadline = self.now + bounds::boot(&self.plan);
+        if !self.run_until(deadline, |stack| stack.outlook().formed())? {
+            return Err(self.stuck("the cluster did not form"));
+        }
+        self.safety()?;
+        self.liveness()?;
+        self.scan()
+    }
+
+    fn safety(&mut self) -> Result<(), Verdict> {
+        self.world.begin_faults(self.now);
+        let until = self.now + self.plan.faults_last();
+        for number in self.plan.workload.clients.clone() {
+            let script = Script::new(self.plan.clone(), number);
+            self.add_client(Client::scripted(number, script, until));
+        }
+        // Clients that are done, and nothing more to break: the rest of the time would show nothing.
+        self.run_until(until, |stack| stack.clients.is_empty() && stack.world.next_step().is_none())?;
+        let last_answers = self.now + Duration::from_millis(self.plan.workload.patience_ms) * 2;
+        self.run_until(last_answers, |stack| stack.clients.is_empty())?;
+        self.world.tell_costs(self.now);
+        Ok(())
+    }
+
+    /// The core is healed: it must soon take a write and serve a read, and then come together.
+    fn liveness(&mut self) -> Result<(), Verdict> {
+        self.clients.clear();
+        let effects = self.world.heal(self.now);
+        self.apply(effects);
+        let core = self.plan.cluster.core.clone();
+        let (first, last) = (core[0], core[core.len() - 1]);
+        let deadline = self.now + bounds::first_answers(&self.plan);
+        let wanted = [(first, "key-1".to_owned(), true), (last, "key-1".to_owned(), false)];
+        self.add_client(Client::insisting(bounds::PROBER, wanted));
+        if !self.run_until(deadline, |stack| stack.clients.is_empty())? {
+            return Err(self.stuck("the healed core took no write or served no read"));
+        }
+        // A leader outside the core may serve a majority and not reach all of the core. Now the core has to do alone.
+        let effects = self.world.cut_off_others();
+        self.apply(effects);
+        let deadline = self.now + bounds::convergence(&self.plan);
+        if !self.run_until(deadline, |stack| stack.outlook().together())? {
+            return Err(self.stuck("the healed core did not come together"));
+        }
+        Ok(())
+    }
+
+    /// Every key is read once more, from one server or another.
+    fn scan(&mut self) -> Result<(), Verdict> {
+        self.world.enter(self.now, Phase::Scan);
+        let wanted = bounds::scan(&self.plan, &self.world.history);
+        let deadline = self.now + bounds::convergence(&self.plan);
+        self.add_client(Client::insisting(bounds::SCANNER, wanted));
+        if !self.run_until(deadline, |stack| stack.clients.is_empty())? {
+            return Err(self.stuck("a key could not be read in the end"));
+        }
+        Ok(())
+    }
+
+    /// A failure to make progress, unless it was impossible.
+    fn stuck(&mut self, what: &str) -> Verdict {
+        let outlook = self.outlook();
+        self.world.stuck(self.now, what, &outlook)
+    }
+}

@@ -1,0 +1,80 @@
+//! Who the servers are, and what each is told when it starts; the same on both stacks.
+
+use std::time::Duration;
+
+use quorate_node::NodeConfig;
+use quorate_node::raft::{
+    Config, Contact, Entry, HardState, Index, Job, LogId, Members, NodeId, Payload, Term, Write, WriteId,
+};
+use quorate_storage::{MemoryDisk, Options, Storage};
+
+use crate::plan::{Host, Plan};
+
+/// The host that founds the cluster.
+pub(crate) const FOUNDER: Host = 1;
+
+/// The port of peer links on every server.
+pub(crate) const RAFT_PORT: u16 = 9080;
+
+/// The port of HTTP on every server.
+pub(crate) const HTTP_PORT: u16 = 8080;
+
+/// The address of a host, without a port.
+pub(crate) fn address(host: Host) -> String {
+    format!("10.0.0.{host}")
+}
+
+pub(crate) fn node_id(host: Host) -> NodeId {
+    NodeId(host.into())
+}
+
+pub(crate) fn contact(host: Host) -> Contact {
+    Contact {
+        address: format!("{}:{RAFT_PORT}", address(host)),
+        url: format!("http://{}:{HTTP_PORT}", address(host)),
+        name: format!("host-{host}"),
+    }
+}
+
+pub(crate) fn node_config(plan: &Plan, host: Host, seed: u64) -> NodeConfig {
+    let knobs = &plan.knobs;
+    let raft = Config {
+        election_timeout: plan.election_timeout(),
+        heartbeat_interval: Duration::from_millis(knobs.heartbeat_ms),
+        append_bytes: knobs.append_bytes,
+        inflight_appends: knobs.inflight_appends,
+        uncommitted_bytes: knobs.uncommitted_bytes,
+        cache_bytes: knobs.cache_bytes,
+        keep_entries: knobs.keep_entries,
+        chunk_bytes: knobs.chunk_bytes,
+        ..Config::new(node_id(host), seed)
+    };
+    NodeConfig {
+        raft,
+        checkpoint_entries: knobs.checkpoint_entries,
+        pending_requests: NodeConfig::PENDING_REQUESTS,
+    }
+}
+
+pub(crate) fn storage_options(plan: &Plan, seed: u64) -> Options {
+    let knobs = &plan.knobs;
+    Options { segment_bytes: knobs.segment_bytes, slice_bytes: knobs.slice_bytes, ..Options::new(seed) }
+}
+
+/// Writes what `quorate bootstrap` writes: a log whose first entry makes the founder the only member.
+pub(crate) fn found(disk: &MemoryDisk, plan: &Plan) {
+    let opened = Storage::open(disk.clone(), storage_options(plan, plan.seed));
+    let (mut storage, _) = opened.expect("an empty disk opens");
+    let members = Members::founder(node_id(FOUNDER), contact(FOUNDER));
+    let write = Write {
+        id: WriteId(1),
+        hard: Some(HardState { term: Term(1), vote: None }),
+        commit_hint: Index(0),
+        install: None,
+        truncate_from: None,
+        repair: Vec::new(),
+        append: vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members) }],
+        compact_to: None,
+    };
+    storage.perform(vec![Job::Write(write).into()]).expect("a sound disk takes a write");
+}

@@ -1,0 +1,74 @@
+//! What a plan is drawn for.
+
+use serde::{Deserialize, Serialize};
+
+/// A family of plans.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scenario {
+    /// Each seed draws which kinds of faults there are at all, and how hard they strike.
+    Swarm,
+    /// No faults: asserts what a request may cost in messages and syncs.
+    Calm,
+    /// Processes and machines end, in the middle of anything, one or all.
+    Crash,
+    /// The network in all its shapes, and nothing else.
+    Partition,
+    /// Disks that stall, fail, fill up, rot and are lost.
+    Disk,
+    /// Clocks that jump, drift and stop; processes that pause.
+    Clock,
+    /// Servers join while other things break.
+    Membership,
+    /// Many impatient clients with bursts, large values and stale reads, and some crashes.
+    Client,
+    /// One server.
+    Single,
+}
+
+impl Scenario {
+    /// All of them.
+    pub const ALL: [Scenario; 9] = [
+        Scenario::Swarm,
+        Scenario::Calm,
+        Scenario::Crash,
+        Scenario::Partition,
+        Scenario::Disk,
+        Scenario::Clock,
+        Scenario::Membership,
+        Scenario::Client,
+        Scenario::Single,
+    ];
+
+    /// Its name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scenario::Swarm => "swarm",
+            Scenario::Calm => "calm",
+            Scenario::Crash => "crash",
+            Scenario::Partition => "partition",
+            Scenario::Disk => "disk",
+            Scenario::Clock => "clock",
+            Scenario::Membership => "membership",
+            Scenario::Client => "client",
+            Scenario::Single => "single",
+        }
+    }
+
+    /// What it is for, in a line.
+    pub fn about(self) -> &'static str {
+        match self {
+            Scenario::Swarm => "each seed draws which kinds of faults there are, and how hard they strike",
+            Scenario::Calm => "no faults; asserts what a request costs in messages and syncs",
+            Scenario::Crash => "processes killed, power lost in the middle of a write, one machine or all",
+            Scenario::Partition => "cuts of every shape, clogs, loss, delay, duplication, corruption",
+            Scenario::Disk => "disks that stall, fail, fill up, rot and are lost",
+            Scenario::Clock => "clocks that jump, drift and stop; processes that pause",
+            Scenario::Membership => "servers join while other things break",
+            Scenario::Client => "many impatient clients, bursts, large values, stale reads; some crashes",
+            Scenario::Single => "one server",
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The fault atlas: where a disk may go bad, so that every alarm is a bug.
+//!
+//! No store survives the loss of every copy. So of each committed slot an intact copy stays on a host of the core that will
+//! be healed; of the two files of term and vote one stays good on every host of the core; and only hosts outside the core
+//! lose a checkpoint or a whole disk. (TigerBeetle's simulator has the idea and the name.)
+
+use crate::ledger::Ledger;
+use crate::plan::{Damage, Host, Place};
+use crate::random::Random;
+use crate::world::World;
+
+const SECTOR: usize = 512;
+
+/// Lets something at rest go bad, where that is allowed; `pick` chooses among the places. Says whether it did.
+pub(crate) fn strike(world: &mut World, host: Host, place: Place, damage: Damage, pick: u64) -> bool {
+    if world.machine(host).gone.is_some() {
+        return false;
+    }
+    let mut random = Random::new(pick);
+    match place {
+        Place::Log => strike_log(world, host, damage, &mut random),
+        Place::Stable => strike_stable(world, host, damage, &mut random),
+        Place::Checkpoint => strike_checkpoint(world, host, damage, &mut random),
+    }
+}
+
+fn strike_log(world: &mut World, host: Host, damage: Damage, random: &mut Random) -> bool {
+    let hurt: Vec<Host> = world
+        .machines
+        .iter()
+        .filter(|(of, machine)| machine.log_hurt || **of == host)
+        .map(|(of, _)| *of)
+        .collect();
+    let core = &world.plan.cluster.core;
+    let intact = |ledger: &Ledger| {
+        let Some(last) = ledger.committed().last().map(|slot| slot.id) else { return false };
+        let has = |of: &&Host| ledger.host(**of).is_some_and(|log| log.durable.covers(last));
+        core.iter().filter(|of| !hurt.contains(of)).any(|of| has(&of))
+    };
+    if hurt.len() * 2 >= usize::from(world.plan.cluster.servers) || !intact(world.judge.ledger()) {
+        return false;
+    }
+    let disk = &world.machine(host).disk;
+    let segments: Vec<String> =
+        disk.files().into_iter().filter(|path| path.starts_with("log/") && path.ends_with(".log")).collect();
+    if segments.is_empty() {
+        return false;
+    }
+    let chosen = random.below(segments.len());
+    // Zeros in the last batch look like one that never reached the disk; the one who cut it is not to blame.
+    let last = chosen + 1 == segments.len();
+    if last && damage == Damage::Zeros {
+        return false;
+    }
+    let done = spoil(world, host, &segments[chosen], damage, random);
+    world.machine(host).log_hurt |= done;
+    done
+}
+
+/// One of the two files, and in the core only while no server runs: a start finds and mends it. While one runs, a crash in
+/// the middle of its next vote could take the other one too.
+fn strike_stable(world: &mut World, host: Host, damage: Damage, random: &mut Random) -> bool {
+    let outside = !world.plan.cluster.core.contains(&host);
+    let machine = world.machine(host);
+    if machine.stable_hurt || (machine.up && !outside) {
+        return false;
+    }
+    let path = ["stable/a", "stable/b"][random.below(2)];
+    let done = spoil(world, host, path, damage, random);
+    world.machine(host).stable_hurt |= done;
+    done
+}
+
+fn strike_checkpoint(world: &mut World, host: Host, damage: Damage, random: &mut Random) -> bool {
+    if world.plan.cluster.core.contains(&host) {
+        return false;
+    }
+    let files = world.machine(host).disk.files();
+    let newest = files.into_iter().rfind(|path| path.starts_with("snaps/") && path.ends_with(".snap"));
+    newest.is_some_and(|path| spoil(world, host, &path, damage, random))
+}
+
+fn spoil(world: &mut World, host: Host, path: &str, damage: Damage, random: &mut Random) -> bool {
+    let disk = &world.machine(host).disk;
+    let Some(content) = disk.content(path) else { return false };
+    let used = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    if used == 0 {
+        return false;
+    }
+    let at = random.below(used);
+    let sector = at / SECTOR * SECTOR;
+    let end = (sector + SECTOR * (1 + random.below(4))).min(used);
+    match damage {
+        Damage::Flip => disk.flip_bit(path, at as u64 * 8 + random.between(0, 7)),
+        Damage::Garbage => disk.garbage(path, sector..(sector + SECTOR).min(used), random.bits()),
+        Damage::Zeros => disk.zero(path, sector..end),
+        Damage::Unreadable => disk.make_unreadable(path, sector as u64..end as u64),
+    }
+    true
+}

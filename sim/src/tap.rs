@@ -1,0 +1,153 @@
+//! From what goes into a node and comes out of it to observations.
+
+use std::sync::Arc;
+
+use quorate_node::raft::{Done, Entry, Envelope, Index, Job, LogId, Message, Write};
+use quorate_node::{Input, Node, Output};
+
+use crate::observe::{FoundLog, LogWrite, MessageKind, Observation, Said, Stand, digest};
+use crate::plan::Host;
+
+/// Looks over one node's shoulder, for one life of it.
+#[derive(Debug)]
+pub(crate) struct Tap {
+    host: Host,
+    stand: Option<Stand>,
+    members_at: Option<LogId>,
+    applied: Index,
+}
+
+impl Tap {
+    pub(crate) fn new(host: Host) -> Self {
+        Tap { host, stand: None, members_at: None, applied: Index(0) }
+    }
+
+    pub(crate) fn input(&self, input: &Input) -> Option<Observation> {
+        let host = self.host;
+        match input {
+            Input::Message(envelope) => {
+                Some(Observation::Received { from: host_of(envelope.from.0), to: host, said: said(envelope) })
+            }
+            Input::Done(Done::Written(write)) => Some(Observation::Durable { host, write: write.0 }),
+            Input::Done(Done::SnapshotStored { meta, complete: true, .. }) => {
+                Some(Observation::Stored { host, last: meta.last })
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn output(&self, output: &Output) -> Option<Observation> {
+        let host = self.host;
+        match output {
+            Output::Send(envelope) => {
+                Some(Observation::Sent { from: host, to: host_of(envelope.to.0), said: said(envelope) })
+            }
+            Output::Job(Job::Write(write)) => Some(Observation::Writes { host, write: log_write(write) }),
+            Output::Event(event) => Some(Observation::Event { host, event: event.clone() }),
+            _ => None,
+        }
+    }
+
+    /// What has changed by a turn.
+    pub(crate) fn turned(&mut self, node: &Node, mut tell: impl FnMut(Observation)) {
+        let (host, status) = (self.host, node.raft().status());
+        if self.members_at != Some(status.members_at) {
+            self.members_at = Some(status.members_at);
+            tell(Observation::Members {
+                host,
+                at: status.members_at,
+                voters: status.members.voters.iter().copied().collect(),
+                outgoing: status.members.outgoing.iter().copied().collect(),
+            });
+        }
+        let stand = Stand {
+            role: status.role,
+            term: status.term,
+            leader: status.leader,
+            commit: status.commit,
+            last: status.last,
+            damaged: status.damaged,
+        };
+        if self.stand != Some(stand) {
+            self.stand = Some(stand);
+            tell(Observation::Stands { host, stand });
+        }
+        if self.applied != status.applied.index && status.applied.index > Index(0) {
+            self.applied = status.applied.index;
+            let (state_hash, revision) = (node.kv().state_hash(), node.kv().revision().0);
+            tell(Observation::Applied { host, index: self.applied, state_hash, revision });
+        }
+    }
+}
+
+/// What recovery found, as far as checkers want it.
+pub(crate) fn found_log(found: &quorate_node::raft::Found) -> FoundLog {
+    let (base, last) = (found.terms.base(), found.terms.last());
+    let term = |index| found.terms.term(Index(index)).expect("every slot up to the last has a term");
+    FoundLog {
+        hard: found.hard,
+        base,
+        terms: (base.index.0 + 1..=last.index.0).map(term).collect(),
+        snapshot: found.snapshot.as_ref().map_or(LogId::ZERO, |meta| meta.last),
+        damaged: found.damaged.clone(),
+        unknown: found.unknown,
+    }
+}
+
+fn log_write(write: &Write) -> LogWrite {
+    LogWrite {
+        id: write.id.0,
+        hard: write.hard,
+        install: write.install.as_ref().map(|meta| meta.last),
+        truncate_from: write.truncate_from,
+        append: write.append.iter().map(|entry| (entry.id, content(entry))).collect(),
+    }
+}
+
+/// A hash of an entry's content.
+pub(crate) fn content(entry: &Entry) -> u64 {
+    match &entry.payload {
+        quorate_node::raft::Payload::Command(bytes) => command_content(bytes),
+        other => digest(other),
+    }
+}
+
+/// A hash of a command as it stands in the log.
+pub(crate) fn command_content(bytes: &Arc<[u8]>) -> u64 {
+    digest(bytes)
+}
+
+/// Nodes are numbered as their hosts are.
+pub(crate) fn host_of(node: u128) -> Host {
+    Host::try_from(node).unwrap_or(0)
+}
+
+fn said(envelope: &Envelope) -> Said {
+    use MessageKind as Kind;
+    let (kind, numbers) = match &envelope.message {
+        Message::PreVote { last } => (Kind::PreVote, [last.index.0, last.term.0, 0]),
+        Message::PreVoteReply { granted } => (Kind::PreVoteReply, [u64::from(*granted), 0, 0]),
+        Message::Vote { last } => (Kind::Vote, [last.index.0, last.term.0, 0]),
+        Message::VoteReply { granted } => (Kind::VoteReply, [u64::from(*granted), 0, 0]),
+        Message::Append { prev, entries, commit } => {
+            (Kind::Append, [prev.index.0, entries.len() as u64, commit.0])
+        }
+        Message::Appended { matched } => (Kind::Appended, [matched.0, 0, 0]),
+        Message::Conflict { prev, hint } => (Kind::Conflict, [prev.index.0, hint.index.0, 0]),
+        Message::Heartbeat { round, commit } => (Kind::Heartbeat, [*round, commit.0, 0]),
+        Message::HeartbeatReply { round, verified, matched } => {
+            (Kind::HeartbeatReply, [*round, verified.0, matched.0])
+        }
+        Message::ReadIndex { batch } => (Kind::ReadIndex, [*batch, 0, 0]),
+        Message::ReadIndexReply { batch, index } => (Kind::ReadIndexReply, [*batch, index.0, 0]),
+        Message::Snapshot { meta, chunk } => {
+            (Kind::Snapshot, [meta.last.index.0, chunk.offset, u64::from(chunk.done)])
+        }
+        Message::SnapshotReply { last, next } => (Kind::SnapshotReply, [last.index.0, *next, 0]),
+        Message::Ask { first, last, sound, .. } => (Kind::Ask, [first.0, last.0, sound.0]),
+        Message::Tell { entries, leads_to, .. } => {
+            (Kind::Tell, [entries.len() as u64, leads_to.map_or(0, |id| id.index.0), 0])
+        }
+    };
+    Said { kind, term: envelope.term, numbers }
+}

@@ -1,0 +1,186 @@
+//! What clients ask, and what they make of the answers. Both stacks play the same script.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_node::kv::Command;
+use quorate_node::raft::Time;
+use quorate_node::wire::entry::encode_command;
+
+use crate::history::{Call, Operation, Outcome};
+use crate::observe::Observation;
+use crate::plan::{Asks, Host, Plan, Workload};
+use crate::random::Random;
+use crate::tap::command_content;
+use crate::world::World;
+
+/// What one client does, request by request.
+#[derive(Debug)]
+pub(crate) struct Script {
+    client: u8,
+    plan: Arc<Plan>,
+    random: Random,
+    next: u32,
+    asks: Host,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) client: u8,
+    pub(crate) number: u32,
+    pub(crate) key: String,
+    pub(crate) call: Call,
+    pub(crate) stale: bool,
+    /// What is written, when something is.
+    pub(crate) value: Option<Arc<[u8]>>,
+}
+
+impl Script {
+    pub(crate) fn new(plan: Arc<Plan>, client: u8) -> Self {
+        let mut random = Random::labelled(plan.seed, &format!("client {client}"));
+        let asks = host(&plan, &mut random);
+        Script { client, plan, random, next: 0, asks }
+    }
+
+    /// The next request and how long to wait before it; `None` when there are no more.
+    pub(crate) fn next(&mut self) -> Option<(Duration, Ask)> {
+        let plan = Arc::clone(&self.plan);
+        let workload = &plan.workload;
+        let mut pause = Duration::ZERO;
+        // Requests that are left out are drawn all the same, so that the others stay what they were.
+        loop {
+            let number = self.next;
+            if number >= workload.requests {
+                return None;
+            }
+            self.next += 1;
+            pause += Duration::from_millis(self.random.between(0, workload.pause_ms));
+            if workload.burst > 0 && number % workload.burst == workload.burst - 1 {
+                pause += Duration::from_millis(self.random.between(0, workload.gap_ms));
+            }
+            let ask = self.draw(workload, number);
+            if number >= workload.skip {
+                return Some((pause, ask));
+            }
+        }
+    }
+
+    fn draw(&mut self, workload: &Workload, number: u32) -> Ask {
+        let random = &mut self.random;
+        let hot = random.between(1, 100) <= workload.hot_percent.into();
+        let key = if hot { 1 } else { random.between(1, workload.keys) };
+        let kind = random.between(1, 100);
+        let stale = random.between(1, 100) <= workload.stale_percent.into();
+        let large = random.between(1, 1_000) <= workload.large_per_mille.into();
+        let puts = u64::from(workload.put_percent);
+        let call = if kind <= puts {
+            Call::Put(format!("{}.{number}", self.client))
+        } else if kind <= puts + u64::from(workload.delete_percent) {
+            Call::Delete
+        } else {
+            Call::Get
+        };
+        let bytes = if large { workload.large_bytes } else { workload.value_bytes };
+        let value = if let Call::Put(name) = &call { Some(value_of(name, bytes)) } else { None };
+        let stale = stale && call == Call::Get;
+        Ask { client: self.client, number, key: format!("key-{key}"), call, stale, value }
+    }
+
+    /// Whom to ask.
+    pub(crate) fn whom(&mut self) -> Host {
+        if self.plan.workload.asks == Asks::Anyone {
+            self.asks = host(&self.plan, &mut self.random);
+        }
+        self.asks
+    }
+
+    /// The one asked last was no help.
+    pub(crate) fn ask_another(&mut self) {
+        self.asks = host(&self.plan, &mut self.random);
+    }
+}
+
+fn host(plan: &Plan, random: &mut Random) -> Host {
+    Host::try_from(random.between(1, plan.cluster.servers.into())).unwrap_or(1)
+}
+
+/// A value that begins with its name and is filled up to so many bytes.
+fn value_of(name: &str, bytes: usize) -> Arc<[u8]> {
+    let mut value = format!("{name} ").into_bytes();
+    value.resize(bytes.max(value.len()), b'.');
+    value.into()
+}
+
+/// The name in a value that was read. A value that is not one of ours names itself.
+pub(crate) fn name_of(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    match text.split_once(' ') {
+        Some((name, rest)) if rest.bytes().all(|byte| byte == b'.') => name.to_owned(),
+        _ => format!("garbage: {}", text.chars().take(40).collect::<String>()),
+    }
+}
+
+impl Ask {
+    /// A read of `key` for which nothing stale will do.
+    pub(crate) fn read(client: u8, number: u32, key: String) -> Ask {
+        Ask { client, number, key, call: Call::Get, stale: false, value: None }
+    }
+
+    /// A write of `key`.
+    pub(crate) fn write(client: u8, number: u32, key: String) -> Ask {
+        let name = format!("{client}.{number}");
+        let value = Some(value_of(&name, 0));
+        Ask { client, number, key, call: Call::Put(name), stale: false, value }
+    }
+
+    /// What the store is asked to do, when it is a write.
+    pub(crate) fn command(&self) -> Option<Command> {
+        let key: Arc<[u8]> = Arc::from(self.key.as_bytes());
+        match &self.call {
+            Call::Put(_) => Some(Command::Put { key, value: self.value.clone()? }),
+            Call::Delete => Some(Command::Delete { key }),
+            Call::Get => None,
+        }
+    }
+
+    /// A hash of the command in the log, for a command that no other request makes.
+    fn content(&self) -> Option<u64> {
+        let command = self.command().filter(|command| matches!(command, Command::Put { .. }))?;
+        Some(command_content(&Arc::from(encode_command(&command).ok()?)))
+    }
+}
+
+impl World {
+    /// A client asks.
+    pub(crate) fn asks(&mut self, now: Time, ask: &Ask, to: Host) {
+        let observation = Observation::Asks {
+            client: ask.client,
+            number: ask.number,
+            to,
+            key: ask.key.clone(),
+            call: ask.call.clone(),
+            stale: ask.stale,
+            content: ask.content(),
+        };
+        self.judge.observe(now, observation);
+    }
+
+    /// A client has its answer, or gives up. A stale read is no evidence of any order.
+    pub(crate) fn hears(
+        &mut self,
+        now: Time,
+        invoked: Time,
+        ask: Ask,
+        outcome: Outcome,
+        revision: Option<u64>,
+    ) {
+        let Ask { client, number, key, call, stale, .. } = ask;
+        let observation = Observation::Hears { client, number, outcome: outcome.clone(), revision };
+        self.judge.observe(now, observation);
+        if !stale {
+            let invoked_nanoseconds = invoked.0 * 1_000;
+            self.history.push(Operation { client: client.into(), key, call, invoked_nanoseconds, outcome });
+        }
+    }
+}
