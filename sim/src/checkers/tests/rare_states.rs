@@ -10,7 +10,7 @@ use crate::history::Outcome;
 use crate::observe::{Ended, FoundLog, MessageKind, Observation, Said};
 
 /// The rare states of a story, each with how often it was counted.
-fn rare(story: Story) -> Vec<(&'static str, u64)> {
+fn rare(story: &Story) -> Vec<(&'static str, u64)> {
     story.judge.rare().iter().collect()
 }
 
@@ -62,7 +62,7 @@ fn stories() -> Vec<(&'static str, Story)> {
 #[test]
 fn each_rare_state_is_counted_once_and_nothing_else_is() {
     for (state, story) in stories() {
-        assert_eq!(rare(story), [(state, 1)]);
+        assert_eq!(rare(&story), [(state, 1)]);
     }
 }
 
@@ -77,31 +77,31 @@ fn an_uneventful_life_is_not_rare() {
     let story = campaigns(Story::cluster(3), 1, 1).leads(1, 1).holds(1, append(1, &[(1, 1)]));
     let story = follows(story, 2, 1, 1).commits(1, 1, 0).commits(1, 1, 1).ends(2, Ended::Killed);
     let story = story.starts(2, found(1, &[])).puts(1, 0, "a").written(1, 0, 2);
-    assert_eq!(rare(story), []);
+    assert_eq!(rare(&story), []);
 }
 
 #[test]
 fn a_campaign_that_somebody_else_wins_had_a_winner() {
     let story = follows(campaigns(Story::cluster(3), 1, 1), 1, 1, 2);
-    assert_eq!(rare(campaigns(story, 1, 2)), []);
+    assert_eq!(rare(&campaigns(story, 1, 2)), []);
 }
 
 #[test]
 fn a_campaign_that_ended_with_its_server_was_not_lost_in_a_vote() {
     let story = campaigns(Story::cluster(3), 1, 1).ends(1, Ended::Killed).starts(1, found(1, &[]));
-    assert_eq!(rare(campaigns(story, 1, 2)), []);
+    assert_eq!(rare(&campaigns(story, 1, 2)), []);
 }
 
 #[test]
 fn leaders_that_follow_each_other_do_not_lead_at_once() {
     let story = Story::cluster(3).stands(1, Role::Leader, 1, 0).stands(1, Role::Follower, 2, 0);
-    assert_eq!(rare(story.stands(2, Role::Leader, 2, 0).stands(2, Role::Leader, 2, 0)), []);
+    assert_eq!(rare(&story.stands(2, Role::Leader, 2, 0).stands(2, Role::Leader, 2, 0)), []);
     let story = Story::cluster(3).stands(1, Role::Leader, 1, 0).ends(1, Ended::Killed);
-    assert_eq!(rare(story.stands(2, Role::Leader, 2, 0)), [("leader ended", 1)]);
+    assert_eq!(rare(&story.stands(2, Role::Leader, 2, 0)), [("leader ended", 1)]);
 }
 
 #[test]
 fn an_unknown_tail_is_damage() {
     let story = Story::new().starts(1, FoundLog { unknown: Some(Index(1)), ..found(1, &[]) });
-    assert_eq!(rare(story), [("damage found at a start", 1)]);
+    assert_eq!(rare(&story), [("damage found at a start", 1)]);
 }
