@@ -6,10 +6,12 @@
 //! memo (2017, "Testing for linearizability"): a set of linearized operations that led to a register value once
 //! is never tried again.
 //!
-//! Three facts keep the search small; each is argued where it is used.
+//! Four facts keep the search small; each is argued where it is used.
 //! - A write of unknown outcome whose value nobody read need not be in the order, and one that was read took
 //!   effect before that read was answered. So hardly any operation stays open to the end.
 //! - A pending read that matches the register may always be linearized at once.
+//! - Deletes of unknown outcome are alike but for their start: whatever order uses some of them explains as much when it
+//!   uses those that started first, in that order, and none where the register is absent already.
 //! - Operations are numbered by their start, so all but a short window is "everything below has been linearized";
 //!   the memo stores that window only. Where nothing is in flight it is empty, which cuts the search there.
 
@@ -115,6 +117,8 @@ struct Step {
 struct Register<'a> {
     steps: Vec<Step>,
     required: usize,
+    /// The optional steps that delete, by their start.
+    deletes: Vec<usize>,
     /// What the numbers in [`Effect`] stand for.
     values: Vec<Option<&'a str>>,
 }
@@ -145,7 +149,9 @@ impl<'a> Register<'a> {
         let mut steps = settle_unknown_writes(&steps, values.len());
         steps.sort_by_key(|step| (step.end.is_none(), step.start));
         let required = steps.iter().filter(|step| step.end.is_some()).count();
-        Self { steps, required, values }
+        let deletes =
+            (required..steps.len()).filter(|step| steps[*step].effect == Effect::Write(0)).collect();
+        Self { steps, required, deletes, values }
     }
 }
 
@@ -205,6 +211,8 @@ struct Search<'r> {
     linearized: Window,
     seen: HashSet<Box<[u64]>>,
     required_left: usize,
+    /// How many of the optional deletes are in the order: the first so many.
+    deletes_used: usize,
     deepest: (usize, usize, usize),
 }
 
@@ -237,6 +245,7 @@ impl<'r> Search<'r> {
             linearized: Window::new(register.required, register.steps.len()),
             seen: HashSet::new(),
             required_left: register.required,
+            deletes_used: 0,
             deepest: (0, 0, 0),
         }
     }
@@ -270,6 +279,12 @@ impl<'r> Search<'r> {
         let (after, is_read) = match self.register.steps[step].effect {
             Effect::Read(value) if value != self.state => return Attempt::NotNow,
             Effect::Read(value) => (value, true),
+            Effect::Write(0) if self.is_optional(step) => {
+                if self.state == 0 || self.register.deletes.get(self.deletes_used) != Some(&step) {
+                    return Attempt::NotNow;
+                }
+                (0, false)
+            }
             Effect::Write(value) => (value, false),
         };
         self.linearized.insert(step);
@@ -281,7 +296,8 @@ impl<'r> Search<'r> {
         }
         self.stack.push((entry, self.state));
         self.state = after;
-        self.required_left -= usize::from(step < self.register.required);
+        self.required_left -= usize::from(!self.is_optional(step));
+        self.deletes_used += usize::from(self.is_optional_delete(step));
         self.lift(entry);
         let end = self.end_entry[step];
         if end != NONE {
@@ -301,7 +317,8 @@ impl<'r> Search<'r> {
             self.put_back(entry);
             self.linearized.remove(step);
             self.state = state;
-            self.required_left += usize::from(step < self.register.required);
+            self.required_left += usize::from(!self.is_optional(step));
+            self.deletes_used -= usize::from(self.is_optional_delete(step));
             let forced = matches!(self.register.steps[step].effect, Effect::Read(_));
             if !forced && self.next[entry] != NONE {
                 return Ok(self.next[entry]);
@@ -309,6 +326,15 @@ impl<'r> Search<'r> {
         }
         let (_, step, state) = self.deepest;
         Err(Stuck::At { step, state })
+    }
+
+    /// Whether the step may be left out of the order.
+    fn is_optional(&self, step: usize) -> bool {
+        step >= self.register.required
+    }
+
+    fn is_optional_delete(&self, step: usize) -> bool {
+        self.is_optional(step) && self.register.steps[step].effect == Effect::Write(0)
     }
 
     fn lift(&mut self, entry: usize) {

@@ -187,8 +187,8 @@ fn small_history() -> impl Strategy<Value = Vec<Operation>> {
                 _ => Outcome::Written { at_nanoseconds, revision: None },
             };
             match kind {
-                0 => operation(Call::Delete, invoked, written),
-                1..=3 => operation(Call::Put(value.to_string()), invoked, written),
+                0 | 1 => operation(Call::Delete, invoked, written),
+                2 | 3 => operation(Call::Put(value.to_string()), invoked, written),
                 _ => get((value > 0).then(|| value.to_string()).as_deref(), invoked, at_nanoseconds),
             }
         },
@@ -273,4 +273,25 @@ fn one_stale_read_among_forty_thousand_operations_is_found() {
 fn one_hot_key_that_is_never_idle_is_decided() {
     let history = honest_history(7, 8, 1, 20_000);
     assert_eq!(check(&history).map(|checked| checked.keys), Ok(1));
+}
+
+/// Puts that are read again, each followed by a delete that nobody answered and that every second time took effect.
+fn unanswered_deletes(count: u64) -> Vec<Operation> {
+    let mut history = Vec::new();
+    for number in 0..count {
+        let (at, value) = (number * 10, number.to_string());
+        history.push(put(&value, at, at + 1));
+        history.push(operation(Call::Delete, at + 2, Outcome::Unknown));
+        history.push(get((number % 2 == 1).then_some(&*value), at + 3, at + 4));
+    }
+    history
+}
+
+#[test]
+fn many_deletes_of_unknown_outcome_are_decided() {
+    let mut history = unanswered_deletes(400);
+    accepted(&history);
+    let stale = get(Some("7"), 5_000, 5_001);
+    history.push(stale.clone());
+    assert!(matches!(check(&history), Err(Violation::NotLinearizable { .. })));
 }

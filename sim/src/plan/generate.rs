@@ -433,7 +433,7 @@ fn knobs(scenario: Scenario, random: &mut Random) -> Knobs {
         uncommitted_bytes: size(random, &[2_000, 64_000, 64 << 20]),
         cache_bytes: size(random, &[1, 2_000, 100_000, 16 << 20]),
         keep_entries: pick(random, &[0, 5, 50, 10_000]),
-        chunk_bytes: pick(random, &[100, 5_000, 1 << 20]),
+        chunk_bytes: pick(random, &[2_000, 20_000, 1 << 20]),
         checkpoint_entries: pick(random, &[10, 40, 200, 10_000]),
         segment_bytes: [16 << 10, 16 << 10, 64 << 10, 256 << 10][random.below(4)],
         slice_bytes: size(random, &[500, 20_000, 1 << 20]),
