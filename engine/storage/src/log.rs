@@ -29,15 +29,12 @@ pub(crate) struct Segment<F> {
     pub(crate) bytes: u64,
     /// The log's last slot when the segment began.
     pub(crate) last_before: LogId,
-    /// The membership entry that its header repeats.
-    pub(crate) members_at: LogId,
     pub(crate) file: F,
 }
 
 impl<F> Segment<F> {
     pub(crate) fn new(header: &SegmentHeader, file: F) -> Segment<F> {
-        let SegmentHeader { number, id, bytes, last, members_at, .. } = *header;
-        Segment { number, id, bytes, last_before: last, members_at, file }
+        Segment { number: header.number, id: header.id, bytes: header.bytes, last_before: header.last, file }
     }
 }
 
@@ -311,21 +308,6 @@ impl<F: DiskFile> Log<F> {
             disk.remove(&path).map_err(Fatal::new("remove", path))?;
         }
         Ok(())
-    }
-
-    /// Begins a segment if no header repeats the configuration in force, and it is not `known` from the checkpoint: a
-    /// crash came between its entry and the segment that [`Log::append`] begins behind it.
-    pub(crate) fn repeat_members<D: Disk<File = F>>(
-        &mut self,
-        disk: &D,
-        stable: &mut Stable<F>,
-        known: LogId,
-    ) -> Result<(), Fatal> {
-        let (in_force, _) = self.config();
-        if in_force == known || self.segments.iter().any(|segment| segment.members_at == in_force) {
-            return Ok(());
-        }
-        self.begin_segment(disk, stable, 0)
     }
 
     /// The configuration in force at the end of the log.

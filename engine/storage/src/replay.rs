@@ -43,6 +43,8 @@ pub(crate) struct MembersSlot {
 pub(crate) struct Replay {
     /// The last slot that the newest checkpoint covers.
     floor: LogId,
+    /// The latest membership entry there.
+    floor_members: Index,
     pub(crate) terms: TermRuns,
     pub(crate) places: Places,
     pub(crate) members: Vec<MembersSlot>,
@@ -65,6 +67,7 @@ impl Replay {
         let floor = snapshot.map_or(LogId::ZERO, |meta| meta.last);
         let mut replay = Replay {
             floor,
+            floor_members: snapshot.map_or(Index::default(), |meta| meta.members_at.index),
             terms: TermRuns::new(first.last),
             places: Places::new(first.last.index),
             members: Vec::new(),
@@ -196,11 +199,11 @@ impl Replay {
             return self.restart(behind, members_index);
         }
         if self.terms.last().index < self.floor.index {
-            self.restart(self.floor, None);
+            self.restart(self.floor, Some(self.floor_members));
         }
         let last = self.terms.last();
         let same_term = behind.filter(|id| id.term == last.term && id.index >= last.index);
-        let known = self.members_index().is_none() || self.members_index() == members_index;
+        let known = self.members_index().is_some() && self.members_index() == members_index;
         let count = same_term.map_or(u64::MAX, |id| id.index.0 - last.index.0);
         if !known || count > MAX_LOST_SLOTS {
             self.give_up();

@@ -258,6 +258,9 @@ impl<D: Disk> Opening<D> {
         self.note(&replay)?;
         let unknown = replay.unknown.or_else(|| self.stable.value().lost_from(last));
         let members = membership(&replay, newest.as_ref())?;
+        // Not so when a crash came between a membership entry and the segment that is begun behind it.
+        let repeated =
+            members.last().is_none_or(|(id, _)| *id == start.members_at || replay.copies.contains_key(id));
         let found = Found {
             hard: self.stable.value().hard,
             commit_hint: replay.commit_hint.max(start.last.index).min(last.index),
@@ -293,7 +296,9 @@ impl<D: Disk> Opening<D> {
         if let Some(meta) = newest.filter(|_| behind) {
             log.reset(&self.disk, &mut self.stable, &meta)?;
         }
-        log.repeat_members(&self.disk, &mut self.stable, start.members_at)?;
+        if !repeated {
+            log.begin_segment(&self.disk, &mut self.stable, 0)?;
+        }
         Ok((self.storage(log), found))
     }
 

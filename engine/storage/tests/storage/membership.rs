@@ -5,7 +5,8 @@ use quorate_raft::{Entry, Found, Index, LogId, SnapshotMeta, Write};
 use quorate_storage::{Job, MemoryDisk, Storage};
 
 use crate::common::{
-    append, command, members, members_entry, newest_segment, noop, open, perform, settle, vote, write,
+    append, changed_sectors, command, members, members_entry, newest_segment, noop, open, perform, settle,
+    vote, write,
 };
 
 type Damage = fn(&MemoryDisk, &str, usize);
@@ -148,4 +149,42 @@ fn give_up_a_configuration(truncated: bool) {
     let (_, found): (_, Found) = open(&disk).unwrap();
     assert_eq!(found.snapshot.map(|meta: SnapshotMeta| meta.members_at), Some(members_at));
     assert_eq!((found.damaged, found.unknown), (vec![LogId::new(2, 4), LogId::new(2, 5)], None));
+
+    // And a loss that took a change of membership with it is not taken for one that did not.
+    let (mut storage, _) = open(&disk).unwrap();
+    let lost = [noop(2, 8), members_entry(2, 9, &["a", "b"]), noop(2, 10)];
+    let (path, sectors) = changed_sectors(&disk, || append(&mut storage, &lost));
+    disk.zero(&path, sectors);
+    let (_, found) = open(&disk).unwrap();
+    assert_eq!((found.members, found.unknown), (vec![], Some(Index(8))));
+}
+
+/// A loss that begins below the checkpoint's end and goes on above it: what is in force at the checkpoint is known, so
+/// a change of membership behind that is noticed, and one that did not happen is not suspected.
+#[test]
+fn a_loss_across_the_end_of_a_checkpoint_hides_no_change_of_membership() {
+    for changed in [false, true] {
+        let disk = MemoryDisk::new();
+        let (mut storage, _) = open(&disk).unwrap();
+        vote(&mut storage, 1);
+        append(&mut storage, &[members_entry(1, 1, &["a"])]);
+        append(&mut storage, &[noop(1, 2)]);
+        let last = if changed { members_entry(1, 6, &["a", "b"]) } else { noop(1, 6) };
+        let lost = [noop(1, 3), noop(1, 4), noop(1, 5), last];
+        let (path, sectors) = changed_sectors(&disk, || append(&mut storage, &lost));
+        append(&mut storage, &[noop(1, 7)]);
+        let (last, members_at) = (LogId::new(1, 4), LogId::new(1, 1));
+        let content = Box::new([].into_iter());
+        let job = Job::Checkpoint { last, members: members(&["a"]), members_at, content };
+        storage.perform(vec![job]).unwrap();
+        settle(&mut storage);
+        disk.zero(&path, sectors);
+        let (_, found) = open(&disk).unwrap();
+        let expected = if changed {
+            (LogId::new(1, 4), vec![], Some(Index(5)))
+        } else {
+            (LogId::new(1, 7), vec![LogId::new(1, 5), LogId::new(1, 6)], None)
+        };
+        assert_eq!((found.terms.last(), found.damaged, found.unknown), expected);
+    }
 }
