@@ -189,11 +189,14 @@ impl Walk {
     ) -> Recovered<F> {
         let mut segments: VecDeque<Segment<F>> =
             chain.into_iter().map(|segment| Segment::new(&segment.header, segment.file)).collect();
+        let mut previous = self.replay.previous;
         if self.replay.unknown.is_some() {
+            previous = self.replay.resume;
             // The log goes on behind the last record that is known; whole segments behind that are of no use.
             self.damaged_end = true;
-            let last = self.replay.previous.segment;
-            while segments.len() > 1 && segments.back().is_some_and(|segment| segment.number > last) {
+            while segments.len() > 1
+                && segments.back().is_some_and(|segment| segment.number > previous.segment)
+            {
                 let given_up = segments.pop_back().expect("it has two");
                 stale.push(LogFile::Segment(given_up.number).path());
             }
@@ -202,7 +205,7 @@ impl Walk {
             offset: self.end.record.offset,
             batch: self.batch.max(acknowledged),
             marked: self.marked,
-            previous: self.replay.previous,
+            previous,
             closed: self.damaged_end,
         };
         Recovered { segments, replay: self.replay, position, dead, stale }

@@ -53,7 +53,11 @@ pub(crate) struct Replay {
     /// The index of the latest membership entry at or below the base, when known.
     base_members: Option<Index>,
     pub(crate) damaged: BTreeSet<Index>,
+    /// What the next record names as the one before it.
     pub(crate) previous: Link,
+    /// The last of these that was come to without a leap over a loss: what a segment names that is begun where the log
+    /// became unknown, so that the next reader has it in hand there.
+    pub(crate) resume: Link,
     pub(crate) commit_hint: Index,
     /// Where the log ends, although it did not end there.
     pub(crate) unknown: Option<Index>,
@@ -75,6 +79,7 @@ impl Replay {
             base_members: Some(first.members_at.index),
             damaged: BTreeSet::new(),
             previous: first.previous,
+            resume: first.previous,
             commit_hint: first.commit_hint,
             unknown: None,
             closed: true,
@@ -105,6 +110,7 @@ impl Replay {
         }
         if self.unknown.is_none() {
             self.previous = header.previous;
+            self.resume = if chained { header.previous } else { self.resume };
             self.closed = true;
             self.commit_hint = self.commit_hint.max(header.commit_hint);
         }
@@ -133,7 +139,7 @@ impl Replay {
             let sole = lost_from == Some(header.previous.offset);
             if sole && self.apply_lost(&header.previous) {
                 if self.unknown.is_none() {
-                    self.previous = Link { segment: number, record: header.previous };
+                    self.come_to(Link { segment: number, record: header.previous });
                 }
             } else {
                 let is_members = header.kind == Kind::Members && header.flags & FLAG_REPAIR == 0;
@@ -147,7 +153,7 @@ impl Replay {
         self.commit_hint = self.commit_hint.max(header.commit_hint);
         if header.kind == Kind::Mark {
             if header.previous != self.previous.record {
-                self.previous = Link { segment: number, record: header.previous };
+                self.come_to(Link { segment: number, record: header.previous });
             }
             self.closed = true;
             return;
@@ -163,9 +169,13 @@ impl Replay {
             self.slot(header.kind, header.id, place, members, sound, header.members_index);
         }
         if self.unknown.is_none() {
-            self.previous = Link { segment: number, record: header.identity(record.checksum) };
+            self.come_to(Link { segment: number, record: header.identity(record.checksum) });
             self.closed = header.flags & FLAG_LAST != 0;
         }
+    }
+
+    fn come_to(&mut self, link: Link) {
+        (self.previous, self.resume) = (link, link);
     }
 
     /// The latest membership entry, when known.

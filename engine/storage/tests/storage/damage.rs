@@ -168,6 +168,33 @@ fn what_a_crash_left_of_a_cut_batch_never_comes_back() {
     assert_eq!(read(&mut storage, 1, 2).0[1], command(1, 2, b"short"));
 }
 
+/// A loss at the end of one segment can be crossed, a second one at the beginning of the next cannot, and the log goes on
+/// behind what is still believed. The next start has to come to that very place again.
+#[test]
+fn a_log_that_goes_on_before_two_losses_is_found_again() {
+    let disk = MemoryDisk::new();
+    let (mut storage, _) = open(&disk).unwrap();
+    vote(&mut storage, 3);
+    append(&mut storage, &[noop(1, 1), noop(1, 2)]);
+    learn_commit(&mut storage, 1);
+    let mut put = |append| perform(&mut storage, vec![Write { append, ..write(1) }]).unwrap();
+    let first = changed_sectors(&disk, || put(vec![noop(1, 3), noop(1, 4)]));
+    put(vec![command(1, 5, &[5; 7000])]);
+    let second = changed_sectors(&disk, || put(vec![noop(2, 6)]));
+    put(vec![noop(2, 7)]);
+    settle(&mut storage);
+    disk.zero(&first.0, first.1);
+    assert_ne!(second.0, "log/00000001.log");
+    disk.zero(&second.0, 8192..8704);
+    disk.zero(&second.0, second.1);
+    let (mut storage, found) = open(&disk).unwrap();
+    assert_eq!((found.terms.last(), found.unknown), (LogId::new(1, 1), Some(Index(2))));
+    append(&mut storage, &[noop(3, 2), noop(3, 3)]);
+    let (mut storage, found) = open(&disk).unwrap();
+    assert_eq!((found.terms.last(), found.damaged), (LogId::new(3, 3), vec![]));
+    assert_eq!(read(&mut storage, 1, 3).0, [noop(1, 1), noop(3, 2), noop(3, 3)]);
+}
+
 #[test]
 fn a_segment_without_a_header_is_a_loss_like_any_other() {
     let disk = MemoryDisk::new();
