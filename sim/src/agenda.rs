@@ -37,8 +37,8 @@ impl Agenda {
             let begins = start + Duration::from_millis(timed.at_ms);
             agenda.add(begins, Step::Begin(number));
             let Some(lasts) = timed.fault.lasts() else { continue };
-            if let Fault::Cut { flaps, .. } = timed.fault {
-                let stretch = lasts / (2 * flaps.max(1));
+            if let Fault::Cut { flaps: flaps @ 2.., .. } = timed.fault {
+                let stretch = lasts / (2 * flaps);
                 for half in 1..2 * flaps {
                     agenda.add(begins + stretch * half, Step::Flap { number, mended: half % 2 == 1 });
                 }
@@ -61,5 +61,29 @@ impl Agenda {
     pub(crate) fn pop(&mut self, now: Time) -> Option<Step> {
         let first = self.steps.first_entry().filter(|entry| entry.key().0 <= now)?;
         Some(first.remove())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::{Scenario, Shape, Timed};
+
+    use super::*;
+
+    fn steps_of(flaps: u32) -> Vec<Step> {
+        let mut plan = Plan::new(Scenario::Calm, 1);
+        let fault = Fault::Cut { shape: Shape::OneWay, links: vec![(1, 2)], for_ms: 1_000, flaps };
+        plan.faults = vec![Timed { at_ms: 5, fault }];
+        let mut agenda = Agenda::of(&plan, Time(0));
+        assert_eq!((agenda.next(), agenda.pop(Time(4_999))), (Some(Time(5_000)), None));
+        std::iter::from_fn(|| agenda.pop(Time(1_005_000))).collect()
+    }
+
+    #[test]
+    fn a_cut_lasts_unless_it_flaps() {
+        let flap = |mended| Step::Flap { number: 0, mended };
+        assert_eq!(steps_of(1), [Step::Begin(0), Step::End(0)]);
+        let flaps = [Step::Begin(0), flap(true), flap(false), flap(true), Step::End(0)];
+        assert_eq!(steps_of(2), flaps);
     }
 }

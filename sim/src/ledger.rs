@@ -1,8 +1,8 @@
 //! What every server has written, what of it is durable, and what was ever committed: the evidence of the checkers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use quorate_node::raft::{Index, LogId, Term};
+use quorate_node::raft::{Event, Index, LogId, Term};
 
 use crate::observe::{FoundLog, LogWrite, Observation};
 use crate::plan::Host;
@@ -21,6 +21,8 @@ pub(crate) struct Ledger {
     hosts: BTreeMap<Host, HostLog>,
     /// What was committed, from index 1 on.
     committed: Vec<Committed>,
+    /// What each slot was first written with, anywhere.
+    contents: BTreeMap<LogId, u64>,
 }
 
 /// A slot that was committed somewhere.
@@ -49,6 +51,8 @@ pub(crate) struct HostLog {
     underway: VecDeque<LogWrite>,
     /// The last slot of the newest durable snapshot that a leader sent, or that was found.
     stored: LogId,
+    /// Slots of the log whose content is lost.
+    damaged: BTreeSet<Index>,
     /// Committed up to here in this life.
     pub(crate) commit: Index,
 }
@@ -105,12 +109,14 @@ impl Log {
 impl HostLog {
     /// Whether it has this slot durably, in its log or in a snapshot.
     pub(crate) fn has_durably(&self, id: LogId) -> bool {
-        id.index <= self.stored.index || self.durable.covers(id)
+        id.index <= self.stored.index || (self.durable.covers(id) && !self.damaged.contains(&id.index))
     }
 
-    /// The last index that is durable, in its log or in a snapshot.
+    /// The last index up to which everything is durable and sound, in its log or in a snapshot.
     pub(crate) fn durable_to(&self) -> Index {
-        self.durable.last().max(self.stored.index)
+        let lost = self.damaged.iter().find(|index| **index > self.stored.index);
+        let sound = lost.map_or(self.durable.last(), |index| self.durable.last().min(Index(index.0 - 1)));
+        sound.max(self.stored.index)
     }
 }
 
@@ -134,6 +140,9 @@ impl Ledger {
         match observation {
             Observation::Started { host, found } => self.start(*host, found),
             Observation::Writes { host, write } => {
+                for (id, content) in &write.append {
+                    self.contents.entry(*id).or_insert(*content);
+                }
                 let log = self.hosts.entry(*host).or_default();
                 log.written.write(write);
                 log.underway.push_back(write.clone());
@@ -141,8 +150,15 @@ impl Ledger {
             Observation::Durable { host, write } => {
                 let log = self.hosts.entry(*host).or_default();
                 while let Some(done) = log.underway.pop_front_if(|underway| underway.id <= *write) {
+                    log.damaged.retain(|index| !done.replaces(*index));
                     log.durable.write(&done);
                 }
+            }
+            Observation::Event { host, event: Event::Damaged { slot } } => {
+                self.hosts.entry(*host).or_default().damaged.insert(slot.index);
+            }
+            Observation::Event { host, event: Event::Repaired { slot } } => {
+                self.hosts.entry(*host).or_default().damaged.remove(&slot.index);
             }
             Observation::Stored { host, last } => {
                 let log = self.hosts.entry(*host).or_default();
@@ -156,16 +172,11 @@ impl Ledger {
     /// What recovery found is the log now. What a slot holds is known from when it was written: a slot that was
     /// written twice with different contents is for a checker to find.
     fn start(&mut self, host: Host, found: &FoundLog) {
-        let contents: BTreeMap<LogId, u64> = self.known_contents();
         let old = self.hosts.remove(&host).unwrap_or_default();
         let mut log = Log { base: found.base, slots: Vec::new() };
         for (term, index) in found.terms.iter().zip(found.base.index.0 + 1..) {
             let id = LogId { term: *term, index: Index(index) };
-            let own = [&old.written, &old.durable]
-                .into_iter()
-                .find_map(|log| log.slot(id.index).filter(|slot| slot.0 == id));
-            let content = own.map(|(_, content)| content).or_else(|| contents.get(&id).copied());
-            log.slots.push((*term, content.unwrap_or(UNKNOWN)));
+            log.slots.push((*term, self.contents.get(&id).copied().unwrap_or(UNKNOWN)));
         }
         let HostLog { durable: before, written, .. } = old;
         let fresh = HostLog {
@@ -174,13 +185,10 @@ impl Ledger {
             before,
             written_before: written.last(),
             stored: found.snapshot,
+            damaged: found.damaged.iter().map(|id| id.index).collect(),
             ..HostLog::default()
         };
         self.hosts.insert(host, fresh);
-    }
-
-    fn known_contents(&self) -> BTreeMap<LogId, u64> {
-        self.committed.iter().map(|slot| (slot.id, slot.content)).collect()
     }
 
     fn commit(&mut self, host: Host, term: Term, commit: Index) {
@@ -201,7 +209,7 @@ mod tests {
 
     fn append(id: u64, slots: &[(u64, u64)]) -> LogWrite {
         let append = slots.iter().map(|(term, index)| (LogId::new(*term, *index), *index)).collect();
-        LogWrite { id, hard: None, install: None, truncate_from: None, append }
+        LogWrite { id, hard: None, install: None, truncate_from: None, append, repair: Vec::new() }
     }
 
     #[test]

@@ -122,6 +122,18 @@ pub struct LogWrite {
     pub truncate_from: Option<Index>,
     /// Entries that are appended, with a hash of each one's content.
     pub append: Vec<(LogId, u64)>,
+    /// Damaged slots that are written anew, likewise.
+    pub repair: Vec<(LogId, u64)>,
+}
+
+impl LogWrite {
+    /// Whether another slot, or none, is at `index` afterwards, or the same one anew.
+    pub(crate) fn replaces(&self, index: Index) -> bool {
+        let first = self.append.first().map(|(id, _)| id.index);
+        self.install.is_some_and(|last| index <= last.index)
+            || self.truncate_from.or(first).is_some_and(|from| index >= from)
+            || self.repair.iter().any(|(id, _)| id.index == index)
+    }
 }
 
 /// The gist of a message.

@@ -10,6 +10,7 @@ use crate::random::Random;
 use crate::world::World;
 
 const SECTOR: usize = 512;
+const RECENT_BYTES: usize = 4096;
 
 /// Lets something at rest go bad, where that is allowed; `pick` chooses among the places. Says whether it did.
 pub(crate) fn strike(world: &mut World, host: Host, place: Place, damage: Damage, pick: u64) -> bool {
@@ -37,7 +38,10 @@ fn strike_log(world: &mut World, host: Host, damage: Damage, random: &mut Random
         let has = |of: &&Host| ledger.host(**of).is_some_and(|log| log.durable.covers(last));
         core.iter().filter(|of| !hurt.contains(of)).any(|of| has(&of))
     };
-    if hurt.len() * 2 >= usize::from(world.plan.cluster.servers) || !intact(world.judge.ledger()) {
+    // One bad place leaves a log that can be opened; a second one may hit the other copy of what stands there twice.
+    let spared = core.contains(&host) && world.machines.get(&host).is_some_and(|machine| machine.log_hurt);
+    let too_many = hurt.len() * 2 >= usize::from(world.plan.cluster.servers);
+    if spared || too_many || !intact(world.judge.ledger()) {
         return false;
     }
     let disk = &world.machine(host).disk;
@@ -87,7 +91,9 @@ fn spoil(world: &mut World, host: Host, path: &str, damage: Damage, random: &mut
     if used == 0 {
         return false;
     }
-    let at = random.below(used);
+    // What was written last is read first: by followers that lag, and at the next start.
+    let within = if random.one_in(2) { used.min(RECENT_BYTES) } else { used };
+    let at = used - 1 - random.below(within);
     let sector = at / SECTOR * SECTOR;
     let end = (sector + SECTOR * (1 + random.below(4))).min(used);
     match damage {

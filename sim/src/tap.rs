@@ -101,6 +101,7 @@ fn log_write(write: &Write) -> LogWrite {
         install: write.install.as_ref().map(|meta| meta.last),
         truncate_from: write.truncate_from,
         append: write.append.iter().map(|entry| (entry.id, content(entry))).collect(),
+        repair: write.repair.iter().map(|entry| (entry.id, content(entry))).collect(),
     }
 }
 

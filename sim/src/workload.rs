@@ -105,20 +105,22 @@ fn host(plan: &Plan, random: &mut Random) -> Host {
     Host::try_from(random.between(1, plan.cluster.servers.into())).unwrap_or(1)
 }
 
-/// A value that begins with its name and is filled up to so many bytes.
+/// A value that begins with its name and its length, and is filled up to that.
 fn value_of(name: &str, bytes: usize) -> Arc<[u8]> {
-    let mut value = format!("{name} ").into_bytes();
+    let head = format!("{name} {bytes} ");
+    let mut value = head.into_bytes();
     value.resize(bytes.max(value.len()), b'.');
     value.into()
 }
 
-/// The name in a value that was read. A value that is not one of ours names itself.
+/// The name in a value that was read. A value that is not one of ours, whole, names itself.
 pub(crate) fn name_of(value: &[u8]) -> String {
     let text = String::from_utf8_lossy(value);
-    match text.split_once(' ') {
-        Some((name, rest)) if rest.bytes().all(|byte| byte == b'.') => name.to_owned(),
-        _ => format!("garbage: {}", text.chars().take(40).collect::<String>()),
-    }
+    let named = text.split_once(' ').and_then(|(name, rest)| {
+        let bytes = rest.split_once(' ')?.0.parse().ok()?;
+        (*value_of(name, bytes) == *value).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| format!("garbage: {}", text.chars().take(40).collect::<String>()))
 }
 
 impl Ask {
@@ -182,5 +184,21 @@ impl World {
             let invoked_nanoseconds = invoked.0 * 1_000;
             self.history.push(Operation { client: client.into(), key, call, invoked_nanoseconds, outcome });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_known_by_its_name_only_when_it_is_whole() {
+        for bytes in [0, 5, 100, 70_000] {
+            let value = value_of("3.17", bytes);
+            assert_eq!(name_of(&value), "3.17");
+            assert!(name_of(&value[..value.len() - 1]).starts_with("garbage"), "{bytes}");
+            assert!(name_of(&[&*value, b"."].concat()).starts_with("garbage"), "{bytes}");
+        }
+        assert_eq!(name_of(b"who knows"), "garbage: who knows");
     }
 }

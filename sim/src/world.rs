@@ -24,6 +24,9 @@ use crate::verdict::Verdict;
 /// How long a process that ended by itself stays away: a supervisor starts it again.
 const SUPERVISOR_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long a sync on a slow disk takes at most, in microseconds: a disk that takes longer stalls, which is another fault.
+const SLOWEST_SYNC_US: u64 = 300_000;
+
 /// How far a drive misses, in bytes.
 const SECTOR_BYTES: i64 = 512;
 
@@ -59,6 +62,8 @@ pub(crate) struct Machine {
     slowed: BTreeMap<usize, u64>,
     /// What its disk had seen when the faults could begin.
     changes_before: u64,
+    /// How many syncs its disk had seen when it became slow.
+    slow_since: u64,
     /// The fault that is about to cut its power.
     power_cut: Option<usize>,
     /// A file of term and vote is bad in this life.
@@ -352,11 +357,15 @@ impl World {
             return;
         }
         let Some(host) = fault.host() else { return };
-        let outside = !self.is_core(host);
+        let (outside, sync_us) = (!self.is_core(host), self.plan.knobs.sync_us);
         let disk = &self.machine(host).disk;
         match *fault {
             Fault::DiskStall { for_ms, .. } => disk.stall(now + Duration::from_millis(for_ms)),
-            Fault::SlowDisk { factor, .. } => disk.slow(factor.into()),
+            Fault::SlowDisk { factor, .. } => {
+                disk.slow(u64::from(factor).min(SLOWEST_SYNC_US / sync_us).max(1));
+                let syncs = disk.counters().syncs;
+                self.machine(host).slow_since = syncs;
+            }
             Fault::WriteError { nth, .. } => disk.fail(DiskOperation::Write, nth),
             Fault::SyncError { nth, .. } => disk.fail(DiskOperation::Sync, nth),
             // One at a time: what fails twice in a row counts as damage, and where that may be is for the atlas.
@@ -405,7 +414,12 @@ impl World {
                 machine.clock.run_at(now, RIGHT);
                 effects.push(Effect::Clock(host));
             }
-            Fault::SlowDisk { .. } => machine.disk.slow(1),
+            Fault::SlowDisk { .. } => {
+                machine.disk.slow(1);
+                if machine.disk.counters().syncs > machine.slow_since {
+                    self.fired().note(fault.kind());
+                }
+            }
             Fault::FullDisk { .. } => machine.disk.set_capacity(None),
             _ => {}
         }
@@ -527,6 +541,7 @@ impl Machine {
             paused: BTreeSet::new(),
             slowed: BTreeMap::new(),
             changes_before: 0,
+            slow_since: 0,
             power_cut: None,
             stable_hurt: false,
             log_hurt: false,

@@ -23,6 +23,11 @@ impl Checker for LogMatching {
 
     fn observe(&mut self, evidence: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
         let Observation::Writes { host, write } = observation else { return Ok(()) };
+        for (id, content) in &write.repair {
+            if self.slots.get(id).is_some_and(|known| !same(known.0, *content)) {
+                return Err(format!("host {host} mended slot {id} with a content that it never had"));
+            }
+        }
         let Some(first) = write.append.first() else { return Ok(()) };
         let log = evidence.ledger.host(*host).map(|log| &log.written);
         let before = Index(first.0.index.0 - 1);

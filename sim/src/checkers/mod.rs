@@ -4,6 +4,7 @@
 
 mod ack_durable;
 mod commit_durable;
+mod commit_rule;
 mod commit_stable;
 mod cost;
 mod durability;
@@ -71,6 +72,7 @@ impl Checkers {
             Box::new(single_vote::SingleVote::default()),
             Box::new(log_matching::LogMatching::default()),
             Box::new(leader_completeness::LeaderCompleteness),
+            Box::new(commit_rule::CommitRule::default()),
             Box::new(commit_stable::CommitStable::default()),
             Box::new(commit_durable::CommitDurable::default()),
             Box::new(ack_durable::AckDurable),

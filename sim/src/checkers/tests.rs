@@ -235,7 +235,7 @@ fn request(client: u8, number: u32) -> u64 {
 
 /// A write that does nothing yet.
 fn write(id: u64) -> LogWrite {
-    LogWrite { id, hard: None, install: None, truncate_from: None, append: Vec::new() }
+    LogWrite { id, hard: None, install: None, truncate_from: None, append: Vec::new(), repair: Vec::new() }
 }
 
 /// A write of these slots, by term and index, each with a content of its own.

@@ -384,9 +384,21 @@ fn damage(draw: &mut Draw) -> Damage {
     [Damage::Flip, Damage::Garbage, Damage::Zeros, Damage::Unreadable][draw.random.below(4)]
 }
 
+/// On some hosts, of which the leader may be one, and often while another is cut off: then what goes bad is soon read, for
+/// that one to catch up.
 fn rot_log(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (host, damage, pick) = (draw.host(), damage(draw), draw.random.bits() >> 16);
-    at(at_ms, Fault::Rot { host, place: Place::Log, damage, pick })
+    let first = draw.host();
+    let mut faults = Vec::new();
+    for number in 0..draw.random.between(1, 3) {
+        let host = (first + u8::try_from(number).unwrap_or(0)) % draw.servers + 1;
+        let (damage, pick) = (damage(draw), draw.random.bits() >> 16);
+        faults.extend(at(at_ms + 1_500, Fault::Rot { host, place: Place::Log, damage, pick }));
+    }
+    if draw.servers > 2 && draw.random.one_in(2) {
+        let links = draw.links(|from, to| from == first || to == first);
+        faults.extend(at(at_ms, Fault::Cut { shape: Shape::Isolated, links, for_ms: 2_000, flaps: 1 }));
+    }
+    faults
 }
 
 fn rot_stable(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {

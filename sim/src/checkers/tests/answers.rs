@@ -1,7 +1,8 @@
 //! What clients are told.
 
-use super::{Story, append_request, name};
+use super::{Story, append, append_request, found, name, replace};
 use crate::history::{Call, Outcome};
+use crate::observe::Ended;
 
 /// One server commits these requests, a slot each from index 1 on.
 fn committing(story: Story, requests: &[(u8, u32)]) -> Story {
@@ -203,4 +204,23 @@ fn a_write_that_failed_for_sure_is_read_by_nobody() {
         .gets(2, 0, "a")
         .hears(2, 0, read, None)
         .alarms("linearizability", "not linearizable");
+}
+
+/// A slot that was cut off and came back after a crash is known for what it was.
+#[test]
+fn a_write_that_came_back_in_a_crash_is_no_stranger() {
+    let first = || append_request(1, (1, 1), (1, 0));
+    Story::cluster(3)
+        .puts(1, 0, "a")
+        .holds(1, first())
+        .writes(2, first())
+        .writes(2, replace(2, &[(2, 1)]))
+        .ends(2, Ended::PowerLost)
+        .starts(2, found(2, &[1]))
+        .leads(2, 3)
+        .holds(2, append(1, &[(3, 2)]))
+        .holds(1, append(2, &[(3, 2)]))
+        .commits(2, 3, 2)
+        .written(1, 0, 2)
+        .passes();
 }

@@ -3,7 +3,7 @@
 use super::{Story, append, found, install, replace};
 use crate::observe::{Ended, FoundLog, MessageKind};
 use crate::plan::Host;
-use quorate_node::raft::LogId;
+use quorate_node::raft::{Event, LogId};
 
 /// These hosts hold slot 1 durably.
 fn held_by(hosts: &[Host], of: Host) -> Story {
@@ -180,4 +180,29 @@ fn a_snapshot_may_be_acknowledged_once_it_is_stored() {
     appended(behind(), 9).alarms("ack-durable", "up to 9; it is up to 1");
     let found = FoundLog { snapshot: LogId::new(1, 9), ..found(1, &[1]) };
     appended(behind().ends(2, Ended::Killed).starts(2, found), 9).passes();
+}
+
+/// logcabin/logcabin#44, seen at once and not only when the slot is lost.
+#[test]
+fn a_leader_commits_by_counting_only_in_its_own_term() {
+    let counted = |commit: u64| {
+        let story = [1, 2]
+            .iter()
+            .fold(Story::cluster(3), |story, host| story.holds(*host, append(1, &[(1, 1), (2, 2)])));
+        story.leads(1, 4).commits(1, 4, 0).commits(1, 4, commit)
+    };
+    counted(2).alarms("commit-rule", "leader of term 4, committed up to slot 2/2 of an earlier term");
+    let both =
+        |story: Story, slot: (u64, u64)| story.holds(1, append(2, &[slot])).holds(2, append(2, &[slot]));
+    both(counted(0), (4, 3)).commits(1, 4, 3).passes();
+    counted(0).follows(1, 5, 2).passes();
+}
+
+#[test]
+fn a_damaged_slot_does_not_count_until_it_is_mended() {
+    let slot = LogId::new(1, 1);
+    let damaged = || held_by(&[1, 2], 3).event(2, Event::Damaged { slot });
+    damaged().commits(1, 1, 1).alarms("commit-durable", "only 1 of 3");
+    damaged().says(2, 1, 1, MessageKind::Appended, [1, 0, 0]).alarms("ack-durable", "it is up to 0");
+    damaged().event(2, Event::Repaired { slot }).commits(1, 1, 1).passes();
 }

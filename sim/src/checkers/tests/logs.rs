@@ -134,3 +134,15 @@ fn two_states_after_one_index_are_found() {
     one().applies(2, 5, 0xabd, 4).alarms("state-machine", "host 2 has state 0000000000000abd");
     one().applies(2, 5, 0xabc, 5).alarms("state-machine", "at revision 5, and host 1 has");
 }
+
+#[test]
+fn a_slot_is_mended_with_what_it_had() {
+    let mended = |content: u64| {
+        let repair = vec![(LogId::new(1, 1), content)];
+        Story::cluster(2)
+            .holds(1, LogWrite { append: vec![(LogId::new(1, 1), 7)], ..write(1) })
+            .writes(2, LogWrite { repair, ..write(1) })
+    };
+    mended(7).passes();
+    mended(8).alarms("log-matching", "mended slot 1/1 with a content that it never had");
+}

@@ -1,0 +1,108 @@
+//! `cargo sim` as its users see it.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use quorate_sim::{Fault, Plan, Scenario, Timed};
+
+fn sim(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sim")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn hash(output: &Output) -> String {
+    let text = text(&output.stdout);
+    let line = text.lines().find_map(|line| line.strip_prefix("trace hash: "));
+    line.unwrap_or_else(|| panic!("no hash in {text}")).to_owned()
+}
+
+fn saved(name: &str, plan: &Plan) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, plan.to_string()).unwrap();
+    path
+}
+
+#[test]
+fn one_seed_prints_a_plan_that_replays_to_the_same_hash() {
+    for stack in ["core", "full"] {
+        let first = sim(&["--stack", stack, "--seed", "7"]);
+        assert!(first.status.success(), "{}", text(&first.stdout));
+        assert_eq!(hash(&first).len(), 16);
+        assert_eq!(hash(&first), hash(&sim(&["--stack", stack, "--seed", "7"])), "two processes");
+        let path = saved(&format!("seven-{stack}.plan"), &Plan::from_seed(7));
+        let replayed = sim(&["--stack", stack, "--replay", path.to_str().unwrap()]);
+        assert_eq!(hash(&first), hash(&replayed));
+        assert!(text(&first.stdout).contains(&Plan::from_seed(7).to_string()));
+    }
+}
+
+#[test]
+fn a_campaign_ends_with_the_line_that_sums_it_up() {
+    let output = sim(&["--stack", "core", "--scenario", "crash", "--seeds", "5", "--start", "3"]);
+    let text = text(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    let last = text.lines().last().unwrap();
+    assert!(last.starts_with("simulated 5 seeds: 5 passed, 0 failed; "), "{last}");
+    assert!(
+        last.contains(" events, ") && last.contains(" virtual s, ") && last.ends_with(" wall s"),
+        "{last}"
+    );
+}
+
+#[test]
+fn json_is_a_line_a_seed_in_their_order() {
+    let output = sim(&["--stack", "core", "--seeds", "6", "--start", "40", "--jobs", "3", "-o", "json"]);
+    let lines: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let seeds: Vec<u64> = lines.iter().map(|line| line["seed"].as_u64().unwrap()).collect();
+    assert_eq!(seeds, [40, 41, 42, 43, 44, 45]);
+    assert!(lines.iter().all(|line| line["verdict"] == "passed" && line["trace_hash"].is_string()));
+}
+
+/// A cluster whose majority has lost its disks can't go on, and that is not a pass.
+#[test]
+fn a_failure_has_an_exit_code_a_smaller_plan_and_a_page() {
+    let mut plan = Plan::new(Scenario::Calm, 1);
+    plan.cluster.servers = 3;
+    plan.cluster.core = vec![1, 2];
+    plan.faults = [1, 2].map(|host| Timed { at_ms: 2_000, fault: Fault::LoseDisk { host } }).to_vec();
+    plan.faults.push(Timed { at_ms: 1_000, fault: Fault::Kill { host: 3, for_ms: 100 } });
+    let path = saved("lost.plan", &plan);
+    let page = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("lost.html");
+    let arguments =
+        ["--stack", "core", "--replay", path.to_str().unwrap(), "--trace", page.to_str().unwrap()];
+    let output = sim(&arguments);
+    let text = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(11), "{text}");
+    assert!(text.contains("UNAVAILABLE: ") && text.contains("its disk is lost"), "{text}");
+    assert!(text.contains("a smaller plan that fails too, 1 faults and requests instead of "), "{text}");
+    assert!(text.contains("to see it again: cargo sim --stack core --replay "), "{text}");
+    assert!(std::fs::read_to_string(page).unwrap().contains("UNAVAILABLE"));
+}
+
+#[test]
+fn nonsense_is_refused_with_the_value_and_a_way_out() {
+    let refused = |arguments: &[&str]| {
+        let output = sim(arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+        text(&output.stderr)
+    };
+    assert!(refused(&["--seeds", "0"]).contains('0'));
+    assert!(refused(&["--seed", "1", "--seeds", "2"]).contains("--seeds"));
+    assert!(refused(&["--scenario", "storm"]).contains("storm"));
+    assert!(refused(&["--start", "18446744073709551615", "--seeds", "2"]).contains("18446744073709551615"));
+    assert!(refused(&["--replay", "/nowhere.plan"]).contains("/nowhere.plan"));
+    let mut plan = Plan::from_seed(1);
+    plan.cluster.servers = 9;
+    let path = saved("nine.plan", &plan);
+    assert!(refused(&["--replay", path.to_str().unwrap()]).contains("1 to 7 servers, not 9"));
+}
+
+#[test]
+fn the_scenarios_are_listed() {
+    let listed = text(&sim(&["--list"]).stdout);
+    assert!(Scenario::ALL.iter().all(|scenario| listed.contains(scenario.name())), "{listed}");
+}
