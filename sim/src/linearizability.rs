@@ -10,8 +10,8 @@
 //! - A write of unknown outcome whose value nobody read need not be in the order, and one that was read took
 //!   effect before that read was answered. So hardly any operation stays open to the end.
 //! - A pending read that matches the register may always be linearized at once.
-//! - Deletes of unknown outcome are alike but for their start: whatever order uses some of them explains as much when it
-//!   uses those that started first, in that order, and none where the register is absent already.
+//! - Deletes of unknown outcome are alike but for their start: whatever order uses some of them explains as much when
+//!   it uses those that started first, in that order, and none where the register is absent already.
 //! - Operations are numbered by their start, so all but a short window is "everything below has been linearized";
 //!   the memo stores that window only. Where nothing is in flight it is empty, which cuts the search there.
 

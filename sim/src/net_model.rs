@@ -1,5 +1,5 @@
-//! One model of the network, with two faces: messages, which can be lost, doubled and overtaken, and byte streams, which
-//! behave like TCP's: what is lost is sent again, and nothing overtakes.
+//! One model of the network, with two faces: messages, which can be lost, doubled and overtaken, and byte streams,
+//! which behave like TCP's: what is lost is sent again, and nothing overtakes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! The fault atlas: where a disk may go bad, so that every alarm is a bug.
 //!
-//! No store survives the loss of every copy. So of each committed slot an intact copy stays on a host of the core that will
-//! be healed; of the two files of term and vote one stays good on every host of the core; and only hosts outside the core
-//! lose a checkpoint or a whole disk. (TigerBeetle's simulator has the idea and the name.)
+//! No store survives the loss of every copy. So of each committed slot an intact copy stays on a host of the core
+//! that will be healed; of the two files of term and vote one stays good on every host of the core; and only hosts
+//! outside the core lose a checkpoint or a whole disk. (TigerBeetle's simulator has the idea and the name.)
 
 use crate::ledger::Ledger;
 use crate::plan::{Damage, Host, Place};
@@ -61,8 +61,8 @@ fn strike_log(world: &mut World, host: Host, damage: Damage, random: &mut Random
     done
 }
 
-/// One of the two files, and in the core only while no server runs: a start finds and mends it. While one runs, a crash in
-/// the middle of its next vote could take the other one too.
+/// One of the two files, and in the core only while no server runs: a start finds and mends it. While one runs, a
+/// crash in the middle of its next vote could take the other one too.
 fn strike_stable(world: &mut World, host: Host, damage: Damage, random: &mut Random) -> bool {
     let outside = !world.plan.cluster.core.contains(&host);
     let machine = world.machine(host);

@@ -1,7 +1,7 @@
 //! Making a failing plan smaller: what can be left out without the failure going away is left out.
 //!
-//! Delta debugging (Zeller and Hildebrandt, TSE 2002) over faults, clients and requests, then shorter faults. Each step is
-//! kept only if the smaller plan fails in the same way; what is left is what matters, or close to it.
+//! Delta debugging (Zeller and Hildebrandt, TSE 2002) over faults, clients and requests, then shorter faults. Each
+//! step is kept only if the smaller plan fails in the same way; what is left is what matters, or close to it.
 
 use crate::plan::Plan;
 use crate::run::{Options, run_plan};

@@ -1,5 +1,5 @@
-//! Everything outside the servers, as plain data: machines, network, clocks, and what the plan does to them. Both stacks
-//! run on it; what only a stack can do comes back to it as an [`Effect`].
+//! Everything outside the servers, as plain data: machines, network, clocks, and what the plan does to them. Both
+//! stacks run on it; what only a stack can do comes back to it as an [`Effect`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,7 +24,8 @@ use crate::verdict::Verdict;
 /// How long a process that ended by itself stays away: a supervisor starts it again.
 const SUPERVISOR_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long a sync on a slow disk takes at most, in microseconds: a disk that takes longer stalls, which is another fault.
+/// How long a sync on a slow disk takes at most, in microseconds: a disk that takes longer stalls, which is another
+/// fault.
 const SLOWEST_SYNC_US: u64 = 300_000;
 
 /// How far a drive misses, in bytes.

@@ -1,14 +1,14 @@
 //! Power is lost at every single change that a disk makes in a scripted run, one run a change.
 //!
-//! A random campaign hits most of them some day. A run in which every one is hit shows, for this script, that there is no
-//! moment at which it hurts.
+//! A random campaign hits most of them some day. A run in which every one is hit shows, for this script, that there
+//! is no moment at which it hurts.
 
 use quorate_sim::{Fault, Options, Plan, Scenario, Shape, Stack, Timed, Verdict, run_plan};
 
 const OPTIONS: Options = Options { stack: Stack::Core, keep_trace: false };
 
-/// The leader is cut off with entries that nobody else gets, another one leads, and the first comes back: its log is cut
-/// and written anew, over small segments, with checkpoints in between and a snapshot for whom they leave behind.
+/// The leader is cut off with entries that nobody else gets, another one leads, and the first comes back: its log is
+/// cut and written anew, over small segments, with checkpoints in between and a snapshot for whom they leave behind.
 fn script() -> Plan {
     let mut plan = Plan::new(Scenario::Calm, 1);
     plan.cluster.servers = 3;

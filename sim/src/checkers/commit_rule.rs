@@ -1,7 +1,8 @@
 //! A leader commits by counting copies only slots of its own term; those before follow (thesis §3.6.2 and figure 3.7;
 //! logcabin/logcabin#44).
 //!
-//! The damage that a wrong rule does takes a rare course of events, three leaders long. The rule itself is seen at once.
+//! The damage that a wrong rule does takes a rare course of events, three leaders long. The rule itself is seen at
+//! once.
 
 use std::collections::BTreeMap;
 

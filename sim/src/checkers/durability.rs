@@ -1,5 +1,5 @@
-//! Every acknowledged write was committed by some server. That it stays so is for `commit-stable` and `recovery`, and that it
-//! is read in the end for `linearizability`.
+//! Every acknowledged write was committed by some server. That it stays so is for `commit-stable` and `recovery`, and
+//! that it is read in the end for `linearizability`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

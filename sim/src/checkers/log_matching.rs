@@ -1,4 +1,5 @@
-//! If two logs hold a slot with the same index and term, they are the same up to there (Raft's Log Matching; thesis §3.5).
+//! If two logs hold a slot with the same index and term, they are the same up to there (Raft's Log Matching; thesis
+//! §3.5).
 //!
 //! By induction it is enough that a slot with one index and term has one content and one term before it, everywhere.
 

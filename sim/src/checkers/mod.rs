@@ -1,6 +1,7 @@
 //! The checkers: one property, one file, one source.
 //!
-//! Most look at each observation as it comes, so that a run ends where a promise is broken; some need the whole history.
+//! Most look at each observation as it comes, so that a run ends where a promise is broken; some need the whole
+//! history.
 
 mod ack_durable;
 mod commit_durable;

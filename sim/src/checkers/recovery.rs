@@ -1,5 +1,5 @@
-//! What was reported as durable is found again after a restart, or its loss is (FAST'17, "Redundancy Does Not Imply Fault
-//! Tolerance": silent loss is what kills clusters). Damage is found only where a disk was hurt.
+//! What was reported as durable is found again after a restart, or its loss is (FAST'17, "Redundancy Does Not Imply
+//! Fault Tolerance": silent loss is what kills clusters). Damage is found only where a disk was hurt.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -35,8 +35,8 @@ pub(super) type Side = usize;
 #[derive(Debug)]
 pub(super) struct Connection {
     ends: [End; 2],
-    /// Between peers, whose frames carry checksums. HTTP has none: a bit flipped there would be taken for the client's own
-    /// word, and no checker could tell.
+    /// Between peers, whose frames carry checksums. HTTP has none: a bit flipped there would be taken for the
+    /// client's own word, and no checker could tell.
     has_checksums: bool,
     /// A machine of it has lost power: nothing comes, and nothing that is sent is heard of.
     dark: bool,

@@ -9,8 +9,8 @@ use tokio::sync::mpsc::error::TryRecvError;
 use super::stage::FullStack;
 
 /// What the storage thread does in production: takes everything that waits, performs it, answers. Here it is done at
-/// once, and a sleep stands for the time that the disk has charged for it, so that a crash finds work that was begun and
-/// not done: the disk itself undoes what would have come later.
+/// once, and a sleep stands for the time that the disk has charged for it, so that a crash finds work that was begun
+/// and not done: the disk itself undoes what would have come later.
 pub(super) async fn own_storage(
     stack: FullStack,
     mut storage: Storage<MemoryDisk>,

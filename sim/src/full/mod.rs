@@ -1,5 +1,5 @@
-//! The full stack: the real server (its tasks, hyper, the leader proxy, peer links, the storage behind a task of its own)
-//! on madsim's executor and virtual time. Network, disks and clocks are the world's.
+//! The full stack: the real server (its tasks, hyper, the leader proxy, peer links, the storage behind a task of its
+//! own) on madsim's executor and virtual time. Network, disks and clocks are the world's.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -55,8 +55,8 @@ pub(crate) fn run(plan: &Arc<Plan>, options: &Options) -> Report {
     Report::of(world, outcome, reached, events)
 }
 
-/// Has something act on a stage, on a thread of its own: what madsim keeps for a thread must not pass from one run to the
-/// next. A panic of any task ends it all, and is the error.
+/// Has something act on a stage, on a thread of its own: what madsim keeps for a thread must not pass from one run to
+/// the next. A panic of any task ends it all, and is the error.
 fn simulate<T: Send + 'static>(
     stage: &Arc<Mutex<Stage>>,
     act: impl AsyncFnOnce(FullStack) -> T + Send + 'static,

@@ -119,8 +119,8 @@ impl FullStack {
         }
     }
 
-    /// The process of `host` is no more. With its power gone it says nothing to anybody; otherwise the system closes its
-    /// connections, which here is what dropping them does.
+    /// The process of `host` is no more. With its power gone it says nothing to anybody; otherwise the system closes
+    /// its connections, which here is what dropping them does.
     pub(super) fn end(&self, host: Host, power: bool) {
         let ended = {
             let mut stage = self.stage();

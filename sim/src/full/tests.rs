@@ -330,7 +330,8 @@ fn a_paused_host_stands_still_and_then_goes_on() {
     let report = run(&Arc::new(plan), &Options { stack: Stack::Full, keep_trace: true });
     assert_eq!(report.verdict, Verdict::Passed);
     let edge = |wanted: bool| {
-        let is_edge = |observation: &Observation| matches!(observation, Observation::Fault { begins, .. } if *begins == wanted);
+        let is_edge =
+            |seen: &Observation| matches!(seen, Observation::Fault { begins, .. } if *begins == wanted);
         report.trace.iter().find(|(_, observation)| is_edge(observation)).unwrap().0
     };
     let (from, to) = (edge(true), edge(false));

@@ -1,8 +1,8 @@
 //! True time, and waiting for it.
 //!
-//! madsim's own sleeps take at least a millisecond, set another timer each time they are polled, and wake whoever polled
-//! them even when nobody waits any more. A server keeps thousands of deadlines that are never reached, so that most of a
-//! run would be spent on waking tasks for nothing. A [`Bell`] lets a sleep be given up, and set only once.
+//! madsim's own sleeps take at least a millisecond, set another timer each time they are polled, and wake whoever
+//! polled them even when nobody waits any more. A server keeps thousands of deadlines that are never reached, so that
+//! most of a run would be spent on waking tasks for nothing. A [`Bell`] lets a sleep be given up, and set only once.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -21,8 +21,8 @@ pub struct Timed {
 
 /// What can break.
 ///
-/// `host` is where, `for_ms` how long it lasts until it mends itself; `nth` counts from 0, from when the fault begins, and
-/// `per_mille` is a share of a thousand.
+/// `host` is where, `for_ms` how long it lasts until it mends itself; `nth` counts from 0, from when the fault
+/// begins, and `per_mille` is a share of a thousand.
 #[allow(missing_docs, reason = "the fields are explained above, or in the line of their variant")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -31,8 +31,8 @@ pub enum Fault {
     Kill { host: Host, for_ms: u64 },
     /// All processes are killed at once.
     KillAll { for_ms: u64 },
-    /// A machine loses power at the next change on its disk after so many, or at the latest after `within_ms`. What was not
-    /// synced survives sector by sector, or not.
+    /// A machine loses power at the next change on its disk after so many, or at the latest after `within_ms`. What
+    /// was not synced survives sector by sector, or not.
     PowerLoss { host: Host, changes: u64, within_ms: u64, for_ms: u64 },
     /// All machines lose power at once.
     PowerLossAll { for_ms: u64 },

@@ -1,6 +1,7 @@
 //! Plans as text: printed, saved, loaded.
 //!
-//! The text is TOML. A field that is not known is refused: a plan with a typing error would silently test something else.
+//! The text is TOML. A field that is not known is refused: a plan with a typing error would silently test something
+//! else.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

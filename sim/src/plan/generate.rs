@@ -384,8 +384,8 @@ fn damage(draw: &mut Draw) -> Damage {
     [Damage::Flip, Damage::Garbage, Damage::Zeros, Damage::Unreadable][draw.random.below(4)]
 }
 
-/// On some hosts, of which the leader may be one, and often while another is cut off: then what goes bad is soon read, for
-/// that one to catch up.
+/// On some hosts, of which the leader may be one, and often while another is cut off: then what goes bad is soon
+/// read, for that one to catch up.
 fn rot_log(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let first = draw.host();
     let mut faults = Vec::new();
