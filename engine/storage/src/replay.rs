@@ -284,8 +284,8 @@ impl Replay {
         }
     }
 
-    /// What a truncation record says: `from.index` is the first slot that goes. `members_index` is the latest membership
-    /// entry then, when known.
+    /// What a truncation record says: `from.index` is the first slot that goes. `members_index` is the latest
+    /// membership entry then, when known.
     fn truncate(&mut self, from: LogId, members_index: Option<Index>) {
         if from.index == Index(0) {
             self.give_up();

@@ -168,8 +168,8 @@ fn what_a_crash_left_of_a_cut_batch_never_comes_back() {
     assert_eq!(read(&mut storage, 1, 2).0[1], command(1, 2, b"short"));
 }
 
-/// A loss at the end of one segment can be crossed, a second one at the beginning of the next cannot, and the log goes on
-/// behind what is still believed. The next start has to come to that very place again.
+/// A loss at the end of one segment can be crossed, a second one at the beginning of the next cannot, and the log goes
+/// on behind what is still believed. The next start has to come to that very place again.
 #[test]
 fn a_log_that_goes_on_before_two_losses_is_found_again() {
     let disk = MemoryDisk::new();

@@ -69,9 +69,10 @@ proptest! {
     ) {
         let disk = disk();
         let mut files = segments(&disk);
-        let numbered = files.iter().enumerate();
-        let all = numbered.flat_map(|(at, (_, file))| records(file).into_iter().map(move |record| (at, record)));
-        let all: Vec<(usize, usize)> = all.collect();
+        let of = |(at, (_, file)): (usize, &(String, Vec<u8>))| {
+            records(file).into_iter().map(move |record| (at, record))
+        };
+        let all: Vec<(usize, usize)> = files.iter().enumerate().flat_map(of).collect();
         prop_assert!(files.len() == 2 && all.len() >= 9, "{} in {}", all.len(), files.len());
         for (record, field, value) in &forgeries {
             let (at, record) = *record.get(&all);
