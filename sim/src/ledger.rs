@@ -49,7 +49,7 @@ pub(crate) struct HostLog {
     /// How many slots it had written then.
     pub(crate) written_before: Index,
     underway: VecDeque<LogWrite>,
-    /// The last slot of the newest durable snapshot that a leader sent, or that was found.
+    /// The last slot of the newest durable snapshot.
     stored: LogId,
     /// Slots of the log whose content is lost.
     damaged: BTreeSet<Index>,

@@ -34,7 +34,7 @@ pub enum Observation {
     Writes { host: Host, write: LogWrite },
     /// A server hears that this write and all before it are durable.
     Durable { host: Host, write: u64 },
-    /// A server hears that a snapshot which a leader sent is whole and durable.
+    /// A server hears that a snapshot, its own or one that a leader sent, is whole and durable.
     Stored { host: Host, last: LogId },
     /// What a server has applied, whenever that has changed.
     Applied { host: Host, index: Index, state_hash: u64, revision: u64 },

@@ -4,6 +4,9 @@
 //! that will be healed; of the two files of term and vote one stays good on every host of the core; and only hosts
 //! outside the core lose a checkpoint or a whole disk. (TigerBeetle's simulator has the idea and the name.)
 
+use quorate_storage::{MemoryDisk, Storage};
+
+use crate::identity::storage_options;
 use crate::ledger::Ledger;
 use crate::plan::{Damage, Host, Place};
 use crate::random::Random;
@@ -44,7 +47,10 @@ fn strike_log(world: &mut World, host: Host, damage: Damage, random: &mut Random
     if spared || too_many || !intact(world.judge.ledger()) {
         return false;
     }
-    let disk = &world.machine(host).disk;
+    let sound = core.iter().filter(|of| !hurt.contains(of)).count();
+    // Without this host the core would be no majority, so it must be able to vote, whatever is lost.
+    let needed = core.contains(&host) && sound * 2 <= world.machines.len();
+    let disk = world.machine(host).disk.clone();
     let segments: Vec<String> =
         disk.files().into_iter().filter(|path| path.starts_with("log/") && path.ends_with(".log")).collect();
     if segments.is_empty() {
@@ -53,12 +59,28 @@ fn strike_log(world: &mut World, host: Host, damage: Damage, random: &mut Random
     let chosen = random.below(segments.len());
     // Zeros in the last batch look like one that never reached the disk; the one who cut it is not to blame.
     let last = chosen + 1 == segments.len();
-    if last && damage == Damage::Zeros {
+    if (last && damage == Damage::Zeros)
+        || (needed && !survives(world, &disk, &segments[chosen], damage, random))
+    {
         return false;
     }
-    let done = spoil(world, host, &segments[chosen], damage, random);
+    let done = spoil(&disk, &segments[chosen], damage, random);
     world.machine(host).log_hurt |= done;
     done
+}
+
+/// Whether a server that starts on a disk with this damage still knows where its log ends: else it may not vote before
+/// it has heard from a leader (PROTOCOL.md, damaged slots). Tried on a copy.
+fn survives(world: &World, disk: &MemoryDisk, path: &str, damage: Damage, random: &Random) -> bool {
+    [false, true].into_iter().all(|power_lost| {
+        let copy = disk.duplicate();
+        spoil(&copy, path, damage, &mut random.clone());
+        if power_lost {
+            copy.crash(1);
+        }
+        let opened = Storage::open(copy, storage_options(&world.plan, 1));
+        opened.is_ok_and(|(_, found)| found.unknown.is_none())
+    })
 }
 
 /// One of the two files, and in the core only while no server runs: a start finds and mends it. While one runs, a
@@ -70,7 +92,7 @@ fn strike_stable(world: &mut World, host: Host, damage: Damage, random: &mut Ran
         return false;
     }
     let path = ["stable/a", "stable/b"][random.below(2)];
-    let done = spoil(world, host, path, damage, random);
+    let done = spoil(&world.machine(host).disk, path, damage, random);
     world.machine(host).stable_hurt |= done;
     done
 }
@@ -81,11 +103,10 @@ fn strike_checkpoint(world: &mut World, host: Host, damage: Damage, random: &mut
     }
     let files = world.machine(host).disk.files();
     let newest = files.into_iter().rfind(|path| path.starts_with("snaps/") && path.ends_with(".snap"));
-    newest.is_some_and(|path| spoil(world, host, &path, damage, random))
+    newest.is_some_and(|path| spoil(&world.machine(host).disk, &path, damage, random))
 }
 
-fn spoil(world: &mut World, host: Host, path: &str, damage: Damage, random: &mut Random) -> bool {
-    let disk = &world.machine(host).disk;
+fn spoil(disk: &MemoryDisk, path: &str, damage: Damage, random: &mut Random) -> bool {
     let Some(content) = disk.content(path) else { return false };
     let used = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     if used == 0 {

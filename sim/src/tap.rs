@@ -32,6 +32,7 @@ impl Tap {
             Input::Done(Done::SnapshotStored { meta, complete: true, .. }) => {
                 Some(Observation::Stored { host, last: meta.last })
             }
+            Input::Done(Done::SnapshotTaken(meta)) => Some(Observation::Stored { host, last: meta.last }),
             _ => None,
         }
     }

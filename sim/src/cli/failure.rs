@@ -69,6 +69,7 @@ pub(super) fn write_trace(plan: &Plan, report: &Report, arguments: &Arguments) -
         verdict: report.verdict.to_string(),
         violated_at: report.broken_at,
         trace_hash: report.trace_hash,
+        again: arguments.again(plan),
         stack: arguments.stack.name(),
     };
     std::fs::write(path, page(&scene))?;

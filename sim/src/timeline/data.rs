@@ -39,6 +39,7 @@ struct About {
     verdict: String,
     violated_at: Option<u64>,
     trace_hash: String,
+    again: String,
     ends_at: u64,
 }
 
@@ -116,6 +117,7 @@ fn about(scene: &Scene) -> About {
         verdict: scene.verdict.clone(),
         violated_at: scene.violated_at.map(|time| time.0),
         trace_hash: format!("{:016x}", scene.trace_hash),
+        again: scene.again.clone(),
         ends_at: scene.violated_at.map_or(last, |time| last.max(time.0)),
     }
 }

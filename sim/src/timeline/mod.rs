@@ -47,6 +47,8 @@ pub(crate) struct Scene<'a> {
     pub violated_at: Option<Time>,
     /// The hash of the trace.
     pub trace_hash: u64,
+    /// The command that shows the run again.
+    pub again: String,
     /// Which stack ran: `full` or `core`.
     pub stack: &'static str,
 }

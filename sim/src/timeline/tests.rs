@@ -73,7 +73,8 @@ fn whole_page() -> String {
     let verdict = format!("SAFETY: linearizability: key-1 {EVIL}");
     let (plan, trace) = (plan(), trace());
     let violated_at = Some(Time(20));
-    page(&Scene { plan: &plan, trace: &trace, verdict, violated_at, trace_hash: 0xab, stack: "core" })
+    let again = "cargo sim --stack core --seed 1".to_owned();
+    page(&Scene { plan: &plan, trace: &trace, verdict, violated_at, trace_hash: 0xab, again, stack: "core" })
 }
 
 /// What a browser takes for the data: all up to the first end tag.

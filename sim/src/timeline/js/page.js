@@ -310,3 +310,5 @@ applyFilter();
 resize();
 if (about.violated_at === null) fit();
 else goToViolation();
+// At once, for whoever takes a picture of the page and doesn't wait for a frame.
+draw();

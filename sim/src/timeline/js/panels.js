@@ -16,7 +16,7 @@ function element(name, properties = {}, ...children) {
 
 function fillHead() {
   const passed = about.verdict.toLowerCase().startsWith("passed");
-  const command = `cargo sim --scenario ${about.scenario} --stack ${about.stack} --seed ${about.seed}`;
+  const command = about.again;
   document.title = `${passed ? "passed" : "FAILED"}: ${about.scenario}, seed ${about.seed} · Quorate`;
   byId("title").textContent = `Quorate simulation: ${about.scenario}, seed ${about.seed}`;
   byId("badge").textContent = passed ? "✓ passed" : "✕ failed";
