@@ -15,7 +15,7 @@ fn passes(plan: &Plan, report: &Report) {
 
 #[test]
 fn swarms_pass_and_everything_that_can_break_does() {
-    let totals = run_campaign(&campaign(Scenario::Swarm, scaled(400), 2), passes);
+    let totals = run_campaign(&campaign(Scenario::Swarm, scaled(1_000), 2), passes);
     assert_eq!(totals.missing_faults(), Vec::<&str>::new(), "no fault of these kinds had an effect");
     assert_eq!(totals.missing_states(), Vec::<&str>::new(), "these rare states never occurred");
     assert!(totals.median(|seed| seed.acknowledged) >= 200, "{}", totals.median(|seed| seed.acknowledged));

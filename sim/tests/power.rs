@@ -18,9 +18,9 @@ fn script() -> Plan {
     plan.knobs.checkpoint_entries = 4;
     plan.knobs.keep_entries = 0;
     plan.workload.clients = vec![1, 2, 3];
-    plan.workload.requests = 25;
+    plan.workload.requests = 40;
     plan.workload.put_percent = 80;
-    plan.workload.pause_ms = 150;
+    plan.workload.pause_ms = 80;
     plan.workload.gap_ms = 0;
     plan.workload.value_bytes = 600;
     plan.workload.patience_ms = 300;

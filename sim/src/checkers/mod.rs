@@ -18,6 +18,7 @@ mod log_matching;
 mod monotonic;
 mod oracle;
 mod rare;
+mod read_confirmed;
 mod recovery;
 mod revisions;
 mod single_vote;
@@ -79,6 +80,7 @@ impl Checkers {
             Box::new(ack_durable::AckDurable),
             Box::new(monotonic::Monotonic::default()),
             Box::new(state_machine::StateMachine::default()),
+            Box::new(read_confirmed::ReadConfirmed::default()),
             Box::new(recovery::Recovery::new(plan)),
             Box::new(oracle::Oracle::default()),
             Box::new(exactly_once::ExactlyOnce::default()),

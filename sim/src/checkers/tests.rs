@@ -10,6 +10,7 @@ mod costs;
 mod elections;
 mod logs;
 mod rare_states;
+mod reads;
 mod restarts;
 
 use std::collections::BTreeMap;
@@ -114,6 +115,11 @@ impl Story {
 
     fn says(self, from: Host, to: Host, term: u64, kind: MessageKind, numbers: [u64; 3]) -> Self {
         self.sees(Observation::Sent { from, to, said: Said { kind, term: Term(term), numbers } })
+    }
+
+    /// A server takes a message.
+    fn hears_message(self, from: Host, to: Host, term: u64, kind: MessageKind, numbers: [u64; 3]) -> Self {
+        self.sees(Observation::Received { from, to, said: Said { kind, term: Term(term), numbers } })
     }
 
     /// A server asks its storage for a write.

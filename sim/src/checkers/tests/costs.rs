@@ -20,7 +20,14 @@ fn calm_under(scenario: Scenario, messages: &[(MessageKind, u64)], syncs: u64) -
         story.sees(Observation::Cost { host, syncs: share })
     });
     let all = messages.iter().flat_map(|(kind, count)| (0..*count).map(move |_| *kind));
-    all.fold(told, |story, kind| story.says(1, 2, 1, kind, [0, 0, 0]))
+    // Host 2 asks host 1, which answers when host 3 has confirmed that it leads.
+    all.fold(told, |story, kind| match kind {
+        MessageKind::ReadIndex => {
+            let asked = story.says(2, 1, 1, kind, [0, 0, 0]).hears_message(2, 1, 1, kind, [0, 0, 0]);
+            asked.hears_message(3, 1, 1, MessageKind::HeartbeatReply, [1, 0, 0])
+        }
+        _ => story.says(1, 2, 1, kind, [0, 0, 0]),
+    })
 }
 
 // Three servers may take 450 of anything for other reasons, and a write or a read 1.3 times what it must take.
