@@ -1,4 +1,23 @@
 //! The deterministic simulation harness of Quorate.
+//!
+//! A seed becomes a plan; a plan is run on one of two stacks; what happens becomes one stream of observations, from
+//! which come the trace hash, the page and the verdict. One plan is one course of events, the same on every machine:
+//! `docs/SIMULATION.md`.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `plan` | what a seed means: a cluster, settings, a workload, faults at times |
+//! | `world`, `agenda`, `identity` | the machines, what the plan does to them when, who the servers are |
+//! | `net_model`, `clock`, `rot` | the network with its two faces, a host's clock, where a disk may go bad |
+//! | `workload`, `bounds` | what clients ask, and how long things may take |
+//! | `core`, `full` | the two stacks: nodes and storage under a queue of events; the whole server on madsim |
+//! | [`observe`], `tap` | what is observed, and how it is taken from a node |
+//! | `ledger`, `checkers`, `judge` | every log and what of it is durable; a property a file; who asks them all |
+//! | `outlook`, `verdict` | how the servers stand together; what a run came to |
+//! | [`history`], [`linearizability`] | what clients did and saw, and whether one order explains it |
+//! | `run`, `campaign`, `shrink`, `timeline`, `cli` | one plan; many seeds; smaller plans; the page; the command |
+//! | [`random`], [`trials`], `counts` | seeded numbers, how many seeds to run, how often what happened |
+
 #[cfg(not(madsim))]
 compile_error!(
     "the simulator needs `--cfg madsim`, which .cargo/config.toml sets: a RUSTFLAGS variable overrides it; \
@@ -37,7 +56,9 @@ mod world;
 pub use campaign::{Campaign, Seed, Totals, run_campaign};
 pub use cli::main;
 pub use counts::Counts;
-pub use plan::{Damage, Fault, Host, Link, Place, Plan, PlanError, Scenario, Shape, Timed};
+pub use plan::{
+    Asks, Cluster, Damage, Fault, Host, Knobs, Link, Place, Plan, PlanError, Scenario, Shape, Timed, Workload,
+};
 pub use run::{Options, Report, Stack, run_plan};
 pub use shrink::{Shrunk, shrink};
 pub use verdict::Verdict;

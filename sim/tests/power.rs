@@ -3,7 +3,7 @@
 //! A random campaign hits most of them some day. A run in which every one is hit shows, for this script, that there
 //! is no moment at which it hurts.
 
-use quorate_sim::{Fault, Options, Plan, Scenario, Shape, Stack, Timed, Verdict, run_plan};
+use quorate_sim::{Asks, Fault, Options, Plan, Scenario, Shape, Stack, Timed, Verdict, run_plan};
 
 const OPTIONS: Options = Options { stack: Stack::Core, keep_trace: false };
 
@@ -16,22 +16,23 @@ fn script() -> Plan {
     plan.cluster.faults_ms = 5_000;
     plan.knobs.segment_bytes = 16 << 10;
     plan.knobs.checkpoint_entries = 4;
-    plan.knobs.keep_entries = 0;
-    plan.workload.clients = vec![1, 2, 3];
+    plan.knobs.keep_entries = 30;
+    plan.workload.clients = vec![1, 2, 3, 4];
     plan.workload.requests = 40;
     plan.workload.put_percent = 80;
-    plan.workload.pause_ms = 80;
+    plan.workload.pause_ms = 200;
     plan.workload.gap_ms = 0;
     plan.workload.value_bytes = 600;
     plan.workload.patience_ms = 300;
-    plan.faults = vec![cut(1, 500), cut(2, 2_500)];
+    plan.workload.asks = Asks::Anyone;
+    plan.faults = vec![cut(1, 500, 1_300), cut(2, 2_200, 2_500)];
     plan
 }
 
-fn cut(host: u8, at_ms: u64) -> Timed {
+fn cut(host: u8, at_ms: u64, for_ms: u64) -> Timed {
     let links =
         (1..=3).filter(|other| *other != host).flat_map(|other| [(host, other), (other, host)]).collect();
-    Timed { at_ms, fault: Fault::Cut { shape: Shape::Isolated, links, for_ms: 1_500, flaps: 1 } }
+    Timed { at_ms, fault: Fault::Cut { shape: Shape::Isolated, links, for_ms, flaps: 1 } }
 }
 
 #[test]
