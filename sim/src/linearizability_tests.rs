@@ -291,7 +291,6 @@ fn unanswered_deletes(count: u64) -> Vec<Operation> {
 fn many_deletes_of_unknown_outcome_are_decided() {
     let mut history = unanswered_deletes(400);
     accepted(&history);
-    let stale = get(Some("7"), 5_000, 5_001);
-    history.push(stale.clone());
+    history.push(get(Some("7"), 5_000, 5_001));
     assert!(matches!(check(&history), Err(Violation::NotLinearizable { .. })));
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use quorate_sim::{Fault, Plan, Scenario, Timed};
 
 fn sim(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sim")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_sim")).args(arguments).output().expect("the binary that was built runs")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -21,7 +21,7 @@ fn hash(output: &Output) -> String {
 
 fn saved(name: &str, plan: &Plan) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(&path, plan.to_string()).unwrap();
+    std::fs::write(&path, plan.to_string()).expect("a folder for tests takes a file");
     path
 }
 

@@ -4,7 +4,7 @@ use quorate_sim::trials::scaled;
 use quorate_sim::{Campaign, Plan, Report, Scenario, Stack, Verdict, run_campaign};
 
 fn campaign(scenario: Scenario, seeds: usize, jobs: usize) -> Campaign {
-    let seeds = u64::try_from(seeds).unwrap();
+    let seeds = u64::try_from(seeds).expect("a number of seeds is small");
     Campaign { scenario, stack: Stack::Core, seeds: 0..seeds, jobs }
 }
 

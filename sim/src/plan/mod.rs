@@ -17,7 +17,7 @@ pub use fault::{Damage, Fault, Link, Place, Shape, Timed};
 pub use file::PlanError;
 pub use scenario::Scenario;
 
-/// A machine: servers are 1, 2, …; clients are above [`FIRST_CLIENT`].
+/// A machine: servers are 1, 2, …; clients are above 100.
 pub type Host = u8;
 
 /// The most servers of a cluster.
