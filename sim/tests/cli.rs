@@ -31,7 +31,10 @@ fn one_seed_prints_a_plan_that_replays_to_the_same_hash() {
         let first = sim(&["--stack", stack, "--seed", "7"]);
         assert!(first.status.success(), "{}", text(&first.stdout));
         assert_eq!(hash(&first).len(), 16);
-        assert_eq!(hash(&first), hash(&sim(&["--stack", stack, "--seed", "7"])), "two processes");
+        for jobs in ["1", "2"] {
+            let again = sim(&["--stack", stack, "--seed", "7", "--jobs", jobs]);
+            assert_eq!(hash(&first), hash(&again), "another process, {jobs} jobs");
+        }
         let path = saved(&format!("seven-{stack}.plan"), &Plan::from_seed(7));
         let replayed = sim(&["--stack", stack, "--replay", path.to_str().unwrap()]);
         assert_eq!(hash(&first), hash(&replayed));

@@ -19,7 +19,7 @@ pub(super) struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     pub(super) start: u64,
-    /// How many to run at once; as many as there are cores when it is not given.
+    /// How many to run at once; as many as there are cores when it is not given. A single seed runs alone.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,
     /// What the plans are drawn for.
@@ -29,10 +29,10 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t = Stack::Full)]
     pub(super) stack: Stack,
     /// Run this seed only, and print its plan, its verdict and its trace hash.
-    #[arg(long, conflicts_with_all = ["seeds", "start", "jobs"])]
+    #[arg(long, conflicts_with_all = ["seeds", "start"])]
     pub(super) seed: Option<u64>,
     /// Run the plan in this file.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds", "start", "jobs", "scenario"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds", "start", "scenario"])]
     pub(super) replay: Option<PathBuf>,
     /// Write what happened as a page to look at; of a campaign, its first failure.
     #[arg(long, value_name = "FILE.html")]
