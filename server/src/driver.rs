@@ -166,7 +166,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
 
     fn feed(&mut self, now: Time, input: Input) {
         if let Some(inspector) = &mut self.inspector {
-            inspector.input(now, &input);
+            inspector.input(&input);
         }
         self.node.handle(now, input);
     }
@@ -194,10 +194,9 @@ impl<R: Runtime, N: Net> Driver<R, N> {
     fn perform(&mut self) {
         let mut jobs = Vec::new();
         let mut changed = false;
-        let now = self.runtime.now();
         while let Some(output) = self.node.poll() {
             if let Some(inspector) = &mut self.inspector {
-                inspector.output(now, &output);
+                inspector.output(&output);
             }
             match output {
                 Output::Send(envelope) => self.links.send(envelope),
@@ -219,7 +218,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             let _ = self.storage.jobs.send(jobs);
         }
         if let Some(inspector) = &mut self.inspector {
-            inspector.turned(now, &self.node);
+            inspector.turned(&self.node);
         }
         if changed {
             let view = Arc::new(self.node.view());

@@ -1,6 +1,5 @@
 //! How a simulation looks over the node's shoulder.
 
-use quorate_node::raft::Time;
 use quorate_node::{Input, Node, Output};
 
 /// Sees everything that goes into a node and comes out of it, in order, and changes nothing.
@@ -9,11 +8,11 @@ use quorate_node::{Input, Node, Output};
 /// broken. In production there is none.
 pub trait Inspector: Send {
     /// The node is about to take this.
-    fn input(&mut self, now: Time, input: &Input);
+    fn input(&mut self, input: &Input);
 
     /// The node asks for this, and the host is about to do it.
-    fn output(&mut self, now: Time, output: &Output);
+    fn output(&mut self, output: &Output);
 
     /// The node has nothing more to ask for.
-    fn turned(&mut self, now: Time, node: &Node);
+    fn turned(&mut self, node: &Node);
 }

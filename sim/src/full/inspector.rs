@@ -1,6 +1,5 @@
 //! Tells the judge what goes into a node and comes out of it.
 
-use quorate_node::raft::Time;
 use quorate_node::{Input, Node, Output};
 use quorate_server::Inspector;
 
@@ -8,8 +7,7 @@ use super::stage::FullStack;
 use crate::plan::Host;
 use crate::tap::Tap;
 
-/// Looks over the shoulder of one life's node. The times it is told are the host's own, which may be wrong: the judge
-/// is told the true ones.
+/// Looks over the shoulder of one life's node. The judge is told true times, not the host's own, which may be wrong.
 pub(super) struct Witness {
     stack: FullStack,
     tap: Tap,
@@ -22,19 +20,19 @@ impl Witness {
 }
 
 impl Inspector for Witness {
-    fn input(&mut self, _: Time, input: &Input) {
+    fn input(&mut self, input: &Input) {
         if let Some(observation) = self.tap.input(input) {
             self.stack.observe(observation);
         }
     }
 
-    fn output(&mut self, _: Time, output: &Output) {
+    fn output(&mut self, output: &Output) {
         if let Some(observation) = self.tap.output(output) {
             self.stack.observe(observation);
         }
     }
 
-    fn turned(&mut self, _: Time, node: &Node) {
+    fn turned(&mut self, node: &Node) {
         let now = self.stack.clock.now();
         let judge = &mut self.stack.stage().world.judge;
         self.tap.turned(node, |observation| judge.observe(now, observation));
