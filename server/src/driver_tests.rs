@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_node::kv::Command;
-use quorate_node::raft::{
-    Config, Contact, Entry, HardState, Index, Job, LogId, Members, NodeId, Payload, Role, Term, Time, Write,
-    WriteId,
-};
+use quorate_node::raft::{Config, Contact, Entry, LogId, Members, NodeId, Payload, Role, Time};
 use quorate_node::wire::ClusterId;
 use quorate_node::{Node, NodeConfig, ReadLevel, Reply, Request, View};
 use quorate_storage::{MemoryDisk, Options, Storage};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::{Driver, DriverEnd};
+use crate::founding::write_first;
 use crate::handle::{Answer, Handle};
 use crate::net::{Listener, Net};
 use crate::peers::{Inbound, Links, Local};
@@ -98,7 +96,7 @@ impl Cluster {
         for (id, contact) in &founding.contacts {
             let disk = MemoryDisk::new();
             let (mut storage, _) = Storage::open(disk.clone(), Options::new(7)).unwrap();
-            storage.perform(vec![Job::Write(first_write(&founding)).into()]).unwrap();
+            write_first(&mut storage, true, vec![first_entry(&founding)]).unwrap();
             drop(storage);
             members.push(Member::start(runtime, *id, contact.address.clone(), disk).await);
         }
@@ -167,17 +165,8 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout_at(&runtime, runtime.now() + PATIENCE, future).await.expect("it should happen soon")
 }
 
-fn first_write(members: &Members) -> Write {
-    Write {
-        id: WriteId(1),
-        hard: Some(HardState { term: Term(1), vote: None }),
-        commit_hint: Index(0),
-        install: None,
-        truncate_from: None,
-        append: vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members.clone()) }],
-        compact_to: None,
-        repair: Vec::new(),
-    }
+fn first_entry(members: &Members) -> Entry {
+    Entry { id: LogId::new(1, 1), payload: Payload::Members(members.clone()) }
 }
 
 fn put(key: &str) -> Request {

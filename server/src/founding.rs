@@ -29,14 +29,13 @@ use quorate_storage::{Disk, Fatal, Storage};
 const IMPORT_BYTES: usize = 1 << 20;
 
 /// Keys and values, as a `data.json` brings them.
-pub(crate) type Pairs = Vec<(Arc<[u8]>, Arc<[u8]>)>;
+pub type Pairs = Vec<(Arc<[u8]>, Arc<[u8]>)>;
 
 /// The entries a cluster begins with.
-pub(crate) fn first_entries(
-    node: NodeId,
-    contact: Contact,
-    content: Pairs,
-) -> Result<Vec<Entry>, CommandTooLarge> {
+///
+/// # Errors
+/// When a key and its value are together too large for one entry.
+pub fn first_entries(node: NodeId, contact: Contact, content: Pairs) -> Result<Vec<Entry>, CommandTooLarge> {
     let mut payloads = vec![Payload::Members(Members::founder(node, contact))];
     for entries in pieces(content) {
         payloads.push(Payload::Command(encode_command(&Command::Import { entries })?.into()));
@@ -46,7 +45,10 @@ pub(crate) fn first_entries(
 }
 
 /// Makes `entries` the log, durably, in place of anything that an interrupted founding has left there.
-pub(crate) fn write_first<D: Disk>(
+///
+/// # Errors
+/// What the disk says: the process must end.
+pub fn write_first<D: Disk>(
     storage: &mut Storage<D>,
     is_empty: bool,
     entries: Vec<Entry>,

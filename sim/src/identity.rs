@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use quorate_node::NodeConfig;
-use quorate_node::raft::{
-    Config, Contact, Entry, HardState, Index, Job, LogId, Members, NodeId, Payload, Term, Write, WriteId,
-};
+use quorate_node::raft::{Config, Contact, NodeId};
+use quorate_server::{first_entries, write_first};
 use quorate_storage::{MemoryDisk, Options, Storage};
 
 use crate::plan::{Host, Plan};
@@ -61,20 +60,11 @@ pub(crate) fn storage_options(plan: &Plan, seed: u64) -> Options {
     Options { segment_bytes: knobs.segment_bytes, slice_bytes: knobs.slice_bytes, ..Options::new(seed) }
 }
 
-/// Writes what `quorate bootstrap` writes: a log whose first entry makes the founder the only member.
+/// Writes what `quorate bootstrap` writes.
 pub(crate) fn found(disk: &MemoryDisk, plan: &Plan) {
     let opened = Storage::open(disk.clone(), storage_options(plan, plan.seed));
     let (mut storage, _) = opened.expect("an empty disk opens");
-    let members = Members::founder(node_id(FOUNDER), contact(FOUNDER));
-    let write = Write {
-        id: WriteId(1),
-        hard: Some(HardState { term: Term(1), vote: None }),
-        commit_hint: Index(0),
-        install: None,
-        truncate_from: None,
-        repair: Vec::new(),
-        append: vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members) }],
-        compact_to: None,
-    };
-    storage.perform(vec![Job::Write(write).into()]).expect("a sound disk takes a write");
+    let entries = first_entries(node_id(FOUNDER), contact(FOUNDER), Vec::new());
+    let entries = entries.expect("without content nothing is too large");
+    write_first(&mut storage, true, entries).expect("a sound disk takes a write");
 }

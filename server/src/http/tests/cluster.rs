@@ -8,14 +8,12 @@ use hyper::client::conn::http1;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request, StatusCode};
 use quorate_node::NodeConfig;
-use quorate_node::raft::{
-    Config, Contact, Entry, HardState, Index, Job as CoreJob, LogId, Members, NodeId, Payload, Role, Term,
-    Write, WriteId,
-};
+use quorate_node::raft::{Config, Contact, Entry, LogId, Members, NodeId, Payload, Role};
 use quorate_node::wire::{ClusterId, HistoryId};
-use quorate_storage::{Job, MemoryDisk, Options, Storage};
+use quorate_storage::{MemoryDisk, Options, Storage};
 
 use crate::context::{Identity, Limits};
+use crate::founding::write_first;
 use crate::net::{Listener, Net, read_some, write_all};
 use crate::peers::{Inbound, Local};
 use crate::real::{RealNet, RealRuntime, spawn_storage};
@@ -203,7 +201,7 @@ fn server(
     let runtime = RealRuntime::start();
     let disk = MemoryDisk::new();
     let (mut storage, _) = Storage::open(disk.clone(), Options::new(7)).unwrap();
-    storage.perform(vec![Job::Core(CoreJob::Write(first_write(founding)))]).unwrap();
+    write_first(&mut storage, true, vec![first_entry(founding)]).unwrap();
     drop(storage);
     let (storage, found) = Storage::open(disk, Options::new(8)).unwrap();
     let (port, end) = storage_channel();
@@ -233,17 +231,8 @@ fn server(
     .unwrap()
 }
 
-fn first_write(members: &Members) -> Write {
-    Write {
-        id: WriteId(1),
-        hard: Some(HardState { term: Term(1), vote: None }),
-        commit_hint: Index(0),
-        install: None,
-        truncate_from: None,
-        repair: Vec::new(),
-        append: vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members.clone()) }],
-        compact_to: None,
-    }
+fn first_entry(members: &Members) -> Entry {
+    Entry { id: LogId::new(1, 1), payload: Payload::Members(members.clone()) }
 }
 
 /// One connection, for what depends on its being the same.
