@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::history::Operation;
 use crate::plan::{Host, Plan};
+use crate::source::Wish;
 
 /// The client that shows that a healed core takes writes and serves reads.
 pub(crate) const PROBER: u8 = 91;
@@ -38,8 +39,14 @@ pub(crate) fn convergence(plan: &Plan) -> Duration {
     plan.election_timeout() * CONVERGENCE_TIMEOUTS
 }
 
-/// Every key that anybody asked for, each from another server of the core: where, which, and that it is a read.
-pub(crate) fn scan(plan: &Plan, history: &[Operation]) -> Vec<(Host, String, bool)> {
+/// What shows that a healed core takes writes and serves reads.
+pub(crate) fn probe(plan: &Plan) -> [Wish; 2] {
+    let core = &plan.cluster.core;
+    [(core[0], "key-1".to_owned(), true), (core[core.len() - 1], "key-1".to_owned(), false)]
+}
+
+/// Every key that anybody asked for, each to be read from another server of the core.
+pub(crate) fn scan(plan: &Plan, history: &[Operation]) -> Vec<Wish> {
     let keys: BTreeSet<&str> = history.iter().map(|operation| &*operation.key).collect();
     let core = plan.cluster.core.iter().cycle();
     keys.into_iter().zip(core).map(|(key, host)| (*host, key.to_owned(), false)).collect()

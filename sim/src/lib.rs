@@ -9,7 +9,7 @@
 //! | `plan` | what a seed means: a cluster, settings, a workload, faults at times |
 //! | `world`, `agenda`, `identity` | the machines, what the plan does to them when, who the servers are |
 //! | `net_model`, `clock`, `rot` | the network with its two faces, a host's clock, where a disk may go bad |
-//! | `workload`, `bounds` | what clients ask, and how long things may take |
+//! | `workload`, `source`, `bounds` | what clients ask, of whom and how often, and how long things may take |
 //! | `core`, `full` | the two stacks: nodes and storage under a queue of events; the whole server on madsim |
 //! | [`observe`], `tap` | what is observed, and how it is taken from a node |
 //! | `ledger`, `checkers`, `judge` | every log and what of it is durable; a property a file; who asks them all |
@@ -46,6 +46,7 @@ pub mod random;
 mod rot;
 mod run;
 mod shrink;
+mod source;
 mod tap;
 mod timeline;
 pub mod trials;

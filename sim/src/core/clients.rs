@@ -1,28 +1,19 @@
 //! Clients: one request at a time, to any server; unknown outcomes stay unknown.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use quorate_node::Reply;
 use quorate_node::kv::Outcome as KvOutcome;
 use quorate_node::raft::Time;
 
 use super::CoreStack;
 use super::queue::{Answer, What};
-use crate::bounds;
 use crate::history::{Call, Outcome};
 use crate::plan::{FIRST_CLIENT, Host};
+use crate::source::{RETRY_PAUSE, Source};
 use crate::tap::host_of;
-use crate::workload::{Ask, Script, name_of};
-
-/// How long a client waits before it tries again.
-const RETRY_PAUSE: Duration = Duration::from_millis(20);
+use crate::workload::{Ask, name_of};
 
 /// How often a client follows a server that names another as the leader, for one try.
 const MOST_HINTS: u32 = 3;
-
-/// How long somebody waits who asks until there is an answer.
-const INSISTENT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A client.
 pub(super) struct Client {
@@ -31,14 +22,6 @@ pub(super) struct Client {
     /// Counts every try of every request, so that a late answer is known as one.
     attempt: u64,
     current: Option<Current>,
-}
-
-/// What a client asks.
-enum Source {
-    /// What the plan says, until the time is up.
-    Script { script: Script, until: Time },
-    /// These, one after the other, each until some server of the core has acknowledged it.
-    Insist { wanted: VecDeque<(Host, String, bool)>, next: u32 },
 }
 
 /// The request under way.
@@ -51,14 +34,7 @@ struct Current {
 }
 
 impl Client {
-    /// One that plays the plan's script.
-    pub(super) fn scripted(number: u8, script: Script, until: Time) -> Self {
-        Client { number, source: Source::Script { script, until }, attempt: 0, current: None }
-    }
-
-    /// One that asks for these (where, which key, whether to write) until each is acknowledged.
-    pub(super) fn insisting(number: u8, wanted: impl IntoIterator<Item = (Host, String, bool)>) -> Self {
-        let source = Source::Insist { wanted: wanted.into_iter().collect(), next: 0 };
+    pub(super) fn new(number: u8, source: Source) -> Self {
         Client { number, source, attempt: 0, current: None }
     }
 }
@@ -75,18 +51,7 @@ impl CoreStack {
     fn next_request(&mut self, number: u8) {
         let now = self.now;
         let Some(client) = self.clients.get_mut(&number) else { return };
-        let next = match &mut client.source {
-            Source::Script { script, until } => script
-                .next()
-                .filter(|(pause, _)| now + *pause < *until)
-                .map(|(pause, ask)| (pause, ask, script.whom())),
-            Source::Insist { wanted, next } => wanted.front().map(|(to, key, write)| {
-                *next += 1;
-                let of = if *write { Ask::write } else { Ask::read };
-                (RETRY_PAUSE, of(number, *next, key.clone()), *to)
-            }),
-        };
-        let Some((pause, ask, to)) = next else {
+        let Some((pause, ask, to)) = client.source.next(now) else {
             self.clients.remove(&number);
             return;
         };
@@ -101,10 +66,7 @@ impl CoreStack {
         let Some(current) = &client.current else { return };
         client.attempt += 1;
         let (attempt, to, ask) = (client.attempt, current.to, current.ask.clone());
-        let patience = match client.source {
-            Source::Script { .. } => Duration::from_millis(self.plan.workload.patience_ms),
-            Source::Insist { .. } => INSISTENT_PATIENCE,
-        };
+        let patience = client.source.patience();
         self.world.asks(now, &ask, to);
         self.queue.outside(now + patience, What::GiveUp { client: number, attempt });
         let link = (FIRST_CLIENT + number, to);
@@ -138,20 +100,12 @@ impl CoreStack {
             self.queue.outside(now, What::Wake { client: number });
             return;
         }
-        let most = match &mut client.source {
-            Source::Script { script, .. } => {
-                script.ask_another();
-                self.plan.workload.retries
-            }
-            Source::Insist { .. } => 0,
-        };
-        if current.tries >= most {
+        client.source.was_no_help();
+        if current.tries >= client.source.retries() {
             return self.settle(number, Outcome::Failed, None);
         }
         current.tries += 1;
-        if let Source::Script { script, .. } = &mut client.source {
-            current.to = script.whom();
-        }
+        current.to = client.source.elsewhere(current.to);
         // An answer to this try can't come any more.
         client.attempt += 1;
         self.queue.outside(now + RETRY_PAUSE, What::Wake { client: number });
@@ -162,9 +116,7 @@ impl CoreStack {
             return;
         };
         let Some(current) = &client.current else { return };
-        if let Source::Script { script, .. } = &mut client.source {
-            script.ask_another();
-        }
+        client.source.was_no_help();
         let link = (FIRST_CLIENT + number, current.to);
         let packet = self.world.net.packet(self.now, link, 60, &mut self.world.judge.fired);
         self.queue.at_host(packet.arrives, current.to, What::HangUp { client: number, attempt });
@@ -175,15 +127,7 @@ impl CoreStack {
     fn settle(&mut self, number: u8, outcome: Outcome, revision: Option<u64>) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         let Some(Current { ask, invoked, .. }) = client.current.take() else { return };
-        if let Source::Insist { wanted, .. } = &mut client.source {
-            match outcome {
-                Outcome::Read { .. } | Outcome::Written { .. } => drop(wanted.pop_front()),
-                // A server that is cut off from the leader can't help, and another one may.
-                Outcome::Failed | Outcome::Unknown => {
-                    wanted.iter_mut().take(1).for_each(|(to, ..)| *to = bounds::another(&self.plan, *to));
-                }
-            }
-        }
+        client.source.settled(&outcome);
         client.attempt += 1;
         self.world.hears(self.now, invoked, ask, outcome, revision);
         self.next_request(number);

@@ -6,8 +6,8 @@ use super::CoreStack;
 use super::clients::Client;
 use crate::bounds;
 use crate::observe::Phase;
+use crate::source::Source;
 use crate::verdict::Verdict;
-use crate::workload::Script;
 
 impl CoreStack {
     pub(super) fn phases(&mut self) -> Result<(), Verdict> {
@@ -26,8 +26,8 @@ impl CoreStack {
         self.world.begin_faults(self.now);
         let until = self.now + self.plan.faults_last();
         for number in self.plan.workload.clients.clone() {
-            let script = Script::new(self.plan.clone(), number);
-            self.add_client(Client::scripted(number, script, until));
+            let source = Source::scripted(&self.plan, number, until);
+            self.add_client(Client::new(number, source));
         }
         // Clients that are done, and nothing more to break: the rest of the time would show nothing.
         self.run_until(until, |stack| stack.clients.is_empty() && stack.world.next_step().is_none())?;
@@ -42,11 +42,9 @@ impl CoreStack {
         self.clients.clear();
         let effects = self.world.heal(self.now);
         self.apply(effects);
-        let core = self.plan.cluster.core.clone();
-        let (first, last) = (core[0], core[core.len() - 1]);
         let deadline = self.now + bounds::first_answers(&self.plan);
-        let wanted = [(first, "key-1".to_owned(), true), (last, "key-1".to_owned(), false)];
-        self.add_client(Client::insisting(bounds::PROBER, wanted));
+        let source = Source::insisting(&self.plan, bounds::PROBER, bounds::probe(&self.plan));
+        self.add_client(Client::new(bounds::PROBER, source));
         if !self.run_until(deadline, |stack| stack.clients.is_empty())? {
             return Err(self.stuck("the healed core took no write or served no read"));
         }
@@ -65,7 +63,8 @@ impl CoreStack {
         self.world.enter(self.now, Phase::Scan);
         let wanted = bounds::scan(&self.plan, &self.world.history);
         let deadline = self.now + bounds::convergence(&self.plan);
-        self.add_client(Client::insisting(bounds::SCANNER, wanted));
+        let source = Source::insisting(&self.plan, bounds::SCANNER, wanted);
+        self.add_client(Client::new(bounds::SCANNER, source));
         if !self.run_until(deadline, |stack| stack.clients.is_empty())? {
             return Err(self.stuck("a key could not be read in the end"));
         }

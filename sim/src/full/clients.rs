@@ -1,8 +1,5 @@
 //! Clients: one request at a time, over a fresh connection, to any server; unknown outcomes stay unknown.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{ETAG, HOST, HeaderMap};
@@ -12,32 +9,17 @@ use quorate_server::{Either, Net, race};
 
 use super::network::HostNet;
 use super::stage::FullStack;
-use crate::bounds;
 use crate::history::{Call, Outcome};
 use crate::identity::{HTTP_PORT, address};
 use crate::plan::{FIRST_CLIENT, Host};
-use crate::workload::{Ask, Script, name_of};
-
-/// How long a client waits before it tries again.
-const RETRY_PAUSE: Duration = Duration::from_millis(20);
-
-/// How long somebody waits who asks until there is an answer.
-const INSISTENT_PATIENCE: Duration = Duration::from_secs(2);
+use crate::source::{RETRY_PAUSE, Source};
+use crate::workload::{Ask, name_of};
 
 /// A client.
 pub(super) struct Client {
     stack: FullStack,
     net: HostNet,
-    number: u8,
     source: Source,
-}
-
-/// What a client asks.
-enum Source {
-    /// What the plan says, until the time is up.
-    Script { script: Script, until: Time },
-    /// These, one after the other, each until it is acknowledged.
-    Insist { wanted: VecDeque<(Host, String, bool)>, next: u32 },
 }
 
 /// What came back, as far as anything did.
@@ -50,105 +32,45 @@ enum Exchange {
 }
 
 impl Client {
-    /// One that plays the plan's script.
-    pub(super) fn scripted(stack: &FullStack, number: u8, until: Time) -> Self {
-        let script = Script::new(stack.plan.clone(), number);
-        Client::new(stack, number, Source::Script { script, until })
-    }
-
-    /// One that asks for these (where, which key, whether to write) until each is acknowledged.
-    pub(super) fn insisting(
-        stack: &FullStack,
-        number: u8,
-        wanted: impl IntoIterator<Item = (Host, String, bool)>,
-    ) -> Self {
-        Client::new(stack, number, Source::Insist { wanted: wanted.into_iter().collect(), next: 0 })
-    }
-
-    fn new(stack: &FullStack, number: u8, source: Source) -> Self {
+    pub(super) fn new(stack: &FullStack, number: u8, source: Source) -> Self {
         let net = HostNet::new(stack.clone(), FIRST_CLIENT + number);
-        Client { stack: stack.clone(), net, number, source }
+        Client { stack: stack.clone(), net, source }
     }
 
     /// Makes its requests, then is done.
     pub(super) async fn work(mut self) {
-        while let Some((pause, ask, to)) = self.next() {
+        while let Some((pause, ask, to)) = self.source.next(self.stack.clock.now()) {
             self.stack.clock.sleep_until(self.stack.clock.now() + pause).await;
-            let acknowledged = self.request(ask, to).await;
-            if let Source::Insist { wanted, .. } = &mut self.source {
-                if acknowledged {
-                    wanted.pop_front();
-                } else {
-                    // A server that is cut off from the leader can't help, and another one may.
-                    let plan = &self.stack.plan;
-                    wanted.iter_mut().take(1).for_each(|(to, ..)| *to = bounds::another(plan, *to));
-                }
-            }
+            self.request(ask, to).await;
         }
     }
 
-    /// The next request, how long to wait before it, and whom to ask.
-    fn next(&mut self) -> Option<(Duration, Ask, Host)> {
-        let now = self.stack.clock.now();
-        match &mut self.source {
-            Source::Script { script, until } => {
-                let (pause, ask) = script.next().filter(|(pause, _)| now + *pause < *until)?;
-                Some((pause, ask, script.whom()))
-            }
-            Source::Insist { wanted, next } => {
-                let (to, key, write) = wanted.front()?;
-                *next += 1;
-                let of = if *write { Ask::write } else { Ask::read };
-                Some((RETRY_PAUSE, of(self.number, *next, key.clone()), *to))
-            }
-        }
-    }
-
-    /// Makes one request, again and again elsewhere when it was definitely not done; says whether it was acknowledged.
-    async fn request(&mut self, ask: Ask, mut to: Host) -> bool {
+    /// Makes one request, again and again elsewhere when it was definitely not done.
+    async fn request(&mut self, ask: Ask, mut to: Host) {
         let invoked = self.stack.clock.now();
         let mut tries = 0;
         let (outcome, revision) = loop {
             let (outcome, revision) = self.attempt(&ask, to).await;
-            if let Source::Script { script, .. } = &mut self.source
-                && matches!(outcome, Outcome::Failed | Outcome::Unknown)
-            {
-                script.ask_another();
+            if matches!(outcome, Outcome::Failed | Outcome::Unknown) {
+                self.source.was_no_help();
             }
-            if outcome != Outcome::Failed || tries >= self.retries() {
+            if outcome != Outcome::Failed || tries >= self.source.retries() {
                 break (outcome, revision);
             }
             tries += 1;
-            if let Source::Script { script, .. } = &mut self.source {
-                to = script.whom();
-            }
+            to = self.source.elsewhere(to);
             self.stack.clock.sleep_until(self.stack.clock.now() + RETRY_PAUSE).await;
         };
-        let acknowledged = matches!(outcome, Outcome::Read { .. } | Outcome::Written { .. });
+        self.source.settled(&outcome);
         let now = self.stack.clock.now();
         self.stack.stage().world.hears(now, invoked, ask, outcome, revision);
-        acknowledged
-    }
-
-    fn retries(&self) -> u32 {
-        match self.source {
-            Source::Script { .. } => self.stack.plan.workload.retries,
-            Source::Insist { .. } => 0,
-        }
-    }
-
-    fn patience(&self) -> Duration {
-        match self.source {
-            Source::Script { .. } => Duration::from_millis(self.stack.plan.workload.patience_ms),
-            Source::Insist { .. } => INSISTENT_PATIENCE,
-        }
     }
 
     async fn attempt(&self, ask: &Ask, to: Host) -> (Outcome, Option<u64>) {
         let clock = &self.stack.clock;
         let asked = clock.now();
         self.stack.stage().world.asks(asked, ask, to);
-        let patience = clock.sleep_until(asked + self.patience());
+        let patience = clock.sleep_until(asked + self.source.patience());
         let exchange = match race(self.exchange(ask, to), patience).await {
             Either::Left(exchange) => exchange,
             Either::Right(()) => Exchange::Silence,
@@ -178,7 +100,7 @@ impl Client {
 
     fn http_request(&self, ask: &Ask, at: &str) -> Request<Full<Bytes>> {
         // The server's own word on what became of a request is worth more than a client's guess.
-        let timeout = self.patience() * 9 / 10;
+        let timeout = self.source.patience() * 9 / 10;
         let level = if ask.stale { "&consistency=stale" } else { "" };
         let path = format!("/key/{}?timeout={}ms{level}", ask.key, timeout.as_millis());
         let method = match ask.call {

@@ -10,6 +10,7 @@ use super::stage::FullStack;
 use crate::bounds;
 use crate::observe::Phase;
 use crate::outlook::Outlook;
+use crate::source::Source;
 use crate::verdict::Verdict;
 
 /// How often is looked whether a phase is over.
@@ -32,7 +33,9 @@ impl FullStack {
             Vec::new()
         });
         let until = self.clock.now() + self.plan.faults_last();
-        let clients = self.plan.workload.clients.iter().map(|number| Client::scripted(self, *number, until));
+        let source = |number: &u8| Source::scripted(&self.plan, *number, until);
+        let numbers = self.plan.workload.clients.iter();
+        let clients = numbers.map(|number| Client::new(self, *number, source(number)));
         let clients: Vec<JoinHandle<()>> = clients.map(|client| madsim::task::spawn(client.work())).collect();
         let answered = || clients.iter().all(JoinHandle::is_finished);
         // Clients that are done, and nothing more to break: the rest of the time would show nothing.
@@ -48,10 +51,8 @@ impl FullStack {
     /// The core is healed: it must soon take a write and serve a read, and then come together.
     async fn liveness(&self) -> Result<(), Verdict> {
         self.change(|world, now| world.heal(now));
-        let core = &self.plan.cluster.core;
-        let (first, last) = (core[0], core[core.len() - 1]);
-        let wanted = [(first, "key-1".to_owned(), true), (last, "key-1".to_owned(), false)];
-        let prober = Client::insisting(self, bounds::PROBER, wanted);
+        let source = Source::insisting(&self.plan, bounds::PROBER, bounds::probe(&self.plan));
+        let prober = Client::new(self, bounds::PROBER, source);
         if !self.finishes(bounds::first_answers(&self.plan), prober).await? {
             return Err(self.stuck("the healed core took no write or served no read").await);
         }
@@ -71,7 +72,8 @@ impl FullStack {
             world.enter(now, Phase::Scan);
             bounds::scan(&self.plan, &world.history)
         };
-        let scanner = Client::insisting(self, bounds::SCANNER, wanted);
+        let source = Source::insisting(&self.plan, bounds::SCANNER, wanted);
+        let scanner = Client::new(self, bounds::SCANNER, source);
         if !self.finishes(bounds::convergence(&self.plan), scanner).await? {
             return Err(self.stuck("a key could not be read in the end").await);
         }
