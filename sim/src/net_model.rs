@@ -147,10 +147,8 @@ impl NetModel {
         let state = link(&mut self.links, self.seed, (from, to));
         let mut overtaken = false;
         for active in &self.active {
-            let strikes =
-                |per_mille: u32, state: &mut LinkState| state.random.between(1, 1_000) <= per_mille.into();
             let struck = match active.fault {
-                Fault::Loss { per_mille, .. } if strikes(per_mille, state) => {
+                Fault::Loss { per_mille, .. } if state.strikes(per_mille) => {
                     fired.note(active.kind);
                     return Fate::default();
                 }
@@ -164,21 +162,21 @@ impl NetModel {
                         false
                     }
                 },
-                Fault::Duplicate { per_mille, .. } if strikes(per_mille, state) => {
+                Fault::Duplicate { per_mille, .. } if state.strikes(per_mille) => {
                     fate.again = Some(arrives + Duration::from_micros(state.random.between(0, 20_000)));
                     true
                 }
-                Fault::Replay { per_mille, late_ms, .. } if strikes(per_mille, state) => {
+                Fault::Replay { per_mille, late_ms, .. } if state.strikes(per_mille) => {
                     fate.again =
                         Some(arrives + Duration::from_millis(state.random.between(late_ms / 2, late_ms)));
                     true
                 }
-                Fault::Reorder { per_mille, by_ms, .. } if strikes(per_mille, state) => {
+                Fault::Reorder { per_mille, by_ms, .. } if state.strikes(per_mille) => {
                     arrives = arrives + Duration::from_millis(state.random.between(1, by_ms.max(1)));
                     overtaken = true;
                     true
                 }
-                Fault::Corrupt { per_mille, .. } if strikes(per_mille, state) => {
+                Fault::Corrupt { per_mille, .. } if state.strikes(per_mille) => {
                     fate.corrupt = true;
                     true
                 }
@@ -202,10 +200,8 @@ impl NetModel {
         let state = link(&mut self.links, self.seed, (from, to));
         let mut corrupt = false;
         for active in &self.active {
-            let strikes =
-                |per_mille: u32, state: &mut LinkState| state.random.between(1, 1_000) <= per_mille.into();
             let struck = match active.fault {
-                Fault::Loss { per_mille, .. } if strikes(per_mille, state) => {
+                Fault::Loss { per_mille, .. } if state.strikes(per_mille) => {
                     arrives = arrives + RETRANSMISSION;
                     true
                 }
@@ -215,7 +211,7 @@ impl NetModel {
                     arrives = arrives + wait;
                     wait > RETRANSMISSION
                 }
-                Fault::Corrupt { per_mille, .. } if strikes(per_mille, state) => {
+                Fault::Corrupt { per_mille, .. } if state.strikes(per_mille) => {
                     corrupt = true;
                     true
                 }
@@ -240,6 +236,13 @@ impl NetModel {
             }
         }
         now + Duration::from_micros(micros)
+    }
+}
+
+impl LinkState {
+    /// Whether a fault that strikes so many of a thousand packets strikes this one.
+    fn strikes(&mut self, per_mille: u32) -> bool {
+        self.random.between(1, 1_000) <= per_mille.into()
     }
 }
 

@@ -21,6 +21,7 @@ mod rare;
 mod read_confirmed;
 mod recovery;
 mod revisions;
+mod settled;
 mod single_vote;
 mod state_machine;
 #[cfg(test)]

@@ -123,9 +123,7 @@ fn faults(scenario: Scenario, cluster: &Cluster, draw: &mut Draw) -> Vec<Timed> 
         faults.extend(kind(draw, at_ms));
     }
     // A fault of links needs two ends.
-    faults.retain(|timed| {
-        timed.fault.host().is_some() || !needs_links(&timed.fault) || !timed.fault.links().is_empty()
-    });
+    faults.retain(|timed| !needs_links(&timed.fault) || !timed.fault.links().is_empty());
     faults.iter_mut().for_each(|timed| timed.at_ms = timed.at_ms.min(cluster.faults_ms));
     faults
 }
