@@ -67,6 +67,23 @@ pub(crate) fn append(storage: &mut Storage<MemoryDisk>, entries: &[Entry]) {
     perform(storage, vec![Write { append, commit_hint, ..write(1) }]).unwrap();
 }
 
+/// A disk with a log of nothing, in term 1.
+pub(crate) fn started() -> (MemoryDisk, Storage<MemoryDisk>) {
+    let disk = MemoryDisk::new();
+    let (mut storage, _) = open(&disk).unwrap();
+    vote(&mut storage, 1);
+    (disk, storage)
+}
+
+/// A disk with slot 1 and, behind it, slots 2 and 3 in one batch; and where that batch is.
+pub(crate) fn with_a_batch_of_two() -> (MemoryDisk, String, std::ops::Range<usize>) {
+    let (disk, mut storage) = started();
+    append(&mut storage, &[noop(1, 1)]);
+    let batch = [command(1, 2, &[2; 700]), command(1, 3, &[3; 700])];
+    let (path, sectors) = changed_sectors(&disk, || append(&mut storage, &batch));
+    (disk, path, sectors)
+}
+
 /// Learns that slots up to `index` are committed, and notes it in a mark.
 pub(crate) fn learn_commit(storage: &mut Storage<MemoryDisk>, index: u64) {
     perform(storage, vec![Write { commit_hint: Index(index), ..write(1) }]).unwrap();

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use quorate_raft::{Index, LogId};
 use quorate_storage::{Disk, DiskFile, MemoryDisk, Operation};
 
-use crate::common::{append, changed_sectors, command, newest_segment, noop, open, trials, vote};
+use crate::common::{newest_segment, open, trials, with_a_batch_of_two};
 use crate::model::{Model, State, Step, steps};
 
 /// A run of steps that something ends, perhaps something else while the node recovers, and a good end.
@@ -205,12 +205,7 @@ fn a_cut_that_failed_to_sync_is_made_again() {
 /// something that nobody wrote.
 #[test]
 fn what_could_not_be_read_is_never_written_back() {
-    let disk = MemoryDisk::new();
-    let (mut storage, _) = open(&disk).unwrap();
-    vote(&mut storage, 1);
-    append(&mut storage, &[noop(1, 1)]);
-    let batch = [command(1, 2, &[2; 700]), command(1, 3, &[3; 700])];
-    let (path, sectors) = changed_sectors(&disk, || append(&mut storage, &batch));
+    let (disk, path, sectors) = with_a_batch_of_two();
     let bad = sectors.start + 512..sectors.start + 1024;
     disk.make_unreadable(&path, bad.start as u64..bad.end as u64);
     for _ in 0..2 {

@@ -5,7 +5,7 @@ use quorate_storage::{Disk, MemoryDisk, OpenError};
 
 use crate::common::{
     append, changed_sectors, command, ids, learn_commit, members_entry, newest_segment, noop, open, perform,
-    read, settle, vote, write,
+    read, settle, vote, with_a_batch_of_two, write,
 };
 use crate::golden::first_release;
 
@@ -152,12 +152,7 @@ fn a_repair_fills_the_slot_for_good() {
 
 #[test]
 fn what_a_crash_left_of_a_cut_batch_never_comes_back() {
-    let disk = MemoryDisk::new();
-    let (mut storage, _) = open(&disk).unwrap();
-    vote(&mut storage, 1);
-    append(&mut storage, &[noop(1, 1)]);
-    let batch = [command(1, 2, &[2; 700]), command(1, 3, &[3; 700])];
-    let (path, sectors) = changed_sectors(&disk, || append(&mut storage, &batch));
+    let (disk, path, sectors) = with_a_batch_of_two();
     disk.zero(&path, sectors.start..sectors.start + 512);
     let (mut storage, found) = open(&disk).unwrap();
     assert_eq!(found.terms.last(), LogId::new(1, 1));

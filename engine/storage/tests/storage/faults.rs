@@ -1,18 +1,12 @@
 //! Bugs that other systems had, as scenarios. The numbers are those of the simulator's list.
 
 use quorate_raft::{Done, Index, Load, LogId, Reader, Write};
-use quorate_storage::{Job, MemoryDisk, OpenError};
+use quorate_storage::{Job, OpenError};
 
 use crate::common::{
-    append, changed_sectors, command, hard, newest_segment, noop, open, perform, read, settle, vote, write,
+    append, changed_sectors, command, hard, newest_segment, noop, open, perform, read, settle, started, vote,
+    write,
 };
-
-fn started() -> (MemoryDisk, quorate_storage::Storage<MemoryDisk>) {
-    let disk = MemoryDisk::new();
-    let (mut storage, _) = open(&disk).unwrap();
-    vote(&mut storage, 1);
-    (disk, storage)
-}
 
 /// 40: a sync that failed was tried again, and the second one "succeeded".
 #[test]
