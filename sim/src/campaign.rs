@@ -1,8 +1,7 @@
 //! Many seeds, several at once; their reports in the order of the seeds, however many jobs there are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -19,8 +18,8 @@ pub struct Campaign {
     pub scenario: Scenario,
     /// What runs.
     pub stack: Stack,
-    /// The seeds.
-    pub seeds: Range<u64>,
+    /// The seeds, ascending.
+    pub seeds: Vec<u64>,
     /// How many run at once.
     pub jobs: usize,
 }
@@ -101,7 +100,7 @@ impl Totals {
 pub fn run_campaign(campaign: &Campaign, mut take: impl FnMut(&Plan, &Report)) -> Totals {
     let options = Options { stack: campaign.stack, keep_trace: false };
     let mut totals = Totals::default();
-    let next = AtomicU64::new(campaign.seeds.start);
+    let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         // Bounded, so that one slow seed does not let the reports of thousands pile up.
         let (sender, reports) = mpsc::sync_channel(64);
@@ -109,11 +108,8 @@ pub fn run_campaign(campaign: &Campaign, mut take: impl FnMut(&Plan, &Report)) -
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
                 loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= campaign.seeds.end {
-                        return;
-                    }
-                    let plan = Plan::new(campaign.scenario, seed);
+                    let Some(seed) = campaign.seeds.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+                    let plan = Plan::new(campaign.scenario, *seed);
                     let report = run_plan(&plan, &options);
                     if sender.send((plan, report)).is_err() {
                         return;
@@ -123,13 +119,14 @@ pub fn run_campaign(campaign: &Campaign, mut take: impl FnMut(&Plan, &Report)) -
         }
         drop(sender);
         let mut early = BTreeMap::new();
-        let mut wanted = campaign.seeds.start;
+        let mut wanted = campaign.seeds.iter();
+        let mut next = wanted.next();
         for (plan, report) in reports {
             early.insert(plan.seed, (plan, report));
-            while let Some((plan, report)) = early.remove(&wanted) {
+            while let Some((plan, report)) = next.and_then(|seed| early.remove(seed)) {
                 totals.add(&plan, &report, campaign.stack);
                 take(&plan, &report);
-                wanted += 1;
+                next = wanted.next();
             }
         }
     });

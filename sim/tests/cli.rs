@@ -65,6 +65,16 @@ fn json_is_a_line_a_seed_in_their_order() {
     assert!(lines.iter().all(|line| line["verdict"] == "passed" && line["trace_hash"].is_string()));
 }
 
+#[test]
+fn only_clusters_of_the_size_asked_for_are_run() {
+    let output = sim(&["--stack", "core", "--seeds", "3", "--servers", "4", "-o", "json"]);
+    let lines: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let seeds: Vec<u64> = lines.iter().map(|line| line["seed"].as_u64().unwrap()).collect();
+    let of_four = (0..1_000).filter(|seed| Plan::from_seed(*seed).cluster.servers == 4);
+    assert_eq!(seeds, of_four.take(3).collect::<Vec<u64>>());
+}
+
 /// A cluster whose majority has lost its disks can't go on, and that is not a pass.
 #[test]
 fn a_failure_has_an_exit_code_a_smaller_plan_and_a_page() {
@@ -95,6 +105,10 @@ fn nonsense_is_refused_with_the_value_and_a_way_out() {
     };
     assert!(refused(&["--seeds", "0"]).contains('0'));
     assert!(refused(&["--seed", "1", "--seeds", "2"]).contains("--seeds"));
+    assert!(refused(&["--servers", "8"]).contains('8'));
+    assert!(
+        refused(&["--scenario", "single", "--servers", "3", "--seeds", "2"]).contains("--servers 3: 0 seeds")
+    );
     assert!(refused(&["--scenario", "storm"]).contains("storm"));
     assert!(refused(&["--start", "18446744073709551615", "--seeds", "2"]).contains("18446744073709551615"));
     assert!(refused(&["--replay", "/nowhere.plan"]).contains("/nowhere.plan"));

@@ -5,7 +5,7 @@ use quorate_sim::{Campaign, Plan, Report, Scenario, Stack, Verdict, run_campaign
 
 fn campaign(scenario: Scenario, seeds: usize, jobs: usize) -> Campaign {
     let seeds = u64::try_from(seeds).expect("a number of seeds is small");
-    Campaign { scenario, stack: Stack::Core, seeds: 0..seeds, jobs }
+    Campaign { scenario, stack: Stack::Core, seeds: (0..seeds).collect(), jobs }
 }
 
 fn passes(plan: &Plan, report: &Report) {

@@ -22,7 +22,7 @@ impl<F: DiskFile> Log<F> {
     /// Reads entries from `first` to `last`, at most `bytes` of payload but at least one entry; nothing when the log
     /// does not hold `first`. Ends before the first damaged one, and names it.
     pub(crate) fn load(&self, first: Index, last: Index, bytes: usize) -> Loaded {
-        let mut window = Window::new(self, bytes);
+        let mut window = Window::new(self, bytes.min(self.distance(first, last)));
         let mut loaded = Loaded::default();
         let mut total = 0;
         let mut index = first;
@@ -40,6 +40,16 @@ impl<F: DiskFile> Log<F> {
             index = index.next();
         }
         loaded
+    }
+
+    /// How far apart these slots begin, as far as that can be told from where they are.
+    fn distance(&self, first: Index, last: Index) -> usize {
+        match (self.places.at(first), self.places.at(last)) {
+            (Some(first), Some(last)) if first.segment == last.segment => {
+                last.offset.saturating_sub(first.offset) as usize
+            }
+            _ => usize::MAX,
+        }
     }
 }
 

@@ -19,6 +19,9 @@ pub(super) struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     pub(super) start: u64,
+    /// Run only seeds that have a cluster of this many servers; passes over the others.
+    #[arg(long, conflicts_with_all = ["seed", "replay"], value_parser = clap::value_parser!(u8).range(1..=7))]
+    pub(super) servers: Option<u8>,
     /// How many to run at once; as many as there are cores when it is not given. A single seed runs alone.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,

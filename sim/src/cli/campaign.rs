@@ -14,18 +14,18 @@ use crate::verdict::Verdict;
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let started = Instant::now();
-    let Some(end) = arguments.start.checked_add(arguments.seeds) else {
-        eprintln!(
-            "error: --start {} with --seeds {} goes beyond the last seed",
-            arguments.start, arguments.seeds
-        );
-        return ExitCode::from(USAGE);
+    let seeds = match seeds(arguments) {
+        Ok(seeds) => seeds,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(USAGE);
+        }
     };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let campaign = Campaign {
         scenario: arguments.scenario,
         stack: arguments.stack,
-        seeds: arguments.start..end,
+        seeds,
         jobs: arguments.jobs.map_or(cores, usize::from),
     };
     let mut progress = Progress::new(arguments.seeds);
@@ -72,6 +72,23 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         );
     }
     ExitCode::from(first_failure.map_or(0, |(_, report)| report.verdict.exit_code()))
+}
+
+/// The seeds that are asked for.
+fn seeds(arguments: &Arguments) -> Result<Vec<u64>, String> {
+    let Arguments { start, seeds, servers, scenario, .. } = *arguments;
+    let end = start
+        .checked_add(seeds)
+        .ok_or_else(|| format!("--start {start} with --seeds {seeds} goes beyond the last seed"))?;
+    let Some(servers) = servers else { return Ok((start..end).collect()) };
+    // The rarest size is one seed in twenty: who finds none in so many will find none.
+    let within = start..start.saturating_add(seeds.saturating_mul(100));
+    let fits = |seed: &u64| Plan::new(scenario, *seed).cluster.servers == servers;
+    let found: Vec<u64> = within.filter(fits).take(usize::try_from(seeds).unwrap_or(usize::MAX)).collect();
+    if u64::try_from(found.len()) == Ok(seeds) {
+        return Ok(found);
+    }
+    Err(format!("--servers {servers}: {} seeds of scenario {} have so many", found.len(), scenario.name()))
 }
 
 fn print_totals(totals: &Totals, wall_seconds: f64) {
