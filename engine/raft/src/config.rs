@@ -12,7 +12,8 @@ pub struct Config {
     /// Seeds the election timeouts. Different on each node and at each start.
     pub seed: u64,
     /// A follower that hears no leader for one to two of these, drawn anew each time, runs for office; a leader
-    /// that hears no majority for one of these steps down.
+    /// that hears no majority for one of these steps down. Who has heard a leader elects no other for as long, and a
+    /// restarted node nobody at all: on that leases are built, so for lease reads it must be the same on every node.
     pub election_timeout: Duration,
     /// How often an idle leader speaks.
     pub heartbeat_interval: Duration,
@@ -30,6 +31,19 @@ pub struct Config {
     pub keep_entries: u64,
     /// The size of one piece of a snapshot on its way to a follower, in bytes.
     pub chunk_bytes: u64,
+    /// The most bytes of snapshots that this node sends to all followers together in a second.
+    pub snapshot_bytes_per_second: u64,
+    /// What to do with voters that are gone; nothing, unless somebody says otherwise.
+    pub cleanup: Option<Cleanup>,
+}
+
+/// When a leader removes voters that it does not hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cleanup {
+    /// How long a voter must not have been heard.
+    pub after: Duration,
+    /// How many voters there must be at least, without the one removed.
+    pub least_voters: usize,
 }
 
 impl Config {
@@ -47,6 +61,15 @@ impl Config {
             cache_bytes: 16 << 20,
             keep_entries: 10_000,
             chunk_bytes: 1 << 20,
+            snapshot_bytes_per_second: 128 << 20,
+            cleanup: None,
         }
+    }
+
+    /// How long a leader may serve reads by itself, from the sending of a round of heartbeats that a majority answered
+    /// (thesis §6.4.1): as long as those who answered elect no other, less a tenth for clocks that run at different
+    /// rates. It holds as long as no clock runs more than a ninth faster than the leader's.
+    pub(crate) fn lease(&self) -> Duration {
+        self.election_timeout * 9 / 10
     }
 }

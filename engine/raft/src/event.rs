@@ -24,6 +24,16 @@ pub enum Event {
         /// Why.
         cause: StepDownCause,
     },
+    /// This leader hands over to another node; meanwhile it takes no proposals.
+    TransferBegun {
+        /// The node.
+        to: NodeId,
+    },
+    /// The other node did not take over within an election timeout: this one leads on.
+    TransferGivenUp {
+        /// The node.
+        to: NodeId,
+    },
     /// This node follows another.
     Follows {
         /// The term.
@@ -60,6 +70,8 @@ pub enum Event {
 pub enum CampaignCause {
     /// No leader was heard for an election timeout, and a majority would vote for this node.
     NoLeader,
+    /// The leader asked it to.
+    Transfer,
 }
 
 /// Why a leader stepped down.
@@ -73,4 +85,6 @@ pub enum StepDownCause {
     SlowDisk,
     /// A damaged slot stayed unfilled for an election timeout.
     Damage,
+    /// A configuration in which it does not vote is committed.
+    Removed,
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Who belongs to the cluster, as data in the log (thesis §4).
 ///
-/// Invariants: a learner is not a voter of either half; every member has a contact, and nobody else has.
+/// Invariants: a learner is no voter of the incoming half (one of the outgoing half may be named as a learner: it votes
+/// until the change ends, and is a learner then); every member has a contact, and nobody else has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Members {
     /// The voters; during a joint change, the incoming half (thesis §4.3).
@@ -93,12 +94,49 @@ impl Members {
         members
     }
 
+    /// Without the member `id`, whatever it was.
+    #[must_use]
+    pub fn without(&self, id: NodeId) -> Self {
+        let mut members = self.clone();
+        members.voters.remove(&id);
+        members.outgoing.remove(&id);
+        members.learners.remove(&id);
+        members.contacts.remove(&id);
+        members
+    }
+
+    /// How many nodes vote in one of the two and not in the other.
+    pub fn voters_apart(&self, other: &Members) -> usize {
+        self.voters.symmetric_difference(&other.voters).count()
+    }
+
+    /// The joint configuration on the way to `target`: whoever is in either has a part in it, and an agreement needs
+    /// both (thesis §4.3).
+    #[must_use]
+    pub fn joint_to(&self, target: &Members) -> Self {
+        let mut contacts = target.contacts.clone();
+        for id in &self.voters {
+            if let Some(contact) = self.contacts.get(id) {
+                contacts.entry(*id).or_insert_with(|| contact.clone());
+            }
+        }
+        Members { outgoing: self.voters.clone(), contacts, ..target.clone() }
+    }
+
+    /// The configuration that a joint one leads to.
+    #[must_use]
+    pub fn target(&self) -> Self {
+        let mut target = Members { outgoing: BTreeSet::new(), ..self.clone() };
+        target.contacts.retain(|id, _| self.voters.contains(id) || self.learners.contains_key(id));
+        target
+    }
+
     /// What is wrong with it, if anything: the invariants of the type, and that somebody votes.
     pub fn fault(&self) -> Option<&'static str> {
         if self.voters.is_empty() {
             return Some("it has no voter");
         }
-        if self.learners.keys().any(|id| self.is_voter(*id)) {
+        if self.learners.keys().any(|id| self.voters.contains(id)) {
             return Some("a learner is also a voter");
         }
         let named: BTreeSet<NodeId> =

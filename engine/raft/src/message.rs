@@ -25,7 +25,7 @@ impl Envelope {
     pub(crate) fn is_in_range(&self) -> bool {
         let id = |id: &LogId| id.term.0 <= MOST && id.index.0 <= MOST;
         let said = match &self.message {
-            Message::PreVote { last } | Message::Vote { last } => id(last),
+            Message::PreVote { last } | Message::Vote { last, .. } => id(last),
             Message::Append { prev, commit, .. } => id(prev) && commit.0 <= MOST,
             Message::Appended { matched } => matched.0 <= MOST,
             Message::Conflict { prev, hint } => id(prev) && id(hint),
@@ -40,7 +40,10 @@ impl Envelope {
             Message::SnapshotReply { last, next } => id(last) && *next <= MOST,
             Message::Ask { first, last, sound, .. } => first.0 <= MOST && last.0 <= MOST && sound.0 <= MOST,
             Message::Tell { leads_to, .. } => leads_to.as_ref().is_none_or(id),
-            Message::PreVoteReply { .. } | Message::VoteReply { .. } | Message::ReadIndex { .. } => true,
+            Message::PreVoteReply { .. }
+            | Message::VoteReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::TimeoutNow => true,
         };
         self.term.0 <= MOST && said
     }
@@ -63,6 +66,9 @@ pub enum Message {
     Vote {
         /// The end of the sender's log.
         last: LogId,
+        /// The leader itself asked the sender to run, so that no promise to that leader stands against it (thesis
+        /// §4.2.3, the end).
+        transfer: bool,
     },
     /// The answer to a vote.
     VoteReply {
@@ -111,6 +117,8 @@ pub enum Message {
     ReadIndex {
         /// Names the question.
         batch: u64,
+        /// Whether the leader's lease is confirmation enough (thesis §6.4.1).
+        lease: bool,
     },
     /// "At this one; a majority confirmed that I led after you asked."
     ReadIndexReply {
@@ -153,4 +161,6 @@ pub enum Message {
         /// How far the sender's log reaches, when it leads its term.
         leads_to: Option<LogId>,
     },
+    /// "Run for leader now": how a leader hands over (thesis §3.10).
+    TimeoutNow,
 }

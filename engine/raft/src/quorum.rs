@@ -47,15 +47,20 @@ fn half_tally(half: &BTreeSet<NodeId>, answer: impl Fn(NodeId) -> Option<bool>) 
 /// The highest index that a majority of each half holds durably (thesis §3.6.2); `matched` gives what is known
 /// to be durable at a voter.
 pub fn committed_index(members: &Members, matched: impl Fn(NodeId) -> Index) -> Index {
-    let incoming = half_committed(&members.voters, &matched);
-    let outgoing = half_committed(&members.outgoing, &matched);
-    incoming.unwrap_or_default().min(outgoing.unwrap_or(Index(u64::MAX)))
+    Index(agreed(members, |id| matched(id).0))
 }
 
-fn half_committed(half: &BTreeSet<NodeId>, matched: impl Fn(NodeId) -> Index) -> Option<Index> {
-    let mut held: Vec<Index> = half.iter().map(|id| matched(*id)).collect();
-    held.sort_unstable();
-    held.len().checked_sub(majority(held.len())).and_then(|at| held.get(at).copied())
+/// The highest number that a majority of each half has reached; zero when nobody votes.
+pub(crate) fn agreed(members: &Members, reached: impl Fn(NodeId) -> u64) -> u64 {
+    let incoming = half_agreed(&members.voters, &reached);
+    let outgoing = half_agreed(&members.outgoing, &reached);
+    incoming.unwrap_or_default().min(outgoing.unwrap_or(u64::MAX))
+}
+
+fn half_agreed(half: &BTreeSet<NodeId>, reached: impl Fn(NodeId) -> u64) -> Option<u64> {
+    let mut numbers: Vec<u64> = half.iter().map(|id| reached(*id)).collect();
+    numbers.sort_unstable();
+    numbers.len().checked_sub(majority(numbers.len())).and_then(|at| numbers.get(at).copied())
 }
 
 fn majority(voters: usize) -> usize {

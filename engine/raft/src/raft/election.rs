@@ -66,16 +66,17 @@ impl Raft {
 
     /// Enters the next term and votes for itself. Its own vote counts once it is durable, like any other
     /// (vesoft-inc/nebula#3415 forgot it, etcd-io/etcd#14370 counted too early).
-    fn campaign(&mut self) {
+    pub(super) fn campaign(&mut self, cause: CampaignCause) {
+        assert!(self.membership.current().is_voter(self.config.id), "runs without a vote of its own");
         let term = self.hard.term.next();
         self.note_hard(HardState { term, vote: Some(self.config.id) });
         self.damage.leader_changed();
         self.reset_election_timer();
         self.role = RoleState::Candidate(Candidate { asking: false, answers: BTreeMap::new() });
-        self.event(Event::Campaign { term, cause: CampaignCause::NoLeader });
-        let last = self.log.last();
+        self.event(Event::Campaign { term, cause });
+        let message = Message::Vote { last: self.log.last(), transfer: cause == CampaignCause::Transfer };
         for to in self.other_voters() {
-            self.send(to, Message::Vote { last });
+            self.send(to, message.clone());
         }
         self.count_votes();
     }
@@ -88,7 +89,7 @@ impl Raft {
             if id == self.config.id { own.then_some(true) } else { candidate.answers.get(&id).copied() }
         });
         match (verdict, asking) {
-            (Tally::Won, true) => self.campaign(),
+            (Tally::Won, true) => self.campaign(CampaignCause::NoLeader),
             (Tally::Won, false) => self.become_leader(),
             (Tally::Lost, _) => self.role = RoleState::Follower(Follower::default()),
             (Tally::Open, _) => {}
@@ -121,25 +122,26 @@ impl Raft {
         self.role = RoleState::Follower(Follower::of(leader));
     }
 
-    /// A message came from a higher term. Enters it, unless the message is a call to vote that comes while a
-    /// leader is alive: a node that was cut off must not depose it (thesis §4.2.3). False when it is ignored.
-    pub(super) fn enter_higher_term(&mut self, term: Term, message: &Message) -> bool {
-        if matches!(message, Message::Vote { .. }) && self.hears_a_leader() {
-            return false;
+    /// Whether a message of a higher term takes this node there. While a leader is alive, neither a candidate that was
+    /// cut off nor a node that was removed may depose it (thesis §4.2.3); but the leader itself may have told the
+    /// candidate to run.
+    pub(super) fn heeds(&self, from: NodeId, message: &Message) -> bool {
+        match message {
+            Message::Append { .. } | Message::Heartbeat { .. } | Message::Snapshot { .. } => true,
+            Message::Vote { transfer, .. } => *transfer || !self.is_bound(),
+            _ => self.membership.current().contains(from) || !self.is_bound(),
         }
-        self.enter_term(term);
-        true
     }
 
-    /// A leader was heard within the shortest election timeout, or this node leads.
-    fn hears_a_leader(&self) -> bool {
-        match &self.role {
-            RoleState::Leader(_) => true,
-            RoleState::Follower(follower) => {
-                follower.leader.is_some() && self.now.since(follower.heard) < self.config.election_timeout
-            }
-            RoleState::Candidate(_) => false,
-        }
+    /// Whether this node must not help to elect another leader: it leads, or has heard a leader, or restarted, within
+    /// an election timeout. The promise outlives the term it was given in: leases count on it (thesis §6.4.1).
+    fn is_bound(&self) -> bool {
+        matches!(self.role, RoleState::Leader(_)) || self.now < self.bound_until
+    }
+
+    /// A leader was heard: no other is helped for an election timeout.
+    pub(super) fn bind(&mut self) {
+        self.bound_until = self.now + self.config.election_timeout;
     }
 
     /// Tells the sender of an old term that it is old; without that, a leader that was cut off and a node that
@@ -163,7 +165,7 @@ impl Raft {
         let granted = term > self.hard.term
             && last >= self.log.last()
             && self.damage.allows_voting()
-            && !self.hears_a_leader();
+            && !self.is_bound();
         if granted {
             let envelope =
                 Envelope { from: self.config.id, to: from, term, message: Message::PreVoteReply { granted } };
@@ -182,8 +184,9 @@ impl Raft {
         }
     }
 
-    pub(super) fn vote_asked(&mut self, from: NodeId, last: LogId) {
-        let free = self.hard.vote.is_none_or(|given| given == from) && self.leader().is_none();
+    pub(super) fn vote_asked(&mut self, from: NodeId, last: LogId, transfer: bool) {
+        let unbound = transfer || !self.is_bound();
+        let free = self.hard.vote.is_none_or(|given| given == from) && self.leader().is_none() && unbound;
         let granted = free && last >= self.log.last() && self.damage.allows_voting();
         if granted && self.hard.vote.is_none() {
             // One that was asking for itself stops asking, or it would soon depose the one it votes for.

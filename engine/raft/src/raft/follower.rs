@@ -1,7 +1,7 @@
 //! Following a leader: taking its entries, and answering only for what is durable.
 
 use super::{Raft, RoleState};
-use crate::{Entry, Event, Index, LogId, Message, NodeId, Payload, StepDownCause, Time};
+use crate::{Entry, Event, Index, LogId, Message, NodeId, Payload, StepDownCause};
 use alloc::vec::Vec;
 
 /// What a follower knows of its leader.
@@ -10,8 +10,6 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Follower {
     pub(super) leader: Option<NodeId>,
-    /// When it was last heard.
-    pub(super) heard: Time,
     /// The log is known to match the leader's up to here, durable or not.
     pub(super) verified: Index,
     /// What the leader was told is durable here.
@@ -46,9 +44,8 @@ impl Raft {
             self.event(Event::Follows { term: self.hard.term, leader: from });
         }
         self.reset_election_timer();
-        let now = self.now;
+        self.bind();
         let RoleState::Follower(follower) = &mut self.role else { return None };
-        follower.heard = now;
         Some(follower)
     }
 

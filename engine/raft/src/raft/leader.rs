@@ -2,10 +2,11 @@
 
 use super::progress::{Progress, Supply};
 use super::reads::ReadRound;
+use super::transfer::Transfer;
 use super::{Raft, RoleState};
 use crate::{
     Entry, Event, Index, LogId, Message, NodeId, Payload, PeerState, PeerStatus, ReadId, StepDownCause,
-    Tally, Time, committed_index, tally,
+    Tally, Time, agreed, committed_index,
 };
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -19,6 +20,13 @@ pub(super) struct Leader {
     /// Counts its heartbeats.
     pub(super) round: u64,
     heartbeat_at: Time,
+    /// When each round was sent, from the latest on that a majority has answered.
+    rounds_sent: VecDeque<(u64, Time)>,
+    /// Another node may have been told to run.
+    pub(super) lease_void: bool,
+    pub(super) transfer: Option<Transfer>,
+    /// When the next piece of a snapshot may leave.
+    pub(super) next_piece_at: Time,
     /// Rounds that confirm reads, oldest first.
     pub(super) read_rounds: VecDeque<ReadRound>,
     /// Proposals not committed yet, in bytes.
@@ -35,6 +43,10 @@ impl Leader {
             first_own,
             round: 0,
             heartbeat_at,
+            rounds_sent: VecDeque::new(),
+            lease_void: false,
+            transfer: None,
+            next_piece_at: Time(0),
             read_rounds: VecDeque::new(),
             uncommitted_bytes: 0,
             uncommitted: VecDeque::new(),
@@ -84,16 +96,21 @@ impl Raft {
         while let Some((_, bytes)) = leader.uncommitted.pop_front_if(|(index, _)| *index <= committed) {
             leader.uncommitted_bytes -= bytes;
         }
-        self.promote_caught_up();
+        self.advance_membership();
     }
 
-    /// Makes the peers those of the configuration in force.
+    /// Makes the peers those of the configuration in force. One that was removed is supplied for a little longer, so
+    /// that it learns of that, and does not go on asking for votes.
     pub(super) fn sync_peers(&mut self) {
         let members = self.membership.current();
         let RoleState::Leader(leader) = &mut self.role else { return };
-        leader.peers.retain(|id, _| members.contains(*id));
+        let leaves_at = self.now + self.config.election_timeout * 2;
+        for (_, peer) in leader.peers.iter_mut().filter(|(id, _)| !members.contains(**id)) {
+            peer.leaves_at.get_or_insert(leaves_at);
+        }
         for id in members.ids().filter(|id| *id != self.config.id) {
-            leader.peers.entry(id).or_insert_with(|| Progress::new(self.log.last().index.next(), self.now));
+            let new = || Progress::new(self.log.last().index.next(), self.now);
+            leader.peers.entry(id).or_insert_with(new).leaves_at = None;
         }
     }
 
@@ -111,25 +128,23 @@ impl Raft {
         if self.now >= leader.heartbeat_at {
             // Only here: rounds that confirm reads must not put off the regular ones, which show what was lost.
             leader.heartbeat_at = self.now + self.config.heartbeat_interval;
+            leader.peers.retain(|_, peer| peer.leaves_at.is_none_or(|at| at > self.now));
             self.broadcast_heartbeat();
             self.mark_peers();
+            self.transfer_tick();
             // One that was not heard when its turn came may be back, with nothing new to acknowledge.
-            self.promote_caught_up();
+            self.advance_membership();
         }
     }
 
     pub(super) fn leader_deadline(&self, leader: &Leader) -> Time {
-        leader.heartbeat_at
+        self.next_piece_due(leader).map_or(leader.heartbeat_at, |at| at.min(leader.heartbeat_at))
     }
 
     /// Check-quorum (thesis §6.2): a leader that a majority no longer hears must not go on leading.
     fn hears_a_majority(&self) -> bool {
         let RoleState::Leader(leader) = &self.role else { return false };
-        let heard = tally(self.membership.current(), |id| {
-            let peer = leader.peers.get(&id);
-            Some(id == self.config.id || peer.is_some_and(|peer| self.hears(peer)))
-        });
-        heard == Tally::Won
+        self.tally_heard(leader, self.membership.current()) == Tally::Won
     }
 
     /// Whether the peer was heard within an election timeout.
@@ -161,6 +176,7 @@ impl Raft {
         let RoleState::Leader(leader) = &mut self.role else { return };
         leader.round += 1;
         let round = leader.round;
+        leader.rounds_sent.push_back((round, self.now));
         let peers: Vec<NodeId> = leader.peers.keys().copied().collect();
         for to in peers {
             self.send(to, Message::Heartbeat { round, commit });
@@ -197,7 +213,34 @@ impl Raft {
         if matched > peer.matched {
             self.appended(from, matched);
         }
+        let confirmed = self.confirmed_round();
+        if let RoleState::Leader(leader) = &mut self.role {
+            while leader.rounds_sent.pop_front_if(|(round, _)| *round < confirmed).is_some() {}
+        }
         self.confirm_reads();
+    }
+
+    /// The latest round that a majority has answered: when it was sent, they were in this leader's term.
+    pub(super) fn confirmed_round(&self) -> u64 {
+        let RoleState::Leader(leader) = &self.role else { return 0 };
+        let answered = |id: NodeId| {
+            if id == self.config.id {
+                leader.round
+            } else {
+                leader.peers.get(&id).map_or(0, |peer| peer.round)
+            }
+        };
+        agreed(self.membership.current(), answered)
+    }
+
+    /// Whether those who could elect another leader have promised not to, until a time that has not come: counted from
+    /// the sending of the round that they answered, in both halves of a joint configuration (thesis §6.4.1).
+    pub(super) fn holds_lease(&self) -> bool {
+        let RoleState::Leader(leader) = &self.role else { return false };
+        let confirmed = self.confirmed_round();
+        let sent = leader.rounds_sent.iter().find(|(round, _)| *round == confirmed);
+        let holds = sent.is_some_and(|(_, at)| self.now < *at + self.config.lease());
+        holds && !leader.lease_void && leader.transfer.is_none()
     }
 
     pub(super) fn appended(&mut self, from: NodeId, matched: Index) {
@@ -209,7 +252,8 @@ impl Raft {
         }
         if peer.matched_up_to(matched) {
             self.advance_commit();
-            self.promote_caught_up();
+            self.tell_successor();
+            self.advance_membership();
         }
     }
 
@@ -249,7 +293,7 @@ impl Raft {
             matched: peer.matched,
             state: if self.hears(peer) { peer.state() } else { PeerState::Down },
         };
-        leader.peers.iter().map(status).collect()
+        leader.peers.iter().filter(|(_, peer)| peer.leaves_at.is_none()).map(status).collect()
     }
 
     /// Reports a slot that is damaged; see `repair`.

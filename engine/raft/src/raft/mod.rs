@@ -12,11 +12,13 @@ mod reads;
 mod repair;
 mod replicate;
 mod snapshots;
+mod transfer;
 mod writer;
 
 pub use changes::ChangeError;
 pub use open::OpenError;
-pub use reads::ReadError;
+pub use reads::{ReadError, ReadMode};
+pub use transfer::TransferError;
 
 use crate::log::Log;
 use crate::random::Random;
@@ -67,6 +69,8 @@ pub struct Raft {
     role: RoleState,
     /// When a node that hears no leader runs for office.
     election_at: Time,
+    /// Until then no other leader is helped into office.
+    bound_until: Time,
     /// Messages of this term that wait for the term to be durable.
     held: Vec<Envelope>,
     out: VecDeque<Output>,
@@ -87,6 +91,8 @@ pub enum ProposeError {
     NotLeader(Option<NodeId>),
     /// Too much is waiting to be committed: try again later.
     Full,
+    /// Leadership is being handed over: ask again when that has ended, after an election timeout at most.
+    Transferring,
 }
 
 impl fmt::Display for ProposeError {
@@ -96,6 +102,9 @@ impl fmt::Display for ProposeError {
             ProposeError::NotLeader(None) => write!(formatter, "not the leader, and none is known"),
             ProposeError::Full => {
                 write!(formatter, "too many proposals wait to be committed: try again later")
+            }
+            ProposeError::Transferring => {
+                write!(formatter, "leadership is being handed over: try again soon")
             }
         }
     }
@@ -143,6 +152,9 @@ impl Raft {
         let RoleState::Leader(leader) = &self.role else {
             return Err(ProposeError::NotLeader(self.leader()));
         };
+        if leader.transfer.is_some() {
+            return Err(ProposeError::Transferring);
+        }
         if leader.uncommitted_bytes + command.len() > self.config.uncommitted_bytes
             && leader.uncommitted_bytes > 0
         {
@@ -170,13 +182,12 @@ impl Raft {
         }
     }
 
-    /// What a checkpoint of the state machine taken now must carry: the last applied slot, the configuration in
-    /// force there, and the entry that set it. [`LogId::ZERO`] when there is nothing to keep: nothing is applied
+    /// What a checkpoint of the state machine must carry that is taken right after `last` was applied: the
+    /// configuration in force there, and the entry that set it. `None` when there is nothing to keep: nothing is applied
     /// yet, or a snapshot that goes further is being installed.
-    pub fn checkpoint(&self) -> (LogId, Members, LogId) {
-        let (members_at, members) = self.membership.at(self.applied.index).clone();
-        let known = self.log.terms().holds(self.applied);
-        (if known { self.applied } else { LogId::ZERO }, members, members_at)
+    pub fn checkpoint(&self, last: LogId) -> Option<(Members, LogId)> {
+        let (members_at, members) = self.membership.at(last.index).clone();
+        (last != LogId::ZERO && self.log.terms().holds(last)).then_some((members, members_at))
     }
 
     /// The leader of this term, when known.
@@ -211,8 +222,11 @@ impl Raft {
         let of_another_term =
             matches!(message, Message::PreVote { .. } | Message::PreVoteReply { granted: true });
         if !of_another_term {
-            if term > self.hard.term && !self.enter_higher_term(term, &message) {
-                return;
+            if term > self.hard.term {
+                if !self.heeds(from, &message) {
+                    return;
+                }
+                self.enter_term(term);
             }
             if term < self.hard.term && !matches!(message, Message::Ask { .. } | Message::Tell { .. }) {
                 return self.answer_the_past(from, &message);
@@ -224,7 +238,7 @@ impl Raft {
         match message {
             Message::PreVote { last } => self.pre_vote_asked(from, term, last),
             Message::PreVoteReply { granted } => self.pre_vote_answered(from, term, granted),
-            Message::Vote { last } => self.vote_asked(from, last),
+            Message::Vote { last, transfer } => self.vote_asked(from, last, transfer),
             Message::VoteReply { granted } => self.vote_answered(from, granted),
             Message::Append { prev, entries, commit } => self.append_received(from, prev, entries, commit),
             Message::Appended { matched } => self.appended(from, matched),
@@ -233,12 +247,13 @@ impl Raft {
             Message::HeartbeatReply { round, verified, matched } => {
                 self.heartbeat_answered(from, round, verified, matched);
             }
-            Message::ReadIndex { batch } => self.read_index_asked(from, batch),
+            Message::ReadIndex { batch, lease } => self.read_index_asked(from, batch, lease),
             Message::ReadIndexReply { batch, index } => self.read_index_answered(from, batch, index),
             Message::Snapshot { meta, chunk } => self.snapshot_received(from, meta, chunk),
             Message::SnapshotReply { last, next } => self.snapshot_answered(from, last, next),
             Message::Ask { nonce, first, last, sound } => self.asked(from, nonce, first, last, sound),
             Message::Tell { nonce, entries, leads_to } => self.told(term, from, nonce, entries, leads_to),
+            Message::TimeoutNow => self.told_to_run(from),
         }
     }
 

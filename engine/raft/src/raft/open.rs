@@ -92,6 +92,8 @@ impl Raft {
             snapshots: Snapshots { newest: found.snapshot, incoming: None },
             role: RoleState::Follower(Follower::default()),
             election_at,
+            // It forgot whom it promised what before it restarted.
+            bound_until: now + config.election_timeout,
             held: Vec::new(),
             out: VecDeque::new(),
             log: Log::new(terms),

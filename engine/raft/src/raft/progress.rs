@@ -13,6 +13,8 @@ pub(super) struct Progress {
     /// The next entry to send.
     pub(super) next: Index,
     pub(super) supply: Supply,
+    /// It was removed, and is supplied until then, so that it learns of that.
+    pub(super) leaves_at: Option<Time>,
     /// When the peer was last heard in this term.
     pub(super) heard: Time,
     /// The latest round it answered.
@@ -53,6 +55,7 @@ impl Progress {
             matched: Index(0),
             next,
             supply: Supply::Probe { waits_for: None },
+            leaves_at: None,
             heard: now,
             round: 0,
             loading: false,

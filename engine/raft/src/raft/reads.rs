@@ -2,10 +2,12 @@
 //!
 //! A read may be served from the state machine once that has applied what was committed when the read came, as
 //! known by a node that still led *after* the read came. One round of heartbeats confirms that for every read
-//! that came before the round started. A follower asks its leader for the index and serves the read itself.
+//! that came before the round started. A leader whose lease holds knows it without a round (§6.4.1); such a read is
+//! settled the moment it comes, at the host's time of that moment. A follower asks its leader for the index and serves
+//! the read itself.
 
 use super::{Raft, RoleState};
-use crate::{Index, Message, NodeId, Output, ReadId, Tally, Time, tally};
+use crate::{Index, Message, NodeId, Output, ReadId, Time};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
@@ -17,7 +19,7 @@ const MOST_WAITING: usize = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Reads {
     /// In no round and no question yet.
-    waiting: Vec<ReadId>,
+    waiting: Vec<(ReadId, ReadMode)>,
     /// The question this follower has put to its leader.
     asked: Option<Asked>,
     /// Names the next question. Begins at random, so that an answer from before a restart fits none.
@@ -33,6 +35,8 @@ pub(super) struct Reads {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Asked {
     batch: u64,
+    /// A lease is good enough for all of them.
+    lease: bool,
     ids: Vec<ReadId>,
     /// When to ask again, in case it was lost.
     again_at: Time,
@@ -46,6 +50,15 @@ pub(super) struct ReadRound {
     index: Index,
     pub(super) ids: Vec<ReadId>,
     followers: Vec<(NodeId, u64)>,
+}
+
+/// What confirms that a leader still leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReadMode {
+    /// A round of heartbeats: right whatever clocks do.
+    Quorum,
+    /// Its lease, when it holds; else a round. Right as long as clocks keep to the bound that [`crate::Config`] states.
+    Lease,
 }
 
 /// Why a read was not taken.
@@ -76,14 +89,14 @@ impl Reads {
     }
 
     pub(super) fn take_back(&mut self, ids: Vec<ReadId>) {
-        self.waiting.extend(ids);
+        self.waiting.extend(ids.into_iter().map(|id| (id, ReadMode::Quorum)));
         self.followers.clear();
     }
 
     /// The leader that was asked is gone or another: the question is void.
     pub(super) fn ask_again(&mut self) {
         if let Some(asked) = self.asked.take() {
-            self.waiting.extend(asked.ids);
+            self.waiting.extend(asked.ids.into_iter().map(|id| (id, ReadMode::Quorum)));
         }
     }
 }
@@ -91,13 +104,17 @@ impl Reads {
 impl Raft {
     /// Asks for a linearizable read. [`Output::Read`] names it when it may be served; it waits for as long as
     /// there is no leader, and the host forgets it when its own deadline passes.
-    pub fn read(&mut self, now: Time, id: ReadId) -> Result<(), ReadError> {
+    pub fn read(&mut self, now: Time, id: ReadId, mode: ReadMode) -> Result<(), ReadError> {
         self.now = self.now.max(now);
         if self.reads.unserved >= MOST_WAITING {
             return Err(ReadError::Full);
         }
         self.reads.unserved += 1;
-        self.reads.waiting.push(id);
+        if mode == ReadMode::Lease && self.is_settled() && self.holds_lease() {
+            self.reads.confirmed.entry(self.commit).or_default().push(id);
+        } else {
+            self.reads.waiting.push((id, mode));
+        }
         Ok(())
     }
 
@@ -120,8 +137,8 @@ impl Raft {
             RoleState::Candidate(_) => return,
         }
         self.broadcast_heartbeat();
-        let (ids, followers) =
-            (core::mem::take(&mut self.reads.waiting), core::mem::take(&mut self.reads.followers));
+        let ids = core::mem::take(&mut self.reads.waiting).into_iter().map(|(id, _)| id).collect();
+        let followers = core::mem::take(&mut self.reads.followers);
         if let RoleState::Leader(leader) = &mut self.role {
             leader.read_rounds.push_back(ReadRound {
                 round: leader.round,
@@ -139,26 +156,22 @@ impl Raft {
         }
         let batch = self.reads.next_batch;
         self.reads.next_batch = batch.wrapping_add(1);
-        let ids = core::mem::take(&mut self.reads.waiting);
+        let waiting = core::mem::take(&mut self.reads.waiting);
+        let lease = waiting.iter().all(|(_, mode)| *mode == ReadMode::Lease);
+        let ids = waiting.into_iter().map(|(id, _)| id).collect();
         let again_at = self.now + self.config.heartbeat_interval * 2;
-        self.reads.asked = Some(Asked { batch, ids, again_at });
-        self.send(leader, Message::ReadIndex { batch });
+        self.reads.asked = Some(Asked { batch, lease, ids, again_at });
+        self.send(leader, Message::ReadIndex { batch, lease });
     }
 
     /// Serves the rounds that a majority has answered: it led when the round started, since each of them was in
     /// its term afterwards.
     pub(super) fn confirm_reads(&mut self) {
+        let confirmed = self.confirmed_round();
         loop {
             let RoleState::Leader(leader) = &mut self.role else { return };
-            let Some(round) = leader.read_rounds.front().map(|round| round.round) else { return };
-            let answered = tally(self.membership.current(), |id| {
-                let peer = leader.peers.get(&id);
-                (id == self.config.id || peer.is_some_and(|peer| peer.round >= round)).then_some(true)
-            });
-            if answered != Tally::Won {
-                return;
-            }
-            let Some(done) = leader.read_rounds.pop_front() else { return };
+            let done = leader.read_rounds.pop_front_if(|round| round.round <= confirmed);
+            let Some(done) = done else { return };
             self.reads.confirmed.entry(done.index).or_default().extend(done.ids);
             for (to, batch) in done.followers {
                 self.send(to, Message::ReadIndexReply { batch, index: done.index });
@@ -166,7 +179,10 @@ impl Raft {
         }
     }
 
-    pub(super) fn read_index_asked(&mut self, from: NodeId, batch: u64) {
+    pub(super) fn read_index_asked(&mut self, from: NodeId, batch: u64, lease: bool) {
+        if lease && self.is_settled() && self.holds_lease() {
+            return self.send(from, Message::ReadIndexReply { batch, index: self.commit });
+        }
         let leads = matches!(self.role, RoleState::Leader(_));
         let again = self.reads.followers.contains(&(from, batch));
         if leads && !again && self.reads.followers.len() < MOST_WAITING {
@@ -202,9 +218,9 @@ impl Raft {
         let (now, leader) = (self.now, self.leader());
         let Some(asked) = self.reads.asked.as_mut().filter(|asked| asked.again_at <= now) else { return };
         asked.again_at = again_at;
-        let batch = asked.batch;
+        let (batch, lease) = (asked.batch, asked.lease);
         if let Some(leader) = leader {
-            self.send(leader, Message::ReadIndex { batch });
+            self.send(leader, Message::ReadIndex { batch, lease });
         }
     }
 

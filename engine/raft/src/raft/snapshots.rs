@@ -1,16 +1,32 @@
 //! Checkpoints taken here, snapshots sent to those who lag, and snapshots received (thesis §5).
 
-use super::progress::Supply;
+use super::leader::Leader;
+use super::progress::{Progress, Supply};
 use super::{Raft, RoleState};
 use crate::{
     Chunk, Index, Job, LoadSnapshot, LogId, Message, NodeId, Output, Reader, SnapshotMeta, StoreSnapshot,
+    Time,
 };
+use core::time::Duration;
 
 /// The newest durable checkpoint, and the one being received.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Snapshots {
     pub(super) newest: Option<SnapshotMeta>,
-    pub(super) incoming: Option<(NodeId, SnapshotMeta)>,
+    pub(super) incoming: Option<Incoming>,
+}
+
+/// A snapshot on its way here. It outlives the leader that sends it: the next one may have the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Incoming {
+    from: NodeId,
+    meta: SnapshotMeta,
+    /// What is stored of it, in bytes.
+    stored: u64,
+}
+
+fn wants_piece(peer: &Progress) -> bool {
+    matches!(peer.supply, Supply::Snapshot { waiting: false, .. }) && !peer.loading
 }
 
 impl Snapshots {
@@ -70,7 +86,6 @@ impl Raft {
         if let Some(peer) = self.peer(to) {
             peer.supply = Supply::Snapshot { meta, offset: 0, waiting: false };
         }
-        self.load_piece(to);
     }
 
     fn load_piece(&mut self, to: NodeId) {
@@ -83,17 +98,34 @@ impl Raft {
         self.out.push_back(Output::Job(Job::LoadSnapshot(load)));
     }
 
-    /// Asks for every piece that a peer waits for and that nobody is reading.
+    /// Asks for the pieces that peers wait for and that nobody is reading, no faster than the host allows: a cluster
+    /// must not stand still because somebody is catching up.
     pub(super) fn supply_snapshots(&mut self) {
         let RoleState::Leader(leader) = &self.role else { return };
-        let due = |peer: &super::progress::Progress| {
-            matches!(peer.supply, Supply::Snapshot { waiting: false, .. }) && !peer.loading
-        };
-        let peers: alloc::vec::Vec<NodeId> =
-            leader.peers.iter().filter(|(_, peer)| due(peer)).map(|(id, _)| *id).collect();
+        let waiting = leader.peers.iter().filter(|(_, peer)| wants_piece(peer));
+        let peers: alloc::vec::Vec<NodeId> = waiting.map(|(id, _)| *id).collect();
         for to in peers {
+            if !self.piece_is_due() {
+                return;
+            }
             self.load_piece(to);
         }
+    }
+
+    fn piece_is_due(&mut self) -> bool {
+        let RoleState::Leader(leader) = &mut self.role else { return false };
+        let due = self.now >= leader.next_piece_at;
+        if due {
+            let micros = self.config.chunk_bytes.saturating_mul(1_000_000)
+                / self.config.snapshot_bytes_per_second.max(1);
+            leader.next_piece_at = self.now + Duration::from_micros(micros);
+        }
+        due
+    }
+
+    /// When the next piece may leave that somebody waits for.
+    pub(super) fn next_piece_due(&self, leader: &Leader) -> Option<Time> {
+        leader.peers.values().any(wants_piece).then_some(leader.next_piece_at)
     }
 
     pub(super) fn snapshot_loaded(&mut self, load: LoadSnapshot, chunk: Option<Chunk>) {
@@ -140,18 +172,29 @@ impl Raft {
             // An older snapshot must not replace a newer log; what it covers is committed, so it matches.
             return self.verified_up_to(meta.last.index, meta.last.index);
         }
-        self.snapshots.incoming = Some((from, meta.clone()));
+        let same = |incoming: &&mut Incoming| incoming.meta == meta;
+        if let Some(incoming) = self.snapshots.incoming.as_mut().filter(same) {
+            incoming.from = from;
+            let next = incoming.stored;
+            if chunk.offset < next {
+                // Another leader begins what an earlier one did not finish, or this one says it again.
+                return self.send(from, Message::SnapshotReply { last: meta.last, next });
+            }
+        } else {
+            self.snapshots.incoming = Some(Incoming { from, meta: meta.clone(), stored: 0 });
+        }
         self.out.push_back(Output::Job(Job::StoreSnapshot(StoreSnapshot { meta, chunk })));
     }
 
     pub(super) fn snapshot_stored(&mut self, stored: &SnapshotMeta, next: u64, complete: bool) {
-        let current = |incoming: &mut (NodeId, SnapshotMeta)| incoming.1 == *stored;
-        let Some((from, meta)) = self.snapshots.incoming.take_if(current) else { return };
+        let current = |incoming: &&mut Incoming| incoming.meta == *stored;
+        let Some(incoming) = self.snapshots.incoming.as_mut().filter(current) else { return };
         if complete {
-            return self.install(meta);
+            self.snapshots.incoming = None;
+            return self.install(stored.clone());
         }
-        let last = meta.last;
-        self.snapshots.incoming = Some((from, meta));
+        incoming.stored = next;
+        let (from, last) = (incoming.from, stored.last);
         if self.leader() == Some(from) {
             self.send(from, Message::SnapshotReply { last, next });
         }

@@ -2,7 +2,7 @@
 
 use crate::plan::{Fault, MILLI};
 use crate::world::{Event, What, World};
-use quorate_raft::{Contact, Done, Input, Learner, NodeId, ReadId};
+use quorate_raft::{Contact, Done, Input, Learner, NodeId, ReadId, ReadMode};
 use std::sync::Arc;
 
 /// More would only make every seed slower.
@@ -51,7 +51,7 @@ impl World {
         let id = ReadId(self.next_name);
         self.next_name += 1;
         life.reads.insert(id, self.checks.completed);
-        life.core.read(life.time(self.now), id).expect("few reads wait");
+        life.core.read(life.time(self.now), id, ReadMode::Quorum).expect("few reads wait");
         self.trace(|| format!("n{} reads {id}, must see {}", at + 1, self.checks.completed));
         self.poke(at);
     }

@@ -143,10 +143,9 @@ impl Life {
 
     /// A checkpoint of the state machine as it is, if there is anything to keep.
     pub(crate) fn checkpoint(&self) -> Option<(SnapshotMeta, Arc<[u8]>)> {
-        let (last, members, members_at) = self.core.checkpoint();
-        if last.index != self.machine.applied || last == LogId::ZERO {
-            return None;
-        }
+        let last = self.core.status().applied;
+        let (members, members_at) =
+            self.core.checkpoint(last).filter(|_| last.index == self.machine.applied)?;
         let content = self.machine.content();
         let checksum = checksum(&content);
         Some((SnapshotMeta { last, members, members_at, bytes: content.len() as u64, checksum }, content))

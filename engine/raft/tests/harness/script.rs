@@ -15,7 +15,9 @@
 //! | `drop`, `duplicate`, `reorder` `[which]` | loses, doubles, reverses these; *which* is `1->2`, a kind, `first`, `last` |
 //! | `partition {1} {2 3}`, `cut 1 2`, `heal` | cuts links, also for what is on its way; mends all |
 //! | `unreachable 1 2` | node 1 is told that its link to 2 broke |
-//! | `propose 1 a b*40`, `read 2 7`, `add-learner 1 4 [standing]`, `promote 1 4` | asks node 1 (or 2) for it |
+//! | `propose 1 a b*40`, `read 2 7`, `lease-read 2 7` | asks node 1 (or 2) for it |
+//! | `add-learner 1 4 [standing]`, `promote 1 4`, `remove 1 4`, `change 1 4 5 6 [learners 1]` | asks node 1 for it |
+//! | `new 4 5`, `transfer 1 [2]` | nodes that know nothing start; node 1 is asked to hand over |
 //! | `hold-disk 1`, `finish-disk 1 [n]`, `release-disk 1` | writes wait; some complete; all complete from now on |
 //! | `hold-apply 1`, `finish-apply 1` | the state machine waits; goes on |
 //! | `crash 1 [keep n]`, `restart 1` | loses all pending writes but the first n; starts again |
@@ -27,10 +29,11 @@ use super::disk::Disk;
 use super::network::Selector;
 use super::{Cluster, first_entry, trace};
 use quorate_raft::{
-    Config, Contact, Done, Entry, HardState, Index, Input, Learner, LogId, NodeId, Payload, ReadId, Role,
-    Term,
+    Cleanup, Config, Contact, Done, Entry, HardState, Index, Input, Learner, LogId, Members, NodeId, Payload,
+    ReadId, ReadMode, Role, Term,
 };
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The least that a clock moves.
@@ -79,6 +82,12 @@ fn settings(words: &[&str]) -> Config {
             "cache" => config.cache_bytes = number,
             "keep" => config.keep_entries = number as u64,
             "chunk" => config.chunk_bytes = number as u64,
+            "snapshot-rate" => config.snapshot_bytes_per_second = number as u64,
+            "cleanup-ms" => {
+                let after = Duration::from_millis(number as u64);
+                config.cleanup = Some(Cleanup { after, least_voters: 1 });
+            }
+            "least-voters" => config.cleanup.as_mut().expect("after cleanup-ms").least_voters = number,
             _ => panic!("there is no setting {name:?}"),
         }
     }
@@ -97,7 +106,10 @@ fn perform(cluster: &mut Cluster, words: &[&str]) {
         "stabilize" => cluster.stabilize(),
         "status" => status(cluster, rest),
         "state" => state(cluster, rest),
-        "propose" | "read" | "promote" | "add-learner" => ask(cluster, words[0], node(rest[0]), &rest[1..]),
+        "propose" | "read" | "lease-read" | "promote" | "remove" | "change" | "transfer" | "add-learner" => {
+            ask(cluster, words[0], node(rest[0]), &rest[1..]);
+        }
+        "new" => rest.iter().for_each(|word| cluster.add_node(node(word), Disk::default())),
         "checkpoint" => cluster.checkpoint(node(rest[0])),
         "unreachable" => cluster.input(node(rest[0]), Input::Unreachable(node(rest[1]))),
         "crash" => {
@@ -244,15 +256,25 @@ fn ask(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
             });
             Some(answers.collect::<Vec<_>>().join(", "))
         }
-        "read" => {
+        "read" | "lease-read" => {
+            let mode = if command == "read" { ReadMode::Quorum } else { ReadMode::Lease };
             let ids: Vec<ReadId> = words.iter().map(|word| ReadId(word.parse().unwrap())).collect();
             for read in &ids {
-                core.read(now, *read).unwrap();
+                core.read(now, *read, mode).unwrap();
             }
             ids.into_iter().for_each(|read| cluster.history.read_asked(read));
             None
         }
         "promote" => Some(said(core.promote(now, node(words[0])))),
+        "remove" => Some(said(core.remove(now, node(words[0])))),
+        "change" => {
+            let target = target(words);
+            Some(said(core.change_members(now, target)))
+        }
+        "transfer" => {
+            let answer = core.transfer(now, words.first().map(|word| node(word)));
+            Some(answer.map_or_else(|error| format!("{error:?}"), |to| format!("to {}", to.0)))
+        }
         _ => {
             let learner = if words.contains(&"standing") { Learner::Standing } else { Learner::Joining };
             let target = core.status().members.with_learner(node(words[0]), learner, Contact::default());
@@ -268,6 +290,20 @@ fn ask(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
         cluster.line(format!("{} says {}", id.0, answer.replace(&"0".repeat(31), "")));
     }
     cluster.drain(id);
+}
+
+/// `1 2 3 learners 4`: the configuration of these voters and learners.
+fn target(words: &[&str]) -> Members {
+    let mut halves = words.split(|word| *word == "learners");
+    let ids =
+        |half: Option<&[&str]>| half.unwrap_or_default().iter().map(|word| node(word)).collect::<Vec<_>>();
+    let (voters, learners) = (ids(halves.next()), ids(halves.next()));
+    Members {
+        contacts: voters.iter().chain(&learners).map(|id| (*id, Contact::default())).collect(),
+        voters: voters.into_iter().collect(),
+        outgoing: BTreeSet::new(),
+        learners: learners.into_iter().map(|id| (id, Learner::Standing)).collect(),
+    }
 }
 
 fn said(answer: Result<LogId, quorate_raft::ChangeError>) -> String {

@@ -20,7 +20,10 @@ impl Names {
 
     pub(crate) fn message(&mut self, message: &Message) -> String {
         match message {
-            Message::PreVote { last } | Message::Vote { last } => format!("{} last {last}", kind(message)),
+            Message::PreVote { last } | Message::Vote { last, transfer: false } => {
+                format!("{} last {last}", kind(message))
+            }
+            Message::Vote { last, transfer: true } => format!("Vote last {last} by transfer"),
             Message::PreVoteReply { granted } | Message::VoteReply { granted } => {
                 format!("{} {}", kind(message), if *granted { "yes" } else { "no" })
             }
@@ -33,7 +36,9 @@ impl Names {
             Message::HeartbeatReply { round, verified, matched } => {
                 format!("HeartbeatReply round {round} verified {verified} matched {matched}")
             }
-            Message::ReadIndex { batch } => format!("ReadIndex {}", self.question(*batch)),
+            Message::ReadIndex { batch, lease } => {
+                format!("ReadIndex {}{}", self.question(*batch), if *lease { " by lease" } else { "" })
+            }
             Message::ReadIndexReply { batch, index } => {
                 format!("ReadIndexReply {} at {index}", self.question(*batch))
             }
@@ -49,6 +54,7 @@ impl Names {
                 let reach = leads_to.map_or(String::new(), |id| format!(" leads to {id}"));
                 format!("Tell {} {}{reach}", self.question(*nonce), list(entries))
             }
+            Message::TimeoutNow => "TimeoutNow".into(),
         }
     }
 }
@@ -70,6 +76,7 @@ pub(crate) fn kind(message: &Message) -> &'static str {
         Message::SnapshotReply { .. } => "SnapshotReply",
         Message::Ask { .. } => "Ask",
         Message::Tell { .. } => "Tell",
+        Message::TimeoutNow => "TimeoutNow",
     }
 }
 
@@ -91,14 +98,17 @@ pub(crate) fn command(bytes: &[u8]) -> String {
     if text.len() > 12 { format!("{}..({} bytes)", &text[..4], text.len()) } else { text.into_owned() }
 }
 
-/// Voters, then learners: `?` for one that joins, `-` for one that stays a learner.
+/// Voters, then learners: `?` for one that joins, `-` for one that stays a learner. Of a joint configuration, the outgoing
+/// half after a slash.
 pub(crate) fn members(members: &Members) -> String {
     let voters = members.voters.iter().map(|id| id.0.to_string());
     let learners = members.learners.iter().map(|(id, learner)| {
         let mark = if *learner == Learner::Joining { '?' } else { '-' };
         format!("{}{mark}", id.0)
     });
-    format!("{{{}}}", voters.chain(learners).collect::<Vec<_>>().join(" "))
+    let outgoing: Vec<String> = members.outgoing.iter().map(|id| id.0.to_string()).collect();
+    let outgoing = if members.is_joint() { format!(" / {}", outgoing.join(" ")) } else { String::new() };
+    format!("{{{}{outgoing}}}", voters.chain(learners).collect::<Vec<_>>().join(" "))
 }
 
 pub(crate) fn write(write: &Write) -> String {
@@ -139,6 +149,8 @@ pub(crate) fn event(event: &Event) -> String {
         Event::Campaign { term, cause } => format!("runs for term {term} ({cause:?})"),
         Event::BecameLeader { term } => format!("LEADS term {term}"),
         Event::SteppedDown { term, cause } => format!("STEPS DOWN from term {term} ({cause:?})"),
+        Event::TransferBegun { to } => format!("hands over to {}", to.0),
+        Event::TransferGivenUp { to } => format!("gives up handing over to {}", to.0),
         Event::Follows { term, leader } => format!("follows {} in term {term}", leader.0),
         Event::MembersChanged { at } => format!("members are those of {at}"),
         Event::Damaged { slot } => format!("finds {slot} damaged"),

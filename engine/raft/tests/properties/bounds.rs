@@ -2,7 +2,7 @@
 
 use quorate_raft::{
     Config, Contact, Done, Entry, Envelope, Found, HardState, Index, Input, LogId, Members, Message, NodeId,
-    Output, Payload, Raft, ReadError, ReadId, Term, TermRuns, Time, WriteId,
+    Output, Payload, Raft, ReadError, ReadId, ReadMode, Term, TermRuns, Time, WriteId,
 };
 
 const ME: NodeId = NodeId(1);
@@ -53,15 +53,15 @@ fn reads_that_wait_for_a_stalled_state_machine_are_bounded() {
     hear(&mut raft, 1, Message::Heartbeat { round: 1, commit: Index(0) });
     let mut taken = 0;
     // The leader answers every question, with an index that is never applied here.
-    while taken < 1 << 17 && raft.read(Time(1), ReadId(taken)).is_ok() {
+    while taken < 1 << 17 && raft.read(Time(1), ReadId(taken), ReadMode::Quorum).is_ok() {
         taken += 1;
         let question = std::iter::from_fn(|| raft.poll()).find_map(|output| match output {
-            Output::Send(Envelope { message: Message::ReadIndex { batch }, .. }) => Some(batch),
+            Output::Send(Envelope { message: Message::ReadIndex { batch, .. }, .. }) => Some(batch),
             _ => None,
         });
         let batch = question.expect("nothing is asked already");
         hear(&mut raft, 1, Message::ReadIndexReply { batch, index: Index(9) });
     }
     assert_eq!(taken, 1 << 16);
-    assert_eq!(raft.read(Time(1), ReadId(taken)), Err(ReadError::Full));
+    assert_eq!(raft.read(Time(1), ReadId(taken), ReadMode::Quorum), Err(ReadError::Full));
 }

@@ -11,7 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use quorate_raft::{
     Chunk, Config, Contact, Done, Entry, Envelope, HardState, Index, Input, Job, Learner, LogId, Members,
-    Message, NodeId, Output, Payload, Raft, ReadId, SnapshotMeta, Term, Time, WriteId,
+    Message, NodeId, Output, Payload, Raft, ReadId, ReadMode, SnapshotMeta, Term, Time, WriteId,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -219,7 +219,7 @@ impl World {
                 assert!(self.disk.has_written(*matched), "acknowledges {matched}, which is not durable");
             }
             Message::Ask { nonce, .. } => self.nonce = *nonce,
-            Message::ReadIndex { batch } => self.batch = *batch,
+            Message::ReadIndex { batch, .. } => self.batch = *batch,
             _ => {}
         }
         assert!(envelope.term <= durable.term, "{envelope:?} with {durable:?} durable");
@@ -314,7 +314,7 @@ impl World {
         match raw.kind {
             0 => Message::PreVote { last: id },
             1 => Message::PreVoteReply { granted },
-            2 => Message::Vote { last: id },
+            2 => Message::Vote { last: id, transfer: raw.count > 2 },
             3 => Message::VoteReply { granted },
             4..=6 => Message::Append { prev: id, entries: self.entries(id, raw), commit: second },
             7 => Message::Appended { matched: first },
@@ -324,7 +324,7 @@ impl World {
                 let round = if raw.count == 0 { u64::MAX } else { u64::from(raw.count) };
                 Message::HeartbeatReply { round, verified: first, matched: second }
             }
-            11 if raw.count > 1 => Message::ReadIndex { batch: u64::from(raw.first) },
+            11 if raw.count > 1 => Message::ReadIndex { batch: u64::from(raw.first), lease: raw.count > 2 },
             11 => Message::ReadIndexReply { batch: self.batch, index: second },
             12 => {
                 let offset = [0, 0, 3, u64::MAX][usize::from(raw.count)];
@@ -334,6 +334,7 @@ impl World {
             }
             13 if raw.count > 1 => Message::SnapshotReply { last: id, next: second.0 },
             13 => Message::Ask { nonce: 9, first, last: second, sound: self.index(raw.term) },
+            14 if raw.count > 2 => Message::TimeoutNow,
             _ => {
                 let leads_to = (raw.count > 1).then_some(id);
                 Message::Tell { nonce: self.nonce, entries: self.entries(id, raw), leads_to }
@@ -398,10 +399,11 @@ impl World {
     }
 
     fn checkpoint(&mut self) {
-        let (last, members, members_at) = self.raft.checkpoint();
-        if last == LogId::ZERO || !self.to_apply.is_empty() {
+        let last = self.raft.status().applied;
+        let Some((members, members_at)) = self.raft.checkpoint(last).filter(|_| self.to_apply.is_empty())
+        else {
             return;
-        }
+        };
         let content = vec![7; 6];
         let meta = SnapshotMeta { last, members, members_at, bytes: 6, checksum: checksum(&content) };
         self.disk.keep_snapshot(meta.clone(), content);
@@ -474,7 +476,8 @@ impl World {
             }
             Step::Read => {
                 self.reads += 1;
-                self.raft.read(self.now, ReadId(self.reads)).unwrap();
+                let mode = if self.reads.is_multiple_of(2) { ReadMode::Quorum } else { ReadMode::Lease };
+                self.raft.read(self.now, ReadId(self.reads), mode).unwrap();
                 self.drain();
             }
             Step::Change { kind, node } => self.change(kind, node),

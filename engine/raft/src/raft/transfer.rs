@@ -1,0 +1,153 @@
+//! Handing leadership over (thesis §3.10).
+//!
+//! The leader takes no more proposals, brings its successor up to date and tells it to run at once. The successor's
+//! call to vote says so, and those who promised the leader not to elect another are free of that: therefore a leader
+//! that has told somebody to run never uses its lease again in its term, however late that is heard (thesis §6.4.1).
+
+use super::{Raft, RoleState};
+use crate::{CampaignCause, Event, Message, NodeId, PeerState, StepDownCause, Time};
+use core::fmt;
+
+/// A hand-over that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Transfer {
+    pub(super) to: NodeId,
+    /// When it is given up.
+    pub(super) until: Time,
+    /// The successor was told to run.
+    told: bool,
+}
+
+/// Why leadership is not handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferError {
+    /// Ask this node instead, when one is known.
+    NotLeader(Option<NodeId>),
+    /// The node does not belong to the cluster.
+    NotMember(NodeId),
+    /// The node does not vote, so it can't lead.
+    NotVoter(NodeId),
+    /// The node lacks too much of the log, or is not heard: try again later.
+    NotCaughtUp(NodeId),
+    /// No other voter could take over now.
+    Nobody,
+    /// Leadership is being handed over to this node already.
+    InProgress(NodeId),
+}
+
+impl fmt::Display for TransferError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TransferError::NotLeader(Some(leader)) => write!(formatter, "not the leader: ask {leader}"),
+            TransferError::NotLeader(None) => write!(formatter, "not the leader, and none is known"),
+            TransferError::NotMember(id) => write!(formatter, "{id} is not a member"),
+            TransferError::NotVoter(id) => {
+                write!(formatter, "{id} is a learner and can't lead: promote it first")
+            }
+            TransferError::NotCaughtUp(id) => {
+                write!(formatter, "{id} lacks too much of the log to lead, or is not heard: try again later")
+            }
+            TransferError::Nobody => write!(formatter, "no other voter is heard and has caught up"),
+            TransferError::InProgress(to) => write!(formatter, "leadership is being handed over to {to}"),
+        }
+    }
+}
+
+impl core::error::Error for TransferError {}
+
+impl Raft {
+    /// Hands leadership over, to `to` or to the best: gives the node that it is handed to. Nothing happens when that
+    /// is this one. Given up after an election timeout; then this node leads on.
+    pub fn transfer(&mut self, now: Time, to: Option<NodeId>) -> Result<NodeId, TransferError> {
+        self.now = self.now.max(now);
+        let RoleState::Leader(leader) = &self.role else {
+            return Err(TransferError::NotLeader(self.leader()));
+        };
+        if to == Some(self.config.id) {
+            return Ok(self.config.id);
+        }
+        if let Some(open) = &leader.transfer {
+            let same = to.is_none_or(|to| to == open.to);
+            return if same { Ok(open.to) } else { Err(TransferError::InProgress(open.to)) };
+        }
+        let to = match to {
+            Some(to) => self.may_take_over(to)?,
+            None => self.best_successor().ok_or(TransferError::Nobody)?,
+        };
+        let until = self.now + self.config.election_timeout;
+        if let RoleState::Leader(leader) = &mut self.role {
+            leader.transfer = Some(Transfer { to, until, told: false });
+        }
+        self.event(Event::TransferBegun { to });
+        self.tell_successor();
+        Ok(to)
+    }
+
+    /// Whether leadership is being handed over, so that proposals are not taken.
+    pub fn is_transferring(&self) -> bool {
+        matches!(&self.role, RoleState::Leader(leader) if leader.transfer.is_some())
+    }
+
+    fn may_take_over(&self, to: NodeId) -> Result<NodeId, TransferError> {
+        let members = self.membership.current();
+        match &self.role {
+            _ if !members.contains(to) => Err(TransferError::NotMember(to)),
+            _ if !members.voters.contains(&to) => Err(TransferError::NotVoter(to)),
+            RoleState::Leader(leader) if self.has_caught_up(leader, to) => Ok(to),
+            _ => Err(TransferError::NotCaughtUp(to)),
+        }
+    }
+
+    /// The voter that holds most of the log.
+    fn best_successor(&self) -> Option<NodeId> {
+        let RoleState::Leader(leader) = &self.role else { return None };
+        let members = self.membership.current();
+        let fit = |id: &&NodeId| members.voters.contains(id) && self.has_caught_up(leader, **id);
+        leader.peers.keys().filter(fit).max_by_key(|id| leader.peers[id].matched).copied()
+    }
+
+    /// Tells the successor to run, once it holds all there is.
+    pub(super) fn tell_successor(&mut self) {
+        let last = self.log.last().index;
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        let Some(transfer) = &mut leader.transfer else { return };
+        let to = transfer.to;
+        let ready = leader
+            .peers
+            .get(&to)
+            .is_some_and(|peer| peer.matched == last && peer.state() == PeerState::Pipeline);
+        if ready && !transfer.told {
+            transfer.told = true;
+            leader.lease_void = true;
+            self.send(to, Message::TimeoutNow);
+        }
+    }
+
+    /// Says it again with each heartbeat, in case it was lost; gives up in the end.
+    pub(super) fn transfer_tick(&mut self) {
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        let Some(transfer) = &mut leader.transfer else { return };
+        let to = transfer.to;
+        if self.now >= transfer.until {
+            leader.transfer = None;
+            self.event(Event::TransferGivenUp { to });
+        } else {
+            transfer.told = false;
+            self.tell_successor();
+        }
+    }
+
+    /// Leaves office for good, and says who should follow, so that nobody waits for an election timeout.
+    pub(super) fn resign(&mut self, cause: StepDownCause) {
+        if let Some(to) = self.best_successor() {
+            self.send(to, Message::TimeoutNow);
+        }
+        self.become_follower(None, cause);
+    }
+
+    pub(super) fn told_to_run(&mut self, from: NodeId) {
+        if self.follow(from).is_some() && self.may_run() {
+            self.campaign(CampaignCause::Transfer);
+        }
+    }
+}
