@@ -7,11 +7,11 @@ use crate::view::{Standing, View};
 use quorate_kv::{Command, Kv, Outcome, SnapshotWriter};
 use quorate_raft::{
     ChangeError, Config, Contact, Done, Entry, Envelope, Event, Found, Index, Input as CoreInput, Job,
-    Learner, LogId, Members, NodeId, OpenError, Output as CoreOutput, ProposeError, Raft, ReadId, Reader,
-    Time,
+    Learner, LogId, Members, NodeId, OpenError, Output as CoreOutput, ProposeError, Raft, ReadId, ReadMode,
+    Reader, Time, TransferError,
 };
 use quorate_wire::entry::encode_command;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Settings of a node.
@@ -93,6 +93,9 @@ pub struct Node {
     state: State,
     pending: Pending,
     reads: BTreeMap<RequestId, Query>,
+    /// Writes that came while leadership is being handed over, and who waits for that to end.
+    held: VecDeque<(RequestId, Command)>,
+    transfers: Vec<RequestId>,
     standing: Standing,
     /// Where the last checkpoint was begun, and whether it still runs.
     checkpoint: (Index, bool),
@@ -121,6 +124,8 @@ impl Node {
             state,
             pending: Pending::default(),
             reads: BTreeMap::new(),
+            held: VecDeque::new(),
+            transfers: Vec::new(),
             standing,
             checkpoint: (checkpointed, false),
             now,
@@ -140,6 +145,8 @@ impl Node {
             Input::Cancel(id) => {
                 self.pending.cancel(id);
                 self.reads.remove(&id);
+                self.held.retain(|(held, _)| *held != id);
+                self.transfers.retain(|waiting| *waiting != id);
             }
         }
     }
@@ -152,6 +159,7 @@ impl Node {
             }
             match self.raft.poll() {
                 Some(output) => self.core_output(output),
+                None if self.transfer_ended() => {}
                 None => return self.change(),
             }
         }
@@ -225,8 +233,8 @@ impl Node {
             CoreOutput::Apply(entries) => self.apply(&entries),
             CoreOutput::Read(ids) => ids.into_iter().for_each(|id| self.serve_read(RequestId(id.0))),
             CoreOutput::Install(meta) => {
-                for (id, fate) in self.pending.covered(meta.last.index) {
-                    self.fulfil(id, fate, None, meta.last.index);
+                for id in self.pending.covered(meta.last.index) {
+                    self.reply(id, Reply::Unknown);
                 }
                 self.checkpoint.0 = meta.last.index;
                 let first = self.state.begin_restore(meta);
@@ -238,23 +246,26 @@ impl Node {
     fn apply(&mut self, entries: &[Entry]) {
         for entry in entries {
             let outcome = self.state.apply(entry);
-            for (id, fate) in self.pending.applied(entry.id) {
+            for (id, fate) in self.pending.applied(entry) {
                 self.fulfil(id, fate, outcome, entry.id.index);
+            }
+            // At the same indices on every node, so that a follower can have one half of a checkpoint from one leader
+            // and the other from the next.
+            if entry.id.index.0.is_multiple_of(self.config.checkpoint_entries) {
+                self.begin_checkpoint(entry.id);
             }
         }
         if let Some(last) = entries.last() {
             self.raft.handle(self.now, CoreInput::Applied(last.id.index));
-            if last.id.index.0 - self.checkpoint.0.0 >= self.config.checkpoint_entries {
-                self.begin_checkpoint();
-            }
         }
     }
 
-    fn begin_checkpoint(&mut self) {
-        let (last, members, members_at) = self.raft.checkpoint();
+    /// Begins a checkpoint of the store as it is, right after `last` was applied; one at a time.
+    fn begin_checkpoint(&mut self, last: LogId) {
         if self.checkpoint.1 || last.index <= self.checkpoint.0 {
             return;
         }
+        let Some((members, members_at)) = self.raft.checkpoint(last) else { return };
         self.checkpoint = (last.index, true);
         let content = self.state.kv.snapshot();
         self.out.push_back(Output::Checkpoint { last, members, members_at, content });
@@ -265,7 +276,6 @@ impl Node {
             (Fate::Done, Some(outcome)) => Reply::Written { outcome, revision: self.state.kv.revision() },
             (Fate::Done, None) => Reply::MembersChanged { index },
             (Fate::Lost, _) => Reply::Lost,
-            (Fate::Unknown, _) => Reply::Unknown,
         };
         self.reply(id, reply);
     }
@@ -275,26 +285,45 @@ impl Node {
     }
 
     fn request(&mut self, now: Time, id: RequestId, request: Request) {
-        if self.pending.count() + self.reads.len() >= self.config.pending_requests {
+        let waiting = self.pending.count() + self.reads.len() + self.held.len() + self.transfers.len();
+        if waiting >= self.config.pending_requests {
             return self.reply(id, Reply::Refused(Refusal::Overloaded));
         }
         match request {
-            Request::Write(command) => self.write(now, id, &command),
+            Request::Write(command) => self.write(now, id, command),
             Request::Read { key, level } => self.read(now, id, Query::Key(key), level),
             Request::Export { level } => self.read(now, id, Query::All, level),
-            Request::AddLearner { id: member, learner, contact } => {
-                self.add_learner(now, id, member, learner, contact);
+            Request::AddLearner { id: member, learner, contact, replaces } => {
+                match self.with_learner(member, learner, contact, replaces) {
+                    Ok(target) => {
+                        let change = self.raft.change_members(now, target);
+                        self.changing(id, change);
+                    }
+                    Err(refusal) => self.reply(id, Reply::Refused(refusal)),
+                }
             }
+            Request::SetMembers { voters, learners } => match self.set_members(voters, &learners) {
+                Ok(target) => {
+                    let change = self.raft.change_members(now, target);
+                    self.changing(id, change);
+                }
+                Err(refusal) => self.reply(id, Reply::Refused(refusal)),
+            },
             Request::Promote(member) => {
                 let change = self.raft.promote(now, member);
                 self.changing(id, change);
             }
+            Request::Remove(member) => {
+                let change = self.raft.remove(now, member);
+                self.changing(id, change);
+            }
+            Request::Transfer(to) => self.transfer(now, id, to),
             Request::Checkpoint => self.checkpoint_asked(id),
         }
     }
 
-    fn write(&mut self, now: Time, id: RequestId, command: &Command) {
-        let proposed = match encode_command(command) {
+    fn write(&mut self, now: Time, id: RequestId, command: Command) {
+        let proposed = match encode_command(&command) {
             Ok(bytes) => self.raft.propose(now, Arc::from(bytes)),
             Err(error) => {
                 return self.reply(id, Reply::Refused(Refusal::TooLarge { bytes: error.bytes }));
@@ -303,6 +332,7 @@ impl Node {
         match proposed {
             Ok(log_id) => self.pending.expect(log_id, id),
             Err(ProposeError::NotLeader(leader)) => self.reply(id, Reply::NotLeader { leader }),
+            Err(ProposeError::Transferring) => self.held.push_back((id, command)),
             Err(ProposeError::Full) => self.reply(id, Reply::Refused(Refusal::Overloaded)),
         }
     }
@@ -313,7 +343,8 @@ impl Node {
             let reply = self.look_up(&query);
             return self.reply(id, reply);
         }
-        match self.raft.read(now, ReadId(id.0)) {
+        let mode = if level == ReadLevel::Lease { ReadMode::Lease } else { ReadMode::Quorum };
+        match self.raft.read(now, ReadId(id.0), mode) {
             Ok(()) => drop(self.reads.insert(id, query)),
             Err(_) => self.reply(id, Reply::Refused(Refusal::Overloaded)),
         }
@@ -334,44 +365,102 @@ impl Node {
         }
     }
 
-    fn add_learner(&mut self, now: Time, id: RequestId, member: NodeId, learner: Learner, contact: Contact) {
-        let members = self.raft.status().members;
-        let holder =
-            members.contacts.iter().find(|(of, known)| **of != member && known.address == contact.address);
-        if let Some((by, _)) = holder {
-            let by = *by;
-            return self.reply(id, Reply::Refused(Refusal::AddressInUse { by }));
+    /// The members with one more learner, or with a new contact of a member.
+    fn with_learner(
+        &self,
+        id: NodeId,
+        learner: Learner,
+        contact: Contact,
+        replaces: Option<NodeId>,
+    ) -> Result<Members, Refusal> {
+        // What is under way is as good as there: only then can what has been asked for before be asked for again.
+        let mut target = self.raft.status().members.target();
+        if let Some(replaced) = replaces.filter(|replaced| *replaced != id) {
+            target = target.without(replaced);
         }
-        let mut target = members.clone();
-        if members.contains(member) {
-            target.contacts.insert(member, contact);
-        } else {
-            target = members.with_learner(member, learner, contact);
+        let holds = |(of, known): &(&NodeId, &Contact)| **of != id && known.address == contact.address;
+        if let Some((by, _)) = target.contacts.iter().find(holds) {
+            return Err(Refusal::AddressInUse { by: *by });
         }
-        let change = self.raft.change_members(now, target);
-        self.changing(id, change);
+        if target.contains(id) {
+            target.contacts.insert(id, contact);
+            return Ok(target);
+        }
+        Ok(target.with_learner(id, learner, contact))
+    }
+
+    /// The members as these sets say; whoever is in them must be known, or nobody could reach it.
+    fn set_members(&self, voters: BTreeSet<NodeId>, learners: &BTreeSet<NodeId>) -> Result<Members, Refusal> {
+        let known = &self.raft.status().members.contacts;
+        if let Some(both) = voters.intersection(learners).next() {
+            return Err(Refusal::BadChange(format!("{both} is among the voters and among the learners")));
+        }
+        let contact = |id: &NodeId| match known.get(id) {
+            Some(contact) => Ok((*id, contact.clone())),
+            None => Err(Refusal::MemberNotFound(*id)),
+        };
+        let contacts = voters.iter().chain(learners).map(contact).collect::<Result<_, Refusal>>()?;
+        let learners = learners.iter().map(|id| (*id, Learner::Standing)).collect();
+        Ok(Members { voters, outgoing: BTreeSet::new(), learners, contacts })
+    }
+
+    fn transfer(&mut self, now: Time, id: RequestId, to: Option<NodeId>) {
+        let refusal = match self.raft.transfer(now, to) {
+            Ok(to) if to == self.config.raft.id => return self.reply(id, Reply::Transferred { leader: to }),
+            Ok(_) => return self.transfers.push(id),
+            Err(TransferError::NotLeader(leader)) => return self.reply(id, Reply::NotLeader { leader }),
+            Err(TransferError::NotMember(member)) => Refusal::MemberNotFound(member),
+            Err(TransferError::NotVoter(member)) => Refusal::NotVoter(member),
+            Err(TransferError::NotCaughtUp(member)) => Refusal::NotCaughtUp(member),
+            Err(TransferError::Nobody) => Refusal::NoSuccessor,
+            Err(TransferError::InProgress(_)) => Refusal::ChangeInProgress,
+        };
+        self.reply(id, Reply::Refused(refusal));
+    }
+
+    /// When no hand-over is under way any more, what waited for its end goes on. True when something did.
+    fn transfer_ended(&mut self) -> bool {
+        if self.raft.is_transferring() || (self.held.is_empty() && self.transfers.is_empty()) {
+            return false;
+        }
+        let held = std::mem::take(&mut self.held);
+        let mut moved = !held.is_empty();
+        for (id, command) in held {
+            self.write(self.now, id, command);
+        }
+        // Whether it succeeded is known when somebody leads.
+        if let Some(leader) = self.raft.leader() {
+            let failed = leader == self.config.raft.id;
+            for id in std::mem::take(&mut self.transfers) {
+                moved = true;
+                let reply =
+                    if failed { Reply::Refused(Refusal::NoSuccessor) } else { Reply::Transferred { leader } };
+                self.reply(id, reply);
+            }
+        }
+        moved
     }
 
     fn changing(&mut self, id: RequestId, change: Result<LogId, ChangeError>) {
+        let status = self.raft.status();
+        let applied = status.applied.index;
         let reply = match change {
-            Ok(log_id) if log_id.index <= self.raft.status().applied.index => {
-                Reply::MembersChanged { index: log_id.index }
-            }
-            Ok(log_id) => return self.pending.expect(log_id, id),
+            Ok(log_id) if log_id.index > applied => return self.pending.expect(log_id, id),
+            Ok(_) if status.members.is_joint() => return self.pending.joint.push(id),
+            Ok(log_id) => Reply::MembersChanged { index: log_id.index },
             Err(ChangeError::NotLeader(leader)) => Reply::NotLeader { leader },
             Err(ChangeError::NotSettled) => Reply::Refused(Refusal::NotSettled),
             Err(ChangeError::InProgress) => Reply::Refused(Refusal::ChangeInProgress),
             Err(ChangeError::NotMember(member)) => Reply::Refused(Refusal::MemberNotFound(member)),
             Err(ChangeError::NotCaughtUp(member)) => Reply::Refused(Refusal::NotCaughtUp(member)),
-            Err(error @ (ChangeError::Invalid(_) | ChangeError::TooMuch)) => {
-                Reply::Refused(Refusal::BadChange(error.to_string()))
-            }
+            Err(ChangeError::WouldLoseQuorum) => Reply::Refused(Refusal::WouldLoseQuorum),
+            Err(error @ ChangeError::Invalid(_)) => Reply::Refused(Refusal::BadChange(error.to_string())),
         };
         self.reply(id, reply);
     }
 
     fn checkpoint_asked(&mut self, id: RequestId) {
-        self.begin_checkpoint();
+        self.begin_checkpoint(self.raft.status().applied);
         if self.checkpoint.1 {
             self.pending.checkpoints.push(id);
         } else {

@@ -2,6 +2,7 @@
 
 use quorate_kv::{Command, Entry, Kv, Outcome, Revision};
 use quorate_raft::{Contact, Index, Learner, NodeId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Names a request while it is pending. Chosen by the host, never used twice.
@@ -33,9 +34,22 @@ pub enum Request {
         learner: Learner,
         /// How it is reached.
         contact: Contact,
+        /// The former holder of the address, which leaves in the same change: it was wiped, and answers there no more.
+        replaces: Option<NodeId>,
     },
     /// Make a learner a voter.
     Promote(NodeId),
+    /// Take a member out, whatever it is.
+    Remove(NodeId),
+    /// Make these the voters and those the learners, who stay such. All must be members; whoever is not named leaves.
+    SetMembers {
+        /// The voters.
+        voters: BTreeSet<NodeId>,
+        /// The learners.
+        learners: BTreeSet<NodeId>,
+    },
+    /// Hand leadership over, to this node or to the best.
+    Transfer(Option<NodeId>),
     /// Take a checkpoint now.
     Checkpoint,
 }
@@ -45,6 +59,8 @@ pub enum Request {
 pub enum ReadLevel {
     /// It sees every write that was acknowledged before it was asked, on any node.
     Linearizable,
+    /// The same, by the leader's lease while it holds: faster, and true as long as clocks keep to their bound.
+    Lease,
     /// Whatever this node has applied.
     Stale,
 }
@@ -72,6 +88,11 @@ pub enum Reply {
     MembersChanged {
         /// The log index that set them.
         index: Index,
+    },
+    /// Leadership was handed over.
+    Transferred {
+        /// Who leads now.
+        leader: NodeId,
     },
     /// A checkpoint is durable.
     Checkpointed,
@@ -109,8 +130,14 @@ pub enum Refusal {
         /// That member.
         by: NodeId,
     },
-    /// The learner lacks too much of the log, or is not heard: try again later.
+    /// The node lacks too much of the log to vote or to lead, or is not heard: try again later.
     NotCaughtUp(NodeId),
-    /// The change is none that this version makes; the text says why.
+    /// Of the voters there would be then, no majority is heard.
+    WouldLoseQuorum,
+    /// The node is a learner and can't lead.
+    NotVoter(NodeId),
+    /// No other voter could lead now.
+    NoSuccessor,
+    /// The change is none; the text says why.
     BadChange(String),
 }

@@ -165,7 +165,7 @@ mod tests {
     use quorate_raft::{Message, NodeId, Term};
 
     fn vote() -> Envelope {
-        let message = Message::Vote { last: LogId::new(6, 7) };
+        let message = Message::Vote { last: LogId::new(6, 7), transfer: false };
         Envelope { from: NodeId(1), to: NodeId(2), term: Term(5), message }
     }
 
@@ -173,7 +173,7 @@ mod tests {
     fn the_layout_is_as_drawn() {
         let number = |number: u64| number.to_le_bytes().to_vec();
         let wide = |number: u128| number.to_le_bytes().to_vec();
-        let drawn = [wide(1), wide(2), number(5), vec![2, 0, 0, 0], number(6), number(7)].concat();
+        let drawn = [wide(1), wide(2), number(5), vec![2, 0, 0, 0], number(6), number(7), vec![0]].concat();
         assert_eq!(encode(&vote()), drawn);
         assert_eq!(decode(&drawn), Ok(vote()));
     }
@@ -183,7 +183,7 @@ mod tests {
         let mut bytes = encode(&vote());
         bytes.push(0);
         let error = decode::<Envelope>(&bytes).unwrap_err();
-        assert!(matches!(error, DecodeError::Trailing { consumed: 60, given: 61, .. }), "{error}");
+        assert!(matches!(error, DecodeError::Trailing { consumed: 61, given: 62, .. }), "{error}");
     }
 
     #[test]

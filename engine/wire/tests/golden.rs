@@ -112,29 +112,31 @@ fn name(message: &Message) -> &'static str {
         Message::SnapshotReply { .. } => "message_snapshot_reply",
         Message::Ask { .. } => "message_ask",
         Message::Tell { .. } => "message_tell",
+        Message::TimeoutNow => "message_timeout_now",
     }
 }
 
-const MESSAGE_KINDS: usize = 15;
+const MESSAGE_KINDS: usize = 16;
 
 fn messages() -> Vec<Message> {
     let chunk = Chunk { offset: 65_536, data: b"the last bytes".as_slice().into(), done: true };
     vec![
         Message::PreVote { last: LogId::new(1, 2) },
         Message::PreVoteReply { granted: true },
-        Message::Vote { last: LogId::new(1, 2) },
+        Message::Vote { last: LogId::new(1, 2), transfer: true },
         Message::VoteReply { granted: false },
         Message::Append { prev: LogId::new(1, 2), entries: entries(), commit: Index(1) },
         Message::Appended { matched: Index(5) },
         Message::Conflict { prev: LogId::new(4, 9), hint: LogId::new(3, 7) },
         Message::Heartbeat { round: 17, commit: Index(5) },
         Message::HeartbeatReply { round: 17, matched: Index(4), verified: Index(6) },
-        Message::ReadIndex { batch: 3 },
+        Message::ReadIndex { batch: 3, lease: true },
         Message::ReadIndexReply { batch: 3, index: Index(5) },
         Message::Snapshot { meta: meta(), chunk },
         Message::SnapshotReply { last: LogId::new(3, 1000), next: 131_072 },
         Message::Ask { nonce: 99, first: Index(4), last: Index(6), sound: Index(3) },
         Message::Tell { nonce: 99, entries: entries(), leads_to: Some(LogId::new(3, 1001)) },
+        Message::TimeoutNow,
     ]
 }
 
@@ -194,7 +196,7 @@ fn the_handshake() {
 
 #[test]
 fn frames() {
-    let vote = envelope(Message::Vote { last: LogId::new(1, 2) });
+    let vote = envelope(Message::Vote { last: LogId::new(1, 2), transfer: true });
     let mut bytes = Vec::new();
     encode_frame(FrameKind::Hello, b"payload", &mut bytes);
     encode_envelope(&vote, &mut bytes);

@@ -89,7 +89,8 @@ fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
         log_id().prop_map(|last| Message::PreVote { last }),
         any::<bool>().prop_map(|granted| Message::PreVoteReply { granted }),
-        log_id().prop_map(|last| Message::Vote { last }),
+        (log_id(), any::<bool>()).prop_map(|(last, transfer)| Message::Vote { last, transfer }),
+        Just(Message::TimeoutNow),
         any::<bool>().prop_map(|granted| Message::VoteReply { granted }),
         (log_id(), vec(entry(), 0..4), index()).prop_map(|(prev, entries, commit)| Message::Append {
             prev,
@@ -104,7 +105,7 @@ fn message() -> impl Strategy<Value = Message> {
             matched,
             verified
         }),
-        any::<u64>().prop_map(|batch| Message::ReadIndex { batch }),
+        (any::<u64>(), any::<bool>()).prop_map(|(batch, lease)| Message::ReadIndex { batch, lease }),
         (any::<u64>(), index()).prop_map(|(batch, index)| Message::ReadIndexReply { batch, index }),
         (meta(), chunk()).prop_map(|(meta, chunk)| Message::Snapshot { meta, chunk }),
         (log_id(), any::<u64>()).prop_map(|(last, next)| Message::SnapshotReply { last, next }),
