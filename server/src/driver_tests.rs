@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use quorate_node::kv::Command;
 use quorate_node::raft::{Config, Contact, Entry, LogId, Members, NodeId, Payload, Role, Time};
-use quorate_node::wire::ClusterId;
+use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_node::{Node, NodeConfig, ReadLevel, Reply, Request, View};
 use quorate_storage::{MemoryDisk, Options, Storage};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::context::Identity;
 use crate::driver::{Driver, DriverEnd};
 use crate::founding::write_first;
 use crate::handle::{Answer, Handle};
@@ -44,7 +45,7 @@ impl Member {
             }
         })
         .await;
-        let local = Local::new(id, Some(ClusterId(1)));
+        let local = Local::member(Identity { node: id, cluster: ClusterId(1), history: HistoryId(2) });
         let Inbound { local, deliver, events, counters } =
             Inbound::start::<_, RealNet>(&runtime, listener, local);
         let (storage, found) = Storage::open(disk.clone(), Options::new(runtime.random())).unwrap();

@@ -206,17 +206,15 @@ async fn start(
     let http_port = port(&http).map_err(ServeError::Process)?;
     let contact = contact(config, http_port, port(&peers).map_err(ServeError::Process)?);
     let (identity, inbound) = match origin {
-        Origin::Member(identity) => {
-            (identity, inbound(&runtime, peers, identity.node, Some(identity.cluster)))
-        }
+        Origin::Member(identity) => (identity, inbound(&runtime, peers, Local::member(identity))),
         Origin::Founds(content) => {
             let identity = found(&runtime, dir, contact.clone(), content)?;
-            (identity, inbound(&runtime, peers, identity.node, Some(identity.cluster)))
+            (identity, inbound(&runtime, peers, Local::member(identity)))
         }
         Origin::Joins => {
             let node = node_id(&runtime, dir)?;
             // The leader calls back before it takes anybody in.
-            let inbound = inbound(&runtime, peers, node, None);
+            let inbound = inbound(&runtime, peers, Local::joining(node));
             let joined = join(&runtime, &RealNet, &config.join, node, &contact);
             let Joined { cluster, history } = answering(&runtime, &mut http, joined).await;
             (Identity { node, cluster, history }, inbound)
@@ -228,7 +226,7 @@ async fn start(
         settle(dir, identity)?;
     }
     info!(
-        node = %identity.node, cluster = %identity.cluster, url = contact.url, peers = contact.address,
+        node = %identity.node, cluster = %identity.cluster, history = %identity.history, url = contact.url, peers = contact.address,
         last = %found.terms.last(), "serves"
     );
     let parts = Parts {
@@ -287,8 +285,8 @@ fn open_storage(
     Ok((port, found))
 }
 
-fn inbound(runtime: &RealRuntime, peers: RealListener, node: NodeId, cluster: Option<ClusterId>) -> Inbound {
-    Inbound::start::<_, RealNet>(runtime, peers, Local::new(node, cluster))
+fn inbound(runtime: &RealRuntime, peers: RealListener, local: Local) -> Inbound {
+    Inbound::start::<_, RealNet>(runtime, peers, local)
 }
 
 async fn listen(

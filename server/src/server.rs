@@ -69,7 +69,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
         let Parts { limits, inbound, http, inspector, .. } = parts;
         let node = Node::open(config, found, runtime.now())?;
         let Inbound { local, deliver, events, counters } = inbound;
-        local.settle(identity.cluster);
+        local.settle(identity);
         let links = Links::new(runtime.clone(), net.clone(), local, deliver, Arc::clone(&counters));
         let (driver, handle) = Driver::new(runtime.clone(), node, storage, events, links, inspector);
         let shutdown = Shutdown::default();

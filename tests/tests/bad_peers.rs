@@ -9,7 +9,7 @@ use quorate_sim::random::Random;
 use quorate_sim::trials::scaled;
 use quorate_tests::cluster::Cluster;
 use quorate_wire::frame::encode_frame;
-use quorate_wire::{Answer, ClusterId, FrameDecoder, FrameKind, Hello, Purpose, Verdict};
+use quorate_wire::{Answer, ClusterId, FrameDecoder, FrameKind, Hello, HistoryId, Purpose, Verdict};
 
 const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
 
@@ -22,14 +22,16 @@ struct Target<'c> {
 
 impl<'c> Target<'c> {
     fn new(cluster: &'c Cluster, node: usize) -> Self {
-        let members = cluster.nodes[node].client().get("/raft/members").json();
         let id = |number: usize| {
             let status = cluster.nodes[number].status().unwrap();
             status["id"].as_str().unwrap().parse().unwrap()
         };
-        let own_cluster: ClusterId = members["cluster"].as_str().unwrap().parse().unwrap();
+        let status = cluster.nodes[node].status().unwrap();
+        let own_cluster: ClusterId = status["cluster"].as_str().unwrap().parse().unwrap();
+        let history: HistoryId = status["history"].as_str().unwrap().parse().unwrap();
         let other = (node + 1) % cluster.nodes.len();
-        let hello = Hello { purpose: Purpose::Peer, cluster: own_cluster, from: id(other), to: id(node) };
+        let purpose = Purpose::Peer;
+        let hello = Hello { purpose, cluster: own_cluster, history, from: id(other), to: id(node) };
         Self { cluster, node, hello }
     }
 
@@ -76,7 +78,7 @@ fn cluster() -> Cluster {
 }
 
 #[test]
-fn a_handshake_for_another_cluster_node_or_version_is_refused_by_name() {
+fn a_handshake_for_another_cluster_history_node_or_version_is_refused_by_name() {
     let cluster = cluster();
     let target = Target::new(&cluster, cluster.follower());
     let hello = target.hello;
@@ -84,6 +86,8 @@ fn a_handshake_for_another_cluster_node_or_version_is_refused_by_name() {
 
     let other_cluster = Hello { cluster: ClusterId(hello.cluster.0 ^ 1), ..hello };
     assert_eq!(target.verdict(&other_cluster.encode()), Some(Verdict::Cluster));
+    let other_history = Hello { history: HistoryId(hello.history.0 ^ 1), ..hello };
+    assert_eq!(target.verdict(&other_history.encode()), Some(Verdict::History));
     let other_node = Hello { to: hello.from, from: hello.to, ..hello };
     assert_eq!(target.verdict(&other_node.encode()), Some(Verdict::Node));
     let itself = Hello { from: hello.to, ..hello };

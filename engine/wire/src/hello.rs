@@ -2,29 +2,32 @@
 //!
 //! Addresses are reused: a port may now belong to another cluster, or to a node that was wiped and came back
 //! under a new id. A vote that reached the wrong one would count twice. So the dialer names the cluster,
-//! itself, and the node it means, and the answer names who is really there.
+//! its history, itself, and the node it means, and the answer names who is really there. The history keeps apart what
+//! has one cluster id and two pasts: a cluster that was recovered from lost quorum, and its old members that come back.
 //!
 //! Laid out by hand, little-endian; the first two bytes of the hello and the first four of the answer never
 //! change, so that a release can at least tell another one that they don't understand each other.
 //!
 //! ```text
-//! hello, 52 bytes
-//!   0         2         3      4          20       36      52
-//!   | version | purpose | zero | cluster  | from   | to    |
+//! hello, 68 bytes
+//!   0         2         3      4          20         36       52      68
+//!   | version | purpose | zero | cluster  | history  | from   | to    |
 //!   version   u16    1
 //!   purpose   u8     1 peer: envelopes will follow; 2 probe: only asks who is there
 //!   zero      u8     0
 //!   cluster   u128   the dialer's cluster
+//!   history   u128   the history that the dialer follows
 //!   from      u128   the dialer
 //!   to        u128   whom the dialer means to reach
 //!
-//! answer, 36 bytes
-//!   0         2         3      4          20      36
-//!   | version | verdict | zero | cluster  | node  |
+//! answer, 52 bytes
+//!   0         2         3      4          20         36      52
+//!   | version | verdict | zero | cluster  | history  | node  |
 //!   version   u16    1
-//!   verdict   u8     0 accepted; refused: 1 version, 2 cluster, 3 node, 4 dialer, 5 malformed
+//!   verdict   u8     0 accepted; refused: 1 version, 2 cluster, 3 node, 4 dialer, 5 malformed, 6 history
 //!   zero      u8     0
 //!   cluster   u128   the cluster of the one who answers; 0 while it belongs to none
+//!   history   u128   the history that it follows; 0 while it belongs to no cluster
 //!   node      u128   the one who answers
 //! ```
 
@@ -32,7 +35,7 @@ use core::fmt;
 
 use quorate_raft::NodeId;
 
-use crate::id::ClusterId;
+use crate::id::{ClusterId, HistoryId};
 
 /// The version of the handshake, and of all that follows it, that this release speaks.
 pub const VERSION: u16 = 1;
@@ -40,8 +43,8 @@ pub const VERSION: u16 = 1;
 /// The most bytes a hello or an answer of any version may have.
 pub const MAX_BYTES: usize = 4096;
 
-const HELLO_BYTES: usize = 52;
-const ANSWER_BYTES: usize = 36;
+const HELLO_BYTES: usize = 68;
+const ANSWER_BYTES: usize = 52;
 
 /// What the dialer wants of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +62,8 @@ pub struct Hello {
     pub purpose: Purpose,
     /// The dialer's cluster.
     pub cluster: ClusterId,
+    /// The history that the dialer follows.
+    pub history: HistoryId,
     /// The dialer.
     pub from: NodeId,
     /// Whom the dialer means to reach.
@@ -80,6 +85,9 @@ pub enum Verdict {
     Dialer,
     /// The hello could not be understood.
     Malformed,
+    /// The one who answers follows another history of the same cluster: between the two of them, the cluster was
+    /// recovered from lost quorum or restored from a backup.
+    History,
 }
 
 impl fmt::Display for Verdict {
@@ -91,6 +99,7 @@ impl fmt::Display for Verdict {
             Verdict::Node => "it is another node than the one meant",
             Verdict::Dialer => "it does not take calls from this node",
             Verdict::Malformed => "it did not understand the hello",
+            Verdict::History => "it follows another history of the cluster",
         })
     }
 }
@@ -102,6 +111,8 @@ pub struct Answer {
     pub verdict: Verdict,
     /// The cluster of the one who answers; `None` while it belongs to none, waiting to join.
     pub cluster: Option<ClusterId>,
+    /// The history that it follows; `None` while it belongs to no cluster.
+    pub history: Option<HistoryId>,
     /// The one who answers.
     pub node: NodeId,
 }
@@ -147,7 +158,7 @@ impl Hello {
         let mut bytes = Vec::with_capacity(HELLO_BYTES);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&[purpose, 0]);
-        for id in [self.cluster.0, self.from.0, self.to.0] {
+        for id in [self.cluster.0, self.history.0, self.from.0, self.to.0] {
             bytes.extend_from_slice(&id.to_le_bytes());
         }
         bytes
@@ -158,13 +169,14 @@ impl Hello {
     /// # Errors
     /// [`HelloError`]; with [`HelloError::UnknownVersion`] nothing else was looked at.
     pub fn decode(bytes: &[u8]) -> Result<Hello, HelloError> {
-        let (purpose, [cluster, from, to]) = fields("hello", bytes)?;
+        let (purpose, [cluster, history, from, to]) = fields("hello", bytes)?;
         let purpose = match purpose {
             1 => Purpose::Peer,
             2 => Purpose::Probe,
             found => return Err(HelloError::Field { what: "hello", field: "purpose", found }),
         };
-        Ok(Hello { purpose, cluster: ClusterId(cluster), from: NodeId(from), to: NodeId(to) })
+        let (cluster, history) = (ClusterId(cluster), HistoryId(history));
+        Ok(Hello { purpose, cluster, history, from: NodeId(from), to: NodeId(to) })
     }
 }
 
@@ -178,12 +190,14 @@ impl Answer {
             Verdict::Node => 3,
             Verdict::Dialer => 4,
             Verdict::Malformed => 5,
+            Verdict::History => 6,
         };
         let mut bytes = Vec::with_capacity(ANSWER_BYTES);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&[verdict, 0]);
         let cluster = self.cluster.map_or(0, |cluster| cluster.0);
-        for id in [cluster, self.node.0] {
+        let history = self.history.map_or(0, |history| history.0);
+        for id in [cluster, history, self.node.0] {
             bytes.extend_from_slice(&id.to_le_bytes());
         }
         bytes
@@ -194,7 +208,7 @@ impl Answer {
     /// # Errors
     /// [`HelloError`]; with [`HelloError::UnknownVersion`] nothing else was looked at.
     pub fn decode(bytes: &[u8]) -> Result<Answer, HelloError> {
-        let (verdict, [cluster, node]) = fields("answer", bytes)?;
+        let (verdict, [cluster, history, node]) = fields("answer", bytes)?;
         let verdict = match verdict {
             0 => Verdict::Accepted,
             1 => Verdict::Version,
@@ -202,10 +216,12 @@ impl Answer {
             3 => Verdict::Node,
             4 => Verdict::Dialer,
             5 => Verdict::Malformed,
+            6 => Verdict::History,
             found => return Err(HelloError::Field { what: "answer", field: "verdict", found }),
         };
         let cluster = (cluster != 0).then_some(ClusterId(cluster));
-        Ok(Answer { verdict, cluster, node: NodeId(node) })
+        let history = (history != 0).then_some(HistoryId(history));
+        Ok(Answer { verdict, cluster, history, node: NodeId(node) })
     }
 }
 
@@ -235,11 +251,12 @@ mod tests {
     use super::*;
 
     fn hello() -> Hello {
-        Hello { purpose: Purpose::Probe, cluster: ClusterId(7), from: NodeId(8), to: NodeId(9) }
+        let (cluster, history) = (ClusterId(7), HistoryId(6));
+        Hello { purpose: Purpose::Probe, cluster, history, from: NodeId(8), to: NodeId(9) }
     }
 
     fn answer() -> Answer {
-        Answer { verdict: Verdict::Node, cluster: None, node: NodeId(9) }
+        Answer { verdict: Verdict::Node, cluster: None, history: None, node: NodeId(9) }
     }
 
     #[test]

@@ -17,7 +17,9 @@ use quorate_raft::{
 };
 use quorate_wire::entry::{decode_payload, encode_command, encode_entry};
 use quorate_wire::frame::{encode_envelope, encode_frame};
-use quorate_wire::{Answer, ClusterId, Encoded, FrameDecoder, FrameKind, Hello, Purpose, Verdict, codec};
+use quorate_wire::{
+    Answer, ClusterId, Encoded, FrameDecoder, FrameKind, Hello, HistoryId, Purpose, Verdict, codec,
+};
 
 const ALICE: NodeId = NodeId(0xA11C_E000_0000_0000_0000_0000_0000_0001);
 const BOB: NodeId = NodeId(0xB0B0_0000_0000_0000_0000_0000_0000_0002);
@@ -186,10 +188,12 @@ fn what_storage_keeps() {
 
 #[test]
 fn the_handshake() {
-    let hello = Hello { purpose: Purpose::Probe, cluster: ClusterId(0xC1), from: ALICE, to: CAROL };
+    let (cluster, history) = (ClusterId(0xC1), HistoryId(0xD1));
+    let hello = Hello { purpose: Purpose::Probe, cluster, history, from: ALICE, to: CAROL };
     let bytes = golden("hello", &format!("{hello:?}"), &hello.encode());
     assert_eq!(Hello::decode(&bytes), Ok(hello));
-    let answer = Answer { verdict: Verdict::Cluster, cluster: Some(ClusterId(0xC2)), node: CAROL };
+    let (cluster, history) = (Some(ClusterId(0xC2)), Some(HistoryId(0xD2)));
+    let answer = Answer { verdict: Verdict::Cluster, cluster, history, node: CAROL };
     let bytes = golden("answer", &format!("{answer:?}"), &answer.encode());
     assert_eq!(Answer::decode(&bytes), Ok(answer));
 }

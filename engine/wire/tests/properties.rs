@@ -12,7 +12,7 @@ use quorate_raft::{
 };
 use quorate_wire::entry::{decode_command, decode_payload, encode_command, encode_entry};
 use quorate_wire::frame::{encode_envelope, encode_frame};
-use quorate_wire::{Answer, ClusterId, FrameDecoder, FrameKind, Hello, Purpose, Verdict, codec};
+use quorate_wire::{Answer, ClusterId, FrameDecoder, FrameKind, Hello, HistoryId, Purpose, Verdict, codec};
 
 /// A fixed sample by default; `QUORATE_TRIALS` multiplies it.
 #[expect(clippy::disallowed_methods, reason = "the size of a campaign, not a setting of the engine")]
@@ -139,9 +139,11 @@ fn command() -> impl Strategy<Value = Command> {
 
 fn hello() -> impl Strategy<Value = Hello> {
     let purpose = prop_oneof![Just(Purpose::Peer), Just(Purpose::Probe)];
-    (purpose, any::<u128>(), node(), node()).prop_map(|(purpose, cluster, from, to)| Hello {
+    let ids = (any::<u128>(), any::<u128>());
+    (purpose, ids, node(), node()).prop_map(|(purpose, (cluster, history), from, to)| Hello {
         purpose,
         cluster: ClusterId(cluster),
+        history: HistoryId(history),
         from,
         to,
     })
@@ -155,10 +157,12 @@ fn answer() -> impl Strategy<Value = Answer> {
         Verdict::Node,
         Verdict::Dialer,
         Verdict::Malformed,
+        Verdict::History,
     ];
     let cluster = proptest::option::of((1..u128::MAX).prop_map(ClusterId));
-    (proptest::sample::select(verdicts.to_vec()), cluster, node())
-        .prop_map(|(verdict, cluster, node)| Answer { verdict, cluster, node })
+    let history = proptest::option::of((1..u128::MAX).prop_map(HistoryId));
+    (proptest::sample::select(verdicts.to_vec()), cluster, history, node())
+        .prop_map(|(verdict, cluster, history, node)| Answer { verdict, cluster, history, node })
 }
 
 /// All frames that come out of a stream, and whether it broke.

@@ -88,7 +88,7 @@ impl<R: Runtime, N: Net> App<R, N> {
     /// Dials a newcomer back: an address that does not work, or where somebody else answers, must not get into the log.
     async fn call_back(&self, member: &NewMember, deadline: Time) -> Result<(), ApiError> {
         let context = &self.context;
-        let local = Local::new(context.identity.node, Some(context.identity.cluster));
+        let local = Local::member(context.identity);
         let address = member.address.to_string();
         let NewMember { id, .. } = member;
         match probe(&context.runtime, &context.net, &local, *id, &address, deadline).await {

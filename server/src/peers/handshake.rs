@@ -10,6 +10,7 @@ use quorate_node::wire::frame::{FrameDecoder, FrameError, FrameKind, MAX_PAYLOAD
 use quorate_node::wire::hello::{self, Answer, Hello, HelloError, Purpose, Verdict};
 
 use super::Local;
+use crate::context::Identity;
 use crate::net::{Net, read_some, write_all};
 use crate::runtime::{Runtime, timeout_at};
 
@@ -45,6 +46,10 @@ pub(super) enum HandshakeError {
 fn reason(answer: &Answer) -> String {
     match answer {
         Answer { verdict: Verdict::Cluster, cluster: None, .. } => "it is still joining".to_owned(),
+        Answer { verdict: Verdict::History, history: Some(history), .. } => format!(
+            "it follows another history of the cluster, {history}: the cluster was recovered or restored, and one of \
+             the two nodes was left behind; that one has to join again with an empty data dir"
+        ),
         Answer { verdict, .. } => verdict.to_string(),
     }
 }
@@ -56,8 +61,8 @@ pub(super) async fn call<R: Runtime, N: Net>(
     local: &Local,
     call: &Call<'_>,
 ) -> Result<(N::Stream, FrameDecoder), HandshakeError> {
-    let cluster = local.cluster().ok_or(HandshakeError::NoCluster)?;
-    let hello = Hello { purpose: call.purpose, cluster, from: local.node, to: call.peer };
+    let Identity { node, cluster, history } = *local.identity().ok_or(HandshakeError::NoCluster)?;
+    let hello = Hello { purpose: call.purpose, cluster, history, from: node, to: call.peer };
     let exchange = async {
         let mut stream = net.dial(call.address).await?;
         let mut bytes = Vec::new();
@@ -71,6 +76,9 @@ pub(super) async fn call<R: Runtime, N: Net>(
         }
         if answer.node != call.peer {
             return Err(HandshakeError::Refused(Answer { verdict: Verdict::Node, ..answer }));
+        }
+        if answer.history.is_some_and(|theirs| theirs != history) {
+            return Err(HandshakeError::Refused(Answer { verdict: Verdict::History, ..answer }));
         }
         decoder.set_limit(MAX_PAYLOAD_BYTES);
         Ok((stream, decoder))
@@ -110,14 +118,23 @@ pub(super) async fn welcome<S: Read + Write + Unpin>(
 
 /// What this node answers.
 pub(super) fn answer(local: &Local, verdict: Verdict) -> Answer {
-    Answer { verdict, cluster: local.cluster(), node: local.node }
+    let identity = local.identity();
+    Answer {
+        verdict,
+        cluster: identity.map(|identity| identity.cluster),
+        history: identity.map(|identity| identity.history),
+        node: local.node,
+    }
 }
 
 /// Why one who dialed was not let in.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unwelcome {
     /// The hello was understood, and refused.
-    #[error("node {} of cluster {} was told: {}", hello.from, hello.cluster, reason(answer))]
+    #[error(
+        "node {} of cluster {} and history {} was told: {}",
+        hello.from, hello.cluster, hello.history, reason(answer)
+    )]
     Refused {
         /// The hello.
         hello: Hello,
@@ -136,8 +153,8 @@ fn judge(local: &Local, hello: &Result<Hello, HelloError>) -> Verdict {
         Err(HelloError::UnknownVersion { .. }) => return Verdict::Version,
         Err(_) => return Verdict::Malformed,
     };
-    let is_ours = match local.cluster() {
-        Some(cluster) => cluster == hello.cluster,
+    let is_ours = match local.identity() {
+        Some(identity) => identity.cluster == hello.cluster,
         None => hello.purpose == Purpose::Probe,
     };
     if hello.to != local.node {
@@ -146,6 +163,10 @@ fn judge(local: &Local, hello: &Result<Hello, HelloError>) -> Verdict {
         Verdict::Dialer
     } else if !is_ours {
         Verdict::Cluster
+    } else if local.identity().is_some_and(|identity| identity.history != hello.history) {
+        // A member of before a recovery. It has the right cluster id, and must neither vote here nor be given entries:
+        // at the same index and term its log may hold others.
+        Verdict::History
     } else {
         Verdict::Accepted
     }
@@ -218,42 +239,49 @@ pub(crate) async fn probe<R: Runtime, N: Net>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_node::wire::ClusterId;
+    use quorate_node::wire::{ClusterId, HistoryId};
 
     const US: NodeId = NodeId(1);
     const THEM: NodeId = NodeId(2);
     const OURS: ClusterId = ClusterId(10);
     const OTHER: ClusterId = ClusterId(11);
+    const NOW: HistoryId = HistoryId(20);
+    const BEFORE: HistoryId = HistoryId(21);
+
+    fn member() -> Local {
+        Local::member(Identity { node: US, cluster: OURS, history: NOW })
+    }
 
     #[test]
-    fn only_one_who_means_this_node_and_its_cluster_is_let_in() {
+    fn only_one_who_means_this_node_its_cluster_and_its_history_is_let_in() {
         use Purpose::{Peer, Probe};
-        use Verdict::{Accepted, Cluster, Dialer, Node};
+        use Verdict::{Accepted, Cluster, Dialer, History, Node};
         let table = [
-            // our cluster, purpose, their cluster, from, to, verdict
-            (Some(OURS), Peer, OURS, THEM, US, Accepted),
-            (Some(OURS), Probe, OURS, THEM, US, Accepted),
-            (Some(OURS), Peer, OTHER, THEM, US, Cluster),
-            (Some(OURS), Probe, OTHER, THEM, US, Cluster),
-            (Some(OURS), Peer, OURS, THEM, NodeId(3), Node),
-            (Some(OURS), Probe, OTHER, THEM, NodeId(3), Node),
-            (Some(OURS), Peer, OURS, US, US, Dialer),
-            (None, Peer, OURS, THEM, US, Cluster),
-            (None, Probe, OURS, THEM, US, Accepted),
-            (None, Probe, OURS, THEM, NodeId(3), Node),
+            // purpose, their cluster, their history, from, to, verdict of a member, of one that waits to join
+            (Peer, OURS, NOW, THEM, US, Accepted, Cluster),
+            (Probe, OURS, NOW, THEM, US, Accepted, Accepted),
+            (Peer, OTHER, NOW, THEM, US, Cluster, Cluster),
+            (Probe, OTHER, NOW, THEM, US, Cluster, Accepted),
+            (Peer, OURS, BEFORE, THEM, US, History, Cluster),
+            (Probe, OURS, BEFORE, THEM, US, History, Accepted),
+            (Peer, OTHER, BEFORE, THEM, US, Cluster, Cluster),
+            (Peer, OURS, NOW, THEM, NodeId(3), Node, Node),
+            (Probe, OTHER, BEFORE, THEM, NodeId(3), Node, Node),
+            (Peer, OURS, NOW, US, US, Dialer, Dialer),
         ];
-        for (cluster, purpose, theirs, from, to, verdict) in table {
-            let hello = Hello { purpose, cluster: theirs, from, to };
-            assert_eq!(judge(&Local::new(US, cluster), &Ok(hello)), verdict, "{cluster:?} {hello:?}");
+        for (purpose, cluster, history, from, to, verdict, verdict_of_joiner) in table {
+            let hello = Hello { purpose, cluster, history, from, to };
+            assert_eq!(judge(&member(), &Ok(hello)), verdict, "{hello:?}");
+            assert_eq!(judge(&Local::joining(US), &Ok(hello)), verdict_of_joiner, "joining: {hello:?}");
         }
     }
 
     #[test]
     fn what_is_not_understood_is_answered_all_the_same() {
-        let local = Local::new(US, Some(OURS));
+        let local = member();
         assert_eq!(judge(&local, &Hello::decode(&[2, 0])), Verdict::Version);
         assert_eq!(judge(&local, &Hello::decode(&[1, 0, 9])), Verdict::Malformed);
         let said = answer(&local, Verdict::Version);
-        assert_eq!((said.node, said.cluster), (US, Some(OURS)));
+        assert_eq!((said.node, said.cluster, said.history), (US, Some(OURS), Some(NOW)));
     }
 }

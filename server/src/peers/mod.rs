@@ -36,7 +36,8 @@ pub(crate) use queue::Queue;
 use std::sync::{Arc, OnceLock};
 
 use quorate_node::raft::{Envelope, NodeId};
-use quorate_node::wire::ClusterId;
+
+use crate::context::Identity;
 
 /// What the links tell the driver.
 #[derive(Debug)]
@@ -54,31 +55,37 @@ pub(crate) enum PeerEvent {
     },
 }
 
-/// Who this node is, as far as it is settled: one that is still joining has an id and no cluster.
+/// Who this node is, as far as it is settled: one that is still joining has an id, no cluster and no history.
 #[derive(Debug)]
 pub struct Local {
     /// This node.
     pub node: NodeId,
-    cluster: OnceLock<ClusterId>,
+    identity: OnceLock<Identity>,
 }
 
 impl Local {
-    /// A node, and its cluster unless it is still to join one.
-    pub fn new(node: NodeId, cluster: Option<ClusterId>) -> Self {
-        Local { node, cluster: cluster.map(OnceLock::from).unwrap_or_default() }
+    /// A member of a cluster.
+    pub fn member(identity: Identity) -> Self {
+        Local { node: identity.node, identity: OnceLock::from(identity) }
     }
 
-    /// The cluster; `None` while it is not known.
-    pub fn cluster(&self) -> Option<ClusterId> {
-        self.cluster.get().copied()
+    /// A node that is still to join a cluster.
+    pub fn joining(node: NodeId) -> Self {
+        Local { node, identity: OnceLock::new() }
     }
 
-    /// Settles the cluster.
+    /// The node with its cluster and history; `None` while these are not known.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.get()
+    }
+
+    /// Settles the cluster and its history.
     ///
     /// # Panics
-    /// When another one was settled before: a node belongs to one cluster for good.
-    pub fn settle(&self, cluster: ClusterId) {
-        let settled = *self.cluster.get_or_init(|| cluster);
-        assert_eq!(settled, cluster, "a node belongs to one cluster for good");
+    /// When it is of another node, or others were settled before: while a process runs, its node belongs to one
+    /// history of one cluster.
+    pub fn settle(&self, identity: Identity) {
+        let settled = *self.identity.get_or_init(|| identity);
+        assert!(settled == identity && identity.node == self.node, "{identity:?} for {self:?}");
     }
 }

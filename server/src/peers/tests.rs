@@ -10,14 +10,16 @@ use quorate_node::raft::{
 };
 use quorate_node::wire::frame::{FrameDecoder, FrameKind, encode_envelope, encode_frame};
 use quorate_node::wire::hello::{Answer, Hello, Purpose, Verdict};
-use quorate_node::wire::{ClusterId, codec};
+use quorate_node::wire::{ClusterId, HistoryId, codec};
 
 use super::{Inbound, Links, Local, PeerEvent, ProbeError, probe};
+use crate::context::Identity;
 use crate::net::{Listener, Net, read_some, write_all};
 use crate::real::{RealNet, RealRuntime};
 use crate::runtime::{Runtime, timeout_at};
 
 const CLUSTER: ClusterId = ClusterId(77);
+const HISTORY: HistoryId = HistoryId(78);
 const A: NodeId = NodeId(1);
 const B: NodeId = NodeId(2);
 
@@ -36,7 +38,7 @@ impl Station {
         let runtime = RealRuntime::start();
         let listener = RealNet.listen(address).await.unwrap();
         let address = listener.local_address().unwrap().to_string();
-        let inbound = Inbound::start::<_, RealNet>(&runtime, listener, Local::new(id, Some(CLUSTER)));
+        let inbound = Inbound::start::<_, RealNet>(&runtime, listener, Local::member(identity(id)));
         let (local, deliver) = (Arc::clone(&inbound.local), inbound.deliver.clone());
         let links = Links::new(runtime, RealNet, local, deliver, Arc::clone(&inbound.counters));
         Station { runtime, address, inbound, links }
@@ -102,14 +104,19 @@ fn heartbeat(from: NodeId, to: NodeId, round: u64) -> Envelope {
 }
 
 fn hello() -> Hello {
-    Hello { purpose: Purpose::Peer, cluster: CLUSTER, from: A, to: B }
+    Hello { purpose: Purpose::Peer, cluster: CLUSTER, history: HISTORY, from: A, to: B }
+}
+
+fn identity(node: NodeId) -> Identity {
+    Identity { node, cluster: CLUSTER, history: HISTORY }
 }
 
 /// Accepts a connection and its hello, unread, as B would.
 async fn accept_as_b(listener: &mut <RealNet as Net>::Listener) -> Stream {
     let (mut stream, _) = soon(listener.accept()).await.unwrap();
     let mut bytes = Vec::new();
-    let accepted = Answer { verdict: Verdict::Accepted, cluster: Some(CLUSTER), node: B };
+    let accepted =
+        Answer { verdict: Verdict::Accepted, cluster: Some(CLUSTER), history: Some(HISTORY), node: B };
     encode_frame(FrameKind::Answer, &accepted.encode(), &mut bytes);
     write_all(&mut stream, &bytes).await.unwrap();
     stream
@@ -215,12 +222,13 @@ async fn strangers_are_answered_and_sent_away() {
     let other = ClusterId(78);
     let table = [
         (Hello { cluster: other, ..hello() }, Verdict::Cluster),
+        (Hello { history: HistoryId(1), ..hello() }, Verdict::History),
         (Hello { to: NodeId(9), ..hello() }, Verdict::Node),
         (Hello { from: B, ..hello() }, Verdict::Dialer),
     ];
     for (hello, verdict) in table {
         let (stream, _, answer) = b.dial(hello).await;
-        assert_eq!(answer, Answer { verdict, cluster: Some(CLUSTER), node: B });
+        assert_eq!(answer, Answer { verdict, cluster: Some(CLUSTER), history: Some(HISTORY), node: B });
         closed(stream).await;
     }
     // What is no hello at all gets no answer, or a last one that says so.
@@ -233,7 +241,7 @@ async fn strangers_are_answered_and_sent_away() {
         write_all(&mut stream, &bytes).await.unwrap();
         closed(stream).await;
     }
-    until(|| b.inbound.counters.refused_handshakes.total() == 6).await;
+    until(|| b.inbound.counters.refused_handshakes.total() == 7).await;
     assert!(b.inbound.events.try_recv().is_err(), "nothing of it reached the driver");
 }
 
@@ -288,7 +296,10 @@ async fn who_hears_shows_it() {
         let count = soon(read_some(&mut stream, &mut bytes)).await.unwrap();
         decoder.push(&bytes[..count]);
     };
-    assert_eq!(answer, Answer { verdict: Verdict::Accepted, cluster: Some(CLUSTER), node: B });
+    assert_eq!(
+        answer,
+        Answer { verdict: Verdict::Accepted, cluster: Some(CLUSTER), history: Some(HISTORY), node: B }
+    );
 }
 
 #[tokio::test]
@@ -339,7 +350,7 @@ async fn what_waited_for_a_connection_that_broke_is_not_sent_on_the_next() {
 async fn a_probe_tells_who_is_there() {
     let b = Station::start(B, "127.0.0.1:0").await;
     let runtime = b.runtime;
-    let local = Local::new(A, Some(CLUSTER));
+    let local = Local::member(identity(A));
     let deadline = runtime.now() + Duration::from_secs(20);
     let ask = |peer: NodeId, address: String| {
         let local = &local;
@@ -350,13 +361,18 @@ async fn a_probe_tells_who_is_there() {
     assert!(matches!(ask(B, "127.0.0.1:1".to_owned()).await, Err(ProbeError::Unreachable { .. })));
 
     // One that waits to join answers too; one that belongs elsewhere refuses.
-    let stranger = async |cluster: Option<ClusterId>| {
+    let stranger = async |local: Local| {
         let listener = RealNet.listen("127.0.0.1:0").await.unwrap();
         let address = listener.local_address().unwrap().to_string();
-        (Inbound::start::<_, RealNet>(&runtime, listener, Local::new(B, cluster)), address)
+        (Inbound::start::<_, RealNet>(&runtime, listener, local), address)
     };
-    let (_joiner, address) = stranger(None).await;
+    let (_joiner, address) = stranger(Local::joining(B)).await;
     assert!(ask(B, address).await.is_ok());
-    let (_foreigner, address) = stranger(Some(ClusterId(5))).await;
+    let (_foreigner, address) =
+        stranger(Local::member(Identity { cluster: ClusterId(5), ..identity(B) })).await;
     assert!(matches!(ask(B, address).await, Err(ProbeError::Refused { .. })));
+    let left_behind = Identity { history: HistoryId(5), ..identity(B) };
+    let (_left_behind, address) = stranger(Local::member(left_behind)).await;
+    let Err(ProbeError::Refused { reason }) = ask(B, address).await else { panic!("it was not refused") };
+    assert!(reason.contains("another history") && reason.contains("00000005"), "{reason}");
 }

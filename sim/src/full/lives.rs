@@ -68,7 +68,7 @@ impl Process {
         let at = |port: u16| format!("{}:{port}", address(host));
         let known = self.stack.stage().identities.get(&self.host).copied();
         let peers = net.listen(&at(RAFT_PORT)).await.expect("the port of a dead process is free");
-        let local = Local::new(node_id(self.host), known.map(|identity| identity.cluster));
+        let local = known.map_or_else(|| Local::joining(node_id(self.host)), Local::member);
         // Also before it has joined: the leader calls back before it takes anybody in.
         let inbound = Inbound::start::<_, HostNet>(&runtime, peers, local);
         let identity = match known {

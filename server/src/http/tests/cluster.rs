@@ -206,7 +206,8 @@ fn server(
     let (storage, found) = Storage::open(disk, Options::new(8)).unwrap();
     let (port, end) = storage_channel();
     spawn_storage(storage, end).unwrap();
-    let inbound = Inbound::start::<_, RealNet>(&runtime, peers, Local::new(id, Some(CLUSTER)));
+    let identity = Identity { node: id, cluster: CLUSTER, history: HISTORY };
+    let inbound = Inbound::start::<_, RealNet>(&runtime, peers, Local::member(identity));
     Server::start(Parts {
         config: NodeConfig {
             raft: Config {
@@ -221,7 +222,7 @@ fn server(
         net: RealNet,
         storage: port,
         found,
-        identity: Identity { node: id, cluster: CLUSTER, history: HISTORY },
+        identity,
         contact,
         limits: LIMITS,
         inbound,
