@@ -68,7 +68,8 @@ async fn mend<R: Runtime, N: Net>(context: &Context<R, N>, view: &View) -> bool 
 
 async fn mend_here<R: Runtime, N: Net>(context: &Context<R, N>, id: NodeId) -> Result<(), String> {
     // What becomes of a learner is not touched when a member is only told a new contact.
-    let request = Request::AddLearner { id, learner: Learner::Standing, contact: context.contact.clone() };
+    let contact = context.contact.clone();
+    let request = Request::AddLearner { id, learner: Learner::Standing, contact, replaces: None };
     match context.handle.request(request, context.deadline_in(PATIENCE)).await {
         Answer::Reply(Reply::MembersChanged { .. }) => Ok(()),
         other => Err(format!("{other:?}")),

@@ -9,6 +9,8 @@ pub(crate) fn event(event: &Event) {
         Event::Campaign { term, cause } => info!(%term, cause = campaign(*cause), "runs for leader"),
         Event::BecameLeader { term } => info!(%term, "became leader"),
         Event::SteppedDown { term, cause } => warn!(%term, cause = step_down(*cause), "stepped down"),
+        Event::TransferBegun { to } => info!(%to, "hands leadership over"),
+        Event::TransferGivenUp { to } => warn!(%to, "was not taken over by the other node; leads on"),
         Event::Follows { term, leader } => info!(%term, %leader, "follows"),
         Event::MembersChanged { at } => info!(%at, "members changed"),
         Event::Damaged { slot } => warn!(%slot, "a log entry is damaged on disk; asking peers for it"),
@@ -23,6 +25,7 @@ pub(crate) fn event(event: &Event) {
 fn campaign(cause: CampaignCause) -> &'static str {
     match cause {
         CampaignCause::NoLeader => "no leader was heard for an election timeout",
+        CampaignCause::Transfer => "the leader hands over to this node",
     }
 }
 
@@ -31,6 +34,7 @@ fn step_down(cause: StepDownCause) -> &'static str {
         StepDownCause::HigherTerm => "somebody is in a higher term",
         StepDownCause::NoQuorum => "no majority was heard for an election timeout",
         StepDownCause::SlowDisk => "a write was not durable within an election timeout",
+        StepDownCause::Removed => "it was removed from the voters",
         StepDownCause::Damage => "a damaged log entry could not be repaired within an election timeout",
     }
 }

@@ -70,9 +70,12 @@ pub(crate) enum ApiError {
     /// Another change of membership is not finished.
     #[error("another change of membership is under way: try again when GET /raft/members shows it done")]
     ChangeInProgress,
-    /// The learner's log is too far behind to vote.
+    /// The node's log is too far behind to vote or to lead.
     #[error("{0}")]
     NotCaughtUp(String),
+    /// The change would leave too few voters who are heard.
+    #[error("{0}")]
+    WouldLoseQuorum(String),
     /// The value is larger than this server takes.
     #[error("the value has {} bytes, the limit is {limit}: send less, or raise --max-value-bytes", seen(.sent))]
     ValueTooLarge {
@@ -164,6 +167,7 @@ impl ApiError {
             ApiError::AddressUnreachable(_) => (StatusCode::CONFLICT, "address_unreachable"),
             ApiError::ChangeInProgress => (StatusCode::CONFLICT, "change_in_progress"),
             ApiError::NotCaughtUp(_) => (StatusCode::CONFLICT, "not_caught_up"),
+            ApiError::WouldLoseQuorum(_) => (StatusCode::CONFLICT, "would_lose_quorum"),
             ApiError::ValueTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "value_too_large"),
             ApiError::RequestTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
             ApiError::EntryTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),

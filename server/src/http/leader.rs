@@ -155,8 +155,18 @@ fn refused(refusal: Refusal) -> ApiError {
             "the address belongs to the member {by}: give another address (this version can't remove a member)"
         )),
         Refusal::NotCaughtUp(id) => ApiError::NotCaughtUp(format!(
-            "the learner {id} lacks too much of the leader's log, or is not heard: try again when it has caught up"
+            "the node {id} lacks too much of the leader's log, or is not heard: try again when it has caught up"
         )),
+        Refusal::NotVoter(id) => {
+            ApiError::NotCaughtUp(format!("the node {id} is a learner and can't lead: promote it first"))
+        }
+        Refusal::NoSuccessor => ApiError::NotCaughtUp(
+            "no other voter took over: it must be heard and have caught up; try again".to_owned(),
+        ),
+        Refusal::WouldLoseQuorum => ApiError::WouldLoseQuorum(
+            "of the voters there would be then, no majority is heard: start them, or choose others"
+                .to_owned(),
+        ),
         Refusal::BadChange(why) => ApiError::Malformed(why),
     }
 }
@@ -168,6 +178,7 @@ pub(super) fn unexpected(reply: &Reply) -> ApiError {
         Reply::Read { .. } => "a read",
         Reply::Exported(_) => "an export",
         Reply::MembersChanged { .. } => "a change of members",
+        Reply::Transferred { .. } => "a hand-over",
         Reply::Checkpointed => "a checkpoint",
         Reply::NotLeader { .. } | Reply::Lost | Reply::Unknown | Reply::Refused(_) => "a failure",
     };

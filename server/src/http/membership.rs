@@ -129,7 +129,7 @@ impl<R: Runtime, N: Net> Operation<R, N> for Add {
         }
         let known = known.unwrap_or_default();
         let contact = Contact { address, url: url.unwrap_or(known.url), name: name.unwrap_or(known.name) };
-        let request = Request::AddLearner { id, learner, contact };
+        let request = Request::AddLearner { id, learner, contact, replaces: None };
         app.change_members_here(request, deadline).await?;
         if self.wait_for_voter {
             app.wait_for_voter(id, deadline).await?;
