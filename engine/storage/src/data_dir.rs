@@ -17,12 +17,13 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use quorate_raft::NodeId;
 use quorate_wire::{ClusterId, HistoryId};
 
 use crate::file_disk::sync_directory;
+pub use crate::node_file::Identity;
+use crate::node_file::NodeFile;
 
-const LOCK: &str = "LOCK";
+pub(crate) const LOCK: &str = "LOCK";
 const VERSION: &str = "VERSION";
 const VERSION_TEXT: &str = "quorate 1\n";
 /// The version of a data dir's format that this release writes, and the only one it reads.
@@ -33,17 +34,6 @@ const DATA_JSON: &str = "data.json";
 const IMPORTED: &str = "data.json.imported";
 /// What only a node makes.
 const OF_A_NODE: [&str; 4] = [VERSION, "log", STABLE, "snaps"];
-
-/// Whose directory it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The node. Durable before it first speaks to anybody.
-    pub node: NodeId,
-    /// The cluster; not known before the node was let in.
-    pub cluster: Option<ClusterId>,
-    /// The line of history; not known before the node was let in.
-    pub history: Option<HistoryId>,
-}
 
 /// A data dir that cannot be used. Each of these is a matter of configuration (exit code 78): trying again won't help.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +106,25 @@ pub enum DataDirError {
         /// What it says; nothing when it is missing.
         found: String,
     },
+    /// A recovery from lost quorum was begun in it and not finished. Its log may have been made that of a cluster of one
+    /// already, while it still bears the history of the old cluster: served now, the two could not be told apart.
+    #[error(
+        "a recovery of the data dir {} was interrupted; finish it: quorate recover apply {} --confirm {cluster}",
+        path.display(),
+        path.display()
+    )]
+    RecoveryUnfinished {
+        /// The directory.
+        path: PathBuf,
+        /// The cluster.
+        cluster: ClusterId,
+    },
+    /// There is no member in it that could be recovered.
+    #[error("the data dir {} holds no member of a cluster: is it the right directory?", path.display())]
+    NoMember {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The system refused an operation on it.
     #[error("cannot {action} {}: {source}; the data dir has to be a directory that this user may write", path.display())]
     Unusable {
@@ -129,7 +138,7 @@ pub enum DataDirError {
     },
 }
 
-fn unusable(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
+pub(crate) fn unusable(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
     move |source| DataDirError::Unusable { action, path: path.to_owned(), source }
 }
 
@@ -138,7 +147,7 @@ fn unusable(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Data
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
-    identity: Option<Identity>,
+    node: Option<NodeFile>,
     _lock: File,
 }
 
@@ -150,22 +159,38 @@ impl DataDir {
     pub fn open(path: impl Into<PathBuf>) -> Result<DataDir, DataDirError> {
         let path = path.into();
         fs::create_dir_all(&path).map_err(unusable("create", &path))?;
-        let lock = lock(&path)?;
-        let mut directory = DataDir { path, identity: None, _lock: lock };
-        directory.identity = directory.read_identity()?;
-        if directory.identity.is_some() {
-            directory.check_version()?;
-            directory.check_state()?;
+        let directory = DataDir::take(path)?;
+        let node = directory.node.filter(|node| node.recovering.is_some());
+        match node.and_then(|node| node.identity.cluster) {
+            Some(cluster) => Err(DataDirError::RecoveryUnfinished { path: directory.path, cluster }),
+            None => Ok(directory),
         }
-        Ok(directory)
     }
 
-    /// A member's storage was begun before `node.toml` named its cluster: one without term and vote has lost them.
-    fn check_state(&self) -> Result<(), DataDirError> {
-        let Some(cluster) = self.identity.and_then(|identity| identity.cluster) else { return Ok(()) };
-        let path = self.path.join(STABLE);
-        let begun = fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some());
-        if begun { Ok(()) } else { Err(DataDirError::StateMissing { path, cluster }) }
+    /// Takes the directory of a member, also when a recovery was begun in it.
+    ///
+    /// # Errors
+    /// [`DataDirError`]. Nothing in the directory was changed then, but for the lock file.
+    pub fn open_for_recovery(path: impl Into<PathBuf>) -> Result<DataDir, DataDirError> {
+        let path = path.into();
+        match read_node_file(&path)? {
+            Some(NodeFile { identity: Identity { cluster: Some(_), history: Some(_), .. }, .. }) => {
+                DataDir::take(path)
+            }
+            _ => Err(DataDirError::NoMember { path }),
+        }
+    }
+
+    fn take(path: PathBuf) -> Result<DataDir, DataDirError> {
+        let lock = lock(&path)?;
+        let directory = DataDir { node: read_node_file(&path)?, path, _lock: lock };
+        if let Some(node) = &directory.node {
+            if !has_version(&directory.path)? {
+                directory.write(VERSION, VERSION_TEXT.as_bytes())?;
+            }
+            check_state(&directory.path, &node.identity)?;
+        }
+        Ok(directory)
     }
 
     /// The directory.
@@ -175,10 +200,35 @@ impl DataDir {
 
     /// Whose it is; `None` when it is empty.
     pub fn identity(&self) -> Option<&Identity> {
-        self.identity.as_ref()
+        self.node.as_ref().map(|node| &node.identity)
     }
 
-    /// Makes it this node's, durably: of a new node, or of one that has learnt its cluster.
+    /// The history that a recovery was to begin, when one was interrupted here.
+    pub fn recovering(&self) -> Option<HistoryId> {
+        self.node.and_then(|node| node.recovering)
+    }
+
+    /// Notes, durably, that a recovery begins here which will lead to `history`. Until [`DataDir::identify`] ends it, no
+    /// process can open the directory but for going on with it.
+    ///
+    /// # Errors
+    /// [`DataDirError::Unusable`].
+    ///
+    /// # Panics
+    /// When it holds no member, or another recovery was begun.
+    pub fn begin_recovery(&mut self, history: HistoryId) -> Result<(), DataDirError> {
+        let node = self.node.as_mut().expect("only a member's directory is recovered");
+        assert!(
+            node.recovering.is_none_or(|begun| begun == history),
+            "{history} after {:?}",
+            node.recovering
+        );
+        node.recovering = Some(history);
+        let content = node.encode();
+        self.write(NODE, content.as_bytes())
+    }
+
+    /// Makes it this node's, durably: of a new node, of one that has learnt its cluster, or of one that was recovered.
     ///
     /// # Errors
     /// [`DataDirError::Unusable`].
@@ -186,13 +236,14 @@ impl DataDir {
     /// # Panics
     /// When it belongs to another node: ids are never changed.
     pub fn identify(&mut self, identity: Identity) -> Result<(), DataDirError> {
-        let node = self.identity.map_or(identity.node, |known| known.node);
-        assert_eq!(node, identity.node, "the data dir belongs to another node");
-        self.write(NODE, encode(&identity).as_bytes())?;
-        if !self.has(VERSION) {
+        let known = self.node.map_or(identity.node, |known| known.identity.node);
+        assert_eq!(known, identity.node, "the data dir belongs to another node");
+        let node = NodeFile { identity, recovering: None };
+        self.write(NODE, node.encode().as_bytes())?;
+        if !has(&self.path, VERSION) {
             self.write(VERSION, VERSION_TEXT.as_bytes())?;
         }
-        self.identity = Some(identity);
+        self.node = Some(node);
         Ok(())
     }
 
@@ -223,51 +274,6 @@ impl DataDir {
         sync_directory(&self.path).map_err(unusable("sync", &self.path))
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.path.join(name).exists()
-    }
-
-    fn read_identity(&self) -> Result<Option<Identity>, DataDirError> {
-        let path = self.path.join(NODE);
-        match fs::read(&path) {
-            Ok(content) => match decode(&content) {
-                Ok(identity) => return Ok(Some(identity)),
-                Err(reason) => return Err(DataDirError::NodeFileDamaged { path, reason }),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(unusable("read", &path)(error)),
-        }
-        if let Some(entry) = OF_A_NODE.into_iter().find(|name| self.has(name)) {
-            return Err(DataDirError::NodeFileMissing { path, entry: entry.to_owned() });
-        }
-        for entry in fs::read_dir(&self.path).map_err(unusable("list", &self.path))? {
-            let name = entry.map_err(unusable("list", &self.path))?.file_name();
-            let name = name.to_string_lossy();
-            let harmless = [LOCK, "lost+found", DATA_JSON].contains(&&*name) || name.ends_with(".tmp");
-            if !harmless {
-                return Err(DataDirError::Foreign { path: self.path.clone(), entry: name.into_owned() });
-            }
-        }
-        Ok(None)
-    }
-
-    fn check_version(&self) -> Result<(), DataDirError> {
-        let path = self.path.join(VERSION);
-        match fs::read(&path) {
-            Ok(found) if found == VERSION_TEXT.as_bytes() => Ok(()),
-            Ok(found) => {
-                let found = String::from_utf8_lossy(&found).into_owned();
-                Err(DataDirError::UnknownVersion { path, found })
-            }
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable("read", &path)(error)),
-            // A crash came between the two files; storage had not begun.
-            Err(_) if !OF_A_NODE.into_iter().any(|name| self.has(name)) => {
-                self.write(VERSION, VERSION_TEXT.as_bytes())
-            }
-            Err(_) => Err(DataDirError::UnknownVersion { path, found: String::new() }),
-        }
-    }
-
     /// Writes a file so that after a crash either all of it is there or what was before.
     fn write(&self, name: &str, content: &[u8]) -> Result<(), DataDirError> {
         let temporary = self.path.join(format!("{name}.tmp"));
@@ -279,6 +285,59 @@ impl DataDir {
     }
 }
 
+fn has(directory: &Path, name: &str) -> bool {
+    directory.join(name).exists()
+}
+
+/// Reads `node.toml`; nothing when the directory is empty.
+pub(crate) fn read_node_file(directory: &Path) -> Result<Option<NodeFile>, DataDirError> {
+    let path = directory.join(NODE);
+    match fs::read(&path) {
+        Ok(content) => match NodeFile::decode(&content) {
+            Ok(node) => return Ok(Some(node)),
+            Err(reason) => return Err(DataDirError::NodeFileDamaged { path, reason }),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(unusable("read", &path)(error)),
+    }
+    if let Some(entry) = OF_A_NODE.into_iter().find(|name| has(directory, name)) {
+        return Err(DataDirError::NodeFileMissing { path, entry: entry.to_owned() });
+    }
+    for entry in fs::read_dir(directory).map_err(unusable("list", directory))? {
+        let name = entry.map_err(unusable("list", directory))?.file_name();
+        let name = name.to_string_lossy();
+        let harmless = [LOCK, "lost+found", DATA_JSON].contains(&&*name) || name.ends_with(".tmp");
+        if !harmless {
+            return Err(DataDirError::Foreign { path: directory.to_owned(), entry: name.into_owned() });
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the layout's version is written down; one of another release is an error.
+pub(crate) fn has_version(directory: &Path) -> Result<bool, DataDirError> {
+    let path = directory.join(VERSION);
+    match fs::read(&path) {
+        Ok(found) if found == VERSION_TEXT.as_bytes() => Ok(true),
+        Ok(found) => {
+            let found = String::from_utf8_lossy(&found).into_owned();
+            Err(DataDirError::UnknownVersion { path, found })
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable("read", &path)(error)),
+        // A crash came between the two files; storage had not begun.
+        Err(_) if !OF_A_NODE.into_iter().any(|name| has(directory, name)) => Ok(false),
+        Err(_) => Err(DataDirError::UnknownVersion { path, found: String::new() }),
+    }
+}
+
+/// A member's storage was begun before `node.toml` named its cluster: one without term and vote has lost them.
+pub(crate) fn check_state(directory: &Path, identity: &Identity) -> Result<(), DataDirError> {
+    let Some(cluster) = identity.cluster else { return Ok(()) };
+    let path = directory.join(STABLE);
+    let begun = fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some());
+    if begun { Ok(()) } else { Err(DataDirError::StateMissing { path, cluster }) }
+}
+
 fn lock(directory: &Path) -> Result<File, DataDirError> {
     let path = directory.join(LOCK);
     let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
@@ -286,8 +345,7 @@ fn lock(directory: &Path) -> Result<File, DataDirError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let pid = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
-            return Err(DataDirError::Locked { path: directory.to_owned(), pid });
+            return Err(DataDirError::Locked { path: directory.to_owned(), pid: pid(&path) });
         }
         Err(TryLockError::Error(error)) => return Err(unusable("lock", &path)(error)),
     }
@@ -296,51 +354,15 @@ fn lock(directory: &Path) -> Result<File, DataDirError> {
     Ok(file)
 }
 
-/// `node.toml`: lines of `name = "value"` in this order, those that are known, and a checksum over all before it. An
-/// id that rotted into another would be worse than none.
-fn encode(identity: &Identity) -> String {
-    let mut text =
-        String::from("# Who this node is. Written by quorate; a change by hand makes it unreadable.\n");
-    text.push_str(&format!("node = \"{}\"\n", identity.node));
-    if let Some(cluster) = identity.cluster {
-        text.push_str(&format!("cluster = \"{cluster}\"\n"));
-    }
-    if let Some(history) = identity.history {
-        text.push_str(&format!("history = \"{history}\"\n"));
-    }
-    let checksum = crc32c::crc32c(text.as_bytes());
-    text.push_str(&format!("checksum = \"{checksum:08x}\"\n"));
-    text
-}
-
-fn decode(content: &[u8]) -> Result<Identity, String> {
-    let text = std::str::from_utf8(content).map_err(|_| "it is not UTF-8".to_owned())?;
-    let mut node = None;
-    let mut cluster = None;
-    let mut history = None;
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let parts = line.strip_suffix('"').and_then(|line| line.split_once(" = \""));
-        let Some((name, value)) = parts else { return Err(format!("the line {line:?} is not understood")) };
-        let id = || quorate_raft::parse_id(value).map_err(|error| error.to_string());
-        match name {
-            "node" => node = Some(NodeId(id()?)),
-            "cluster" => cluster = Some(ClusterId(id()?)),
-            "history" => history = Some(HistoryId(id()?)),
-            "checksum" => {}
-            _ => return Err(format!("the name {name:?} is not known")),
-        }
-    }
-    let Some(node) = node else { return Err("it names no node".to_owned()) };
-    let identity = Identity { node, cluster, history };
-    if encode(&identity) != text {
-        return Err("its checksum does not fit".to_owned());
-    }
-    Ok(identity)
+/// The process that a lock file names.
+pub(crate) fn pid(lock: &Path) -> Option<u32> {
+    fs::read_to_string(lock).ok().and_then(|text| text.trim().parse().ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quorate_raft::NodeId;
 
     fn identity() -> Identity {
         Identity { node: NodeId(7), cluster: Some(ClusterId(8)), history: Some(HistoryId(9)) }
@@ -355,10 +377,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("made/on/the/way");
         for harmless in ["lost+found", "data.json", "node.toml.tmp"] {
-            let mut directory = DataDir::open(&path).unwrap();
+            let directory = DataDir::open(&path).unwrap();
             assert_eq!(directory.identity(), None, "before {harmless}");
             fs::write(path.join(harmless), "{}").unwrap();
-            directory.identity = None;
         }
         let joining = Identity { cluster: None, history: None, ..identity() };
         let mut directory = DataDir::open(&path).unwrap();
@@ -427,14 +448,6 @@ mod tests {
         DataDir::open(root.path()).unwrap().identify(identity()).unwrap();
         let node = root.path().join(NODE);
         let good = fs::read(&node).unwrap();
-        for bit in 0..good.len() * 8 {
-            let mut rotten = good.clone();
-            rotten[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode(&rotten).is_err(), "bit {bit}");
-        }
-        for length in 0..good.len() {
-            assert!(decode(&good[..length]).is_err(), "cut at {length}");
-        }
         fs::write(&node, &good[1..]).unwrap();
         assert!(matches!(error(root.path()), DataDirError::NodeFileDamaged { .. }));
         fs::remove_file(&node).unwrap();
@@ -464,6 +477,31 @@ mod tests {
         fs::remove_file(&version).unwrap();
         fs::create_dir(root.path().join("log")).unwrap();
         assert!(matches!(error(root.path()), DataDirError::UnknownVersion { .. }));
+    }
+
+    #[test]
+    fn a_recovery_that_was_begun_can_only_be_gone_on_with() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(matches!(DataDir::open_for_recovery(root.path()), Err(DataDirError::NoMember { .. })));
+        begin_storage(root.path());
+        fs::write(root.path().join(VERSION), VERSION_TEXT).unwrap();
+        fs::write(root.path().join(NODE), NodeFile { identity: identity(), recovering: None }.encode())
+            .unwrap();
+        let new = HistoryId(10);
+        let mut directory = DataDir::open_for_recovery(root.path()).unwrap();
+        assert_eq!(directory.recovering(), None);
+        directory.begin_recovery(new).unwrap();
+        drop(directory);
+
+        let refused = error(root.path());
+        assert!(matches!(refused, DataDirError::RecoveryUnfinished { cluster: ClusterId(8), .. }));
+        assert!(refused.to_string().contains("quorate recover apply"), "{refused}");
+        let mut directory = DataDir::open_for_recovery(root.path()).unwrap();
+        assert_eq!((directory.recovering(), directory.identity()), (Some(new), Some(&identity())));
+        let recovered = Identity { history: Some(new), ..identity() };
+        directory.identify(recovered).unwrap();
+        drop(directory);
+        assert_eq!(DataDir::open(root.path()).unwrap().identity(), Some(&recovered));
     }
 
     #[test]

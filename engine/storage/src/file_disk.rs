@@ -11,12 +11,18 @@ use crate::disk::{Disk, DiskFile};
 #[derive(Clone, Debug)]
 pub struct FileDisk {
     root: PathBuf,
+    read_only: bool,
 }
 
 impl FileDisk {
     /// The disk rooted at `root`, which must exist.
     pub fn new(root: impl Into<PathBuf>) -> FileDisk {
-        FileDisk { root: root.into() }
+        FileDisk { root: root.into(), read_only: false }
+    }
+
+    /// The disk rooted at `root`, whose files are opened for reading only.
+    pub(crate) fn read_only(root: impl Into<PathBuf>) -> FileDisk {
+        FileDisk { root: root.into(), read_only: true }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -28,7 +34,7 @@ impl Disk for FileDisk {
     type File = File;
 
     fn open(&self, path: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(self.path(path))
+        OpenOptions::new().read(true).write(!self.read_only).open(self.path(path))
     }
 
     fn create(&self, path: &str) -> io::Result<File> {

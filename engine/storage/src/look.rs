@@ -1,0 +1,114 @@
+//! Looking at a data dir that somebody else may use, without changing anything.
+//!
+//! Taking stock after a disaster must not make it worse: nothing is mended, truncated or removed, no file is
+//! created, and a directory on a file system that is mounted read-only will do.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use quorate_wire::HistoryId;
+
+use crate::data_dir::{
+    DataDirError, Identity, LOCK, check_state, has_version, pid, read_node_file, unusable,
+};
+use crate::disk::Disk;
+use crate::file_disk::FileDisk;
+use crate::overlay::Overlay;
+
+/// A process that uses a data dir.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InUse {
+    /// Its id, if it has said so.
+    pub pid: Option<u32>,
+}
+
+/// A member's data dir, as it was found.
+#[derive(Debug)]
+pub struct Look {
+    path: PathBuf,
+    /// Whose it is.
+    pub identity: Identity,
+    /// The history that an interrupted recovery was to begin.
+    pub recovering: Option<HistoryId>,
+    /// Who uses it.
+    pub in_use: Option<InUse>,
+    guard: Option<File>,
+}
+
+impl Look {
+    /// Looks at the directory of a member.
+    ///
+    /// Whether it's in use is found out by asking for the lock as a reader, which a process that uses the directory does
+    /// not grant, and which keeps any from taking it until [`Look::release`], or until this is dropped.
+    ///
+    /// # Errors
+    /// [`DataDirError`]: it holds no member, or can't be understood.
+    pub fn at(path: impl Into<PathBuf>) -> Result<Look, DataDirError> {
+        let path = path.into();
+        let (in_use, guard) = ask_for_lock(&path)?;
+        let node = read_node_file(&path)?;
+        let Some(node) =
+            node.filter(|node| node.identity.cluster.is_some() && node.identity.history.is_some())
+        else {
+            return Err(DataDirError::NoMember { path });
+        };
+        has_version(&path)?;
+        check_state(&path, &node.identity)?;
+        Ok(Look { path, identity: node.identity, recovering: node.recovering, in_use, guard })
+    }
+
+    /// Lets a process take the directory again.
+    pub fn release(&mut self) {
+        self.guard = None;
+    }
+
+    /// The directory's files; what is written to them stays in memory. Whoever opens a [`crate::Storage`] on it finds
+    /// just what a node would find that is started there.
+    pub fn files(&self) -> Overlay<impl Disk + use<>> {
+        Overlay::new(FileDisk::read_only(&self.path))
+    }
+}
+
+fn ask_for_lock(directory: &Path) -> Result<(Option<InUse>, Option<File>), DataDirError> {
+    let path = directory.join(LOCK);
+    // One that isn't there, or that this user may not read, tells nothing.
+    let Ok(file) = File::open(&path) else { return Ok((None, None)) };
+    match file.try_lock_shared() {
+        Ok(()) => Ok((None, Some(file))),
+        Err(TryLockError::WouldBlock) => Ok((Some(InUse { pid: pid(&path) }), None)),
+        Err(TryLockError::Error(error)) => Err(unusable("lock", &path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data_dir::DataDir;
+    use quorate_raft::NodeId;
+    use quorate_wire::ClusterId;
+    use std::fs;
+
+    #[test]
+    fn a_look_tells_who_uses_the_directory_and_leaves_no_trace() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(matches!(Look::at(root.path()), Err(DataDirError::NoMember { .. })));
+        assert!(matches!(Look::at(root.path().join("none")), Err(DataDirError::Unusable { .. })));
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+
+        let identity = Identity { node: NodeId(7), cluster: Some(ClusterId(8)), history: Some(HistoryId(9)) };
+        let mut user = DataDir::open(root.path()).unwrap();
+        user.identify(identity).unwrap();
+        fs::create_dir(root.path().join("stable")).unwrap();
+        fs::write(root.path().join("stable/a"), "").unwrap();
+        let look = Look::at(root.path()).unwrap();
+        assert_eq!((look.identity, look.in_use), (identity, Some(InUse { pid: Some(std::process::id()) })));
+        drop(user);
+
+        let mut look = Look::at(root.path()).unwrap();
+        assert_eq!((look.in_use, look.recovering), (None, None));
+        assert!(Look::at(root.path()).is_ok_and(|second| second.in_use.is_none()), "two may look");
+        assert!(matches!(DataDir::open(root.path()), Err(DataDirError::Locked { .. })));
+        look.release();
+        assert!(DataDir::open(root.path()).is_ok());
+    }
+}
