@@ -55,7 +55,7 @@ pub enum Request {
 }
 
 /// How fresh a read must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReadLevel {
     /// It sees every write that was acknowledged before it was asked, on any node.
     Linearizable,
