@@ -35,9 +35,11 @@ impl Raft {
         self.election_at = self.now + random_timeout(&self.config, &mut self.random) + patience;
     }
 
-    /// Whether this node could run: it votes, knows all it ever acknowledged, and its disk keeps up.
+    /// Whether this node could run: it votes, knows all it ever acknowledged, and its disk keeps up. A node that is not
+    /// in its own latest configuration runs too while that is not committed, without a vote of its own: it may be the
+    /// only one that can bring that about (thesis §4.2.2).
     pub(super) fn may_run(&self) -> bool {
-        self.membership.current().is_voter(self.config.id)
+        self.membership.may_be_needed(self.config.id, self.commit)
             && self.damage.allows_leading(self.commit)
             && !self.disk_is_slow()
     }
@@ -67,7 +69,10 @@ impl Raft {
     /// Enters the next term and votes for itself. Its own vote counts once it is durable, like any other
     /// (vesoft-inc/nebula#3415 forgot it, etcd-io/etcd#14370 counted too early).
     pub(super) fn campaign(&mut self, cause: CampaignCause) {
-        assert!(self.membership.current().is_voter(self.config.id), "runs without a vote of its own");
+        assert!(
+            self.membership.may_be_needed(self.config.id, self.commit),
+            "runs for a cluster that has removed it"
+        );
         let term = self.hard.term.next();
         self.note_hard(HardState { term, vote: Some(self.config.id) });
         self.damage.leader_changed();

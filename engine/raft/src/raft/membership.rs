@@ -1,6 +1,6 @@
 //! The configurations of the log, the last of which is in force.
 
-use crate::{Entry, Index, LogId, Members, Payload, SnapshotMeta};
+use crate::{Entry, Index, LogId, Members, NodeId, Payload, SnapshotMeta};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -39,6 +39,13 @@ impl Membership {
     pub(super) fn at(&self, index: Index) -> &(LogId, Members) {
         let after = self.configurations.partition_point(|(at, _)| at.index <= index);
         &self.configurations[after.saturating_sub(1)]
+    }
+
+    /// Whether `id` votes in a configuration that may be the one that counts: the latest, or while that is not known to
+    /// be committed, one that it may yet give way to.
+    pub(super) fn may_be_needed(&self, id: NodeId, commit: Index) -> bool {
+        let from = self.configurations.partition_point(|(at, _)| at.index <= commit).saturating_sub(1);
+        self.configurations[from..].iter().any(|(_, members)| members.is_voter(id))
     }
 
     /// Takes note of an appended entry; true when it is a configuration.
