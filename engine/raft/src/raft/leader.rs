@@ -20,7 +20,7 @@ pub(super) struct Leader {
     /// Counts its heartbeats.
     pub(super) round: u64,
     heartbeat_at: Time,
-    /// When each round was sent, from the latest on that a majority has answered.
+    /// When each round was sent, from the latest on that a majority had answered when the last one was sent.
     rounds_sent: VecDeque<(u64, Time)>,
     /// Another node may have been told to run.
     pub(super) lease_void: bool,
@@ -172,8 +172,10 @@ impl Raft {
     }
 
     pub(super) fn broadcast_heartbeat(&mut self) {
-        let commit = self.commit;
+        let (commit, confirmed) = (self.commit, self.confirmed_round());
         let RoleState::Leader(leader) = &mut self.role else { return };
+        // Here and not where answers come: a leader without other voters gets none.
+        while leader.rounds_sent.pop_front_if(|(round, _)| *round < confirmed).is_some() {}
         leader.round += 1;
         let round = leader.round;
         leader.rounds_sent.push_back((round, self.now));
@@ -212,10 +214,6 @@ impl Raft {
         peer.heartbeat_answered(round, verified);
         if matched > peer.matched {
             self.appended(from, matched);
-        }
-        let confirmed = self.confirmed_round();
-        if let RoleState::Leader(leader) = &mut self.role {
-            while leader.rounds_sent.pop_front_if(|(round, _)| *round < confirmed).is_some() {}
         }
         self.confirm_reads();
     }

@@ -1,8 +1,8 @@
 //! What a core keeps is bounded, also when a disk or a state machine stands still while the cluster goes on.
 
 use quorate_raft::{
-    Config, Contact, Done, Entry, Envelope, Found, HardState, Index, Input, LogId, Members, Message, NodeId,
-    Output, Payload, Raft, ReadError, ReadId, ReadMode, Term, TermRuns, Time, WriteId,
+    Config, Contact, Done, Entry, Envelope, Found, HardState, Index, Input, Job, Learner, LogId, Members,
+    Message, NodeId, Output, Payload, Raft, ReadError, ReadId, ReadMode, Term, TermRuns, Time, WriteId,
 };
 
 const ME: NodeId = NodeId(1);
@@ -64,4 +64,40 @@ fn reads_that_wait_for_a_stalled_state_machine_are_bounded() {
     }
     assert_eq!(taken, 1 << 16);
     assert_eq!(raft.read(Time(1), ReadId(taken), ReadMode::Quorum), Err(ReadError::Full));
+}
+
+/// Leads alone: with one learner that is gone, or with nobody at all.
+fn sole_leader(learner: Option<NodeId>) -> Raft {
+    let mut members = Members::founder(ME, Contact::default());
+    if let Some(id) = learner {
+        members = members.with_learner(id, Learner::Standing, Contact::default());
+    }
+    let mut terms = TermRuns::new(LogId::ZERO);
+    terms.push(LogId::new(1, 1));
+    let found = Found {
+        hard: HardState { term: Term(1), vote: None },
+        terms,
+        members: vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members) }],
+        ..Found::default()
+    };
+    Raft::open(Config::new(ME, 1), found, Time(0)).unwrap()
+}
+
+#[test]
+fn a_leader_without_other_voters_keeps_nothing_of_its_heartbeats() {
+    for learner in [None, Some(LEADER)] {
+        let mut raft = sole_leader(learner);
+        let mut sizes = Vec::new();
+        for beat in 0..3_000 {
+            raft.handle(Time(beat * 50_000), Input::Timeout);
+            while let Some(output) = raft.poll() {
+                if let Output::Job(Job::Write(write)) = output {
+                    raft.handle(Time(beat * 50_000), Input::Done(Done::Written(write.id)));
+                }
+            }
+            sizes.push(format!("{raft:?}").len());
+        }
+        assert_eq!(raft.leader(), Some(ME));
+        assert!(sizes[2_999] < sizes[100] + 100, "it grows from {} to {}", sizes[100], sizes[2_999]);
+    }
 }
