@@ -18,6 +18,7 @@
 //! | `context` | what every part of a running server knows |
 //! | `cli` | the command line: the commands, `dev` and `bench` |
 //! | `config` | the settings of a node: flags, environment, file, defaults |
+//! | `recover` | lost quorum: what survivors hold, and how one goes on alone |
 //! | `watch` | a value that one side changes and many wait for |
 //! | `shutdown` | how the parts hear that the server ends |
 
@@ -38,6 +39,7 @@ mod log_lines;
 mod net;
 mod peers;
 mod real;
+mod recover;
 mod runtime;
 pub mod serve;
 mod server;

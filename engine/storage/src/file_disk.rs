@@ -21,7 +21,7 @@ impl FileDisk {
     }
 
     /// The disk rooted at `root`, whose files are opened for reading only.
-    pub(crate) fn read_only(root: impl Into<PathBuf>) -> FileDisk {
+    pub fn read_only(root: impl Into<PathBuf>) -> FileDisk {
         FileDisk { root: root.into(), read_only: true }
     }
 

@@ -1,7 +1,8 @@
 //! Looking at a data dir that somebody else may use, without changing anything.
 //!
 //! Taking stock after a disaster must not make it worse: nothing is mended, truncated or removed, no file is
-//! created, and a directory on a file system that is mounted read-only will do.
+//! created, and a directory on a file system that is mounted read-only will do. What the log holds is found out by
+//! opening a [`crate::Storage`] on an [`crate::Overlay`] over [`crate::FileDisk::read_only`].
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -11,9 +12,6 @@ use quorate_wire::HistoryId;
 use crate::data_dir::{
     DataDirError, Identity, LOCK, check_state, has_version, pid, read_node_file, unusable,
 };
-use crate::disk::Disk;
-use crate::file_disk::FileDisk;
-use crate::overlay::Overlay;
 
 /// A process that uses a data dir.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +23,6 @@ pub struct InUse {
 /// A member's data dir, as it was found.
 #[derive(Debug)]
 pub struct Look {
-    path: PathBuf,
     /// Whose it is.
     pub identity: Identity,
     /// The history that an interrupted recovery was to begin.
@@ -54,18 +51,12 @@ impl Look {
         };
         has_version(&path)?;
         check_state(&path, &node.identity)?;
-        Ok(Look { path, identity: node.identity, recovering: node.recovering, in_use, guard })
+        Ok(Look { identity: node.identity, recovering: node.recovering, in_use, guard })
     }
 
     /// Lets a process take the directory again.
     pub fn release(&mut self) {
         self.guard = None;
-    }
-
-    /// The directory's files; what is written to them stays in memory. Whoever opens a [`crate::Storage`] on it finds
-    /// just what a node would find that is started there.
-    pub fn files(&self) -> Overlay<impl Disk + use<>> {
-        Overlay::new(FileDisk::read_only(&self.path))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::cli::dev::DevFlags;
 use crate::cli::exit::Failure;
 use crate::cli::node_flags::NodeFlags;
 use crate::cli::output::{self, OutputFlags};
+use crate::cli::recover::RecoverCommand;
 use crate::cli::serve::ServeCommand;
 use crate::config::parse_duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -64,6 +65,8 @@ pub(crate) enum Command {
     },
     /// Check or print the configuration that `serve` would use
     Config(ConfigCommand),
+    /// Bring service back when a majority of the voters is lost for good
+    Recover(RecoverCommand),
 }
 
 /// How a client reaches the cluster.

@@ -161,6 +161,7 @@ fn every_command_has_help_and_every_flag_is_explained() {
         "version",
         "completions",
         "config",
+        "recover",
     ];
     assert_eq!(names, expected);
 }

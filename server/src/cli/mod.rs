@@ -20,6 +20,8 @@ mod exit;
 mod logging;
 mod node_flags;
 mod output;
+mod recover;
+mod recover_report;
 mod serve;
 mod version;
 
@@ -54,5 +56,6 @@ fn run(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<OsString>) ->
         Command::Version(output) => version::print(output.output),
         Command::Completions { shell } => arguments::print_completions(shell),
         Command::Config(command) => configuration::run(&command),
+        Command::Recover(command) => recover::run(command),
     }
 }

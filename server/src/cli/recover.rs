@@ -1,0 +1,210 @@
+//! `quorate recover plan` and `quorate recover apply`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use quorate_client::{Client, Endpoint, Status};
+use quorate_node::raft::NodeId;
+use quorate_node::wire::ClusterId;
+
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::{self, OutputFlags};
+use crate::cli::recover_report::{Live, Report};
+use crate::context::Identity;
+use crate::real::RealRuntime;
+use crate::recover::{Applied, ApplyError, Order, Survivor, apply};
+
+/// How long a node that may be gone is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+pub(crate) struct RecoverCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show what each survivor holds, which is the most ahead, and what would be lost; changes nothing
+    Plan {
+        /// Data dirs that are left, and URLs of nodes that still answer
+        #[arg(required = true, value_name = "DIR|URL", value_parser = parse_source)]
+        sources: Vec<Source>,
+        #[command(flatten)]
+        output: OutputFlags,
+    },
+    /// Make the node of a data dir the only voter, under a new history
+    Apply {
+        /// The data dir of the survivor that is the most ahead
+        dir: PathBuf,
+        /// The id of the cluster, as `recover plan` shows it
+        #[arg(long, value_name = "CLUSTER-ID")]
+        confirm: ClusterId,
+        /// The other survivors: refuses when one of them is ahead, or live
+        #[arg(long = "survivor", value_name = "DIR|URL", value_parser = parse_source, num_args = 1..)]
+        survivors: Vec<Source>,
+        /// Where the data dir is copied to first; beside it when left out
+        #[arg(long, value_name = "DIR")]
+        aside: Option<PathBuf>,
+    },
+}
+
+/// Where a survivor is.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// Its data dir.
+    Dir(PathBuf),
+    /// It answers.
+    Url(Endpoint),
+}
+
+fn parse_source(text: &str) -> Result<Source, String> {
+    if !text.contains("://") {
+        return Ok(Source::Dir(PathBuf::from(text)));
+    }
+    text.parse().map(Source::Url).map_err(|error: quorate_client::EndpointError| error.to_string())
+}
+
+pub(crate) fn run(command: RecoverCommand) -> Result<(), Failure> {
+    match command.action {
+        Action::Plan { sources, output } => plan(&sources, &output),
+        Action::Apply { dir, confirm, survivors, aside } => apply_to(dir, confirm, survivors, aside),
+    }
+}
+
+/// Shows every survivor that can be looked at; one that can't is named, and makes the command fail.
+fn plan(sources: &[Source], output: &OutputFlags) -> Result<(), Failure> {
+    let (mut survivors, mut live) = (Vec::new(), Vec::new());
+    let mut failure = None;
+    for source in sources {
+        let failed = match source {
+            Source::Dir(dir) => match Survivor::at(dir) {
+                Ok(mut survivor) => {
+                    survivor.release();
+                    survivors.push(survivor);
+                    continue;
+                }
+                Err(error) => Failure::failed(error.to_string()),
+            },
+            Source::Url(url) => match ask(url) {
+                Ok(status) => {
+                    live.push(Live::new(url, status)?);
+                    continue;
+                }
+                Err(error) => error,
+            },
+        };
+        // Each is said where it happens; the last one also becomes the exit code.
+        if let Some(Failure::Ended(_, message)) = failure.replace(failed) {
+            output::say(&format!("quorate: {message}"));
+        }
+    }
+    let report = Report::of(&survivors, &live)?;
+    report.print(output.output)?;
+    failure.map_or(Ok(()), Err)
+}
+
+fn apply_to(
+    dir: PathBuf,
+    confirm: ClusterId,
+    survivors: Vec<Source>,
+    aside: Option<PathBuf>,
+) -> Result<(), Failure> {
+    if dir.to_string_lossy().contains("://") {
+        return Err(Failure::usage(format!(
+            "{} is a URL: stop that node, and name its data dir",
+            dir.display()
+        )));
+    }
+    let mut dirs = Vec::new();
+    for survivor in survivors {
+        match survivor {
+            Source::Dir(dir) => dirs.push(dir),
+            Source::Url(url) => return Err(refuse_live(&url)),
+        }
+    }
+    refuse_unnamed(&dir)?;
+    let order = Order { dir, confirm, survivors: dirs, aside };
+    match apply(&order, &RealRuntime::start())? {
+        Applied::Recovered { identity, before, entry, aside } => {
+            let Identity { node, cluster, history } = identity;
+            output::say(&format!(
+                "node {node} is the only voter of cluster {cluster} now, by entry {entry}\n\
+                 history {before} ends here; history {history} begins\n\
+                 the data dir as it was is at {}\n\
+                 next: quorate serve --data-dir {}",
+                aside.display(),
+                order.dir.display()
+            ));
+        }
+        Applied::AlreadyAlone(Identity { node, cluster, history }) => output::say(&format!(
+            "nothing to do: node {node} is the only voter of cluster {cluster} already, history {history}; start it"
+        )),
+    }
+    Ok(())
+}
+
+fn refuse_live(url: &Endpoint) -> Failure {
+    let message = match ask(url) {
+        Ok(status) => format!(
+            "the survivor {} at {url} is live: the cluster may still have a quorum; stop it, and name its data dir",
+            status.id
+        ),
+        Err(_) => format!(
+            "the survivor at {url} does not answer, so what it holds can't be told: name its data dir, or leave it \
+             out if it is lost for good"
+        ),
+    };
+    Failure::Ended(Exit::PreconditionFailed, message)
+}
+
+/// A node that nobody named and that still answers may hold more, or be one of a quorum that was only out of sight.
+fn refuse_unnamed(dir: &std::path::Path) -> Result<(), Failure> {
+    // What is wrong with the data dir is found, and said, where it is taken.
+    let Ok(mut target) = Survivor::at(dir) else { return Ok(()) };
+    target.release();
+    let Ok(holdings) = &target.holdings else { return Ok(()) };
+    let others = holdings.members.contacts.iter().filter(|(id, _)| **id != target.node());
+    for (id, contact) in others {
+        let Ok(url) = contact.url.parse::<Endpoint>() else { continue };
+        let Ok(status) = ask(&url) else { continue };
+        let is_ours = status.cluster == target.identity.cluster.to_string()
+            && status.history == target.identity.history.to_string();
+        if is_ours {
+            return Err(Failure::Ended(
+                Exit::PreconditionFailed,
+                format!(
+                    "node {id} answers at {url}: the cluster may still have a quorum, or that node may be ahead; stop \
+                     it, and name its data dir with --survivor"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn ask(url: &Endpoint) -> Result<Status, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let client = Client::new(vec![url.clone()], PATIENCE);
+    Ok(runtime.block_on(client.status_of(url))?)
+}
+
+impl Live {
+    fn new(url: &Endpoint, status: Status) -> Result<Live, Failure> {
+        let id: Result<NodeId, _> = status.id.parse();
+        let id = id.map_err(|error| Failure::failed(format!("{url} names no node: {error}")))?;
+        Ok(Live { url: url.to_string(), id, status })
+    }
+}
+
+impl From<ApplyError> for Failure {
+    fn from(error: ApplyError) -> Self {
+        let exit = match error.exit_code() {
+            4 => Exit::PreconditionFailed,
+            78 => Exit::BadConfiguration,
+            _ => Exit::Failed,
+        };
+        Self::Ended(exit, error.to_string())
+    }
+}
