@@ -44,15 +44,6 @@ impl Raft {
             && !self.disk_is_slow()
     }
 
-    /// Whether it votes, or did before a configuration that is not known to be committed. Of those who are to be elected
-    /// perhaps nobody else has that entry, and all of them would wait for this node for ever: so it runs, though its own
-    /// vote does not count any more (thesis §4.2.2, figure 4.6).
-    fn may_be_needed(&self) -> bool {
-        let before = self.membership.uncommitted_change(self.commit);
-        let id = self.config.id;
-        self.membership.current().is_voter(id) || before.is_some_and(|before| before.is_voter(id))
-    }
-
     /// A write has waited for longer than an election timeout: a leader with such a disk would hold up the
     /// cluster (hashicorp/raft#503).
     pub(super) fn disk_is_slow(&self) -> bool {

@@ -35,12 +35,6 @@ impl Membership {
         self.newest().0
     }
 
-    /// What the configuration in force has changed, as long as `commit` does not cover it.
-    pub(super) fn uncommitted_change(&self, commit: Index) -> Option<&Members> {
-        let (at, before) = (self.current_at().index, self.configurations.len().checked_sub(2)?);
-        (at > commit).then(|| &self.configurations[before].1)
-    }
-
     /// The configuration in force at `index`, and the entry that set it.
     pub(super) fn at(&self, index: Index) -> &(LogId, Members) {
         let after = self.configurations.partition_point(|(at, _)| at.index <= index);
