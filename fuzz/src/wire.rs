@@ -24,6 +24,8 @@ fn stream(data: &[u8]) {
         match kind {
             FrameKind::Hello | FrameKind::Answer => handshake(&payload),
             FrameKind::Envelope => message(&payload),
+            // Together they are a message, and read as one.
+            FrameKind::Piece | FrameKind::LastPiece => {}
         }
     }
 }

@@ -9,14 +9,16 @@
 //!   | magic  | version | kind | length  | payload crc | header crc  | payload |
 //!   magic        2 bytes   51 52, "QR"
 //!   version      u8        1; the version of frames and of all they carry
-//!   kind         u8        1 hello, 2 answer, 3 envelope
+//!   kind         u8        1 hello, 2 answer, 3 envelope, 4 piece, 5 last piece
 //!   length       u32       of the payload in bytes, at most 64 MiB
 //!   payload crc  u32       CRC-32C of the payload
 //!   header crc   u32       CRC-32C of the 12 bytes before it
 //! ```
 //!
 //! A link carries one hello, one answer the other way, then envelopes, one a frame; several frames go out in
-//! one write. Whatever is wrong, the link is closed: a stream can't be found again in the middle, and what
+//! one write. A large envelope may come in pieces, so that small ones can go between them: the payloads of any
+//! number of pieces and a last piece, put together, are what the payload of an envelope would have been, and no
+//! larger. One envelope at a time is in pieces. Whatever is wrong, the link is closed: a stream can't be found again in the middle, and what
 //! was lost is asked for again by the protocol.
 
 use quorate_raft::Envelope;
@@ -41,6 +43,10 @@ pub enum FrameKind {
     Answer,
     /// An [`Envelope`], as `codec` writes it.
     Envelope,
+    /// A part of an envelope that is too large to keep others waiting; more will follow.
+    Piece,
+    /// The end of that envelope.
+    LastPiece,
 }
 
 impl FrameKind {
@@ -49,6 +55,8 @@ impl FrameKind {
             FrameKind::Hello => 1,
             FrameKind::Answer => 2,
             FrameKind::Envelope => 3,
+            FrameKind::Piece => 4,
+            FrameKind::LastPiece => 5,
         }
     }
 
@@ -57,6 +65,8 @@ impl FrameKind {
             1 => Some(FrameKind::Hello),
             2 => Some(FrameKind::Answer),
             3 => Some(FrameKind::Envelope),
+            4 => Some(FrameKind::Piece),
+            5 => Some(FrameKind::LastPiece),
             _ => None,
         }
     }
@@ -98,7 +108,9 @@ pub enum FrameError {
         found: u32,
     },
     /// A sound header with a kind that version 1 does not have.
-    #[error("a frame of kind {found}: expected 1 (hello), 2 (answer) or 3 (envelope)")]
+    #[error(
+        "a frame of kind {found}: expected 1 (hello), 2 (answer), 3 (envelope), 4 (piece) or 5 (last piece)"
+    )]
     UnknownKind {
         /// The kind.
         found: u8,
