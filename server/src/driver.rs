@@ -173,7 +173,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
 
     fn hear(&mut self, now: Time, event: PeerEvent) {
         match event {
-            PeerEvent::Message(envelope) => self.feed(now, Input::Message(envelope)),
+            PeerEvent::Message(envelope, _room) => self.feed(now, Input::Message(envelope)),
             PeerEvent::Unreachable(id) => self.feed(now, Input::Unreachable(id)),
             PeerEvent::Connected { peer, replies } => self.links.connected(peer, replies),
         }

@@ -20,6 +20,7 @@ use crate::net::{Listener, Net};
 use crate::peers::{Inbound, Links, Local};
 use crate::real::{RealNet, RealRuntime, spawn_storage};
 use crate::runtime::{Runtime, timeout_at};
+use crate::slow_relay::SlowRelay;
 use crate::storage_port::storage_channel;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -85,21 +86,28 @@ struct Cluster {
 impl Cluster {
     /// A cluster whose nodes know each other from the start.
     async fn start(size: u128) -> Cluster {
+        Self::start_behind(size, |address| address).await
+    }
+
+    /// A cluster whose nodes are dialed at what `door` makes of their addresses.
+    async fn start_behind(size: u128, mut door: impl FnMut(String) -> String) -> Cluster {
         let runtime = RealRuntime::start();
-        let mut founding = Members::default();
+        let (mut founding, mut addresses) = (Members::default(), Vec::new());
         for id in (1..=size).map(NodeId) {
             // A free port, let go of again: the members must know the addresses before any of them is started.
             let address = RealNet.listen("127.0.0.1:0").await.unwrap().local_address().unwrap().to_string();
             founding.voters.insert(id);
-            founding.contacts.insert(id, Contact { address, ..Contact::default() });
+            let contact = Contact { address: door(address.clone()), ..Contact::default() };
+            founding.contacts.insert(id, contact);
+            addresses.push((id, address));
         }
         let mut members = Vec::new();
-        for (id, contact) in &founding.contacts {
+        for (id, address) in addresses {
             let disk = MemoryDisk::new();
             let (mut storage, _) = Storage::open(disk.clone(), Options::new(7)).unwrap();
             write_first(&mut storage, true, vec![first_entry(&founding)]).unwrap();
             drop(storage);
-            members.push(Member::start(runtime, *id, contact.address.clone(), disk).await);
+            members.push(Member::start(runtime, id, address, disk).await);
         }
         Cluster { runtime, members }
     }
@@ -256,4 +264,44 @@ async fn a_failed_sync_ends_the_driver_and_leaves_the_write_unknown() {
     assert!(matches!(answer, Answer::Abandoned), "{answer:?}");
     let ended = cluster.members.into_iter().map(|member| member.ended).next().unwrap();
     assert_eq!(soon(ended).await, Ok(DriverEnd::StorageFailed));
+}
+
+/// 1. The leader's links carry 1 MB/s. 2. Values of 1 MiB are written, each of which keeps a link busy for two election
+/// timeouts. Heartbeats must get through all the same, and their answers, which know nothing of what is under way yet,
+/// must not make the leader send it again and again.
+#[tokio::test]
+async fn large_values_over_slow_links_cost_no_leader_and_are_sent_once() {
+    const COUNT: usize = 3;
+    const BYTES: usize = 1 << 20;
+    let mut relays = Vec::new();
+    let cluster = Cluster::start_behind(3, |address| {
+        relays.push(SlowRelay::start(address));
+        relays[relays.len() - 1].address.clone()
+    })
+    .await;
+    let leader = cluster.leader().await;
+    let term = cluster.members[leader].view().await.term;
+    let (answer_sender, mut answers) = mpsc::unbounded_channel();
+    // What was repeated in the first round would hold up the second.
+    for round in 0..2 {
+        for number in 0..COUNT {
+            let (handle, answer_sender) = (cluster.members[leader].handle.clone(), answer_sender.clone());
+            let deadline = cluster.runtime.now() + PATIENCE;
+            let key = format!("key{round}{number}").into_bytes().into();
+            let write = Request::Write(Command::Put { key, value: Arc::from(vec![7; BYTES]) });
+            cluster.runtime.spawn(async move {
+                let _ = answer_sender.send(handle.request(write, deadline).await);
+            });
+        }
+        for _ in 0..COUNT {
+            let answer = soon(answers.recv()).await;
+            assert!(matches!(answer, Some(Answer::Reply(Reply::Written { .. }))), "{answer:?}");
+        }
+    }
+    cluster.until_all_agree().await;
+    assert_eq!(cluster.members[leader].view().await.term, term, "the leader was heard all the time");
+    for relay in relays {
+        let carried = relay.carried_bytes();
+        assert!(carried < 2 * COUNT * BYTES * 5 / 4, "{carried} bytes for {} of values", 2 * COUNT * BYTES);
+    }
 }

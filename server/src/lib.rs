@@ -44,6 +44,8 @@ mod runtime;
 pub mod serve;
 mod server;
 mod shutdown;
+#[cfg(test)]
+mod slow_relay;
 mod storage_port;
 pub mod watch;
 

@@ -90,9 +90,17 @@ impl Listener for RealListener {
     }
 }
 
+/// About how many bytes the system takes from us before it can send them. Without a bound it takes megabytes, and what
+/// is written to a slow connection next waits for them all. What is sent and not acknowledged does not count, so that a
+/// fast connection over a long distance is as fast as ever.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 64 << 10;
+
 /// Every message is small and waited for: Nagle's algorithm would hold it back for an acknowledgement.
 fn prepared(stream: TcpStream) -> io::Result<TokioIo<TcpStream>> {
     stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
     Ok(TokioIo::new(stream))
 }
 

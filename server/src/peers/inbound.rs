@@ -11,6 +11,7 @@ use quorate_node::wire::hello::{Hello, Purpose};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
+use super::delivery::Delivery;
 use super::handshake::welcome;
 use super::queue::Queue;
 use super::session::{Heard, Session};
@@ -20,9 +21,6 @@ use crate::runtime::{Either, Runtime, race, timeout_at};
 
 /// How many connections may be open at once. A cluster needs one a member; the rest is room for strangers.
 const CONNECTIONS: usize = 256;
-
-/// How many events may wait for the driver.
-const WAITING_EVENTS: usize = 1024;
 
 /// How long a dialer may take to say hello.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -36,7 +34,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Inbound {
     /// Who this node is.
     pub local: Arc<Local>,
-    pub(crate) deliver: mpsc::Sender<PeerEvent>,
+    pub(crate) deliver: Delivery,
     pub(crate) events: mpsc::Receiver<PeerEvent>,
     pub(crate) counters: Arc<PeerCounters>,
 }
@@ -44,7 +42,7 @@ pub struct Inbound {
 impl Inbound {
     /// Starts to accept. It ends with whoever takes the events.
     pub fn start<R: Runtime, N: Net>(runtime: &R, listener: N::Listener, local: Local) -> Inbound {
-        let (deliver, events) = mpsc::channel(WAITING_EVENTS);
+        let (deliver, events) = Delivery::new();
         let local = Arc::new(local);
         let counters = Arc::new(PeerCounters::default());
         let door = Arc::new(Door {
@@ -64,7 +62,7 @@ impl Inbound {
 struct Door<R> {
     runtime: R,
     local: Arc<Local>,
-    deliver: mpsc::Sender<PeerEvent>,
+    deliver: Delivery,
     counters: Arc<PeerCounters>,
     places: Arc<Semaphore>,
     /// Who is connected. Dropping the sender ends that connection: a peer that dials again has lost the old one, even
@@ -111,7 +109,7 @@ impl<R: Runtime> Door<R> {
         self.present().insert(hello.from, presence);
         let queue = Arc::new(Queue::default());
         let connected = PeerEvent::Connected { peer: hello.from, replies: Arc::clone(&queue) };
-        if self.deliver.send(connected).await.is_err() {
+        if self.deliver.event(connected).await.is_err() {
             return;
         }
         let session = Session {
@@ -132,8 +130,8 @@ impl<R: Runtime> Door<R> {
             }
         }
         queue.close();
-        // What was said on it lately may be lost. A full channel means a driver that lags: it will miss the answers.
-        let _ = self.deliver.try_send(PeerEvent::Unreachable(hello.from));
+        // What was said on it lately may be lost. A driver that lags will miss the answers.
+        self.deliver.try_event(PeerEvent::Unreachable(hello.from));
         // Not when a newer connection of the same peer has taken the place.
         if superseded.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
             self.present().remove(&hello.from);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use quorate_node::raft::NodeId;
 use quorate_node::wire::hello::Purpose;
-use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
+use super::delivery::Delivery;
 use super::handshake::{Call, call};
 use super::queue::Queue;
 use super::session::{Heard, Session, SessionEnd};
@@ -33,7 +33,7 @@ pub(super) struct Link<R, N> {
     pub(super) peer: NodeId,
     pub(super) address: String,
     pub(super) queue: Arc<Queue>,
-    pub(super) deliver: mpsc::Sender<PeerEvent>,
+    pub(super) deliver: Delivery,
     pub(super) counters: Arc<PeerCounters>,
 }
 
@@ -51,8 +51,8 @@ impl<R: Runtime, N: Net> Link<R, N> {
             self.counters.broken_links.count();
             // What waits will be stale by the time the peer is back; Raft sends what is then needed.
             self.queue.clear();
-            // A full channel means a driver that lags: it will learn of it from missing answers.
-            let _ = self.deliver.try_send(PeerEvent::Unreachable(self.peer));
+            // A driver that lags will learn of it from missing answers.
+            self.deliver.try_event(PeerEvent::Unreachable(self.peer));
             if said.as_ref() == Some(&trouble) {
                 debug!(peer = %self.peer, address = self.address, trouble, "no link to a peer");
             } else {

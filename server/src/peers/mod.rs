@@ -11,22 +11,27 @@
 //! |---|---|
 //! | `links` | where the driver's messages go |
 //! | `queue` | what waits to be sent to one peer |
+//! | `pieces` | large messages, cut into pieces |
 //! | `link` | a connection that is dialed, and dialed again |
 //! | `inbound` | connections that arrive |
 //! | `handshake` | who is there, and is it who was meant? |
 //! | `session` | frames both ways, until something breaks |
+//! | `delivery` | how much may wait for the driver |
 
 mod counters;
+mod delivery;
 mod handshake;
 mod inbound;
 mod link;
 mod links;
+mod pieces;
 mod queue;
 mod session;
 #[cfg(test)]
 mod tests;
 
 pub use counters::{Counter, PeerCounters};
+pub(crate) use delivery::Room;
 pub use handshake::ProbeError;
 pub(crate) use handshake::probe;
 pub use inbound::Inbound;
@@ -41,9 +46,10 @@ use crate::context::Identity;
 
 /// What the links tell the driver.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all events are messages")]
 pub(crate) enum PeerEvent {
-    /// A peer spoke. The sender and receiver are who they should be.
-    Message(Envelope),
+    /// A peer spoke. The sender and receiver are who they should be. The room is free again when it is dropped.
+    Message(Envelope, Room),
     /// A connection to a peer broke or could not be made: what was sent lately may be lost.
     Unreachable(NodeId),
     /// A peer dialed; what is said to it may go this way.

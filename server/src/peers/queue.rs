@@ -1,25 +1,44 @@
 //! What waits to be sent to one peer.
 //!
 //! Raft wants two things of a link that pull in opposite directions: throughput for megabytes of entries, and
-//! promptness for the few bytes of a heartbeat or a vote, whose delay costs an election. So there are two queues.
-//! Whatever fits into one write goes in the order it was sent; only what does *not* fit is overtaken by small messages.
-//! (Overtaking always would be wrong: a heartbeat that overtakes an append makes it look lost.)
+//! promptness for the few bytes of a heartbeat or a vote, whose delay costs an election. So messages are of two
+//! sorts. *Bulk* is what carries entries or pieces of snapshots: it always keeps its order, for an append that
+//! overtakes another is refused. All else is *prompt*: it goes in the order it was sent, until it has waited for
+//! [`PATIENCE`]; then it overtakes whatever bulk is before it. (Overtaking always would be wrong: a heartbeat that
+//! overtakes an append makes it look lost.)
+//!
+//! Where heartbeats do overtake, on a slow link, their answers tell the core again and again that what it sent has not
+//! arrived, and it sends that again. A connection loses nothing while it stands, so a repetition of what waits, or
+//! left a moment ago, is dropped here; else a slow link would carry everything several times.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use quorate_node::raft::{Entry, Envelope, Message};
+use quorate_node::raft::{Entry, Envelope, Index, LogId, Message, Term, Time};
 
-/// How many small messages may wait. They are answers, heartbeats and votes: more than these are stale.
-const SMALL_MESSAGES: usize = 4096;
+/// How many prompt messages may wait, each of about a hundred bytes. They are answers, heartbeats and votes: more
+/// than these are stale.
+const PROMPT_MESSAGES: usize = 4096;
 
-/// How many bytes of large messages may wait, a little more than the core's window for one peer.
-const LARGE_BYTES: usize = 16 << 20;
+/// How much bulk may wait, in bytes: a little more than the core's window for one peer.
+const BULK_BYTES: usize = 16 << 20;
 
-/// A message that weighs more than this waits with the large ones, in bytes.
-const SMALL_BYTES: usize = 1024;
+/// How many bulk messages may wait.
+const BULK_MESSAGES: usize = 1024;
+
+/// How long a prompt message stays behind bulk that was sent before it. Far longer than a fast link needs for what
+/// the core has under way, far shorter than an election timeout.
+pub(super) const PATIENCE: Duration = Duration::from_millis(10);
+
+/// How long after overtaken bulk left here its repetition is dropped: about the time in which answers may still arrive
+/// that know nothing of it. If the peer did not take it all the same, it comes again after that.
+const REPETITION: Duration = Duration::from_secs(1);
+
+/// Of how much overtaken bulk it is remembered that it left: as much as the core has under way.
+const REMEMBERED: usize = 64;
 
 /// What waits to be sent to one peer. Filled by the driver, emptied by one link.
 #[derive(Debug, Default)]
@@ -29,11 +48,16 @@ pub(crate) struct Queue {
     connected: AtomicBool,
 }
 
+/// Invariants: `bulk_bytes` is the weight of all in `bulk`; orders grow within each queue and are never the same.
 #[derive(Debug, Default)]
 struct Waiting {
-    small: VecDeque<Queued>,
-    large: VecDeque<Queued>,
-    large_bytes: usize,
+    prompt: VecDeque<Queued>,
+    bulk: VecDeque<Queued>,
+    bulk_bytes: usize,
+    /// The bulk that is being written, and when it was pushed.
+    under_way: Option<(Time, Cargo)>,
+    /// Bulk that left lately and could have been overtaken, oldest first, and when it left.
+    left: VecDeque<(Time, Cargo)>,
     pushed: u64,
     closed: bool,
     /// The link, when it waits.
@@ -43,62 +67,124 @@ struct Waiting {
 #[derive(Debug)]
 struct Queued {
     order: u64,
+    at: Time,
+    /// About how many bytes, if it is bulk.
     weight: usize,
     envelope: Envelope,
 }
 
+/// What bulk carries, as far as it can be told from its beginning and end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cargo {
+    /// Entries.
+    Entries { term: Term, prev: LogId, last: Index },
+    /// A piece of a snapshot.
+    Piece { term: Term, last: LogId, offset: u64 },
+}
+
+impl Cargo {
+    fn of(envelope: &Envelope) -> Option<Cargo> {
+        let term = envelope.term;
+        match &envelope.message {
+            Message::Append { prev, entries, .. } => {
+                let last = entries.last().map_or(prev.index, |entry| entry.id.index);
+                Some(Cargo::Entries { term, prev: *prev, last })
+            }
+            Message::Snapshot { meta, chunk } => {
+                Some(Cargo::Piece { term, last: meta.last, offset: chunk.offset })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether whoever has this needs not have the other.
+    fn covers(&self, other: &Cargo) -> bool {
+        match (self, other) {
+            (Cargo::Entries { term, prev, last }, Cargo::Entries { last: others, .. }) => {
+                let same = Cargo::Entries { term: *term, prev: *prev, last: *others };
+                same == *other && others <= last
+            }
+            _ => self == other,
+        }
+    }
+}
+
 impl Queue {
     /// Adds a message; false when the queue is full and it was dropped, which Raft allows.
-    pub(crate) fn push(&self, envelope: Envelope) -> bool {
-        let weight = weight(&envelope.message);
+    pub(crate) fn push(&self, now: Time, envelope: Envelope) -> bool {
+        let weight = bulk_weight(&envelope.message);
         let mut waiting = self.lock();
         if waiting.closed {
             return false;
         }
-        let queued = Queued { order: waiting.pushed, weight, envelope };
-        if weight <= SMALL_BYTES {
-            if waiting.small.len() >= SMALL_MESSAGES {
-                return false;
+        let queued = Queued { order: waiting.pushed, at: now, weight: weight.unwrap_or(0), envelope };
+        match weight {
+            None if waiting.prompt.len() >= PROMPT_MESSAGES => return false,
+            None => waiting.prompt.push_back(queued),
+            Some(weight) => {
+                if waiting.repeats(now, &queued.envelope) {
+                    return true;
+                }
+                let is_full = waiting.bulk.len() >= BULK_MESSAGES
+                    || (waiting.bulk_bytes > 0 && waiting.bulk_bytes + weight > BULK_BYTES);
+                if is_full {
+                    return false;
+                }
+                waiting.bulk_bytes += weight;
+                waiting.bulk.push_back(queued);
             }
-            waiting.small.push_back(queued);
-        } else {
-            if waiting.large_bytes > 0 && waiting.large_bytes + weight > LARGE_BYTES {
-                return false;
-            }
-            waiting.large_bytes += weight;
-            waiting.large.push_back(queued);
         }
         waiting.pushed += 1;
         wake(waiting);
         true
     }
 
-    /// Takes what should go into one write of about `bytes`: every small message, and large ones until it is full, but
-    /// at least one, so that a very large one is not overtaken for ever; in the order they were pushed.
-    pub(crate) fn take(&self, bytes: usize) -> Vec<Envelope> {
+    /// Takes the next message: a prompt one that has waited too long, or else the one that was pushed first.
+    pub(super) fn take(&self, now: Time) -> Option<Envelope> {
         let mut waiting = self.lock();
-        let mut taken: Vec<Queued> = waiting.small.drain(..).collect();
-        let mut total: usize = taken.iter().map(|queued| queued.weight).sum();
-        let mut is_first = true;
-        while let Some(next) = waiting.large.pop_front_if(|next| is_first || total + next.weight <= bytes) {
-            waiting.large_bytes -= next.weight;
-            total += next.weight;
-            is_first = false;
-            taken.push(next);
+        let prompt = waiting.prompt.front();
+        let bulk = waiting.bulk.front();
+        let is_prompt = match (prompt, bulk) {
+            (Some(prompt), Some(bulk)) => prompt.order < bulk.order || prompt.is_overdue(now),
+            (prompt, _) => prompt.is_some(),
+        };
+        if is_prompt {
+            return waiting.prompt.pop_front().map(|queued| queued.envelope);
         }
-        drop(waiting);
-        taken.sort_unstable_by_key(|queued| queued.order);
-        taken.into_iter().map(|queued| queued.envelope).collect()
+        let Queued { at, envelope, weight, .. } = waiting.bulk.pop_front()?;
+        waiting.bulk_bytes -= weight;
+        waiting.under_way = Cargo::of(&envelope).map(|cargo| (at, cargo));
+        Some(envelope)
     }
 
-    /// Forgets everything: the peer can't be reached, and what waits will be stale when it can.
-    pub(crate) fn clear(&self) -> usize {
+    /// Takes the next prompt message, if it has waited too long for the rest of a large one.
+    pub(super) fn take_overdue(&self, now: Time) -> Option<Envelope> {
         let mut waiting = self.lock();
-        let count = waiting.small.len() + waiting.large.len();
-        waiting.small.clear();
-        waiting.large.clear();
-        waiting.large_bytes = 0;
-        count
+        let queued = waiting.prompt.pop_front_if(|prompt| prompt.is_overdue(now))?;
+        Some(queued.envelope)
+    }
+
+    /// The bulk that was taken last is written, to its end.
+    pub(super) fn has_left(&self, now: Time) {
+        let mut waiting = self.lock();
+        let Some((pushed_at, cargo)) = waiting.under_way.take() else { return };
+        if now.since(pushed_at) >= PATIENCE {
+            waiting.left.push_back((now, cargo));
+            if waiting.left.len() > REMEMBERED {
+                waiting.left.pop_front();
+            }
+        }
+    }
+
+    /// Forgets everything: the peer can't be reached, and what waits will be stale when it can. What has left on a
+    /// connection that broke may not have arrived.
+    pub(crate) fn clear(&self) {
+        let mut waiting = self.lock();
+        waiting.prompt.clear();
+        waiting.bulk.clear();
+        waiting.bulk_bytes = 0;
+        waiting.under_way = None;
+        waiting.left.clear();
     }
 
     /// Nobody will push any more, or nobody take: the link ends. What waits is forgotten, and what is pushed from now
@@ -131,7 +217,7 @@ impl Queue {
         if waiting.closed {
             return Poll::Ready(false);
         }
-        if !waiting.small.is_empty() || !waiting.large.is_empty() {
+        if !waiting.prompt.is_empty() || !waiting.bulk.is_empty() {
             return Poll::Ready(true);
         }
         waiting.waker = Some(context.waker().clone());
@@ -140,6 +226,23 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// Whether all that this brings is on its way already.
+    fn repeats(&mut self, now: Time, envelope: &Envelope) -> bool {
+        while self.left.pop_front_if(|(at, _)| now.since(*at) > REPETITION).is_some() {}
+        let Some(cargo) = Cargo::of(envelope) else { return false };
+        let waits = self.bulk.iter().filter_map(|queued| Cargo::of(&queued.envelope));
+        let left = self.left.iter().chain(&self.under_way).map(|(_, cargo)| *cargo);
+        left.chain(waits).any(|known| known.covers(&cargo))
+    }
+}
+
+impl Queued {
+    fn is_overdue(&self, now: Time) -> bool {
+        now.since(self.at) >= PATIENCE
     }
 }
 
@@ -152,81 +255,17 @@ fn wake(mut waiting: MutexGuard<'_, Waiting>) {
     }
 }
 
-/// About how many bytes a message takes, without what all messages have.
-fn weight(message: &Message) -> usize {
+/// About how many bytes a message takes, if it is bulk; `None` for a prompt one.
+pub(super) fn bulk_weight(message: &Message) -> Option<usize> {
     match message {
         Message::Append { entries, .. } | Message::Tell { entries, .. } => {
-            entries.iter().map(Entry::weight).sum()
+            Some(entries.iter().map(Entry::weight).sum())
         }
-        Message::Snapshot { chunk, .. } => chunk.data.len(),
-        _ => 0,
+        Message::Snapshot { chunk, .. } => Some(chunk.data.len()),
+        _ => None,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use quorate_node::raft::{Index, LogId, NodeId, Payload, Term};
-
-    fn envelope(message: Message) -> Envelope {
-        Envelope { from: NodeId(1), to: NodeId(2), term: Term(1), message }
-    }
-
-    fn append(index: u64, bytes: usize) -> Envelope {
-        let payload = Payload::Command(vec![0; bytes].into());
-        let entries = vec![Entry { id: LogId::new(1, index), payload }];
-        envelope(Message::Append { prev: LogId::new(1, index - 1), entries, commit: Index(0) })
-    }
-
-    fn heartbeat(round: u64) -> Envelope {
-        envelope(Message::Heartbeat { round, commit: Index(0) })
-    }
-
-    fn poll(queue: &Queue) -> Poll<bool> {
-        queue.poll_waiting(&mut Context::from_waker(Waker::noop()))
-    }
-
-    #[test]
-    fn what_fits_into_one_write_keeps_its_order() {
-        let queue = Queue::default();
-        let sent = [append(1, 5_000), heartbeat(1), append(2, 10), append(3, 5_000), heartbeat(2)];
-        assert!(sent.iter().all(|envelope| queue.push(envelope.clone())));
-        assert_eq!(queue.take(100_000), sent);
-        assert_eq!(poll(&queue), Poll::Pending);
-    }
-
-    #[test]
-    fn small_messages_overtake_what_does_not_fit() {
-        let queue = Queue::default();
-        for message in [append(1, 60_000), append(2, 60_000), append(3, 200_000), heartbeat(1)] {
-            assert!(queue.push(message));
-        }
-        assert_eq!(queue.take(100_000), [append(1, 60_000), heartbeat(1)]);
-        assert_eq!(queue.take(100_000), [append(2, 60_000)]);
-        assert!(queue.push(append(4, 900)), "small, and not nothing");
-        assert_eq!(
-            queue.take(100_000),
-            [append(3, 200_000), append(4, 900)],
-            "what fits nowhere goes all the same"
-        );
-        assert!(queue.take(100_000).is_empty());
-    }
-
-    #[test]
-    fn a_full_queue_drops_and_says_so() {
-        let queue = Queue::default();
-        assert!(queue.push(append(1, 2 * LARGE_BYTES)), "the first always fits");
-        assert!(!queue.push(append(2, 2_000)));
-        for round in 0..SMALL_MESSAGES as u64 {
-            assert!(queue.push(heartbeat(round)));
-        }
-        assert!(!queue.push(heartbeat(0)));
-        assert_eq!(queue.clear(), SMALL_MESSAGES + 1);
-        assert!(queue.push(append(2, 2_000)));
-        assert_eq!(poll(&queue), Poll::Ready(true));
-        queue.close();
-        assert_eq!(poll(&queue), Poll::Ready(false));
-        assert!(queue.take(100_000).is_empty(), "a closed queue holds nothing");
-        assert!(!queue.push(append(3, 2_000)), "nor takes anything");
-    }
-}
+#[path = "queue_tests.rs"]
+mod tests;

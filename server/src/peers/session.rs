@@ -8,6 +8,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::rt::{Read, Write};
@@ -15,16 +16,17 @@ use quorate_node::raft::{Envelope, NodeId, Time};
 use quorate_node::wire::codec::{self, DecodeError};
 use quorate_node::wire::frame::{FrameDecoder, FrameError, FrameKind, encode_envelope, encode_frame};
 use quorate_node::wire::hello::Verdict;
-use tokio::sync::mpsc;
 
+use super::Local;
+use super::delivery::Delivery;
 use super::handshake::answer;
-use super::queue::Queue;
-use super::{Local, PeerEvent};
+use super::pieces::{Incoming, Outgoing, PIECE_BYTES};
+use super::queue::{Queue, bulk_weight};
 use crate::net::{Half, read_some, write_all};
 use crate::runtime::{Either, Runtime, race, timeout_at};
 
-/// About how much goes into one write, in bytes.
-const WRITE_BYTES: usize = 256 << 10;
+/// About how much goes into one write, in bytes: what was written can't be overtaken any more.
+const WRITE_BYTES: usize = 32 << 10;
 
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 64 << 10;
@@ -41,7 +43,7 @@ pub(super) struct Session<'a, R> {
     pub(super) local: &'a Local,
     pub(super) peer: NodeId,
     pub(super) queue: &'a Queue,
-    pub(super) deliver: &'a mpsc::Sender<PeerEvent>,
+    pub(super) deliver: &'a Delivery,
     /// What was heard since the last tick.
     pub(super) heard: Heard,
 }
@@ -124,51 +126,63 @@ impl<R: Runtime> Session<'_, R> {
         mut decoder: FrameDecoder,
     ) -> Result<SessionEnd, SessionEnd> {
         let mut bytes = vec![0; READ_BYTES];
+        let mut incoming = Incoming::default();
         loop {
             while let Some(frame) = decoder.next_frame()? {
-                let event = match frame.kind {
-                    FrameKind::Envelope => self.envelope(frame.payload)?,
+                match frame.kind {
                     // It has said what it had to by arriving.
                     FrameKind::Answer => continue,
                     FrameKind::Hello => return Err(SessionEnd::OutOfPlace(frame.kind)),
-                };
+                    FrameKind::Envelope | FrameKind::Piece | FrameKind::LastPiece => {}
+                }
                 self.heard.words.store(true, Ordering::Relaxed);
-                // When the driver lags, waiting here is what slows the peer down.
-                self.deliver.send(event).await.map_err(|_| SessionEnd::Unwanted)?;
+                if frame.kind == FrameKind::Envelope {
+                    self.take_in(frame.payload).await?;
+                    continue;
+                }
+                incoming.add(frame.payload)?;
+                if frame.kind == FrameKind::LastPiece {
+                    self.take_in(&incoming.finish()).await?;
+                }
             }
             let count = read_some(&mut stream, &mut bytes).await?;
             if count == 0 {
-                return Ok(if decoder.is_partial() { SessionEnd::Partial } else { SessionEnd::Closed });
+                let is_partial = decoder.is_partial() || incoming.is_partial();
+                return Ok(if is_partial { SessionEnd::Partial } else { SessionEnd::Closed });
             }
             self.heard.life.store(true, Ordering::Relaxed);
             decoder.push(&bytes[..count]);
         }
     }
 
-    fn envelope(&self, payload: &[u8]) -> Result<PeerEvent, SessionEnd> {
+    /// Hands a message to the driver. When that lags, waiting here is what slows the peer down.
+    async fn take_in(&self, payload: &[u8]) -> Result<(), SessionEnd> {
         let envelope: Envelope = codec::decode(payload)?;
         if envelope.from != self.peer || envelope.to != self.local.node {
             let Envelope { from, to, .. } = envelope;
             return Err(SessionEnd::Misdirected { from, to, peer: self.peer });
         }
-        Ok(PeerEvent::Message(envelope))
+        self.deliver.message(envelope, payload.len()).await.map_err(|_| SessionEnd::Unwanted)
     }
 
     async fn write<S: Write + Unpin>(&self, mut stream: S) -> Result<SessionEnd, SessionEnd> {
         let mut bytes = Vec::new();
+        // A large message that is written in pieces.
+        let mut large = None;
         let mut spoken_at = None;
         let mut tick = pin!(self.runtime.sleep(TICK));
         loop {
-            let waiting = std::future::poll_fn(|context| self.queue.poll_waiting(context));
+            let waiting = std::future::poll_fn(|context| match self.queue.poll_waiting(context) {
+                Poll::Pending if large.is_some() => Poll::Ready(true),
+                polled => polled,
+            });
             match race(tick.as_mut(), waiting).await {
                 Either::Left(()) => {
                     tick.set(self.runtime.sleep(TICK));
                     self.tick(&mut spoken_at, &mut bytes)?;
                 }
                 Either::Right(true) => {
-                    for envelope in self.queue.take(WRITE_BYTES) {
-                        encode_envelope(&envelope, &mut bytes);
-                    }
+                    self.gather(&mut large, &mut bytes);
                     spoken_at.get_or_insert_with(|| self.runtime.now());
                 }
                 Either::Right(false) => return Ok(SessionEnd::Unwanted),
@@ -181,6 +195,32 @@ impl<R: Runtime> Session<'_, R> {
                 // One large batch should not keep its memory for good.
                 bytes.clear();
                 bytes.shrink_to(2 * WRITE_BYTES);
+            }
+        }
+    }
+
+    /// Gathers what goes into the next write.
+    fn gather(&self, large: &mut Option<Outgoing>, bytes: &mut Vec<u8>) {
+        let now = self.runtime.now();
+        while bytes.len() < WRITE_BYTES {
+            if let Some(outgoing) = large.take() {
+                if let Some(overdue) = self.queue.take_overdue(now) {
+                    encode_envelope(&overdue, bytes);
+                    *large = Some(outgoing);
+                } else {
+                    *large = outgoing.write_piece(bytes);
+                }
+            } else if let Some(envelope) = self.queue.take(now) {
+                if bulk_weight(&envelope.message).is_some_and(|weight| weight > PIECE_BYTES) {
+                    *large = Some(Outgoing::new(&envelope));
+                } else {
+                    encode_envelope(&envelope, bytes);
+                }
+            } else {
+                return;
+            }
+            if large.is_none() {
+                self.queue.has_left(now);
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Links between real sockets: what arrives, what is refused, and what happens when something breaks.
 #![allow(clippy::disallowed_types, reason = "#[tokio::test] makes a runtime")]
 
+mod slow;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +53,7 @@ impl Station {
     /// The next message, past everything else.
     async fn message(&mut self) -> Envelope {
         loop {
-            if let PeerEvent::Message(envelope) = self.event().await {
+            if let PeerEvent::Message(envelope, _) = self.event().await {
                 return envelope;
             }
         }
@@ -199,7 +201,7 @@ async fn who_is_known_at_a_wrong_address_is_answered_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_member_that_moved_is_dialed_at_its_new_address_and_one_that_left_no_more() {
+async fn a_member_that_moved_is_dialed_at_its_new_address() {
     let mut a = Station::start(A, "127.0.0.1:0").await;
     let mut b = Station::start(B, "127.0.0.1:0").await;
     a.links.follow(&knowing(B, "127.0.0.1:1"));
@@ -209,11 +211,77 @@ async fn a_member_that_moved_is_dialed_at_its_new_address_and_one_that_left_no_m
     a.links.follow(&knowing(B, &b.address));
     a.links.send(heartbeat(A, B, 2));
     assert_eq!(b.message().await, heartbeat(A, B, 2));
+}
 
+/// The leader has to tell one that it was removed, on a link that stands or on a new one. A few seconds later it is
+/// closed.
+async fn speaks_to_one_who_left(was_dialed: bool) {
+    let mut a = Station::start(A, "127.0.0.1:0").await;
+    let mut b = Station::start(B, "127.0.0.1:0").await;
+    a.links.follow(&knowing(B, &b.address));
+    if was_dialed {
+        a.links.send(heartbeat(A, B, 1));
+    }
+    let others = knowing(NodeId(9), "127.0.0.1:1");
+    let left_at = a.runtime.now();
+    a.links.follow(&others);
+    a.links.follow(&others);
+    a.links.send(heartbeat(A, B, 2));
+    let PeerEvent::Connected { replies, .. } = b.event().await else { panic!("first the connection") };
+    for round in if was_dialed { 1..=2 } else { 2..=2 } {
+        assert_eq!(b.message().await, heartbeat(A, B, round));
+    }
+    until(|| replies.is_closed()).await;
+    assert!(a.runtime.now().since(left_at) >= Duration::from_secs(5));
     let dropped = a.inbound.counters.dropped_messages.total();
-    a.links.follow(&knowing(NodeId(9), &b.address));
-    a.links.send(heartbeat(A, B, 3));
+    a.links.send(heartbeat(A, B, 4));
     assert_eq!(a.inbound.counters.dropped_messages.total(), dropped + 1);
+}
+
+#[tokio::test]
+async fn a_member_that_left_can_be_spoken_to_for_a_while() {
+    speaks_to_one_who_left(true).await;
+}
+
+#[tokio::test]
+async fn a_member_that_left_is_dialed_once_more_if_need_be() {
+    speaks_to_one_who_left(false).await;
+}
+
+#[tokio::test]
+async fn a_member_that_left_and_is_back_is_a_member_like_any_other() {
+    let mut a = Station::start(A, "127.0.0.1:0").await;
+    let mut b = Station::start(B, "127.0.0.1:0").await;
+    let (with, without) = (knowing(B, &b.address), knowing(NodeId(9), "127.0.0.1:1"));
+    a.links.follow(&with);
+    a.links.send(heartbeat(A, B, 1));
+    assert_eq!(b.message().await, heartbeat(A, B, 1));
+    a.links.follow(&without);
+    a.links.follow(&with);
+    // Past the farewell to the link that it had.
+    let until = a.runtime.now() + Duration::from_millis(5_500);
+    let mut round = 1;
+    while a.runtime.now() < until {
+        round += 1;
+        a.links.send(heartbeat(A, B, round));
+        assert_eq!(b.message().await, heartbeat(A, B, round));
+        a.runtime.sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// One that was removed, and has not heard of it, dials: it is answered on its own connection.
+#[tokio::test]
+async fn a_former_member_that_dials_is_answered() {
+    let mut a = Station::start(A, "127.0.0.1:0").await;
+    let mut b = Station::start(B, "127.0.0.1:0").await;
+    a.links.follow(&knowing(NodeId(9), "127.0.0.1:1"));
+    b.links.follow(&Members::founder(A, Contact { address: a.address.clone(), ..Contact::default() }));
+    b.links.send(heartbeat(B, A, 1));
+    let PeerEvent::Connected { peer: B, replies } = a.event().await else { panic!("first the connection") };
+    a.links.connected(B, replies);
+    assert_eq!(a.message().await, heartbeat(B, A, 1));
+    a.links.send(heartbeat(A, B, 2));
+    assert_eq!(b.message().await, heartbeat(A, B, 2));
 }
 
 #[tokio::test]
