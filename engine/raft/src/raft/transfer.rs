@@ -137,8 +137,10 @@ impl Raft {
         }
     }
 
-    /// Leaves office for good, and says who should follow, so that nobody waits for an election timeout.
+    /// Leaves office for good. Its last words are how far all is committed, so that those who leave with it know that
+    /// they are out and stop asking to run, and who should follow, so that nobody waits for an election timeout.
     pub(super) fn resign(&mut self, cause: StepDownCause) {
+        self.broadcast_heartbeat();
         if let Some(to) = self.best_successor() {
             self.send(to, Message::TimeoutNow);
         }
