@@ -11,12 +11,14 @@
 //! | `quietly …` | any command, without its output |
 //! | `elect 1`, `timeout 1` | node 1 is elected, after the others have waited; only its timer fires |
 //! | `tick [1 2] 50ms`, `run [1 2] 50ms` | time passes, on some nodes or all; and messages are delivered meanwhile |
+//! | `pause 1 2000ms` | node 1 stands still for so long and does not know it |
 //! | `stabilize`, `deliver [which]`, `network` | delivers all that comes; delivers these; lists what is on its way |
 //! | `drop`, `duplicate`, `reorder` `[which]` | loses, doubles, reverses these; *which* is `1->2`, a kind, `first`, `last` |
 //! | `partition {1} {2 3}`, `cut 1 2`, `heal` | cuts links, also for what is on its way; mends all |
 //! | `unreachable 1 2` | node 1 is told that its link to 2 broke |
 //! | `propose 1 a b*40`, `read 2 7`, `lease-read 2 7` | asks node 1 (or 2) for it |
 //! | `add-learner 1 4 [standing]`, `promote 1 4`, `remove 1 4`, `change 1 4 5 6 [learners 1]` | asks node 1 for it |
+//! | `address 1 2 new:7000` | asks node 1 to say that node 2 is reached there |
 //! | `new 4 5`, `transfer 1 [2]` | nodes that know nothing start; node 1 is asked to hand over |
 //! | `hold-disk 1`, `finish-disk 1 [n]`, `release-disk 1` | writes wait; some complete; all complete from now on |
 //! | `hold-apply 1`, `finish-apply 1` | the state machine waits; goes on |
@@ -101,12 +103,17 @@ fn perform(cluster: &mut Cluster, words: &[&str]) {
         "log" => replace_log(cluster, node(rest[0]), &rest[1..]),
         "tick" => tick(cluster, rest, |_| {}),
         "run" => run_for(cluster, rest),
+        "pause" => {
+            let node = cluster.node(node(rest[0]));
+            node.clock = node.clock + millis(rest[1]);
+        }
         "timeout" => timeout(cluster, node(rest[0])),
         "elect" => elect(cluster, node(rest[0])),
         "stabilize" => cluster.stabilize(),
         "status" => status(cluster, rest),
         "state" => state(cluster, rest),
-        "propose" | "read" | "lease-read" | "promote" | "remove" | "change" | "transfer" | "add-learner" => {
+        "propose" | "read" | "lease-read" | "promote" | "remove" | "change" | "address" | "transfer"
+        | "add-learner" => {
             ask(cluster, words[0], node(rest[0]), &rest[1..]);
         }
         "new" => rest.iter().for_each(|word| cluster.add_node(node(word), Disk::default())),
@@ -183,9 +190,13 @@ fn replace_log(cluster: &mut Cluster, id: NodeId, words: &[&str]) {
 /// `600ms` on all nodes, or `2 3 600ms` on some.
 fn tick(cluster: &mut Cluster, words: &[&str], between: impl Fn(&mut Cluster)) {
     let (duration, ids) = words.split_last().expect("how long?");
-    let millis = duration.strip_suffix("ms").and_then(|number| number.parse().ok()).expect("a time in ms");
     let ids = some_or_all(cluster, ids);
-    cluster.tick(&ids, Duration::from_millis(millis), between);
+    cluster.tick(&ids, millis(duration), between);
+}
+
+fn millis(word: &str) -> Duration {
+    let millis = word.strip_suffix("ms").and_then(|number| number.parse().ok()).expect("a time in ms");
+    Duration::from_millis(millis)
 }
 
 /// Like `tick`, with messages delivered at once. Heartbeats that change nothing are left out.
@@ -269,6 +280,12 @@ fn ask(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
         "remove" => Some(said(core.remove(now, node(words[0])))),
         "change" => {
             let target = target(words);
+            Some(said(core.change_members(now, target)))
+        }
+        "address" => {
+            let mut target = core.status().members.clone();
+            let contact = target.contacts.get_mut(&node(words[0])).expect("a member");
+            contact.address = words[1].to_owned();
             Some(said(core.change_members(now, target)))
         }
         "transfer" => {

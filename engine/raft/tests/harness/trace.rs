@@ -98,13 +98,17 @@ pub(crate) fn command(bytes: &[u8]) -> String {
     if text.len() > 12 { format!("{}..({} bytes)", &text[..4], text.len()) } else { text.into_owned() }
 }
 
-/// Voters, then learners: `?` for one that joins, `-` for one that stays a learner. Of a joint configuration, the outgoing
-/// half after a slash.
+/// Voters, then learners: `?` for one that joins, `-` for one that stays a learner; an address after `@`. Of a joint
+/// configuration, the outgoing half after a slash.
 pub(crate) fn members(members: &Members) -> String {
-    let voters = members.voters.iter().map(|id| id.0.to_string());
+    let address = |id: &NodeId| match &members.contacts[id].address {
+        none if none.is_empty() => String::new(),
+        address => format!("@{address}"),
+    };
+    let voters = members.voters.iter().map(|id| format!("{}{}", id.0, address(id)));
     let learners = members.learners.iter().map(|(id, learner)| {
         let mark = if *learner == Learner::Joining { '?' } else { '-' };
-        format!("{}{mark}", id.0)
+        format!("{}{mark}{}", id.0, address(id))
     });
     let outgoing: Vec<String> = members.outgoing.iter().map(|id| id.0.to_string()).collect();
     let outgoing = if members.is_joint() { format!(" / {}", outgoing.join(" ")) } else { String::new() };
