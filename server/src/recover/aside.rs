@@ -10,8 +10,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
 
-/// What is no part of a node's data: who uses the directory, and what the file system keeps there.
+/// What is no part of a node's data: who uses the directory, and what the file system keeps there. Nor is a file with
+/// [`UNFINISHED`], which a crash has left: so a `node.toml` that was about to be written makes no difference.
 const LEFT_OUT: [&str; 2] = ["LOCK", "lost+found"];
+
+/// How the names of files end that are worth nothing after a crash.
+const UNFINISHED: &str = ".tmp";
 
 /// What the recovery itself may write, besides the copy: a few segments of the log.
 const ROOM_BYTES: u64 = 64 << 20;
@@ -102,7 +106,8 @@ fn entries(directory: &Path) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
-        if !LEFT_OUT.iter().any(|left_out| name == **left_out) {
+        let text = name.to_string_lossy();
+        if !LEFT_OUT.contains(&&*text) && !text.ends_with(UNFINISHED) {
             names.push(name);
         }
     }
@@ -193,7 +198,9 @@ mod tests {
         assert_eq!(fs::read_to_string(to.join("log/1")).unwrap(), "entries");
         assert!(!to.join("LOCK").exists() && !to.join("log/0").exists());
 
-        // An attempt was interrupted right after it had copied.
+        // An attempt was interrupted right after it had copied, or when it wrote down that it begins.
+        copy_aside(&from, &to).unwrap();
+        fs::write(from.join("node.toml.tmp"), "wh").unwrap();
         copy_aside(&from, &to).unwrap();
         for changed in ["log/1", "log/2"] {
             fs::write(from.join(changed), "ENTRIES").unwrap();
