@@ -2,7 +2,7 @@
 //!
 //! Members are dialed at the addresses that stand in the log. A node that was given other ones, by its flags or because
 //! the system chose another port, is a member at an address where nobody answers; so it has itself added again, which
-//! changes the address and nothing else.
+//! changes the address and nothing else. And a node that is removed says so in its log, for whoever runs it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +21,27 @@ use crate::runtime::{Runtime, timeout_at};
 /// How long one attempt may take, and the pause after one that failed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Whether the configuration that this node knows is one without it: it was removed, or what it has of the log is from
+/// before it came.
+pub(crate) fn is_outside(view: &View) -> bool {
+    view.members.count() > 0 && !view.members.contains(view.id)
+}
+
 /// Watches how this node stands in the log, and mends it. Ends with the driver.
 pub(crate) async fn announce<R: Runtime, N: Net>(context: Arc<Context<R, N>>) {
     let mut views = context.handle.view();
+    // A newcomer, who knows nobody at first, reads through the time before it came.
+    let mut was_member = views.current().members.count() > 0;
     loop {
         let view = views.look();
+        if was_member && is_outside(&view) {
+            warn!(
+                members = view.members.count(), last = %view.last,
+                "this node is no member of its cluster any more, as far as its log goes: end it; to use the machine \
+                 again, start it with an empty data dir and --join"
+            );
+        }
+        was_member = view.members.contains(view.id);
         if is_stale(&view, &context.contact) && !mend(&context, &view).await {
             context.runtime.sleep(PATIENCE).await;
         } else if views.changed().await.is_err() {

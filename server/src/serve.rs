@@ -12,7 +12,7 @@ use std::path::Path;
 
 use quorate_client::Address;
 use quorate_node::NodeConfig;
-use quorate_node::raft::{Config, Contact, Found, LogId, NodeId, OpenError};
+use quorate_node::raft::{Cleanup, Config, Contact, Found, LogId, NodeId, OpenError};
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
 use quorate_storage::{FileDisk, Options, Storage};
@@ -249,6 +249,10 @@ fn node_config(config: &ServeConfig, identity: Identity, seed: u64) -> NodeConfi
     let raft = Config {
         election_timeout: config.election_timeout,
         heartbeat_interval: config.heartbeat_interval,
+        snapshot_bytes_per_second: config.snapshot_bytes_per_second,
+        cleanup: config
+            .remove_dead_voters_after
+            .map(|after| Cleanup { after, least_voters: config.min_voters }),
         ..Config::new(identity.node, seed)
     };
     NodeConfig {

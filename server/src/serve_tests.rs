@@ -33,6 +33,9 @@ fn config(dir: &Path) -> ServeConfig {
         snapshot_entries: 1000,
         election_timeout: Duration::from_millis(500),
         heartbeat_interval: Duration::from_millis(50),
+        snapshot_bytes_per_second: 128 << 20,
+        remove_dead_voters_after: None,
+        min_voters: 3,
         log: LogConfig { format: LogFormat::Text, level: "info".to_owned() },
     }
 }

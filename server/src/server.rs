@@ -5,12 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_node::raft::{Contact, Found, OpenError};
-use quorate_node::{Node, NodeConfig};
+use quorate_node::raft::{Contact, Found, NodeId, OpenError};
+use quorate_node::{Node, NodeConfig, Refusal, Reply, Request};
 
 use crate::announce::announce;
 use crate::context::{Context, Identity, Limits};
 use crate::driver::{Driver, DriverEnd};
+use crate::handle::Answer;
 use crate::http;
 use crate::inspector::Inspector;
 use crate::net::Net;
@@ -19,6 +20,13 @@ use crate::runtime::{Runtime, timeout_at};
 use crate::shutdown::Shutdown;
 use crate::storage_port::StoragePort;
 use crate::watch;
+
+/// How long a node that ends still serves as ever, at most: long enough for busy clients to be told with an answer that
+/// they should not keep their connections.
+const FAREWELL: Duration = Duration::from_millis(250);
+
+/// The pause between two looks for a successor.
+const SUCCESSOR_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a graceful end waits for requests in progress.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -60,6 +68,8 @@ pub struct Server<R, N> {
     pub context: Arc<Context<R, N>>,
     /// Set when the driver has ended.
     end: watch::Receiver<Option<DriverEnd>>,
+    /// How long leadership may take to be handed over.
+    hand_over_limit: Duration,
 }
 
 impl<R: Runtime, N: Net> Server<R, N> {
@@ -67,6 +77,8 @@ impl<R: Runtime, N: Net> Server<R, N> {
     pub fn start(parts: Parts<R, N>) -> Result<Self, OpenError> {
         let Parts { config, runtime, net, storage, found, identity, contact, .. } = parts;
         let Parts { limits, inbound, http, inspector, .. } = parts;
+        // The core gives a hand-over up after one election timeout, and a successor then has to be heard.
+        let hand_over_limit = config.raft.election_timeout * 3 / 2;
         let node = Node::open(config, found, runtime.now())?;
         let Inbound { local, deliver, events, counters } = inbound;
         local.settle(identity);
@@ -82,7 +94,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
         });
         context.runtime.spawn(http::serve(Arc::clone(&context), http));
         context.runtime.spawn(announce(Arc::clone(&context)));
-        Ok(Server { context, end })
+        Ok(Server { context, end, hand_over_limit })
     }
 
     /// Ready when the driver has ended, which it does by itself only when it must.
@@ -92,10 +104,18 @@ impl<R: Runtime, N: Net> Server<R, N> {
         end.wait_for(Option::is_some).await.ok().flatten().unwrap_or(DriverEnd::NodeFailed)
     }
 
-    /// Ends in good order: takes no new requests, finishes those in progress, then the node, then its storage. The
-    /// membership stays as it is. Returns once all is done, or its time is up.
+    /// Ends in good order: hands leadership over while it serves on, then takes no new requests, finishes those in
+    /// progress, then the node, then its storage. The membership stays as it is. Returns once all is done, or its time
+    /// is up.
     pub async fn stop(&self) -> DriverEnd {
         let runtime = &self.context.runtime;
+        self.context.shutdown.leave();
+        match self.hand_over().await {
+            Some(leader) => tracing::info!(%leader, "leadership was handed over"),
+            None => tracing::debug!("there was no leadership to hand over, or nobody to take it"),
+        }
+        let farewell = runtime.now() + FAREWELL;
+        let _ = timeout_at(runtime, farewell, self.context.shutdown.drained()).await;
         self.context.shutdown.begin();
         let drained = timeout_at(runtime, runtime.now() + DRAIN, self.context.shutdown.drained()).await;
         if drained.is_err() {
@@ -109,5 +129,27 @@ impl<R: Runtime, N: Net> Server<R, N> {
             tracing::error!("the storage did not finish within {} s", STORAGE.as_secs());
             DriverEnd::StorageFailed
         })
+    }
+
+    /// Hands leadership over, so that the end of this node costs no election timeout. A successor that still catches up
+    /// is waited for, within the limit. Gives the new leader, when this node led and there is one.
+    async fn hand_over(&self) -> Option<NodeId> {
+        let Context { runtime, handle, .. } = &*self.context;
+        let deadline = runtime.now() + self.hand_over_limit;
+        while runtime.now() < deadline {
+            match handle.request(Request::Transfer(None), deadline).await {
+                Answer::Reply(Reply::Transferred { leader }) => return Some(leader),
+                Answer::Reply(Reply::Refused(Refusal::NoSuccessor)) if self.has_others() => {
+                    runtime.sleep(SUCCESSOR_PAUSE).await;
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn has_others(&self) -> bool {
+        let view = self.context.handle.view().current();
+        view.members.voters.iter().any(|id| *id != view.id)
     }
 }

@@ -2,35 +2,56 @@
 
 use crate::watch;
 
-/// A signal that is given once, and a count of those who still have work. Clones share both.
+/// How far a server is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// It stays.
+    Serving,
+    /// It serves on, but asks whoever talks to it to look for another node next time.
+    Leaving,
+    /// It takes nothing new.
+    Ending,
+}
+
+/// A signal that is given in two steps, each once, and a count of those who still have work. Clones share both.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
-    begun: watch::Sender<bool>,
+    stage: watch::Sender<Stage>,
     guards: watch::Sender<usize>,
 }
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Shutdown { begun: watch::Sender::new(false), guards: watch::Sender::new(0) }
+        Shutdown { stage: watch::Sender::new(Stage::Serving), guards: watch::Sender::new(0) }
     }
 }
 
 impl Shutdown {
+    /// Says that the end is near: connections should not be kept for later. Again is harmless.
+    pub fn leave(&self) {
+        self.stage.change(|stage| *stage = Stage::Leaving.max(*stage));
+    }
+
+    /// Whether the end is near, or has begun.
+    pub fn is_leaving(&self) -> bool {
+        self.stage.current() >= Stage::Leaving
+    }
+
     /// Gives the signal. Again is harmless.
     pub fn begin(&self) {
-        self.begun.replace(true);
+        self.stage.replace(Stage::Ending);
     }
 
     /// Whether the signal was given.
     pub fn has_begun(&self) -> bool {
-        self.begun.current()
+        self.stage.current() == Stage::Ending
     }
 
     /// Ready once the signal was given.
     pub async fn begun(&self) {
-        let mut receiver = self.begun.subscribe();
+        let mut receiver = self.stage.subscribe();
         // Can't fail: `self` holds the sender.
-        let _ = receiver.wait_for(|begun| *begun).await;
+        let _ = receiver.wait_for(|stage| *stage == Stage::Ending).await;
     }
 
     /// Somebody has work that should be finished first (an open connection, say), until the guard is dropped.

@@ -71,6 +71,11 @@ fn value_text(config: &ServeConfig, setting: &str) -> String {
         "snapshot-entries" => config.snapshot_entries.to_string(),
         "election-timeout" => duration_text(config.election_timeout),
         "heartbeat-interval" => duration_text(config.heartbeat_interval),
+        "snapshot-rate" => config.snapshot_bytes_per_second.to_string(),
+        "remove-dead-voters-after" => {
+            config.remove_dead_voters_after.map_or_else(|| "never".to_owned(), duration_text)
+        }
+        "min-voters" => config.min_voters.to_string(),
         "log-format" => match config.log.format {
             LogFormat::Text => "text".to_owned(),
             LogFormat::Json => "json".to_owned(),

@@ -34,7 +34,8 @@ use std::time::Duration;
 /// Everything that `quorate serve` has to know.
 ///
 /// Invariants (when made by [`resolve`]): what is advertised is never `0.0.0.0` or `::`; at least three heartbeats
-/// fit into an election timeout; the largest value fits into the largest request.
+/// fit into an election timeout, and at least two of those pass before a voter counts as dead; the largest value fits
+/// into the largest request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServeConfig {
     /// Where the node keeps its data.
@@ -65,6 +66,12 @@ pub struct ServeConfig {
     pub election_timeout: Duration,
     /// A leader with nothing to say says so this often.
     pub heartbeat_interval: Duration,
+    /// How much of checkpoints is sent to other nodes in a second, in bytes.
+    pub snapshot_bytes_per_second: u64,
+    /// A leader removes a voter that it has not heard for this long; never, when absent.
+    pub remove_dead_voters_after: Option<Duration>,
+    /// How many voters are left at least when a dead one is removed.
+    pub min_voters: usize,
     /// How the log is written.
     pub log: LogConfig,
 }

@@ -19,6 +19,8 @@ const RAFT_PORT_OFFSET: u16 = 1000;
 /// A request becomes one entry of the log, which is read into memory whole.
 const LARGEST_REQUEST_BYTES: usize = 64 << 20;
 const LONGEST_NAME_BYTES: usize = 64;
+/// In bytes a second.
+const SLOWEST_SNAPSHOTS: usize = 64 << 10;
 
 /// A configuration, and where each of its settings came from (those that are absent here are defaults).
 #[derive(Clone, Debug)]
@@ -52,6 +54,9 @@ pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolve
         snapshot_entries: lookup.single("snapshot-entries", "100000", parse_count)?,
         election_timeout: lookup.single("election-timeout", "500ms", parse_interval)?,
         heartbeat_interval: lookup.single("heartbeat-interval", "50ms", parse_interval)?,
+        snapshot_bytes_per_second: lookup.single("snapshot-rate", "128MiB", parse_rate)?,
+        remove_dead_voters_after: lookup.single("remove-dead-voters-after", "never", parse_patience)?,
+        min_voters: lookup.single("min-voters", "3", parse_count)?,
         log: LogConfig {
             format: lookup.single("log-format", "auto", parse_log_format)?,
             level: lookup.single("log-level", "info", parse_log_level)?,
@@ -179,6 +184,16 @@ fn check(config: &ServeConfig) -> Result<(), ConfigError> {
             duration_text(config.heartbeat_interval * 3),
         ));
     }
+    if let Some(after) = config.remove_dead_voters_after.filter(|after| *after < config.election_timeout * 2)
+    {
+        return unusable(format!(
+            "--remove-dead-voters-after is {} and --election-timeout {}: a voter that restarts would be taken for dead; \
+             give at least --remove-dead-voters-after {}",
+            duration_text(after),
+            duration_text(config.election_timeout),
+            duration_text(config.election_timeout * 2),
+        ));
+    }
     if config.max_value_bytes > config.max_request_bytes {
         return unusable(format!(
             "--max-value-bytes is {} and --max-request-bytes {}: the largest value has to fit into a request; \
@@ -233,6 +248,30 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text).map_err(|error| error.to_string())?;
     let possible = Duration::from_millis(1)..=Duration::from_secs(60);
     if possible.contains(&duration) { Ok(duration) } else { Err("it has to be from 1ms to 60s".to_owned()) }
+}
+
+/// How long somebody may be silent: days, where it is about machines.
+fn parse_patience(text: &str) -> Result<Option<Duration>, String> {
+    if text == "never" {
+        return Ok(None);
+    }
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
+    let possible = Duration::from_millis(1)..=Duration::from_hours(24 * 365);
+    if possible.contains(&duration) {
+        Ok(Some(duration))
+    } else {
+        Err("it has to be from 1ms to 365d, or never".to_owned())
+    }
+}
+
+fn parse_rate(text: &str) -> Result<u64, String> {
+    match parse_size(text) {
+        Ok(size) if size < SLOWEST_SNAPSHOTS => {
+            Err("a checkpoint would never arrive; at least 64KiB".to_owned())
+        }
+        Ok(size) => Ok(size as u64),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn parse_log_format(text: &str) -> Result<LogFormat, &'static str> {

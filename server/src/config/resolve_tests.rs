@@ -52,6 +52,9 @@ fn the_defaults() {
         snapshot_entries: 100_000,
         election_timeout: Duration::from_millis(500),
         heartbeat_interval: Duration::from_millis(50),
+        snapshot_bytes_per_second: 134_217_728,
+        remove_dead_voters_after: None,
+        min_voters: 3,
         log: LogConfig { format: LogFormat::Auto, level: "info".to_owned() },
     };
     assert_eq!(config, expected);
@@ -159,6 +162,15 @@ fn a_file_takes_texts_numbers_and_switches() {
 }
 
 #[test]
+fn dead_voters_stay_unless_somebody_says_otherwise() {
+    const GIVEN: Pairs =
+        &[DIRECTORY, ("remove-dead-voters-after", "2d"), ("min-voters", "5"), ("snapshot-rate", "1MiB")];
+    let config = config(GIVEN, &[], None);
+    assert_eq!(config.remove_dead_voters_after, Some(Duration::from_hours(48)));
+    assert_eq!((config.min_voters, config.snapshot_bytes_per_second), (5, 1 << 20));
+}
+
+#[test]
 fn the_peers_host_follows_the_advertised_url() {
     let flags = &[DIRECTORY, ("listen", "0.0.0.0:80"), ("advertise-url", "http://node-1.lan:8000")];
     let config = config(flags, &[], None);
@@ -187,7 +199,7 @@ fn wildcards_are_never_advertised_and_the_right_flag_is_shown() {
 #[test]
 fn a_bad_value_names_its_place_itself_and_what_to_write() {
     type Case = (Pairs, Pairs, Option<&'static str>, bool, &'static [&'static str]);
-    let cases: [Case; 11] = [
+    let cases: [Case; 14] = [
         (&[("listen", "8080")], &[], None, true, &["--listen has the value \"8080\"", "127.0.0.1:8080"]),
         (
             &[],
@@ -219,6 +231,9 @@ fn a_bad_value_names_its_place_itself_and_what_to_write() {
         ),
         (&[("election-timeout", "2h")], &[], None, true, &["from 1ms to 60s"]),
         (&[("keep-snapshots", "0")], &[], None, true, &["from 1 on"]),
+        (&[("min-voters", "0")], &[], None, true, &["from 1 on"]),
+        (&[("snapshot-rate", "1KiB")], &[], None, true, &["at least 64KiB"]),
+        (&[("remove-dead-voters-after", "400d")], &[], None, true, &["from 1ms to 365d"]),
         (&[("log-level", "inof")], &[], None, true, &["\"inof\"", "error, warn, info"]),
         (&[("max-value-bytes", "1GiB")], &[], None, true, &["at most 64MiB"]),
         (&[], &[("QUORATE_BOOTSTRAP", "maybe")], None, false, &["QUORATE_BOOTSTRAP", "true or false"]),
@@ -236,7 +251,8 @@ fn a_bad_value_names_its_place_itself_and_what_to_write() {
 
 #[test]
 fn settings_that_do_not_go_together_are_refused() {
-    let cases: [(Pairs, &str); 3] = [
+    let cases: [(Pairs, &str); 4] = [
+        (&[DIRECTORY, ("remove-dead-voters-after", "900ms")], "at least --remove-dead-voters-after 1s"),
         (&[DIRECTORY, ("raft-listen", "127.0.0.1:8080")], "different ports"),
         (&[DIRECTORY, ("election-timeout", "100ms")], "at least --election-timeout 150ms"),
         (&[DIRECTORY, ("max-value-bytes", "5MiB")], "raise --max-request-bytes"),

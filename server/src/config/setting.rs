@@ -92,6 +92,24 @@ pub const SETTINGS: &[Setting] = &[
         "How often a leader makes itself heard [default: 50ms]",
     ),
     setting(
+        "snapshot-rate",
+        "SIZE",
+        Shape::Single,
+        "Send at most this much of checkpoints to other nodes in a second [default: 128MiB]",
+    ),
+    setting(
+        "remove-dead-voters-after",
+        "DURATION",
+        Shape::Single,
+        "As leader, remove a voter that was not heard for this long [default: never]",
+    ),
+    setting(
+        "min-voters",
+        "N",
+        Shape::Single,
+        "Never remove a dead voter when fewer than this many would be left [default: 3]",
+    ),
+    setting(
         "log-format",
         "FORMAT",
         Shape::Single,

@@ -26,7 +26,7 @@ use crate::runtime::Runtime;
 impl<R: Runtime, N: Net> App<R, N> {
     /// `GET /data.json`.
     pub(super) async fn export(&self, terms: Terms) -> Result<Response<AnswerBody>, ApiError> {
-        let request = || Request::Export { level: terms.read_level() };
+        let request = || Request::Export { level: terms.query.level };
         match self.ask_here(request, self.now() + terms.timeout).await? {
             Reply::Exported(kv) => Ok(exported(&kv)),
             other => Err(unexpected(&other)),

@@ -118,6 +118,12 @@ pub(crate) enum ApiError {
     /// Nobody led until the deadline. Nothing was done.
     #[error("no leader within {0}: nothing was done; try again, or look at GET /raft/status on each node")]
     NoLeader(String),
+    /// Nobody led until the deadline whom this node could know of: it is no member. Nothing was done.
+    #[error(
+        "no leader within {0}, and this node is no member of its cluster, as far as its log goes: nothing was done; ask \
+         another node. If this one was removed, end it; with an empty data dir and --join it can come back"
+    )]
+    Outside(String),
     /// This node belongs to no cluster yet. Nothing was done.
     #[error(
         "this node is still joining its cluster: nothing was done; try again, or ask a node given with --join"
@@ -178,7 +184,9 @@ impl ApiError {
                 (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large")
             }
             ApiError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
-            ApiError::NoLeader(_) | ApiError::Joining => (StatusCode::SERVICE_UNAVAILABLE, "no_leader"),
+            ApiError::NoLeader(_) | ApiError::Outside(_) | ApiError::Joining => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no_leader")
+            }
             ApiError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             ApiError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             ApiError::OutcomeUnknown(_) => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),

@@ -9,7 +9,7 @@ use quorate_node::raft::NodeId;
 use super::checks::{Hosts, check_head};
 use super::data::parse_import;
 use super::error::ApiError;
-use super::json::{parse_add, parse_member};
+use super::json::{parse_add, parse_member, parse_members, parse_transfer};
 use super::key::{MAX_KEY_BYTES, decode_key};
 use super::keys::names_tag;
 use super::query::{Query, parse_timeout};
@@ -75,8 +75,9 @@ fn key_parse(encoded: &str) {
 }
 
 fn body_parse(body: &[u8]) {
-    for error in [parse_add(body).err(), parse_member(body).err()] {
-        error.iter().for_each(is_well_formed);
+    let members = [parse_member(body).err(), parse_members(body).err(), parse_transfer(body).err()];
+    for error in members.into_iter().chain([parse_add(body).err()]).flatten() {
+        is_well_formed(&error);
     }
     if let Ok(entries) = parse_import(body, 1024) {
         assert!(
@@ -106,7 +107,7 @@ mod tests {
 
     #[test]
     fn requests_good_and_bad_are_survived() {
-        let requests: [&[u8]; 12] = [
+        let requests: [&[u8]; 14] = [
             b"",
             b"\n\n",
             b"GET",
@@ -114,6 +115,8 @@ mod tests {
             b"PUT /key/%FF?timeout=5s\nhost: evil.example\n\n5s",
             b"POST /raft/add\nhost: localhost\norigin: null\n\n{\"ID\":\"1\",\"Address\":\"a:1\"}",
             b"POST /raft/promote\nhost:\n\n{\"ID\":1}",
+            b"POST /raft/members\n\n{\"voters\":[\"1\",\"1\"],\"learners\":[\"\"]}",
+            b"POST /raft/transfer\n\n{\"ID\":null}",
             b"POST /data.json\nhost: [::1]:80\n\n{\"a2V5\":\"dmFsdWU=\"}",
             b"GET http://[::1/ \nhost: x\n\n",
             b"PUT /key/%\nquorate-forwarded: 00000000000000000000000000000001\n\n",

@@ -1,5 +1,7 @@
 //! The JSON that goes in and out.
 
+use std::collections::BTreeSet;
+
 use hyper::body::Bytes;
 use quorate_client::{Address, Endpoint};
 use quorate_node::raft::{Learner, NodeId};
@@ -47,11 +49,33 @@ struct AddBody {
     name: Option<String>,
 }
 
+/// Who is to belong to the cluster, as `POST /raft/members` names them. No id is in both, and somebody votes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MemberSets {
+    pub(crate) voters: BTreeSet<NodeId>,
+    pub(crate) learners: BTreeSet<NodeId>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MemberBody {
     #[serde(rename = "ID")]
     id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TransferBody {
+    #[serde(rename = "ID")]
+    id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MembersBody {
+    voters: Vec<String>,
+    #[serde(default)]
+    learners: Vec<String>,
 }
 
 /// Reads the body of `POST /raft/add`.
@@ -107,6 +131,47 @@ fn check_url(url: &str) -> Result<(), ApiError> {
 /// `bad_json`.
 pub(crate) fn parse_member(body: &[u8]) -> Result<NodeId, ApiError> {
     parse_id(&parse::<MemberBody>(body)?.id)
+}
+
+/// Reads the body of `POST /raft/transfer`, which names a member or, by naming none, leaves the choice to the leader.
+///
+/// # Errors
+/// `bad_json`.
+pub(crate) fn parse_transfer(body: &[u8]) -> Result<Option<NodeId>, ApiError> {
+    if body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    parse::<TransferBody>(body)?.id.as_deref().map(parse_id).transpose()
+}
+
+/// Reads the body of `POST /raft/members`.
+///
+/// # Errors
+/// `bad_json`; `would_lose_quorum` when nobody is to vote.
+pub(crate) fn parse_members(body: &[u8]) -> Result<MemberSets, ApiError> {
+    let MembersBody { voters, learners } = parse(body)?;
+    let set = |field: &str, texts: &[String]| -> Result<BTreeSet<NodeId>, ApiError> {
+        let mut ids = BTreeSet::new();
+        for text in texts {
+            let id = text.parse().map_err(|error| ApiError::BadJson(format!("{field:?}: {error}")))?;
+            if !ids.insert(id) {
+                return Err(ApiError::BadJson(format!("{field:?} names {id} twice")));
+            }
+        }
+        Ok(ids)
+    };
+    let sets = MemberSets { voters: set("voters", &voters)?, learners: set("learners", &learners)? };
+    if let Some(both) = sets.voters.intersection(&sets.learners).next() {
+        return Err(ApiError::BadJson(format!(
+            "{both} is in \"voters\" and in \"learners\": it can't be both"
+        )));
+    }
+    if sets.voters.is_empty() {
+        let why =
+            "\"voters\" is empty: a cluster without a voter can do nothing; name at least one".to_owned();
+        return Err(ApiError::WouldLoseQuorum(why));
+    }
+    Ok(sets)
 }
 
 /// Writes an answer.
@@ -181,5 +246,40 @@ mod tests {
         assert!(parse_add(b"{\"ID\":\"\xff\"}").is_err());
         assert_eq!(parse_member(format!(r#"{{"ID":"{id}"}}"#).as_bytes()), Ok(NodeId(10)));
         assert!(parse_member(b"{}").is_err());
+    }
+
+    #[test]
+    fn a_transfer_names_a_member_or_none() {
+        let id = NodeId(10);
+        assert_eq!(parse_transfer(format!(r#"{{"ID":"{id}"}}"#).as_bytes()), Ok(Some(id)));
+        for body in ["", " \n", "{}", r#"{"ID":null}"#] {
+            assert_eq!(parse_transfer(body.as_bytes()), Ok(None), "{body:?}");
+        }
+        for body in ["[]", r#"{"ID":"me"}"#, r#"{"to":"me"}"#, "{"] {
+            assert_eq!(parse_transfer(body.as_bytes()).unwrap_err().name().1, "bad_json", "{body:?}");
+        }
+    }
+
+    #[test]
+    fn sets_of_members_are_apart_and_somebody_votes() {
+        let (one, two) = (NodeId(1), NodeId(2));
+        let sets =
+            parse_members(format!(r#"{{"voters":["{one}"],"learners":["{two}"]}}"#).as_bytes()).unwrap();
+        assert_eq!((sets.voters, sets.learners), (BTreeSet::from([one]), BTreeSet::from([two])));
+        let sets = parse_members(format!(r#"{{"voters":["{one}"]}}"#).as_bytes()).unwrap();
+        assert_eq!((sets.voters, sets.learners), (BTreeSet::from([one]), BTreeSet::new()));
+        let cases = [
+            ("{}".to_owned(), "bad_json", "missing field `voters`"),
+            (r#"{"voters":["me"],"learners":[]}"#.to_owned(), "bad_json", "\"voters\": \"me\""),
+            (format!(r#"{{"voters":["{one}","{one}"],"learners":[]}}"#), "bad_json", "twice"),
+            (format!(r#"{{"voters":["{one}"],"learners":["{one}"]}}"#), "bad_json", "can't be both"),
+            (format!(r#"{{"voters":["{one}"],"learners":[],"x":1}}"#), "bad_json", "unknown field"),
+            (format!(r#"{{"voters":[],"learners":["{one}"]}}"#), "would_lose_quorum", "\"voters\" is empty"),
+        ];
+        for (body, code, expected) in cases {
+            let error = parse_members(body.as_bytes()).unwrap_err();
+            assert_eq!(error.name().1, code, "{body}");
+            assert!(error.to_string().contains(expected), "{body} gave {error}");
+        }
     }
 }

@@ -34,7 +34,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
         let key: Arc<[u8]> = decode_key(encoded_key)?.into();
-        let request = || Request::Read { key: Arc::clone(&key), level: terms.read_level() };
+        let request = || Request::Read { key: Arc::clone(&key), level: terms.query.level };
         match self.ask_here(request, self.now() + terms.timeout).await? {
             Reply::Read { entry: Some(entry), revision } => Ok(found(&head.headers, entry, revision)),
             Reply::Read { entry: None, revision } => Ok(missing(revision)),

@@ -16,6 +16,7 @@ use super::body::AnswerBody;
 use super::error::ApiError;
 use super::proxy::{Asked, AttemptError};
 use super::query::format_timeout;
+use crate::announce::is_outside;
 use crate::handle::Answer;
 use crate::net::Net;
 use crate::runtime::{Either, Runtime, race};
@@ -43,6 +44,32 @@ pub(super) trait Operation<R, N> {
         app: &App<R, N>,
         deadline: Time,
     ) -> impl Future<Output = Result<Response<AnswerBody>, AttemptError>> + Send;
+}
+
+/// Why this node, asked as the leader, changed nothing, or nothing that it knows of.
+pub(super) enum NotChanged {
+    /// Nothing was done: another node, or this one later, may do it.
+    NothingDone,
+    /// Nothing was done, and the node says why.
+    Refused(Refusal),
+    /// It must not be tried again.
+    Failed(ApiError),
+}
+
+impl From<ApiError> for NotChanged {
+    fn from(error: ApiError) -> Self {
+        NotChanged::Failed(error)
+    }
+}
+
+impl From<NotChanged> for AttemptError {
+    fn from(why: NotChanged) -> Self {
+        match why {
+            NotChanged::NothingDone => AttemptError::NOTHING_DONE,
+            NotChanged::Refused(refusal) => AttemptError::Failed(refused(refusal)),
+            NotChanged::Failed(error) => AttemptError::Failed(error),
+        }
+    }
 }
 
 impl<R: Runtime, N: Net> App<R, N> {
@@ -112,17 +139,17 @@ impl<R: Runtime, N: Net> App<R, N> {
     }
 
     /// Asks this node, which leads, for a change, and tells what of the answers are the same for all changes.
-    pub(super) async fn change_here(&self, request: Request, deadline: Time) -> Result<Reply, AttemptError> {
-        let unknown = |what: &str| AttemptError::Failed(ApiError::OutcomeUnknown(what.to_owned()));
+    pub(super) async fn change_here(&self, request: Request, deadline: Time) -> Result<Reply, NotChanged> {
+        let unknown = |what: &str| NotChanged::Failed(ApiError::OutcomeUnknown(what.to_owned()));
         Err(match self.context.handle.request(request, deadline).await {
-            Answer::Reply(Reply::NotLeader { .. } | Reply::Lost) => AttemptError::NOTHING_DONE,
-            Answer::Reply(Reply::Refused(Refusal::NotSettled)) => AttemptError::NOTHING_DONE,
-            Answer::Reply(Reply::Refused(refusal)) => refused(refusal).into(),
+            Answer::Reply(Reply::NotLeader { .. } | Reply::Lost) => NotChanged::NothingDone,
+            Answer::Reply(Reply::Refused(Refusal::NotSettled)) => NotChanged::NothingDone,
+            Answer::Reply(Reply::Refused(refusal)) => NotChanged::Refused(refusal),
             Answer::Reply(Reply::Unknown) => unknown("its place in the log was covered by a snapshot"),
             Answer::Reply(reply) => return Ok(reply),
             Answer::DeadlinePassed => unknown("no majority had it before the deadline"),
-            Answer::Overloaded => ApiError::Overloaded.into(),
-            Answer::Stopped => ApiError::ShuttingDown.into(),
+            Answer::Overloaded => NotChanged::Failed(ApiError::Overloaded),
+            Answer::Stopped => NotChanged::Failed(ApiError::ShuttingDown),
             Answer::Abandoned => unknown("this node stopped"),
         })
     }
@@ -152,7 +179,7 @@ fn refused(refusal: Refusal) -> ApiError {
         Refusal::ChangeInProgress => ApiError::ChangeInProgress,
         Refusal::MemberNotFound(id) => ApiError::MemberNotFound(id.to_string()),
         Refusal::AddressInUse { by } => ApiError::AddressInUse(format!(
-            "the address belongs to the member {by}: give another address (this version can't remove a member)"
+            "the address belongs to the member {by}: remove that member, or give another address"
         )),
         Refusal::NotCaughtUp(id) => ApiError::NotCaughtUp(format!(
             "the node {id} lacks too much of the leader's log, or is not heard: try again when it has caught up"
@@ -222,6 +249,8 @@ impl<'a, R: Runtime, N> News<'a, R, N> {
     }
 
     fn no_leader(&self) -> ApiError {
-        ApiError::NoLeader(format_timeout(self.deadline.since(self.started)))
+        let waited = format_timeout(self.deadline.since(self.started));
+        let is_outside = is_outside(&self.view.current());
+        if is_outside { ApiError::Outside(waited) } else { ApiError::NoLeader(waited) }
     }
 }

@@ -11,12 +11,13 @@
 //! | `routes` | which path and method mean what |
 //! | `query`, `key`, `json` | the parts of a request, parsed |
 //! | `body` | bodies as they are read, and as they are sent |
-//! | `keys`, `data`, `membership`, `status` | the handlers |
+//! | `keys`, `data`, `adding`, `membership`, `status` | the handlers |
 //! | `leader` | having something done by the leader, here or elsewhere, once |
 //! | `proxy`, `pool` | passing a request on, and the connections for it |
 //! | `app`, `headers`, `error` | what they share |
 //! | `fuzzing` | what the fuzzer feeds |
 
+mod adding;
 mod app;
 mod body;
 mod checks;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
+use quorate_node::ReadLevel;
 
 use super::error::ApiError;
 use super::key::invalid_escape;
@@ -17,7 +18,7 @@ pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) enum Parameter {
     /// `timeout=5s`.
     Timeout,
-    /// `consistency=linearizable|stale`.
+    /// `consistency=linearizable|lease|stale`.
     Consistency,
     /// `wait=voter`.
     Wait,
@@ -30,8 +31,8 @@ pub(crate) enum Parameter {
 pub(crate) struct Query {
     /// How long the request may take.
     pub(crate) timeout: Duration,
-    /// A stale read: this node's state, however old.
-    pub(crate) stale: bool,
+    /// How fresh a read must be.
+    pub(crate) level: ReadLevel,
     /// Answer only when the new member votes.
     pub(crate) wait_for_voter: bool,
     /// Answer in detail.
@@ -40,7 +41,12 @@ pub(crate) struct Query {
 
 impl Default for Query {
     fn default() -> Self {
-        Query { timeout: DEFAULT_TIMEOUT, stale: false, wait_for_voter: false, verbose: false }
+        Query {
+            timeout: DEFAULT_TIMEOUT,
+            level: ReadLevel::Linearizable,
+            wait_for_voter: false,
+            verbose: false,
+        }
     }
 }
 
@@ -84,19 +90,14 @@ impl Query {
     fn set(&mut self, parameter: Parameter, value: Option<&str>) -> Result<(), ApiError> {
         match (parameter, value) {
             (Parameter::Timeout, value) => self.timeout = parse_timeout(value.unwrap_or_default())?,
-            (Parameter::Consistency, Some("linearizable")) => self.stale = false,
-            (Parameter::Consistency, Some("stale")) => self.stale = true,
-            (Parameter::Consistency, Some("lease")) => {
-                return Err(ApiError::BadQuery(
-                    "consistency=lease is not supported by this version: use linearizable or stale"
-                        .to_owned(),
-                ));
-            }
+            (Parameter::Consistency, Some("linearizable")) => self.level = ReadLevel::Linearizable,
+            (Parameter::Consistency, Some("lease")) => self.level = ReadLevel::Lease,
+            (Parameter::Consistency, Some("stale")) => self.level = ReadLevel::Stale,
             (Parameter::Wait, Some("voter")) => self.wait_for_voter = true,
             (Parameter::Verbose, None | Some("" | "true")) => self.verbose = true,
             (Parameter::Verbose, Some("false")) => self.verbose = false,
             (Parameter::Consistency, other) => {
-                return Err(bad_value("consistency", other, "linearizable or stale"));
+                return Err(bad_value("consistency", other, "linearizable, lease or stale"));
             }
             (Parameter::Wait, other) => return Err(bad_value("wait", other, "voter")),
             (Parameter::Verbose, other) => {
@@ -151,9 +152,7 @@ fn unknown(name: &str, allowed: &[Parameter]) -> ApiError {
     let names: Vec<&str> = allowed.iter().map(|parameter| parameter.name()).collect();
     let advice =
         if names.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", names.join(", ")) };
-    ApiError::BadQuery(format!(
-        "this route does not know the query parameter {name:?} in this version: {advice}"
-    ))
+    ApiError::BadQuery(format!("this route does not know the query parameter {name:?}: {advice}"))
 }
 
 fn bad_value(name: &str, seen: Option<&str>, wanted: &str) -> ApiError {
@@ -179,8 +178,9 @@ mod tests {
             (Some("timeout=250ms"), Query { timeout: Duration::from_millis(250), ..plain }),
             (Some("timeout=1m"), Query { timeout: Duration::from_secs(60), ..plain }),
             (Some("consistency=linearizable"), plain),
-            (Some("consistency=stale"), Query { stale: true, ..plain }),
-            (Some("con%73istency=st%61le"), Query { stale: true, ..plain }),
+            (Some("consistency=lease"), Query { level: ReadLevel::Lease, ..plain }),
+            (Some("consistency=stale"), Query { level: ReadLevel::Stale, ..plain }),
+            (Some("con%73istency=st%61le"), Query { level: ReadLevel::Stale, ..plain }),
             (
                 Some("wait=voter&timeout=2s"),
                 Query { wait_for_voter: true, timeout: Duration::from_secs(2), ..plain },
@@ -208,7 +208,7 @@ mod tests {
             ("timeout=99999999999999999999s", "from 1ms to 60s"),
             ("timeout=18446744073709551615m", "from 1ms to 60s"),
             ("timeout=1s&timeout=1s", "given twice"),
-            ("consistency=lease", "linearizable or stale"),
+            ("consistency=strong", "linearizable, lease or stale"),
             ("consistency", "nothing"),
             ("wait=learner", "\"learner\""),
             ("verbose=1", "\"1\""),

@@ -33,10 +33,16 @@ pub(crate) enum Call<'a> {
     Status,
     /// `GET /raft/members`
     Members,
+    /// `POST /raft/members`
+    SetMembers,
     /// `POST /raft/add`
     Add,
     /// `POST /raft/promote`
     Promote,
+    /// `POST /raft/remove`
+    Remove,
+    /// `POST /raft/transfer`
+    Transfer,
     /// `POST /raft/snapshot`
     Snapshot,
 }
@@ -57,9 +63,11 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, ApiEr
         "/readyz" => (read(Call::Readyz), "GET, HEAD"),
         "/version" => (read(Call::Version), "GET, HEAD"),
         "/raft/status" => (read(Call::Status), "GET, HEAD"),
-        "/raft/members" => (read(Call::Members), "GET, HEAD"),
+        "/raft/members" => (read(Call::Members).or(post(Call::SetMembers)), "GET, HEAD, POST"),
         "/raft/add" => (post(Call::Add), "POST"),
         "/raft/promote" => (post(Call::Promote), "POST"),
+        "/raft/remove" => (post(Call::Remove), "POST"),
+        "/raft/transfer" => (post(Call::Transfer), "POST"),
         "/raft/snapshot" => (post(Call::Snapshot), "POST"),
         "/data.json" => (read(Call::Export).or(post(Call::Import)), "GET, HEAD, POST"),
         _ => {
@@ -84,10 +92,9 @@ impl Call<'_> {
             Call::Hello | Call::Livez | Call::Version | Call::Status => &[],
             Call::Readyz => &[Parameter::Verbose],
             Call::Get(_) | Call::Members | Call::Export => &[Parameter::Timeout, Parameter::Consistency],
-            Call::Put(_) | Call::Delete(_) | Call::Import | Call::Promote | Call::Snapshot => {
-                &[Parameter::Timeout]
-            }
             Call::Add => &[Parameter::Timeout, Parameter::Wait],
+            Call::Put(_) | Call::Delete(_) | Call::Import | Call::Snapshot => &[Parameter::Timeout],
+            Call::SetMembers | Call::Promote | Call::Remove | Call::Transfer => &[Parameter::Timeout],
         }
     }
 }
@@ -117,8 +124,11 @@ mod tests {
             ("GET", "/version", Call::Version),
             ("GET", "/raft/status", Call::Status),
             ("GET", "/raft/members", Call::Members),
+            ("POST", "/raft/members", Call::SetMembers),
             ("POST", "/raft/add", Call::Add),
             ("POST", "/raft/promote", Call::Promote),
+            ("POST", "/raft/remove", Call::Remove),
+            ("POST", "/raft/transfer", Call::Transfer),
             ("POST", "/raft/snapshot", Call::Snapshot),
         ];
         for (method, path, call) in cases {
@@ -142,6 +152,7 @@ mod tests {
             ("OPTIONS", "/key/a", "GET, HEAD, POST, PUT, DELETE"),
             ("get", "/livez", "GET, HEAD"),
             ("GET", "/raft/add", "POST"),
+            ("PUT", "/raft/members", "GET, HEAD, POST"),
             ("PUT", "/data.json", "GET, HEAD, POST"),
         ];
         for (method, path, expected) in cases {

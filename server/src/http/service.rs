@@ -12,7 +12,6 @@ use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use quorate_node::ReadLevel;
 
 use super::app::{App, json, refusal};
 use super::body::{AnswerBody, Upload};
@@ -36,13 +35,21 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// would fail again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long connections are still accepted once the shutdown has begun. Those in the system's queue would be reset when
+/// the listener goes, and their clients could not tell that nothing was done.
+const LAST_ACCEPT: Duration = Duration::from_millis(5);
+
 /// Accepts connections and serves them, until the shutdown begins.
 pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut listener: N::Listener) {
     let on_loopback = listener.local_address().is_ok_and(|address| address.ip().is_loopback());
     let app = Arc::new(App::new(Arc::clone(&context), on_loopback));
     let runtime = &context.runtime;
+    let mut over = pin!(async {
+        context.shutdown.begun().await;
+        runtime.sleep(LAST_ACCEPT).await;
+    });
     loop {
-        match race(context.shutdown.begun(), listener.accept()).await {
+        match race(over.as_mut(), listener.accept()).await {
             Either::Left(()) => return,
             Either::Right(Ok((stream, _))) => runtime.spawn(serve_connection(stream, Arc::clone(&app))),
             Either::Right(Err(error)) => {
@@ -91,13 +98,6 @@ pub(super) struct Terms {
     pub(super) is_forwarded: bool,
 }
 
-impl Terms {
-    /// How fresh a read must be.
-    pub(super) fn read_level(&self) -> ReadLevel {
-        if self.query.stale { ReadLevel::Stale } else { ReadLevel::Linearizable }
-    }
-}
-
 impl<R: Runtime, N: Net> App<R, N> {
     async fn answer(&self, request: Request<Incoming>, unread: &AtomicBool) -> Response<AnswerBody> {
         let (head, incoming) = request.into_parts();
@@ -108,7 +108,9 @@ impl<R: Runtime, N: Net> App<R, N> {
         };
         let headers = response.headers_mut();
         headers.insert(QUORATE_HISTORY, self.history.clone());
-        if unread.load(Ordering::Relaxed) {
+        // Whoever keeps a connection to a node that ends could send a request on it in the moment in which it is closed,
+        // and never know what became of it.
+        if unread.load(Ordering::Relaxed) || self.context.shutdown.is_leaving() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -133,8 +135,11 @@ impl<R: Runtime, N: Net> App<R, N> {
             Call::Version => Ok(version()),
             Call::Status => self.status().await,
             Call::Members => self.members(terms).await,
+            Call::SetMembers => self.set_members(head, upload, terms).await,
             Call::Add => self.add(head, upload, terms).await,
             Call::Promote => self.promote(head, upload, terms).await,
+            Call::Remove => self.remove(head, upload, terms).await,
+            Call::Transfer => self.transfer(head, upload, terms).await,
             Call::Snapshot => self.snapshot(terms).await,
         }
     }

@@ -12,6 +12,7 @@ use super::error::ApiError;
 use super::headers::JSON;
 use super::json::encode;
 use super::membership::text_or_none;
+use crate::announce::is_outside;
 use crate::net::Net;
 use crate::runtime::Runtime;
 
@@ -58,7 +59,13 @@ impl Checks<Check> {
     fn of(view: &View) -> Self {
         let leader = match view.leader {
             Some(id) => Check::new(true, format!("{id} leads in term {}", view.term)),
-            None => Check::new(false, format!("no leader is known in term {}", view.term)),
+            None => Check::new(
+                false,
+                format!(
+                    "no leader is known in term {}: is a majority up, and is this node still a member?",
+                    view.term
+                ),
+            ),
         };
         let behind = view.commit.0.saturating_sub(view.applied.0);
         let caught_up = Check::new(
@@ -66,13 +73,7 @@ impl Checks<Check> {
             format!("applied up to {} of {} known to be committed", view.applied, view.commit),
         );
         let disk = Check::new(view.damaged == 0, format!("{} damaged log entries", view.damaged));
-        let role = match (view.members.is_voter(view.id), view.members.contains(view.id)) {
-            (true, _) => "a voter",
-            (false, true) => "a learner",
-            (false, false) => "no member",
-        };
-        let membership =
-            Check::new(view.members.contains(view.id), format!("{role} of {} members", view.members.count()));
+        let membership = Check::new(view.members.contains(view.id), membership_detail(view));
         Checks { leader, caught_up, disk, membership }
     }
 
@@ -97,6 +98,21 @@ impl Checks<Check> {
     }
 }
 
+fn membership_detail(view: &View) -> String {
+    let count = view.members.count();
+    if is_outside(view) {
+        return format!(
+            "no member: the cluster has {count} others, as far as this node's log goes. If it was removed, end it; with \
+             an empty data dir and --join it can come back"
+        );
+    }
+    match (view.members.is_voter(view.id), view.members.contains(view.id)) {
+        (true, _) => format!("a voter of {count} members"),
+        (false, true) => format!("a learner of {count} members"),
+        (false, false) => "this node has not heard yet who the members are".to_owned(),
+    }
+}
+
 impl<R: Runtime, N: Net> App<R, N> {
     /// `GET /raft/status`.
     pub(super) async fn status(&self) -> Result<Response<AnswerBody>, ApiError> {
@@ -108,6 +124,9 @@ impl<R: Runtime, N: Net> App<R, N> {
 
     /// `GET /readyz`.
     pub(super) async fn readyz(&self, verbose: bool) -> Result<Response<AnswerBody>, ApiError> {
+        if self.context.shutdown.is_leaving() {
+            return Err(ApiError::ShuttingDown);
+        }
         let view = self.context.handle.status().await.ok_or(ApiError::ShuttingDown)?;
         Ok(readiness(Checks::of(&view), verbose))
     }

@@ -111,7 +111,7 @@ async fn every_refusal_has_its_status_and_code() {
         ("GET", &long_key, none, 414, "key_too_long"),
         ("PUT", &very_long_key, none, 414, "key_too_long"),
         ("GET", &long_query, none, 414, "uri_too_long"),
-        ("GET", "/key/a?consistency=lease", none, 400, "bad_query"),
+        ("GET", "/key/a?consistency=strong", none, 400, "bad_query"),
         ("GET", "/key/a?revision=1", none, 400, "bad_query"),
         ("PUT", "/key/a?ttl=30s", none, 400, "bad_query"),
         ("PUT", "/key/a?lease=1", none, 400, "bad_query"),

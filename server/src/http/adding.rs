@@ -1,0 +1,155 @@
+//! `/raft/add`: how a node becomes a member.
+//!
+//! | id | address | what happens |
+//! |---|---|---|
+//! | known | its own | nothing, and success: the answer to a join may have been lost |
+//! | known | another, nobody's | the member's address changes |
+//! | new | nobody's | a new learner |
+//! | new | another member's, where the new id answers and that member is not heard | it was wiped: one change takes it out and the new one in |
+//! | any | any, where another id answers, or nobody | refused |
+//! | known | another member's | refused |
+
+use hyper::Response;
+use hyper::http::request::Parts;
+use quorate_node::raft::{Contact, Learner, NodeId, PeerState, Time};
+use quorate_node::{Refusal, Request};
+
+use super::app::{App, json};
+use super::body::{AnswerBody, Upload};
+use super::error::ApiError;
+use super::headers::QUORATE_CLUSTER;
+use super::json::{NewMember, SUCCESS, parse_add};
+use super::leader::{News, NotChanged, Operation};
+use super::proxy::AttemptError;
+use super::service::Terms;
+use crate::net::Net;
+use crate::peers::{Local, ProbeError, probe};
+use crate::runtime::Runtime;
+
+/// What a join is at the leader.
+struct Add {
+    member: NewMember,
+    wait_for_voter: bool,
+}
+
+impl<R: Runtime, N: Net> App<R, N> {
+    /// `POST /raft/add`.
+    pub(super) async fn add(
+        &self,
+        head: &Parts,
+        upload: Upload<'_>,
+        terms: Terms,
+    ) -> Result<Response<AnswerBody>, ApiError> {
+        let body = self.read_json(upload).await?;
+        let operation = Add { member: parse_add(&body)?, wait_for_voter: terms.query.wait_for_voter };
+        self.at_leader(&self.asked(head, body, terms), &operation).await
+    }
+
+    /// Dials a newcomer back: an address that does not work, or where somebody else answers, must not get into the log.
+    async fn call_back(&self, member: &NewMember, deadline: Time) -> Result<(), ApiError> {
+        let context = &self.context;
+        let local = Local::member(context.identity);
+        let address = member.address.to_string();
+        let NewMember { id, .. } = member;
+        match probe(&context.runtime, &context.net, &local, *id, &address, deadline).await {
+            Ok(()) => Ok(()),
+            Err(ProbeError::WrongNode { seen }) => Err(ApiError::AddressInUse(format!(
+                "at {address} node {seen} answers, not {id}: give the address of node {id}"
+            ))),
+            Err(error) => Err(ApiError::AddressUnreachable(format!(
+                "node {id} does not answer at {address}: {error}: it must run, and be reached from the leader"
+            ))),
+        }
+    }
+
+    /// Adds a newcomer that has answered at its address. Whoever else is known by that address is not there any more:
+    /// when it is not heard from elsewhere either, it leaves in the same change.
+    async fn add_here(
+        &self,
+        id: NodeId,
+        learner: Learner,
+        contact: Contact,
+        deadline: Time,
+    ) -> Result<(), NotChanged> {
+        let request = |replaces| Request::AddLearner { id, learner, contact: contact.clone(), replaces };
+        let by = match self.change_members_here(request(None), deadline).await {
+            Err(NotChanged::Refused(Refusal::AddressInUse { by })) => by,
+            done => return done,
+        };
+        let mut news = News::new(self, deadline);
+        // One that was wiped a moment ago still counts as heard for an election timeout.
+        while self.hears(by).await {
+            if news.wait().await.is_err() {
+                return Err(NotChanged::Failed(ApiError::AddressInUse(format!(
+                    "{} is the address of the member {by}, which is heard from elsewhere, and node {id} answers there: \
+                     restart {by}, so that it tells its new address, or remove it",
+                    contact.address
+                ))));
+            }
+        }
+        match self.change_members_here(request(Some(by)), deadline).await {
+            Err(NotChanged::Refused(Refusal::WouldLoseQuorum)) => {
+                Err(NotChanged::Failed(ApiError::AddressInUse(format!(
+                    "{} is the address of the member {by}, and without that one the voters who are heard would be no \
+                     majority, so node {id} can't take its place now: bring other voters back first",
+                    contact.address
+                ))))
+            }
+            Ok(()) => {
+                tracing::info!(node = %id, replaced = %by, address = contact.address, "took the place of a wiped node");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Whether this leader hears the member, wherever it is.
+    async fn hears(&self, member: NodeId) -> bool {
+        let view = self.context.handle.status().await;
+        let peers = view.map(|view| view.peers).unwrap_or_default();
+        peers.iter().any(|peer| peer.id == member && peer.state != PeerState::Down)
+    }
+
+    /// Waits for the leader to have made the learner a voter.
+    async fn wait_for_voter(&self, id: NodeId, deadline: Time) -> Result<(), NotChanged> {
+        let mut news = News::new(self, deadline);
+        while !news.look().members.voters.contains(&id) {
+            if news.wait().await.is_err() {
+                let what = format!(
+                    "node {id} is a learner now and has not caught up in time: it becomes a voter when it has; \
+                     look at GET /raft/members, or ask again with a longer timeout"
+                );
+                return Err(ApiError::NotCaughtUp(what).into());
+            }
+        }
+        // A change counts for majorities when it is in the log, but it is done when it is committed.
+        self.change_members_here(Request::Promote(id), deadline).await
+    }
+}
+
+impl<R: Runtime, N: Net> Operation<R, N> for Add {
+    async fn perform(&self, app: &App<R, N>, deadline: Time) -> Result<Response<AnswerBody>, AttemptError> {
+        let NewMember { id, address, url, name, learner } = self.member.clone();
+        let address = address.to_string();
+        let known = app.context.handle.view().current().members.contacts.get(&id).cloned();
+        if known.as_ref().is_none_or(|contact| contact.address != address) {
+            app.call_back(&self.member, deadline).await?;
+        }
+        let is_new = known.is_none();
+        let known = known.unwrap_or_default();
+        let contact = Contact { address, url: url.unwrap_or(known.url), name: name.unwrap_or(known.name) };
+        if is_new {
+            app.add_here(id, learner, contact, deadline).await?;
+        } else {
+            let request = Request::AddLearner { id, learner, contact, replaces: None };
+            app.change_members_here(request, deadline).await?;
+        }
+        if self.wait_for_voter {
+            app.wait_for_voter(id, deadline).await?;
+        }
+        let mut response = json(SUCCESS);
+        // This is what the joiner believes.
+        response.headers_mut().insert(QUORATE_CLUSTER, app.cluster.clone());
+        Ok(response)
+    }
+}
