@@ -49,11 +49,13 @@ pub struct Limits {
     pub value_bytes: usize,
     /// The largest request, in bytes.
     pub request_bytes: usize,
+    /// The most bytes of request bodies held at once.
+    pub pending_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { value_bytes: 1 << 20, request_bytes: 4 << 20 }
+        Limits { value_bytes: 1 << 20, request_bytes: 4 << 20, pending_bytes: 256 << 20 }
     }
 }
 

@@ -76,3 +76,35 @@ impl Handle {
         let _ = self.asks.send(Ask::Stop).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use quorate_node::raft::{Config, NodeId};
+    use quorate_node::{Node, NodeConfig, ReadLevel};
+    use quorate_storage::{MemoryDisk, Options, Storage};
+
+    /// A line to a driver that takes nothing up.
+    #[test]
+    fn who_finds_the_line_full_is_refused_at_once() {
+        let (_, found) = Storage::open(MemoryDisk::new(), Options::new(1)).unwrap();
+        let config =
+            NodeConfig { raft: Config::new(NodeId(1), 1), checkpoint_entries: 1, pending_requests: 1 };
+        let view = Node::open(config, found, Time(0)).unwrap().view();
+        let (asks, mut line) = mpsc::channel(1);
+        let handle = Handle::new(asks, watch::Sender::new(Arc::new(view)).subscribe());
+
+        let read = || handle.request(Request::Read { key: [].into(), level: ReadLevel::Stale }, Time(1));
+        let mut context = Context::from_waker(Waker::noop());
+        let mut waiting = pin!(read());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        assert!(matches!(pin!(read()).poll(&mut context), Poll::Ready(Answer::Overloaded)));
+        drop(line.try_recv());
+        assert!(matches!(waiting.poll(&mut context), Poll::Ready(Answer::Abandoned)));
+        drop(line);
+        assert!(matches!(pin!(read()).poll(&mut context), Poll::Ready(Answer::Stopped)));
+    }
+}

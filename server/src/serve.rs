@@ -237,7 +237,11 @@ async fn start(
         found,
         identity,
         contact,
-        limits: Limits { value_bytes: config.max_value_bytes, request_bytes: config.max_request_bytes },
+        limits: Limits {
+            value_bytes: config.max_value_bytes,
+            request_bytes: config.max_request_bytes,
+            pending_bytes: config.max_pending_bytes,
+        },
         inbound,
         http,
         inspector: None,

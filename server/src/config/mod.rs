@@ -58,6 +58,8 @@ pub struct ServeConfig {
     pub max_value_bytes: usize,
     /// The largest request body, in bytes.
     pub max_request_bytes: usize,
+    /// The most bytes of request bodies held at once.
+    pub max_pending_bytes: usize,
     /// How many checkpoints are kept.
     pub keep_snapshots: usize,
     /// A checkpoint is taken once this many entries were applied after the last one.

@@ -50,6 +50,7 @@ pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolve
         name: lookup.optional("name", &[], parse_name)?,
         max_value_bytes: lookup.single("max-value-bytes", "1MiB", parse_limit)?,
         max_request_bytes: lookup.single("max-request-bytes", "4MiB", parse_limit)?,
+        max_pending_bytes: lookup.single("max-pending-bytes", "256MiB", parse_pending)?,
         keep_snapshots: lookup.single("keep-snapshots", "5", parse_count)?,
         snapshot_entries: lookup.single("snapshot-entries", "100000", parse_count)?,
         election_timeout: lookup.single("election-timeout", "500ms", parse_interval)?,
@@ -201,6 +202,16 @@ fn check(config: &ServeConfig) -> Result<(), ConfigError> {
             config.max_value_bytes, config.max_request_bytes
         ));
     }
+    // The body of an import may be twice as large as what is in it.
+    if config.max_pending_bytes < 2 * config.max_request_bytes {
+        return unusable(format!(
+            "--max-pending-bytes is {} and --max-request-bytes {}: two of the largest requests have to fit; \
+             give at least --max-pending-bytes {}",
+            config.max_pending_bytes,
+            config.max_request_bytes,
+            2 * config.max_request_bytes
+        ));
+    }
     Ok(())
 }
 
@@ -234,6 +245,10 @@ fn parse_limit(text: &str) -> Result<usize, String> {
         Ok(size) => Ok(size),
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn parse_pending(text: &str) -> Result<usize, String> {
+    parse_size(text).map_err(|error| error.to_string())
 }
 
 fn parse_count<T: std::str::FromStr + PartialEq + From<u8>>(text: &str) -> Result<T, &'static str> {

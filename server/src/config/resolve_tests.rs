@@ -48,6 +48,7 @@ fn the_defaults() {
         name: None,
         max_value_bytes: 1_048_576,
         max_request_bytes: 4_194_304,
+        max_pending_bytes: 268_435_456,
         keep_snapshots: 5,
         snapshot_entries: 100_000,
         election_timeout: Duration::from_millis(500),
@@ -251,11 +252,12 @@ fn a_bad_value_names_its_place_itself_and_what_to_write() {
 
 #[test]
 fn settings_that_do_not_go_together_are_refused() {
-    let cases: [(Pairs, &str); 4] = [
+    let cases: [(Pairs, &str); 5] = [
         (&[DIRECTORY, ("remove-dead-voters-after", "900ms")], "at least --remove-dead-voters-after 1s"),
         (&[DIRECTORY, ("raft-listen", "127.0.0.1:8080")], "different ports"),
         (&[DIRECTORY, ("election-timeout", "100ms")], "at least --election-timeout 150ms"),
         (&[DIRECTORY, ("max-value-bytes", "5MiB")], "raise --max-request-bytes"),
+        (&[DIRECTORY, ("max-pending-bytes", "7MiB")], "at least --max-pending-bytes 8388608"),
     ];
     for (flags, expected) in cases {
         let error = resolved(flags, &[], None).unwrap_err();

@@ -72,6 +72,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("name", "NAME", Shape::Single, "A name for people to read"),
     setting("max-value-bytes", "SIZE", Shape::Single, "The largest value [default: 1MiB]"),
     setting("max-request-bytes", "SIZE", Shape::Single, "The largest request body [default: 4MiB]"),
+    setting(
+        "max-pending-bytes",
+        "SIZE",
+        Shape::Single,
+        "Refuse requests while the bodies of others take up this much [default: 256MiB]",
+    ),
     setting("keep-snapshots", "N", Shape::Single, "How many checkpoints to keep [default: 5]"),
     setting(
         "snapshot-entries",

@@ -8,6 +8,7 @@ use hyper::{Response, StatusCode};
 use quorate_node::raft::Time;
 
 use super::body::AnswerBody;
+use super::budget::Budget;
 use super::checks::Hosts;
 use super::error::ApiError;
 use super::headers::JSON;
@@ -20,6 +21,7 @@ pub(crate) struct App<R, N> {
     pub(super) context: Arc<Context<R, N>>,
     pub(super) hosts: Hosts,
     pub(super) pool: Arc<Pool>,
+    pub(super) budget: Budget,
     /// Our ids, ready to be sent.
     pub(super) node: HeaderValue,
     pub(super) cluster: HeaderValue,
@@ -36,6 +38,7 @@ impl<R: Runtime, N> App<R, N> {
         App {
             hosts: Hosts::new(&context.contact.url, on_loopback),
             pool: Arc::default(),
+            budget: Budget::new(context.limits.pending_bytes),
             node: id(identity.node.0),
             cluster: id(identity.cluster.0),
             history: id(identity.history.0),

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use super::budget::Held;
 use super::error::ApiError;
 use super::pool::Lease;
 use crate::runtime::{Either, Runtime, race, timeout_at};
@@ -25,6 +26,7 @@ const LAST_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Upload<'a> {
     incoming: Incoming,
     unread: &'a AtomicBool,
+    held: &'a Held<'a>,
     shutdown: &'a Shutdown,
 }
 
@@ -53,16 +55,22 @@ impl BodyLimit {
 }
 
 impl<'a> Upload<'a> {
-    /// `unread` is true for as long as there is a body that has not been read to its end.
-    pub(crate) fn new(incoming: Incoming, unread: &'a AtomicBool, shutdown: &'a Shutdown) -> Self {
+    /// `unread` is true for as long as there is a body that has not been read to its end; `held` counts what has been.
+    pub(super) fn new(
+        incoming: Incoming,
+        unread: &'a AtomicBool,
+        held: &'a Held<'a>,
+        shutdown: &'a Shutdown,
+    ) -> Self {
         unread.store(!incoming.is_end_stream(), Ordering::Relaxed);
-        Upload { incoming, unread, shutdown }
+        Upload { incoming, unread, held, shutdown }
     }
 
     /// Reads it all. A declared length above the limit is refused before a byte is read.
     ///
     /// # Errors
-    /// `value_too_large` or `request_too_large`; `body_too_slow`; `malformed` when it breaks off; `shutting_down`.
+    /// `value_too_large` or `request_too_large`; `overloaded` when others hold too much; `body_too_slow`; `malformed` when
+    /// it breaks off; `shutting_down`.
     pub(crate) async fn read(self, runtime: &impl Runtime, limit: BodyLimit) -> Result<Bytes, ApiError> {
         let declared = self.incoming.size_hint().lower();
         if declared > limit.bytes() as u64 {
@@ -74,7 +82,7 @@ impl<'a> Upload<'a> {
             self.shutdown.begun().await;
             runtime.sleep(LAST_BODY_TIMEOUT).await;
         };
-        let filled = race(received.fill(self.incoming, limit), end);
+        let filled = race(received.fill(self.incoming, limit, self.held), end);
         match timeout_at(runtime, deadline, filled).await {
             Ok(Either::Left(Ok(()))) => {}
             Ok(Either::Left(Err(error))) => return Err(error),
@@ -97,13 +105,19 @@ struct Received {
 }
 
 impl Received {
-    async fn fill(&mut self, mut incoming: Incoming, limit: BodyLimit) -> Result<(), ApiError> {
+    async fn fill(
+        &mut self,
+        mut incoming: Incoming,
+        limit: BodyLimit,
+        held: &Held<'_>,
+    ) -> Result<(), ApiError> {
         while let Some(frame) = incoming.frame().await {
             let frame = frame.map_err(|error| ApiError::Malformed(format!("the body broke off: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
             if self.len() + data.len() > limit.bytes() {
                 return Err(limit.exceeded(None));
             }
+            held.add(data.len())?;
             if self.len() == 0 {
                 self.first = data;
             } else {

@@ -19,6 +19,7 @@ use super::key::check_key;
 use super::keys::Write;
 use super::leader::unexpected;
 use super::service::Terms;
+use crate::context::Limits;
 use crate::founding::Pairs;
 use crate::net::Net;
 use crate::runtime::Runtime;
@@ -40,10 +41,14 @@ impl<R: Runtime, N: Net> App<R, N> {
         upload: Upload<'_>,
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
-        let limit = BodyLimit::Request(self.context.limits.request_bytes);
-        let body = upload.read(&self.context.runtime, limit).await?;
-        let entries = parse_import(&body, self.context.limits.value_bytes)
-            .map_err(|error| ApiError::BadJson(error.to_string()))?;
+        let Limits { value_bytes, request_bytes, .. } = self.context.limits;
+        let encoded_limit = BodyLimit::Request(request_bytes * ENCODED_FACTOR);
+        let body = upload.read(&self.context.runtime, encoded_limit).await?;
+        let entries = parse_import(&body, value_bytes)?;
+        let decoded_bytes: usize = entries.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if decoded_bytes > request_bytes {
+            return Err(ApiError::RequestTooLarge { limit: request_bytes, sent: Some(decoded_bytes as u64) });
+        }
         self.at_leader(&self.asked(head, body, terms), &Write(Command::Import { entries })).await
     }
 
@@ -55,6 +60,10 @@ impl<R: Runtime, N: Net> App<R, N> {
         }
     }
 }
+
+/// How much larger than what is in it a body of base64 may be. Base64 itself takes a third more, quotes and commas a
+/// few bytes for each entry.
+const ENCODED_FACTOR: usize = 2;
 
 /// How much of a key an error quotes.
 const SHOWN_BYTES: usize = 80;
@@ -84,6 +93,18 @@ pub(crate) enum ImportError {
         /// What a request for it would be answered.
         error: ApiError,
     },
+}
+
+impl From<ImportError> for ApiError {
+    fn from(error: ImportError) -> Self {
+        let said = error.to_string();
+        match error {
+            ImportError::Entry { error: ApiError::ValueTooLarge { .. }, .. } => {
+                ApiError::EntryValueTooLarge(said)
+            }
+            _ => ApiError::BadJson(said),
+        }
+    }
 }
 
 /// Keys and values of a `data.json`, checked like those that come one by one.

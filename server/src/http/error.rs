@@ -84,6 +84,9 @@ pub(crate) enum ApiError {
         /// The size; without one, it is only known to be above the limit.
         sent: Option<u64>,
     },
+    /// A value among others is larger than this server takes.
+    #[error("{0}")]
+    EntryValueTooLarge(String),
     /// The request's body is larger than this server takes.
     #[error("the body has {} bytes, the limit is {limit}: send less, or raise --max-request-bytes", seen(.sent))]
     RequestTooLarge {
@@ -132,6 +135,15 @@ pub(crate) enum ApiError {
     /// Too many requests wait. Nothing was done.
     #[error("too many requests are waiting: nothing was done; try again later")]
     Overloaded,
+    /// The bodies of requests that wait fill the memory that they may have. Nothing was done.
+    #[error(
+        "the bodies of the requests that wait have {limit} bytes already: nothing was done; try again later, or raise \
+         --max-pending-bytes"
+    )]
+    TooMuchHeld {
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// This process is about to end. Nothing was done.
     #[error("this node is shutting down: nothing was done; ask another")]
     ShuttingDown,
@@ -174,7 +186,9 @@ impl ApiError {
             ApiError::ChangeInProgress => (StatusCode::CONFLICT, "change_in_progress"),
             ApiError::NotCaughtUp(_) => (StatusCode::CONFLICT, "not_caught_up"),
             ApiError::WouldLoseQuorum(_) => (StatusCode::CONFLICT, "would_lose_quorum"),
-            ApiError::ValueTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "value_too_large"),
+            ApiError::ValueTooLarge { .. } | ApiError::EntryValueTooLarge(_) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "value_too_large")
+            }
             ApiError::RequestTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
             ApiError::EntryTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
             ApiError::UriTooLong(_) => (StatusCode::URI_TOO_LONG, "uri_too_long"),
@@ -187,7 +201,9 @@ impl ApiError {
             ApiError::NoLeader(_) | ApiError::Outside(_) | ApiError::Joining => {
                 (StatusCode::SERVICE_UNAVAILABLE, "no_leader")
             }
-            ApiError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            ApiError::Overloaded | ApiError::TooMuchHeld { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
+            }
             ApiError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             ApiError::OutcomeUnknown(_) => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
             ApiError::ProxyLoop(_) => (StatusCode::LOOP_DETECTED, "proxy_loop"),

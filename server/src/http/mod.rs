@@ -20,6 +20,7 @@
 mod adding;
 mod app;
 mod body;
+mod budget;
 mod checks;
 mod data;
 mod error;

@@ -101,7 +101,8 @@ pub(super) struct Terms {
 impl<R: Runtime, N: Net> App<R, N> {
     async fn answer(&self, request: Request<Incoming>, unread: &AtomicBool) -> Response<AnswerBody> {
         let (head, incoming) = request.into_parts();
-        let upload = Upload::new(incoming, unread, &self.context.shutdown);
+        let held = self.budget.hold();
+        let upload = Upload::new(incoming, unread, &held, &self.context.shutdown);
         let mut response = match self.call(&head, upload).await {
             Ok(response) => response,
             Err(error) => refusal(&error),

@@ -23,10 +23,32 @@ use crate::storage_port::storage_channel;
 
 pub(super) const CLUSTER: ClusterId = ClusterId(0xc);
 pub(super) const HISTORY: HistoryId = HistoryId(0xd);
-pub(super) const LIMITS: Limits = Limits { value_bytes: 1 << 20, request_bytes: 4 << 20 };
+pub(super) const LIMITS: Limits =
+    Limits { value_bytes: 1 << 20, request_bytes: 4 << 20, pending_bytes: 256 << 20 };
 
 /// Longer than anything here may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What servers are told that not all tests want the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings<'a> {
+    /// What they advertise, if not where they are: whatever is forwarded goes there.
+    pub(super) url: Option<&'a str>,
+    pub(super) limits: Limits,
+    pub(super) pending_requests: usize,
+    pub(super) uncommitted_bytes: usize,
+}
+
+impl Default for Settings<'_> {
+    fn default() -> Self {
+        Settings {
+            url: None,
+            limits: LIMITS,
+            pending_requests: NodeConfig::PENDING_REQUESTS,
+            uncommitted_bytes: 64 << 20,
+        }
+    }
+}
 
 /// Running servers that know each other from the start.
 pub(super) struct Cluster {
@@ -67,21 +89,21 @@ impl Answer {
 impl Cluster {
     /// `size` servers, each of which advertises where it is.
     pub(super) async fn start(size: usize) -> Cluster {
-        Self::start_with(size, None).await
+        Self::start_with(size, Settings::default()).await
     }
 
     /// `size` servers that advertise `url`, so that whatever is forwarded goes there.
     pub(super) async fn start_advertising(size: usize, url: &str) -> Cluster {
-        Self::start_with(size, Some(url)).await
+        Self::start_with(size, Settings { url: Some(url), ..Settings::default() }).await
     }
 
-    async fn start_with(size: usize, url: Option<&str>) -> Cluster {
+    pub(super) async fn start_with(size: usize, settings: Settings<'_>) -> Cluster {
         let (mut founding, mut listeners, mut addresses) = (Members::default(), Vec::new(), Vec::new());
         for number in 0..size {
             let (peers, address) = listen().await;
             let (http, http_address) = listen().await;
             let id = NodeId(number as u128 + 1);
-            let url = url.map_or_else(|| format!("http://{http_address}"), str::to_owned);
+            let url = settings.url.map_or_else(|| format!("http://{http_address}"), str::to_owned);
             founding.voters.insert(id);
             founding.contacts.insert(id, Contact { address, url, name: format!("node {id}") });
             listeners.push((peers, http));
@@ -90,7 +112,7 @@ impl Cluster {
         let members = founding.contacts.clone().into_iter().zip(listeners);
         let mut servers = Vec::new();
         for ((id, contact), (peers, http)) in members {
-            servers.push(server(id, contact, &founding, peers, http));
+            servers.push(server(settings, (id, contact), &founding, peers, http));
         }
         let cluster = Cluster { servers, addresses };
         cluster.leader().await;
@@ -192,8 +214,8 @@ async fn exchange(address: &str, request: Request<Full<Bytes>>) -> Answer {
 }
 
 fn server(
-    id: NodeId,
-    contact: Contact,
+    settings: Settings<'_>,
+    (id, contact): (NodeId, Contact),
     founding: &Members,
     peers: <RealNet as Net>::Listener,
     http: <RealNet as Net>::Listener,
@@ -213,10 +235,11 @@ fn server(
             raft: Config {
                 election_timeout: Duration::from_millis(600),
                 heartbeat_interval: Duration::from_millis(60),
+                uncommitted_bytes: settings.uncommitted_bytes,
                 ..Config::new(id, runtime.random())
             },
             checkpoint_entries: 10_000,
-            pending_requests: NodeConfig::PENDING_REQUESTS,
+            pending_requests: settings.pending_requests,
         },
         runtime,
         net: RealNet,
@@ -224,7 +247,7 @@ fn server(
         found,
         identity,
         contact,
-        limits: LIMITS,
+        limits: settings.limits,
         inbound,
         http,
         inspector: None,

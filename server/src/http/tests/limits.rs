@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use hyper::Method;
+use quorate_storage::data_json;
+use tokio::sync::mpsc;
 
-use super::cluster::{Cluster, LIMITS, ask_raw, read_to_end, soon};
+use super::cluster::{Answer, Cluster, LIMITS, Settings, ask_raw, read_to_end, soon};
+use crate::context::Limits;
 use crate::net::{Net, read_some, write_all};
 use crate::real::{RealNet, RealRuntime};
 use crate::runtime::{Runtime, timeout_at};
@@ -26,7 +29,7 @@ async fn a_value_may_have_just_so_many_bytes() {
             assert!(text.contains(&named), "{text} should name {named}");
         }
     }
-    let refused = cluster.ask(0, Method::POST, "/data.json", &vec![b' '; LIMITS.request_bytes + 1]).await;
+    let refused = cluster.ask(0, Method::POST, "/raft/add", &vec![b' '; LIMITS.request_bytes + 1]).await;
     assert_eq!((refused.status.as_u16(), &*refused.code()), (413, "request_too_large"));
     assert!(refused.text().contains("--max-request-bytes"));
     assert_eq!(cluster.ask(0, Method::GET, "/key/larger", b"").await.status, 404);
@@ -123,4 +126,131 @@ async fn a_slow_body_does_not_hold_up_the_end() {
     timeout_at(&runtime, patience, cluster.servers[0].stop()).await.expect("it ends soon");
     let answer = soon(read_to_end(&mut stream)).await;
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("shutting_down"), "{answer}");
+}
+
+/// Base64 makes four bytes of three: what counts is what is stored.
+#[tokio::test]
+async fn an_import_is_measured_decoded() {
+    let limits = Limits { value_bytes: 3_000, request_bytes: 6_000, ..LIMITS };
+    let cluster = Cluster::start_with(1, Settings { limits, ..Settings::default() }).await;
+    let file = |sizes: &[usize]| {
+        let entries = sizes.iter().zip(b'a'..).map(|(size, key)| (vec![key], vec![b'v'; *size]));
+        let entries: Vec<_> = entries.collect();
+        data_json::encode(entries.iter().map(|(key, value)| (&**key, &**value)))
+    };
+    // With their keys exactly as much as there may be, in a body a third larger.
+    let largest = file(&[3_000, 2_998]);
+    assert!(largest.len() > 8_000);
+    assert_eq!(cluster.ask(0, Method::POST, "/data.json", &largest).await.status, 200);
+    assert_eq!(cluster.ask(0, Method::GET, "/key/a", b"").await.body, vec![b'v'; 3_000]);
+
+    let cases: [(&[usize], &str, &[&str]); 3] = [
+        (&[3_000, 2_999], "request_too_large", &["6001", "6000", "--max-request-bytes"]),
+        (&[3_000, 3_000, 3_000, 3_000], "request_too_large", &["12000", "--max-request-bytes"]),
+        (&[10, 3_001], "value_too_large", &["\"b\"", "3001", "3000", "--max-value-bytes"]),
+    ];
+    for (sizes, code, named) in cases {
+        let refused = cluster.ask(0, Method::POST, "/data.json", &file(sizes)).await;
+        assert_eq!((refused.status.as_u16(), &*refused.code()), (413, code), "{sizes:?}");
+        let text: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
+        let text = text["error"].as_str().unwrap();
+        assert!(named.iter().all(|name| text.contains(name)), "{text} should name {named:?}");
+    }
+    assert_eq!(
+        cluster.ask(0, Method::GET, "/key/b", b"").await.body.len(),
+        2_998,
+        "nothing of them was taken"
+    );
+}
+
+fn assert_overloaded(answer: &Answer) {
+    assert_eq!((answer.status.as_u16(), &*answer.code()), (503, "overloaded"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+}
+
+/// 1. Bodies that come slowly fill what bodies may take up, at a follower, which would pass them on. 2. Others are
+/// refused at once, and those without a body are not. 3. When a slow one is gone, there is room again.
+#[tokio::test]
+async fn what_bodies_take_up_has_a_limit() {
+    let limits = Limits { value_bytes: 1_000, request_bytes: 1_000, pending_bytes: 2_000 };
+    let cluster = Cluster::start_with(3, Settings { limits, ..Settings::default() }).await;
+    let follower = cluster.follower().await;
+    assert_eq!(cluster.ask(follower, Method::PUT, "/key/a", b"v").await.status, 200);
+    let head = b"PUT /key/slow HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n";
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = soon(RealNet.dial(&cluster.addresses[follower])).await.unwrap();
+        soon(write_all(&mut stream, &[head.as_slice(), &[b's'; 999]].concat())).await.unwrap();
+        slow.push(stream);
+    }
+    let value = [b'v'; 500];
+    let mut refused = soon(async {
+        loop {
+            // The slow ones may not have been read yet.
+            let answer = cluster.ask(follower, Method::PUT, "/key/a", &value).await;
+            if answer.status != 200 {
+                return answer;
+            }
+        }
+    })
+    .await;
+    for _ in 0..10 {
+        assert_overloaded(&refused);
+        assert!(refused.text().contains("1998") || refused.text().contains("2000"), "{}", refused.text());
+        assert!(refused.text().contains("--max-pending-bytes"));
+        refused = cluster.ask(follower, Method::PUT, "/key/a", &value).await;
+    }
+    assert_eq!(cluster.ask(follower, Method::GET, "/key/a", b"").await.status, 200);
+    assert_eq!(cluster.ask(follower, Method::DELETE, "/key/a", b"").await.status, 200);
+
+    // One goes away, and what it held is free.
+    drop(slow.pop());
+    soon(async { while cluster.ask(follower, Method::PUT, "/key/a", &value).await.status != 200 {} }).await;
+    // The other comes to its end, and was never in danger.
+    let mut other = slow.pop().unwrap();
+    soon(write_all(&mut other, b"s")).await.unwrap();
+    let mut answer = [0; 16];
+    assert!(soon(read_some(&mut other, &mut answer)).await.unwrap() > 0);
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
+}
+
+/// A node with too many requests refuses more, and whoever passed one on passes the refusal back: it is the client who
+/// must wait.
+#[tokio::test]
+async fn more_requests_than_may_wait_are_refused_wherever_they_come_in() {
+    let cluster = Cluster::start_with(3, Settings { pending_requests: 0, ..Settings::default() }).await;
+    for at in 0..3 {
+        for (method, body) in [(Method::PUT, b"v".as_slice()), (Method::DELETE, b""), (Method::GET, b"")] {
+            assert_overloaded(&cluster.ask(at, method, "/key/a", body).await);
+        }
+    }
+}
+
+/// Proposals that can't be committed yet have a limit in bytes.
+#[tokio::test]
+async fn more_than_may_wait_to_be_committed_is_refused() {
+    let cluster = Cluster::start_with(1, Settings { uncommitted_bytes: 1, ..Settings::default() }).await;
+    let (answer_sender, mut answers) = mpsc::unbounded_channel();
+    let refused = soon(async {
+        loop {
+            for number in 0..16 {
+                let (address, answer_sender) = (cluster.addresses[0].clone(), answer_sender.clone());
+                let put = format!(
+                    "PUT /key/{number} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 1\r\n\r\nv"
+                );
+                RealRuntime::start().spawn(async move {
+                    let _ = answer_sender.send(ask_raw(&address, put.as_bytes()).await);
+                });
+            }
+            for _ in 0..16 {
+                let answer = answers.recv().await.unwrap();
+                if !answer.starts_with("HTTP/1.1 200 ") {
+                    return answer;
+                }
+            }
+        }
+    })
+    .await;
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("\"overloaded\""), "{refused}");
+    assert!(refused.contains("retry-after: 1"), "{refused}");
 }
