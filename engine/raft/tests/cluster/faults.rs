@@ -51,8 +51,10 @@ impl World {
         let id = ReadId(self.next_name);
         self.next_name += 1;
         life.reads.insert(id, self.checks.completed);
-        life.core.read(life.time(self.now), id, ReadMode::Quorum).expect("few reads wait");
-        self.trace(|| format!("n{} reads {id}, must see {}", at + 1, self.checks.completed));
+        let by_lease = self.plan.leases && self.operators.chance(600);
+        let mode = if by_lease { ReadMode::Lease } else { ReadMode::Quorum };
+        life.core.read(life.time(self.now), id, mode).expect("few reads wait");
+        self.trace(|| format!("n{} reads {id} ({mode:?}), must see {}", at + 1, self.checks.completed));
         self.poke(at);
     }
 
@@ -82,7 +84,9 @@ impl World {
         if self.is_over() {
             return;
         }
-        if self.faults.chance(700) {
+        if self.plan.any_change && self.operators.chance(600) {
+            self.operate();
+        } else if self.faults.chance(700) {
             let at = self.faults.index(self.nodes.len());
             self.add_learner(at);
         } else {
@@ -200,6 +204,35 @@ impl World {
             self.trace(|| format!("n{} adds {id}: {result:?}", leader + 1));
             self.poke(leader);
         }
+    }
+
+    /// Any set of voters, with the others as learners or not at all; or somebody leaves, or leads.
+    fn operate(&mut self) {
+        let Some(leader) = self.leader() else { return };
+        let life = self.nodes[leader].life.as_mut().unwrap();
+        let (now, current) = (life.time(self.now), life.core.status().members.clone());
+        let ids: Vec<NodeId> = current.ids().collect();
+        let any = ids[self.operators.index(ids.len())];
+        let result = match self.operators.below(10) {
+            0..=3 => {
+                let mut target = current.target();
+                target.learners.clear();
+                target.voters.clear();
+                for id in &ids {
+                    match self.operators.below(4) {
+                        0 => drop(target.contacts.remove(id)),
+                        1 => drop(target.learners.insert(*id, Learner::Standing)),
+                        _ => drop(target.voters.insert(*id)),
+                    }
+                }
+                format!("changes to {target:?}: {:?}", life.core.change_members(now, target.clone()))
+            }
+            4 | 5 => format!("removes {any}: {:?}", life.core.remove(now, any)),
+            6 => format!("hands over: {:?}", life.core.transfer(now, None)),
+            _ => format!("hands over to {any}: {:?}", life.core.transfer(now, Some(any))),
+        };
+        self.trace(|| format!("n{} {result}", leader + 1));
+        self.poke(leader);
     }
 
     fn promote(&mut self) {

@@ -4,7 +4,8 @@ use crate::disk::Part;
 use crate::node::Work;
 use crate::world::{Event, What, World};
 use quorate_raft::{
-    Done, Event as Said, Input, Job, LogId, Members, Message, NodeId, Output, Payload, PeerState, Term, Write,
+    CampaignCause, Done, Event as Said, Input, Job, LogId, Members, Message, NodeId, Output, Payload,
+    PeerState, StepDownCause, Term, Write,
 };
 
 impl World {
@@ -67,10 +68,13 @@ impl World {
         self.trace(|| format!("n{} ! {said:?}", at + 1));
         match said {
             Said::BecameLeader { .. } => self.counts.elections += 1,
-            Said::Campaign { .. } => {
+            Said::Campaign { cause, .. } => {
+                self.counts.transfers += u64::from(*cause == CampaignCause::Transfer);
                 let status = self.nodes[at].life.as_ref().unwrap().core.status();
-                assert!(status.members.is_voter(status.id), "runs for office without a vote of its own");
+                let open = status.members_at.index > status.commit;
+                assert!(status.members.is_voter(status.id) || open, "runs for a cluster that it left");
             }
+            Said::SteppedDown { cause: StepDownCause::Removed, .. } => self.counts.removed_leaders += 1,
             Said::Repaired { .. } => self.counts.repairs += 1,
             _ => {}
         }
@@ -98,6 +102,7 @@ impl World {
             if let Payload::Members(members) = &entry.payload {
                 if leads && entry.id.term == life.core.status().term {
                     self.checks.reconfigures(changed_at, entry.id);
+                    self.counts.joint_changes += u64::from(members.is_joint());
                     self.counts.promotions += u64::from(members.voters.len() as u64 > self.plan.founders);
                 }
                 changed_at = entry.id;

@@ -42,6 +42,8 @@ pub(crate) struct Life {
     pub(crate) draining: bool,
     /// How far its clock is from the world's.
     offset: u64,
+    /// How fast its clock runs, in thousandths of the world's.
+    rate: u64,
     pub(crate) seen: Seen,
 }
 
@@ -72,14 +74,15 @@ impl Node {
         }
     }
 
-    pub(crate) fn boot(&mut self, config: &Config, now: u64, random: &mut Random) {
+    pub(crate) fn boot(&mut self, config: &Config, rate: u64, now: u64, random: &mut Random) {
         let mut config = config.clone();
         config.id = self.id;
         config.seed = random.next();
         let offset = random.below(1_000_000_000);
         let found = self.disk.found(random);
         self.booted_with = self.disk.newest().map_or(LogId::ZERO, |meta| meta.last);
-        let core = Raft::open(config, found, Time(now + offset)).expect("what this disk holds can be opened");
+        let core = Raft::open(config, found, Time(offset + now * rate / 1000))
+            .expect("what this disk holds can be opened");
         let status = core.status();
         assert!(status.term >= self.disk.hard.term, "a term was forgotten");
         assert!(status.commit >= self.disk.covered(), "a checkpoint's commit was forgotten");
@@ -98,6 +101,7 @@ impl Node {
             inbox: Vec::new(),
             draining: false,
             offset,
+            rate,
             seen: Seen::default(),
         });
     }
@@ -133,12 +137,12 @@ impl Node {
 
 impl Life {
     pub(crate) fn time(&self, now: u64) -> Time {
-        Time(now + self.offset)
+        Time(self.offset + now * self.rate / 1000)
     }
 
     /// When the core wants to be woken, on the world's clock.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        self.core.deadline().map(|time| time.0.saturating_sub(self.offset))
+        self.core.deadline().map(|time| (time.0.saturating_sub(self.offset) * 1000).div_ceil(self.rate))
     }
 
     /// A checkpoint of the state machine as it is, if there is anything to keep.

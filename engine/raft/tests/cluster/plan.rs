@@ -1,7 +1,7 @@
 //! From a seed to a plan: how big, how tight, and what goes wrong.
 
 use crate::random::Random;
-use quorate_raft::{Config, NodeId};
+use quorate_raft::{Cleanup, Config, NodeId};
 use std::time::Duration;
 
 pub(crate) const MILLI: u64 = 1_000;
@@ -50,6 +50,11 @@ pub(crate) struct Plan {
     pub(crate) change_every: u64,
     /// Time between two things clients do, at most.
     pub(crate) client_every: u64,
+    /// Members come and go in any way and leadership is handed over. Not together with lost data, of which some minority of
+    /// the *founders* is the most that may happen.
+    pub(crate) any_change: bool,
+    /// Reads are served by leases too, and clocks run at different rates.
+    pub(crate) leases: bool,
     pub(crate) safety: u64,
     pub(crate) loss: u64,
     pub(crate) duplication: u64,
@@ -87,6 +92,14 @@ impl Plan {
         config.cache_bytes = random.pick(&[0, 64, 1_000, 16 << 20]);
         config.keep_entries = random.pick(&[0, 1, 5, 50]);
         config.chunk_bytes = random.pick(&[5, 16, 64, 1 << 20]);
+        // What was found once is found by the plan of then.
+        let mut later = Random::new(seed, "later");
+        let is_new = crate::NOTABLE.iter().all(|(notable, _)| *notable != seed);
+        let loses_data = faults.contains(&Fault::Damage) || faults.contains(&Fault::LoseTail);
+        let any_change = is_new && !loses_data;
+        if any_change && later.chance(200) {
+            config.cleanup = Some(Cleanup { after: config.election_timeout * 3, least_voters: 2 });
+        }
         Plan {
             founders,
             nodes: (founders + random.pick(&[0, 1, 2])).min(7),
@@ -95,6 +108,8 @@ impl Plan {
             checkpoint_every: election_timeout * random.pick(&[1, 4, 40]) / 4,
             change_every: election_timeout * random.between(1, 10),
             client_every: safety / random.pick(&[50, 200, 400]),
+            any_change,
+            leases: is_new && later.chance(700),
             safety,
             loss: if rough { random.pick(&[0, 0, 10, 100, 300]) } else { 0 },
             duplication: if rough { random.pick(&[0, 0, 50, 300]) } else { 0 },

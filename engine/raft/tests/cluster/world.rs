@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) disks: Random,
     pub(crate) faults: Random,
     pub(crate) clients: Random,
+    pub(crate) operators: Random,
+    clocks: Random,
     pub(crate) tracing: bool,
     pub(crate) sent: u64,
     pub(crate) events: u64,
@@ -49,10 +51,13 @@ pub(crate) struct Counts {
     pub(crate) reads: u64,
     pub(crate) commands: u64,
     pub(crate) promotions: u64,
+    pub(crate) joint_changes: u64,
+    pub(crate) transfers: u64,
+    pub(crate) removed_leaders: u64,
 }
 
 impl Counts {
-    pub(crate) fn all(&self) -> [(&'static str, u64); 10] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 13] {
         [
             ("elections", self.elections),
             ("truncations", self.truncations),
@@ -64,6 +69,9 @@ impl Counts {
             ("reads served", self.reads),
             ("commands acknowledged", self.commands),
             ("learners promoted", self.promotions),
+            ("joint changes", self.joint_changes),
+            ("hand-overs", self.transfers),
+            ("leaders removed", self.removed_leaders),
         ]
     }
 }
@@ -104,6 +112,8 @@ impl World {
             disks: Random::new(seed, "disks"),
             faults: Random::new(seed, "faults"),
             clients: Random::new(seed, "clients"),
+            operators: Random::new(seed, "operators"),
+            clocks: Random::new(seed, "clocks"),
             tracing,
             sent: 0,
             events: 0,
@@ -250,7 +260,9 @@ impl World {
     }
 
     pub(crate) fn boot(&mut self, at: usize) {
-        self.nodes[at].boot(&self.plan.config, self.now, &mut self.disks);
+        // The fastest and the slowest differ by less than the ninth that leases allow for.
+        let rate = if self.plan.leases { self.clocks.between(950, 1_050) } else { 1_000 };
+        self.nodes[at].boot(&self.plan.config, rate, self.now, &mut self.disks);
         self.trace(|| {
             let disk = &self.nodes[at].disk;
             format!("n{} boots: {:?}, log {}..{}", at + 1, disk.hard, disk.slots.base, disk.slots.last())
