@@ -13,7 +13,7 @@ use quorate_raft::{
     Chunk, Config, Contact, Done, Entry, Envelope, HardState, Index, Input, Job, Learner, LogId, Members,
     Message, NodeId, Output, Payload, Raft, ReadId, ReadMode, SnapshotMeta, Term, Time, WriteId,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 const ME: NodeId = NodeId(1);
@@ -45,6 +45,9 @@ enum Step {
         kind: u8,
         node: u8,
     },
+    Transfer {
+        to: u8,
+    },
     Finish {
         writes: u8,
     },
@@ -75,7 +78,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Elect),
         5 => (0..60_u8).prop_map(|bytes| Step::Propose { bytes }),
         2 => Just(Step::Read),
-        2 => (any::<u8>(), 1..7_u8).prop_map(|(kind, node)| Step::Change { kind, node }),
+        3 => (any::<u8>(), 1..7_u8).prop_map(|(kind, node)| Step::Change { kind, node }),
+        2 => (0..5_u8).prop_map(|to| Step::Transfer { to }),
         6 => (0..5_u8).prop_map(|writes| Step::Finish { writes }),
         4 => Just(Step::AnswerJobs),
         4 => Just(Step::FinishApplying),
@@ -100,6 +104,11 @@ struct World {
     nonce: u64,
     batch: u64,
     votes: BTreeMap<Term, NodeId>,
+    /// When each heartbeat was first said: an answer to it promises to elect nobody else for a while.
+    beats: BTreeMap<(NodeId, Term, u64), Time>,
+    promised_until: Time,
+    /// Calls to vote that the leader itself wanted.
+    by_transfer: BTreeSet<(NodeId, Term)>,
     /// What is known to be committed. A crash forgets it: the copies it stood on may be lies.
     committed: BTreeMap<Index, LogId>,
 }
@@ -143,6 +152,9 @@ impl World {
             nonce: 0,
             batch: 0,
             votes: BTreeMap::new(),
+            beats: BTreeMap::new(),
+            promised_until: Time(0) + config(1).election_timeout,
+            by_transfer: BTreeSet::new(),
             committed: BTreeMap::new(),
         };
         world.drain();
@@ -214,6 +226,8 @@ impl World {
                 assert_eq!(durable, HardState { term: envelope.term, vote: Some(envelope.to) });
                 let first = *self.votes.entry(envelope.term).or_insert(envelope.to);
                 assert_eq!(first, envelope.to, "votes twice in term {}", envelope.term);
+                let free = self.by_transfer.contains(&(envelope.to, envelope.term));
+                assert!(free || self.now >= self.promised_until, "votes, and promised not to: {envelope:?}");
             }
             Message::Appended { matched } | Message::HeartbeatReply { matched, .. } => {
                 assert!(self.disk.has_written(*matched), "acknowledges {matched}, which is not durable");
@@ -221,6 +235,11 @@ impl World {
             Message::Ask { nonce, .. } => self.nonce = *nonce,
             Message::ReadIndex { batch, .. } => self.batch = *batch,
             _ => {}
+        }
+        if let Message::HeartbeatReply { round, .. } = &envelope.message
+            && let Some(at) = self.beats.get(&(envelope.to, envelope.term, *round))
+        {
+            self.promised_until = self.promised_until.max(*at + config(1).election_timeout);
         }
         assert!(envelope.term <= durable.term, "{envelope:?} with {durable:?} durable");
     }
@@ -290,6 +309,7 @@ impl World {
             let payload = match raw.second % 7 {
                 0 => Payload::Members(members(&[1, 2, 3])),
                 1 => Payload::Members(members(&[2, 3, 4])),
+                6 if raw.count > 1 => Payload::Members(members(&[1, 2, 3]).joint_to(&members(&[2, 4, 5]))),
                 2 => Payload::Members(Members::default()),
                 3 => Payload::Noop,
                 _ => Payload::Command(vec![raw.second; usize::from(raw.first % 60)].into()),
@@ -346,6 +366,15 @@ impl World {
         let from = NodeId([2, 2, 2, 3, 3, 3, 4, 1][usize::from(raw.from)]);
         let to = if raw.term == 99 { NodeId(2) } else { ME };
         let envelope = Envelope { from, to, term: self.term(raw.term), message: self.message(raw) };
+        match &envelope.message {
+            Message::Heartbeat { round, .. } => {
+                self.beats.entry((from, envelope.term, *round)).or_insert(self.now);
+            }
+            Message::Vote { transfer: true, .. } => {
+                self.by_transfer.insert((from, envelope.term));
+            }
+            _ => {}
+        }
         self.input(Input::Message(envelope));
     }
 
@@ -355,7 +384,7 @@ impl World {
         for (wins, ahead) in
             [(Message::PreVoteReply { granted: true }, 1), (Message::VoteReply { granted: true }, 0)]
         {
-            for from in [2, 3].map(NodeId) {
+            for from in [2, 3, 4, 5].map(NodeId) {
                 let term = Term(self.raft.status().term.0 + ahead);
                 self.input(Input::Message(Envelope { from, to: ME, term, message: wins.clone() }));
             }
@@ -459,6 +488,7 @@ impl World {
         self.committed.clear();
         self.handed_over = Index(0);
         self.seed += 1;
+        self.promised_until = self.now + config(1).election_timeout;
         self.raft = Raft::open(config(self.seed), self.disk.found(), self.now).unwrap();
         self.drain();
         self.input(Input::Timeout);
@@ -481,6 +511,11 @@ impl World {
                 self.drain();
             }
             Step::Change { kind, node } => self.change(kind, node),
+            Step::Transfer { to } => {
+                let to = (to > 0).then_some(NodeId(to.into()));
+                let _ = self.raft.transfer(self.now, to);
+                self.drain();
+            }
             Step::Finish { writes } => self.finish_writes(writes),
             Step::AnswerJobs => self.answer_jobs(),
             Step::FinishApplying => self.finish_applying(),
@@ -495,10 +530,19 @@ impl World {
     fn change(&mut self, kind: u8, node: u8) {
         let id = NodeId(node.into());
         let current = self.raft.status().members.clone();
-        let target = match kind % 4 {
+        let target = match kind % 7 {
             0 => current.with_learner(id, Learner::Joining, Contact::default()),
             1 => current.with_learner(id, Learner::Standing, Contact::default()),
             2 => Members { outgoing: current.voters.clone(), ..current },
+            // Any voters among those whom the core can have heard, itself perhaps not among them.
+            3 | 4 => {
+                let voters: Vec<u128> = (1..6).filter(|id| (kind ^ node) >> id & 1 == 1).collect();
+                members(&voters)
+            }
+            5 => {
+                let _ = self.raft.remove(self.now, id);
+                return self.drain();
+            }
             _ => {
                 let _ = self.raft.promote(self.now, id);
                 return self.drain();
