@@ -2,6 +2,7 @@
 
 use crate::address::Address;
 use crate::answer::{Members, Status, Value};
+use crate::consistency::Consistency;
 use crate::endpoint::Endpoint;
 use crate::error::{ClientError, Failed};
 use crate::exchange::{Answer, Attempt, Call, Effect, Pool, attempt};
@@ -21,6 +22,9 @@ const JSON: &str = "application/json; charset=utf-8";
 
 /// The longest deadline that a server accepts in `?timeout=`.
 const LONGEST_SERVER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The pause before all endpoints are tried again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A client of one cluster. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
@@ -44,7 +48,8 @@ pub struct NewMember {
 }
 
 impl Client {
-    /// A client that tries `endpoints` in this order, and gives each call at most `timeout` in all.
+    /// A client that tries `endpoints` in this order, and gives each call at most `timeout` in all. As long as somebody
+    /// answers and nothing was done, it goes on trying until then; when nobody is there at all, one round is enough.
     ///
     /// # Panics
     /// When `endpoints` is empty.
@@ -69,7 +74,19 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotFound`] when there is no such key.
     pub async fn get(&self, key: &str) -> Result<Value, ClientError> {
-        let answer = self.call(read(key_target(key))).await.map_err(|error| match error {
+        self.get_with(key, Consistency::Linearizable).await
+    }
+
+    /// Reads a key, as fresh as asked.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] when there is no such key.
+    pub async fn get_with(&self, key: &str, consistency: Consistency) -> Result<Value, ClientError> {
+        let target = match consistency {
+            Consistency::Linearizable => key_target(key),
+            other => format!("{}?consistency={other}", key_target(key)),
+        };
+        let answer = self.call(read(target)).await.map_err(|error| match error {
             // The answer to a missing key has no body, and so no words.
             ClientError::NotFound(_) => ClientError::NotFound(format!("there is no key {key:?}")),
             other => other,
@@ -101,7 +118,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Unavailable`] when none answers.
     pub async fn status(&self) -> Result<Status, ClientError> {
-        let call = read("/raft/status".to_owned());
+        let call = Call { takes_timeout: false, ..read("/raft/status".to_owned()) };
         let (endpoint, answer) = self.try_in_turn(&self.endpoints, &call).await?;
         parse(endpoint, &answer)
     }
@@ -111,7 +128,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Unavailable`] when it does not answer.
     pub async fn status_of(&self, endpoint: &Endpoint) -> Result<Status, ClientError> {
-        let call = read("/raft/status".to_owned());
+        let call = Call { takes_timeout: false, ..read("/raft/status".to_owned()) };
         let (endpoint, answer) = self.try_in_turn(std::slice::from_ref(endpoint), &call).await?;
         parse(endpoint, &answer)
     }
@@ -121,7 +138,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Unavailable`] when no endpoint knows a leader.
     pub async fn members(&self) -> Result<Members, ClientError> {
-        let call = self.with_server_timeout(read("/raft/members".to_owned()));
+        let call = read("/raft/members".to_owned());
         let (endpoint, answer) = self.try_in_turn(&self.endpoints, &call).await?;
         parse(endpoint, &answer)
     }
@@ -136,9 +153,41 @@ impl Client {
             body["Role"] = "learner".into();
         }
         let target = if member.wait_for_voter { "/raft/add?wait=voter" } else { "/raft/add" };
-        let body = body.to_string().into();
-        let call = Call { content_type: Some(JSON), body, ..write(Method::POST, target.to_owned()) };
-        self.call(call).await.map(drop)
+        self.post_json(target, &body).await
+    }
+
+    /// Makes a learner a voter; one that is no error.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] when it is no member; [`ClientError::Refused`] with the code `not_caught_up` …
+    pub async fn promote(&self, id: &str) -> Result<(), ClientError> {
+        self.post_json("/raft/promote", &serde_json::json!({ "ID": id })).await
+    }
+
+    /// Takes a member out.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] when it is no member; [`ClientError::Refused`] with the code `would_lose_quorum` …
+    pub async fn remove(&self, id: &str) -> Result<(), ClientError> {
+        self.post_json("/raft/remove", &serde_json::json!({ "ID": id })).await
+    }
+
+    /// Makes these the voters and those the learners; all are members, and whoever is not named leaves.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] when one is no member; [`ClientError::Refused`] with the code `would_lose_quorum` …
+    pub async fn set_members(&self, voters: &[String], learners: &[String]) -> Result<(), ClientError> {
+        let body = serde_json::json!({ "voters": voters, "learners": learners });
+        self.post_json("/raft/members", &body).await
+    }
+
+    /// Hands leadership over, to a voter or to the best.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] when it is no member; [`ClientError::Refused`] with the code `not_caught_up` …
+    pub async fn transfer(&self, to: Option<&str>) -> Result<(), ClientError> {
+        let body = to.map_or_else(|| serde_json::json!({}), |id| serde_json::json!({ "ID": id }));
+        self.post_json("/raft/transfer", &body).await
     }
 
     /// The whole store, in the format of `data.json`.
@@ -158,65 +207,110 @@ impl Client {
         self.call(Call { content_type: Some(JSON), body: data_json, ..call }).await.map(drop)
     }
 
+    async fn post_json(&self, target: &str, body: &serde_json::Value) -> Result<(), ClientError> {
+        let body = body.to_string().into();
+        let call = Call { content_type: Some(JSON), body, ..write(Method::POST, target.to_owned()) };
+        self.call(call).await.map(drop)
+    }
+
     async fn call(&self, call: Call) -> Result<Answer, ClientError> {
-        let call = self.with_server_timeout(call);
         self.try_in_turn(&self.endpoints, &call).await.map(|(_, answer)| answer)
     }
 
-    /// Asks the server to give up before we do: its honest "no leader" is worth more than our "outcome unknown".
-    fn with_server_timeout(&self, mut call: Call) -> Call {
-        let endpoint_count = u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX);
-        let share = (self.timeout / endpoint_count).min(LONGEST_SERVER_TIMEOUT);
-        let milliseconds = (share.as_millis() * 9 / 10).max(1);
-        let separator = if call.target.contains('?') { '&' } else { '?' };
-        call.target = format!("{}{separator}timeout={milliseconds}ms", call.target);
-        call
-    }
-
+    /// Tries the endpoints round by round. A write that may have been done ends that, and so does the deadline, or a
+    /// round in which nobody was there.
     async fn try_in_turn<'a>(
         &self,
         endpoints: &'a [Endpoint],
         call: &Call,
     ) -> Result<(&'a Endpoint, Answer), ClientError> {
         let deadline = Instant::now() + self.timeout;
-        let mut failures = Vec::new();
-        for (tried, endpoint) in endpoints.iter().enumerate() {
-            let remaining = deadline.saturating_duration_since(Instant::now());
-            // A read leaves time for the endpoints after this one; a write that was sent can go nowhere else.
-            let patience = match call.effect {
-                Effect::Read => remaining / u32::try_from(endpoints.len() - tried).unwrap_or(u32::MAX),
-                Effect::Write => remaining,
+        let mut left = self.timeout;
+        loop {
+            let uris = endpoints.iter().map(|endpoint| uri(endpoint, &target(call, left, endpoints.len())));
+            let uris = uris.collect::<Result<Vec<_>, _>>()?;
+            let (failures, somebody_is_there) = match self.round(endpoints, uris, call, deadline).await? {
+                Round::Done(endpoint, answer) => return Ok((endpoint, answer)),
+                Round::Failed { failures, somebody_is_there } => (failures, somebody_is_there),
             };
+            // What a node says of itself alone is said at once, or not.
+            if !somebody_is_there || !call.takes_timeout || Instant::now() + PAUSE >= deadline {
+                return Err(ClientError::Unavailable(failures));
+            }
+            tokio::time::sleep(PAUSE).await;
+            left = deadline.saturating_duration_since(Instant::now());
+        }
+    }
+
+    async fn round<'a>(
+        &self,
+        endpoints: &'a [Endpoint],
+        uris: Vec<Uri>,
+        call: &Call,
+        deadline: Instant,
+    ) -> Result<Round<'a>, ClientError> {
+        let (mut failures, mut somebody_is_there) = (Vec::new(), false);
+        for (tried, (endpoint, uri)) in endpoints.iter().zip(uris).enumerate() {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            let share = remaining / u32::try_from(endpoints.len() - tried).unwrap_or(u32::MAX);
+            // A read leaves time for the endpoints after this one; a write that was sent can go nowhere else.
+            let patience = if call.effect == Effect::Read { share } else { remaining };
             let failed = |problem| Failed { endpoint: endpoint.clone(), problem };
-            match attempt(&self.pool, uri(endpoint, call)?, call, patience).await {
-                Attempt::Done(answer) => return Ok((endpoint, answer)),
+            match attempt(&self.pool, uri, call, patience).await {
+                Attempt::Done(answer) => return Ok(Round::Done(endpoint, answer)),
                 Attempt::Final(error) => return Err(error),
                 Attempt::Strange(problem) => return Err(ClientError::NotQuorate(failed(problem))),
                 Attempt::Lost(problem) if call.effect == Effect::Write => {
                     return Err(ClientError::OutcomeUnknown(failed(problem)));
                 }
-                Attempt::Lost(problem) | Attempt::NothingHappened(problem) => failures.push(failed(problem)),
+                Attempt::Lost(problem) | Attempt::NothingHappened(problem) => {
+                    somebody_is_there = true;
+                    failures.push(failed(problem));
+                }
+                Attempt::Unreachable(problem) => failures.push(failed(problem)),
             }
         }
-        Err(ClientError::Unavailable(failures))
+        Ok(Round::Failed { failures, somebody_is_there })
     }
 }
 
+/// Asks the server to give up before we do: its honest "no leader" is worth more than our "outcome unknown".
+fn target(call: &Call, left: Duration, endpoints: usize) -> String {
+    let Call { target, takes_timeout, .. } = call;
+    if !takes_timeout {
+        return target.clone();
+    }
+    let share = (left / u32::try_from(endpoints).unwrap_or(u32::MAX)).min(LONGEST_SERVER_TIMEOUT);
+    let milliseconds = (share.as_millis() * 9 / 10).max(1);
+    let separator = if target.contains('?') { '&' } else { '?' };
+    format!("{target}{separator}timeout={milliseconds}ms")
+}
+
+/// What came of trying every endpoint once.
+enum Round<'a> {
+    Done(&'a Endpoint, Answer),
+    Failed { failures: Vec<Failed>, somebody_is_there: bool },
+}
+
 fn read(target: String) -> Call {
-    Call { method: Method::GET, target, content_type: None, body: Bytes::new(), effect: Effect::Read }
+    call(Method::GET, target, Effect::Read)
 }
 
 fn write(method: Method, target: String) -> Call {
-    Call { method, target, content_type: None, body: Bytes::new(), effect: Effect::Write }
+    call(method, target, Effect::Write)
+}
+
+fn call(method: Method, target: String, effect: Effect) -> Call {
+    Call { method, target, takes_timeout: true, content_type: None, body: Bytes::new(), effect }
 }
 
 fn key_target(key: &str) -> String {
     format!("/key/{}", utf8_percent_encode(key, KEY))
 }
 
-fn uri(endpoint: &Endpoint, call: &Call) -> Result<Uri, ClientError> {
+fn uri(endpoint: &Endpoint, target: &str) -> Result<Uri, ClientError> {
     // Everything in the target is percent-encoded, so only its length can be wrong.
-    format!("{endpoint}{}", call.target).parse().map_err(|problem| ClientError::Refused {
+    format!("{endpoint}{target}").parse().map_err(|problem| ClientError::Refused {
         status: 414,
         code: "key_too_long".to_owned(),
         error: format!("a key has at most 4096 bytes; this one gives no URL at all: {problem}"),

@@ -25,8 +25,10 @@ pub(crate) enum Effect {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
-    /// Path and query, percent-encoded.
+    /// Path and query, percent-encoded; without the deadline.
     pub(crate) target: String,
+    /// Whether the route takes a deadline, in `?timeout=`.
+    pub(crate) takes_timeout: bool,
     pub(crate) content_type: Option<&'static str>,
     pub(crate) body: Bytes,
     pub(crate) effect: Effect,
@@ -45,7 +47,9 @@ pub(crate) struct Answer {
 pub(crate) enum Attempt {
     /// It was done.
     Done(Answer),
-    /// It was not done, and another endpoint may do better.
+    /// It was not done, for nobody is there; another endpoint may do better.
+    Unreachable(String),
+    /// It was not done, as the server says; another endpoint, or the same one later, may do better.
     NothingHappened(String),
     /// It may have been done.
     Lost(String),
@@ -63,7 +67,7 @@ const NOTHING_HAPPENED: [&str; 5] =
 pub(crate) async fn attempt(pool: &Pool, uri: Uri, call: &Call, patience: Duration) -> Attempt {
     match tokio::time::timeout(patience, exchange(pool, uri, call)).await {
         Ok(Ok(answer)) => judge(answer),
-        Ok(Err(Broken { nothing_was_sent: true, problem })) => Attempt::NothingHappened(problem),
+        Ok(Err(Broken { nothing_was_sent: true, problem })) => Attempt::Unreachable(problem),
         Ok(Err(Broken { nothing_was_sent: false, problem })) => Attempt::Lost(problem),
         Err(_) => Attempt::Lost(format!("no answer within {patience:?}")),
     }

@@ -4,7 +4,8 @@
 //! on what the failure proves:
 //!
 //! - nothing was sent (the connect failed), or the server says that nothing happened (`no_leader`, `not_leader` …):
-//!   the next endpoint is tried, for reads and writes alike;
+//!   the next endpoint is tried, for reads and writes alike, and all of them again until the timeout, as long as
+//!   anybody answers at all: a node that restarts, or an election, is a short wait and no error;
 //! - the answer was lost on the way: a read is tried again elsewhere, a *write is not*, because it may have been
 //!   done. The caller gets [`ClientError::OutcomeUnknown`] and decides.
 //!
@@ -29,6 +30,7 @@
 mod address;
 mod answer;
 mod client;
+mod consistency;
 mod endpoint;
 mod error;
 mod exchange;
@@ -36,5 +38,6 @@ mod exchange;
 pub use address::{Address, AddressError};
 pub use answer::{Leader, Member, Members, Peer, Status, Transition, Value};
 pub use client::{Client, NewMember};
+pub use consistency::{Consistency, ConsistencyError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ClientError, Failed};

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use quorate_client::{Client, ClientError, Endpoint, NewMember};
+use quorate_client::{Client, ClientError, Consistency, Endpoint, NewMember};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
@@ -19,7 +19,10 @@ use tokio::net::TcpListener;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Answers every request with the same status and body; `seen` holds "METHOD path?query body" of each.
+/// A timeout for what is tried until it passes.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// Answers every request with the same status and body, or with the next of several; `seen` holds "METHOD path?query body" of each.
 struct Server {
     endpoint: Endpoint,
     seen: Arc<Mutex<Vec<String>>>,
@@ -28,6 +31,12 @@ struct Server {
 
 impl Server {
     async fn start(status: u16, body: &'static str) -> Self {
+        Self::start_with(vec![(status, body)]).await
+    }
+
+    /// The last answer repeats.
+    async fn start_with(answers: Vec<(u16, &'static str)>) -> Self {
+        let answers = Arc::new(answers);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = endpoint_of(&listener);
         let (seen, connections) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
@@ -36,8 +45,9 @@ impl Server {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 *count.lock().unwrap() += 1;
-                let log = Arc::clone(&log);
-                let service = service_fn(move |request| answer(request, Arc::clone(&log), status, body));
+                let (log, answers) = (Arc::clone(&log), Arc::clone(&answers));
+                let service =
+                    service_fn(move |request| answer(request, Arc::clone(&log), Arc::clone(&answers)));
                 let connection = hyper::server::conn::http1::Builder::new();
                 tokio::spawn(connection.serve_connection(TokioIo::new(stream), service));
             }
@@ -57,12 +67,13 @@ impl Server {
 async fn answer(
     request: Request<Incoming>,
     log: Arc<Mutex<Vec<String>>>,
-    status: u16,
-    body: &'static str,
+    answers: Arc<Vec<(u16, &'static str)>>,
 ) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let line = format!("{} {}", request.method(), request.uri());
     let received = request.into_body().collect().await?.to_bytes();
-    log.lock().unwrap().push(format!("{line} {}", String::from_utf8_lossy(&received)).trim_end().to_owned());
+    let mut log = log.lock().unwrap();
+    let (status, body) = answers[log.len().min(answers.len() - 1)];
+    log.push(format!("{line} {}", String::from_utf8_lossy(&received)).trim_end().to_owned());
     let response = Response::builder().status(status).header("ETag", "\"7\"");
     Ok(response.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap())
 }
@@ -174,7 +185,8 @@ async fn each_answer_gives_the_error_that_says_what_to_do_next() {
     ];
     for (status, body, check) in cases {
         let server = Server::start(status, body).await;
-        let error = server.client().put("k", "v".into()).await.unwrap_err();
+        let client = Client::new(vec![server.endpoint.clone()], SHORT);
+        let error = client.put("k", "v".into()).await.unwrap_err();
         assert!(check(&error), "{status} {body} gave {error:?}");
     }
 }
@@ -183,8 +195,21 @@ async fn each_answer_gives_the_error_that_says_what_to_do_next() {
 async fn a_read_whose_outcome_is_unclear_is_unavailable_and_never_unknown() {
     for body in [r#"{"error":"e","code":"internal"}"#, "a gateway's page"] {
         let server = Server::start(500, body).await;
-        assert!(matches!(server.client().get("k").await, Err(ClientError::Unavailable(_))));
+        let client = Client::new(vec![server.endpoint.clone()], SHORT);
+        assert!(matches!(client.get("k").await, Err(ClientError::Unavailable(_))));
     }
+}
+
+/// A rolling restart, as a client sees it: one node says that it ends, the next has just lost its leader.
+#[tokio::test]
+async fn as_long_as_nothing_was_done_all_endpoints_are_tried_again() {
+    let ends = r#"{"error":"ends","code":"shutting_down"}"#;
+    let elects = r#"{"error":"nobody leads","code":"no_leader"}"#;
+    let first = Server::start_with(vec![(503, ends), (503, ends), (200, "")]).await;
+    let second = Server::start(503, elects).await;
+    let client = client(&[&closed().await, &first.endpoint, &second.endpoint]);
+    client.put("k", "v".into()).await.unwrap();
+    assert_eq!((first.seen().len(), second.seen().len()), (3, 2));
 }
 
 #[tokio::test]
@@ -268,6 +293,39 @@ async fn adding_a_member_speaks_the_seed_s_language() {
     let expected = [
         r#"POST /raft/add?wait=voter&timeout=9000ms {"Address":"127.0.0.1:9080","ID":"ab"}"#,
         r#"POST /raft/add?timeout=9000ms {"Address":"127.0.0.1:9080","ID":"ab","Role":"learner"}"#,
+    ];
+    assert_eq!(server.seen(), expected);
+}
+
+#[tokio::test]
+async fn changes_of_the_members_name_ids() {
+    let server = Server::start(200, r#"{"status":"success"}"#).await;
+    let client = server.client();
+    client.promote("ab").await.unwrap();
+    client.remove("ab").await.unwrap();
+    client.transfer(Some("ab")).await.unwrap();
+    client.transfer(None).await.unwrap();
+    client.set_members(&["ab".to_owned()], &[]).await.unwrap();
+    let expected = [
+        r#"POST /raft/promote?timeout=9000ms {"ID":"ab"}"#,
+        r#"POST /raft/remove?timeout=9000ms {"ID":"ab"}"#,
+        r#"POST /raft/transfer?timeout=9000ms {"ID":"ab"}"#,
+        r#"POST /raft/transfer?timeout=9000ms {}"#,
+        r#"POST /raft/members?timeout=9000ms {"learners":[],"voters":["ab"]}"#,
+    ];
+    assert_eq!(server.seen(), expected);
+}
+
+#[tokio::test]
+async fn a_read_says_how_fresh_it_must_be() {
+    let server = Server::start(200, "").await;
+    for level in [Consistency::Linearizable, Consistency::Lease, Consistency::Stale] {
+        server.client().get_with("k", level).await.unwrap();
+    }
+    let expected = [
+        "GET /key/k?timeout=9000ms",
+        "GET /key/k?consistency=lease&timeout=9000ms",
+        "GET /key/k?consistency=stale&timeout=9000ms",
     ];
     assert_eq!(server.seen(), expected);
 }

@@ -11,7 +11,7 @@ use crate::cli::serve::ServeCommand;
 use crate::config::parse_duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use quorate_client::{Address, Endpoint};
+use quorate_client::{Address, Consistency, Endpoint};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,10 +46,16 @@ pub(crate) enum Command {
     Delete(DeleteCommand),
     /// Show how each endpoint sees itself and the cluster
     Status(StatusCommand),
-    /// Show who belongs to the cluster
+    /// Show who belongs to the cluster, or say who shall
     Members(MembersCommand),
     /// Add a member
     Add(AddCommand),
+    /// Take a member out
+    Remove(MemberCommand),
+    /// Make a learner a voter
+    Promote(MemberCommand),
+    /// Hand leadership over, to a voter or to the best
+    Transfer(TransferCommand),
     /// Write the whole store in the format of data.json
     Export(ExportCommand),
     /// Write every entry of a data.json into the store
@@ -84,6 +90,9 @@ pub(crate) struct ClientFlags {
 pub(crate) struct GetCommand {
     /// The key
     pub(crate) key: String,
+    /// How fresh it must be: linearizable, lease (the same, as long as clocks keep to their bound), or stale
+    #[arg(long, value_name = "LEVEL", default_value = "linearizable")]
+    pub(crate) consistency: Consistency,
     #[command(flatten)]
     pub(crate) client: ClientFlags,
 }
@@ -115,11 +124,48 @@ pub(crate) struct StatusCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct MembersCommand {
+    #[command(subcommand)]
+    pub(crate) action: Option<MembersAction>,
     #[command(flatten)]
     pub(crate) client: ClientFlags,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MembersAction {
+    /// Make these members the voters and those the learners, in one change; whoever is not named leaves
+    Set(SetMembersCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetMembersCommand {
+    /// Who votes: ids, or names that only one member has
+    #[arg(long, value_name = "ID,ID", value_delimiter = ',', required = true)]
+    pub(crate) voters: Vec<String>,
+    /// Who follows and does not vote
+    #[arg(long, value_name = "ID,ID", value_delimiter = ',')]
+    pub(crate) learners: Vec<String>,
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MemberCommand {
+    /// The member: its id, or its name when no other member has it
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TransferCommand {
+    /// Who shall lead: its id, or its name when no other member has it; without one, the leader chooses
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) client: ClientFlags,
 }
 
 #[derive(Debug, Args)]

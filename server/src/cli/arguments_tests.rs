@@ -61,8 +61,30 @@ fn switches_come_from_variables_too() {
 }
 
 #[test]
+fn members_are_shown_unless_they_are_set() {
+    match parse(&["members", "-o", "json"], &[]) {
+        Ok(Command::Members(command)) => {
+            assert!(command.action.is_none() && command.output.output == Output::Json);
+        }
+        other => panic!("{other:?}"),
+    }
+    let arguments = ["members", "set", "--voters", "a,b", "--learners", "c", "--timeout", "9s"];
+    match parse(&arguments, &[]) {
+        Ok(Command::Members(MembersCommand { action: Some(MembersAction::Set(command)), .. })) => {
+            assert_eq!((command.voters, command.learners), (vec!["a".into(), "b".into()], vec!["c".into()]));
+            assert_eq!(command.client.timeout, Duration::from_secs(9));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_bad_flag_is_a_usage_error() {
-    let cases: [&[&str]; 15] = [
+    let cases: [&[&str]; 19] = [
+        &["get", "k", "--consistency", "strong"],
+        &["members", "set"],
+        &["members", "set", "--voters", "a", "--frob"],
+        &["remove"],
         &[],
         &["frobnicate"],
         &["status", "--frobnicate"],
@@ -155,6 +177,9 @@ fn every_command_has_help_and_every_flag_is_explained() {
         "status",
         "members",
         "add",
+        "remove",
+        "promote",
+        "transfer",
         "export",
         "import",
         "bench",

@@ -1,13 +1,12 @@
 //! The commands that are clients: one call each, its result to stdout.
 
 use crate::cli::arguments::{
-    AddCommand, ClientFlags, DeleteCommand, ExportCommand, GetCommand, ImportCommand, MembersCommand,
-    PutCommand, StatusCommand,
+    ClientFlags, DeleteCommand, ExportCommand, GetCommand, ImportCommand, PutCommand, StatusCommand,
 };
 use crate::cli::exit::Failure;
 use crate::cli::output::{self, Output, Table};
 use bytes::Bytes;
-use quorate_client::{Client, Members, NewMember, Status};
+use quorate_client::{Client, Status};
 use quorate_storage::data_json;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -21,7 +20,8 @@ use std::path::Path;
 const PART_BYTES: usize = 1 << 20;
 
 pub(crate) fn get(command: &GetCommand) -> Result<(), Failure> {
-    let value = call(&command.client, async |client| client.get(&command.key).await)?;
+    let value =
+        call(&command.client, async |client| client.get_with(&command.key, command.consistency).await)?;
     output::data(&value.bytes)?;
     // For people only: whoever reads a pipe gets the value and nothing else.
     if io::stdout().is_terminal() { output::data(b"\n") } else { Ok(()) }
@@ -87,35 +87,6 @@ fn status_table(answered: &[EndpointStatus]) -> Table<9> {
         ]);
     }
     table
-}
-
-pub(crate) fn members(command: &MembersCommand) -> Result<(), Failure> {
-    let members = call(&command.client, async |client| client.members().await)?;
-    match command.output.output {
-        Output::Json => output::json(&members),
-        Output::Table => members_table(&members).print(),
-    }
-}
-
-fn members_table(members: &Members) -> Table<6> {
-    let mut table = Table::new(["ID", "NAME", "ADDRESS", "URL", "ROLE", "LEADER"]);
-    for member in &members.members {
-        table.row([
-            member.id.clone(),
-            member.name.clone().unwrap_or_default(),
-            member.address.clone(),
-            member.url.clone().unwrap_or_default(),
-            member.role.clone(),
-            if member.leader { "yes" } else { "no" }.to_owned(),
-        ]);
-    }
-    table
-}
-
-pub(crate) fn add(command: AddCommand) -> Result<(), Failure> {
-    let AddCommand { id, address, learner, wait, client } = command;
-    let member = NewMember { id, address, learner, wait_for_voter: wait };
-    call(&client, async |client| client.add(&member).await)
 }
 
 pub(crate) fn export(command: &ExportCommand) -> Result<(), Failure> {
@@ -186,7 +157,7 @@ fn is_stream(file: &Path) -> bool {
 }
 
 /// Runs one call on a runtime of its own.
-fn call<T>(
+pub(crate) fn call<T>(
     flags: &ClientFlags,
     action: impl AsyncFnOnce(Client) -> Result<T, quorate_client::ClientError>,
 ) -> Result<T, Failure> {

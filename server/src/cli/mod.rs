@@ -18,6 +18,7 @@ mod dev;
 mod environment;
 mod exit;
 mod logging;
+mod membership;
 mod node_flags;
 mod output;
 mod recover;
@@ -48,8 +49,11 @@ fn run(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<OsString>) ->
         Command::Put(command) => client::put(command),
         Command::Delete(command) => client::delete(&command),
         Command::Status(command) => client::status(&command),
-        Command::Members(command) => client::members(&command),
-        Command::Add(command) => client::add(command),
+        Command::Members(command) => membership::members(command),
+        Command::Add(command) => membership::add(command),
+        Command::Remove(command) => membership::remove(&command),
+        Command::Promote(command) => membership::promote(&command),
+        Command::Transfer(command) => membership::transfer(&command),
         Command::Export(command) => client::export(&command),
         Command::Import(command) => client::import(&command),
         Command::Bench(flags) => bench::run(&flags),

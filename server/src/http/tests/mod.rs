@@ -4,5 +4,6 @@
 mod cluster;
 mod joining;
 mod limits;
+mod membership;
 mod proxying;
 mod routes;
