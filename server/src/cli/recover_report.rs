@@ -124,7 +124,7 @@ impl Report {
         let mut text = format!("cluster  {}\nhistory  {}\n\n", self.cluster, self.history);
         text.push_str(&self.survivor_table().text());
         if !self.members.is_empty() {
-            text.push_str("\nmembers, by the most ahead:\n");
+            text.push_str("\nmembers, by the data dir that is the most ahead:\n");
             text.push_str(&self.member_table().text());
         }
         text.push('\n');
@@ -300,9 +300,13 @@ fn notes(plan: &Plan<'_>, survivors: &[Survivor], live: &[Live]) -> Vec<String> 
     for live in live {
         let leader = live.status.leader.as_ref().map(|leader| format!("it follows the leader {}", leader.id));
         let says = leader.unwrap_or_else(|| "it knows no leader".to_owned());
-        notes.push(format!("{} is live, and {says}; nothing can be applied while it runs", live.url));
+        notes.push(format!("{} is live, and {says}", live.url));
     }
-    notes.extend(verdict(plan));
+    if live.is_empty() || plan.loss == Loss::QuorumIsThere {
+        notes.extend(verdict(plan));
+    } else {
+        notes.push("stop what is live and plan again with its data dir: which is the most ahead can't be told before".into());
+    }
     notes
 }
 
@@ -331,8 +335,9 @@ fn verdict(plan: &Plan<'_>) -> Vec<String> {
             "{dir} is the most ahead, and the missing voters are no majority: nothing that was acknowledged is lost"
         )),
         Loss::Unknown => verdict.push(format!(
-            "{dir} is the most ahead, with all that was committed up to {commit}, and what it knew up to {last} \
-             (term/index); what the missing voters acknowledged beyond that is lost, and how much that is can't be known"
+            "{dir} is the most ahead: it holds everything that was committed up to index {commit}, at least, and its \
+             log ends at {last} (term/index); what the missing voters acknowledged beyond its log is lost, and how \
+             much that is can't be known"
         )),
     }
     verdict

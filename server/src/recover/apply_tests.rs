@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use quorate_node::raft::{
-    Config, Contact, Entry, HardState, Index, Input, Job, Learner, LogId, Members, NodeId, Output, Payload,
-    Raft, Role, Term, Time, Write, WriteId,
+    Config, Contact, Done, Entry, HardState, Index, Input, Job, Learner, LogId, Members, NodeId, Output,
+    Payload, Raft, Role, Term, Time, Write, WriteId,
 };
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
@@ -185,6 +185,7 @@ fn leads<D: Disk>(disk: D, node: NodeId) -> bool {
                     let applied = entries.last().unwrap().id.index;
                     raft.handle(now, Input::Applied(applied));
                 }
+                Output::Install(meta) => raft.handle(now, Input::Applied(meta.last.index)),
                 _ => {}
             }
         }
@@ -281,6 +282,37 @@ fn a_node_that_could_never_go_on_is_refused() {
     }
     let (code, error) = refused(&order(&forgetful, &[]), &folder);
     assert!(code == 4 && matches!(error, ApplyError::Storage(_)), "{error}");
+}
+
+/// Of what a checkpoint covers, nothing is ever asked for again.
+#[test]
+fn damage_below_the_checkpoint_hinders_nothing_and_above_it_everything() {
+    let disk = MemoryDisk::new();
+    fill(disk.clone(), members(&[1, 2, 3]), &[1, 2, 2]);
+    let checkpoint = |last: LogId| {
+        let (mut storage, _) = Storage::open(disk.clone(), options()).unwrap();
+        let members_at = LogId::new(1, 1);
+        let content = Box::new(std::iter::once(vec![7; 100]));
+        let job =
+            quorate_storage::Job::Checkpoint { last, members: members(&[1, 2, 3]), members_at, content };
+        assert!(
+            storage.perform(vec![job]).unwrap().iter().any(|done| matches!(done, Done::SnapshotTaken(_)))
+        );
+    };
+    let newest = disk.files().into_iter().rfind(|path| path.ends_with(".log")).unwrap();
+    let bytes = disk.content(&newest).unwrap();
+    // In the last payload, a value of 600 bytes: at most the rest of a sector stands behind it, then zeros.
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    disk.garbage(&newest, end - 560..end - 550, 1);
+    checkpoint(LogId::new(2, 3));
+    let held = Holdings::on(disk.clone()).unwrap();
+    assert!(held.flaw(NodeId(1)).is_some() && held.checkpoint == Some(LogId::new(2, 3)), "{held:?}");
+    assert!(matches!(become_only_voter(disk.clone(), NodeId(1), options()), Err(ApplyError::Flawed(_))));
+
+    checkpoint(LogId::new(2, 4));
+    assert_eq!(Holdings::on(disk.clone()).unwrap().flaw(NodeId(1)), None);
+    assert_eq!(become_only_voter(disk.clone(), NodeId(1), options()).unwrap(), LogId::new(3, 5));
+    assert!(leads(disk, NodeId(1)));
 }
 
 /// Every prefix of the steps, as a crash leaves it; then all of it again.

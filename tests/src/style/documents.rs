@@ -33,13 +33,14 @@ const TOP_LEVEL: [&str; 21] = [
 const OPTIONAL: [&str; 2] = [".gitattributes", "fuzz"];
 
 /// Documents that must be there.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "docs/ARCHITECTURE.md",
     "docs/DIFFERENCES.md",
     "docs/ERRORS.md",
     "docs/FORMAT.md",
     "docs/OPERATING.md",
     "docs/PROTOCOL.md",
+    "docs/RECOVERY.md",
     "docs/adr/0001-sans-io.md",
 ];
 
