@@ -13,6 +13,12 @@ pub(crate) const PROBER: u8 = 91;
 /// The client that reads everything in the end.
 pub(crate) const SCANNER: u8 = 92;
 
+/// The operator that has the plan's orders carried out.
+pub(crate) const OPERATOR: u8 = 93;
+
+/// How long the operator tries to have an order carried out.
+pub(crate) const ORDER_PATIENCE: Duration = Duration::from_secs(6);
+
 /// How many election timeouts a cluster may take to form: each server joins, catches up and is promoted in turn.
 const BOOT_TIMEOUTS: u32 = 60;
 

@@ -154,7 +154,7 @@ pub enum MessageKind {
     PreVote,
     /// 1 when granted.
     PreVoteReply,
-    /// Index and term of the log's end.
+    /// Index and term of the log's end, and 1 when the leader told the candidate to run.
     Vote,
     /// 1 when granted.
     VoteReply,
@@ -168,7 +168,7 @@ pub enum MessageKind {
     Heartbeat,
     /// Round, verified, durable.
     HeartbeatReply,
-    /// The question's number.
+    /// The question's number, and 1 when a lease is confirmation enough.
     ReadIndex,
     /// The question's number and the index.
     ReadIndexReply,
@@ -180,6 +180,8 @@ pub enum MessageKind {
     Ask,
     /// How many entries, and where the log ends.
     Tell,
+    /// Nothing more.
+    TimeoutNow,
 }
 
 /// A hash that is the same everywhere: words are mixed little-endian, and nothing depends on the machine.

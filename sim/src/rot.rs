@@ -4,6 +4,7 @@
 //! that will be healed; of the two files of term and vote one stays good on every host of the core; and only hosts
 //! outside the core lose a checkpoint or a whole disk. (TigerBeetle's simulator has the idea and the name.)
 
+use quorate_node::raft::{Found, LogId};
 use quorate_storage::{MemoryDisk, Storage};
 
 use crate::identity::storage_options;
@@ -35,13 +36,14 @@ fn strike_log(world: &mut World, host: Host, damage: Damage, random: &mut Random
         .filter(|(of, machine)| machine.log_hurt || **of == host)
         .map(|(of, _)| *of)
         .collect();
-    let core = &world.plan.cluster.core;
-    let intact = |ledger: &Ledger| {
-        let Some(last) = ledger.committed().last().map(|slot| slot.id) else { return false };
-        let has = |of: &&Host| ledger.host(**of).is_some_and(|log| log.durable.covers(last));
-        core.iter().filter(|of| !hurt.contains(of)).any(|of| has(&of))
+    let core = world.plan.cluster.core.clone();
+    let kept = |ledger: &Ledger, slot: LogId| {
+        let sound = core.iter().filter(|of| !hurt.contains(of));
+        sound.filter_map(|of| ledger.host(*of)).any(|log| log.durable.covers(slot))
     };
-    // One bad place leaves a log that can be opened; a second one may hit the other copy of what stands there twice.
+    let intact = |ledger: &Ledger| ledger.committed().last().is_some_and(|slot| kept(ledger, slot.id));
+    // One bad place mostly leaves a log that can be opened; a second one may hit the other copy of what stands there
+    // twice.
     let spared = core.contains(&host) && world.machines.get(&host).is_some_and(|machine| machine.log_hurt);
     let too_many = hurt.len() * 2 >= usize::from(world.plan.cluster.servers);
     if spared || too_many || !intact(world.judge.ledger()) {
@@ -59,9 +61,14 @@ fn strike_log(world: &mut World, host: Host, damage: Damage, random: &mut Random
     let chosen = random.below(segments.len());
     // Zeros in the last batch look like one that never reached the disk; the one who cut it is not to blame.
     let last = chosen + 1 == segments.len();
-    if (last && damage == Damage::Zeros)
-        || (needed && !survives(world, &disk, &segments[chosen], damage, random))
-    {
+    let hurts = |copy: &MemoryDisk| spoil(copy, &segments[chosen], damage, &mut random.clone());
+    let survives = |found: &Option<Found>| {
+        let ledger = world.judge.ledger();
+        let refills = |found: &Found| found.damaged.iter().all(|slot| kept(ledger, *slot));
+        found.as_ref().is_some_and(|found| !needed || (found.unknown.is_none() && refills(found)))
+    };
+    let too_much = core.contains(&host) && !starts_after(world, &disk, hurts).iter().all(survives);
+    if (last && damage == Damage::Zeros) || too_much {
         return false;
     }
     let done = spoil(&disk, &segments[chosen], damage, random);
@@ -69,17 +76,18 @@ fn strike_log(world: &mut World, host: Host, damage: Damage, random: &mut Random
     done
 }
 
-/// Whether a server that starts on a disk with this damage still knows where its log ends: else it may not vote before
-/// it has heard from a leader (PROTOCOL.md, damaged slots). Tried on a copy.
-fn survives(world: &World, disk: &MemoryDisk, path: &str, damage: Damage, random: &Random) -> bool {
-    [false, true].into_iter().all(|power_lost| {
+/// What servers would find that start on this disk once it is hurt, with and without a power loss, if they start at all.
+/// One that no longer knows where its log ends may not vote before it has heard from a leader, and one that can't fill a
+/// slot that is not committed may never lead (PROTOCOL.md, damaged slots). Tried on copies.
+fn starts_after(world: &World, disk: &MemoryDisk, hurt: impl Fn(&MemoryDisk) -> bool) -> [Option<Found>; 2] {
+    [false, true].map(|power_lost| {
         let copy = disk.duplicate();
-        spoil(&copy, path, damage, &mut random.clone());
+        hurt(&copy);
         if power_lost {
             copy.crash(1);
         }
         let opened = Storage::open(copy, storage_options(&world.plan, 1));
-        opened.is_ok_and(|(_, found)| found.unknown.is_none())
+        opened.ok().map(|(_, found)| found)
     })
 }
 

@@ -129,7 +129,7 @@ fn said(envelope: &Envelope) -> Said {
     let (kind, numbers) = match &envelope.message {
         Message::PreVote { last } => (Kind::PreVote, [last.index.0, last.term.0, 0]),
         Message::PreVoteReply { granted } => (Kind::PreVoteReply, [u64::from(*granted), 0, 0]),
-        Message::Vote { last } => (Kind::Vote, [last.index.0, last.term.0, 0]),
+        Message::Vote { last, transfer } => (Kind::Vote, [last.index.0, last.term.0, u64::from(*transfer)]),
         Message::VoteReply { granted } => (Kind::VoteReply, [u64::from(*granted), 0, 0]),
         Message::Append { prev, entries, commit } => {
             (Kind::Append, [prev.index.0, entries.len() as u64, commit.0])
@@ -140,7 +140,7 @@ fn said(envelope: &Envelope) -> Said {
         Message::HeartbeatReply { round, verified, matched } => {
             (Kind::HeartbeatReply, [*round, verified.0, matched.0])
         }
-        Message::ReadIndex { batch } => (Kind::ReadIndex, [*batch, 0, 0]),
+        Message::ReadIndex { batch, lease } => (Kind::ReadIndex, [*batch, u64::from(*lease), 0]),
         Message::ReadIndexReply { batch, index } => (Kind::ReadIndexReply, [*batch, index.0, 0]),
         Message::Snapshot { meta, chunk } => {
             (Kind::Snapshot, [meta.last.index.0, chunk.offset, u64::from(chunk.done)])
@@ -150,6 +150,7 @@ fn said(envelope: &Envelope) -> Said {
         Message::Tell { entries, leads_to, .. } => {
             (Kind::Tell, [entries.len() as u64, leads_to.map_or(0, |id| id.index.0), 0])
         }
+        Message::TimeoutNow => (Kind::TimeoutNow, [0, 0, 0]),
     };
     Said { kind, term: envelope.term, numbers }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorate_node::ReadLevel;
 use quorate_node::kv::Command;
 use quorate_node::raft::Time;
 use quorate_node::wire::entry::encode_command;
@@ -31,6 +32,8 @@ pub(crate) struct Ask {
     pub(crate) number: u32,
     pub(crate) key: String,
     pub(crate) call: Call,
+    pub(crate) level: ReadLevel,
+    /// What it reads may be old: it asks for no better, or its plan has clocks that leases can't live with.
     pub(crate) stale: bool,
     /// What is written, when something is.
     pub(crate) value: Option<Arc<[u8]>>,
@@ -84,7 +87,14 @@ impl Script {
         let bytes = if large { workload.large_bytes } else { workload.value_bytes };
         let value = if let Call::Put(name) = &call { Some(value_of(name, bytes)) } else { None };
         let stale = stale && call == Call::Get;
-        Ask { client: self.client, number, key: format!("key-{key}"), call, stale, value }
+        // Plans without such reads stay what they were.
+        let lease = workload.lease_percent > 0 && random.between(1, 100) <= workload.lease_percent.into();
+        let (level, stale) = match (stale, lease && call == Call::Get) {
+            (true, _) => (ReadLevel::Stale, true),
+            (false, true) => (ReadLevel::Lease, !self.plan.keeps_leases()),
+            (false, false) => (ReadLevel::Linearizable, false),
+        };
+        Ask { client: self.client, number, key: format!("key-{key}"), call, level, stale, value }
     }
 
     /// Whom to ask.
@@ -126,14 +136,30 @@ pub(crate) fn name_of(value: &[u8]) -> String {
 impl Ask {
     /// A read of `key` for which nothing stale will do.
     pub(crate) fn read(client: u8, number: u32, key: String) -> Ask {
-        Ask { client, number, key, call: Call::Get, stale: false, value: None }
+        Ask {
+            client,
+            number,
+            key,
+            call: Call::Get,
+            level: ReadLevel::Linearizable,
+            stale: false,
+            value: None,
+        }
     }
 
     /// A write of `key`.
     pub(crate) fn write(client: u8, number: u32, key: String) -> Ask {
         let name = format!("{client}.{number}");
         let value = Some(value_of(&name, 0));
-        Ask { client, number, key, call: Call::Put(name), stale: false, value }
+        Ask {
+            client,
+            number,
+            key,
+            call: Call::Put(name),
+            level: ReadLevel::Linearizable,
+            stale: false,
+            value,
+        }
     }
 
     /// What the store is asked to do, when it is a write.

@@ -90,6 +90,8 @@ pub(crate) enum Effect {
     Reset(Vec<Link>),
     /// The clock of this host isn't what it was: timers are set anew.
     Clock(Host),
+    /// An operator has the plan's order of this number carried out.
+    Order(usize),
 }
 
 impl World {
@@ -195,6 +197,7 @@ impl World {
                 self.break_clock(now, fault)
             }
             Fault::LoseDisk { host } => self.lose_disk(now, number, host),
+            Fault::Transfer { .. } | Fault::Change { .. } => vec![Effect::Order(number)],
             Fault::Join { host } => {
                 self.machine(host).invited = true;
                 self.fired().note(fault.kind());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_node::raft::{Event, Role, StepDownCause, Term};
+use quorate_node::raft::{CampaignCause, Event, Role, StepDownCause, Term};
 
 use super::Evidence;
 use crate::counts::Counts;
@@ -11,7 +11,7 @@ use crate::observe::{Ended, MessageKind, Observation};
 use crate::plan::Host;
 
 /// Every rare state that a campaign must have seen.
-pub(crate) const RARE_STATES: [&str; 19] = [
+pub(crate) const RARE_STATES: [&str; 23] = [
     LEADER_CHANGE,
     SPLIT_VOTE,
     TWO_LEADERS,
@@ -31,6 +31,10 @@ pub(crate) const RARE_STATES: [&str; 19] = [
     REFUSED,
     FOLLOWER_READ,
     RESTARTED_LEADER,
+    JOINT,
+    HANDED_OVER,
+    GIVEN_UP,
+    LEADER_REMOVED,
 ];
 
 const LEADER_CHANGE: &str = "leader change";
@@ -52,6 +56,10 @@ const DISK_FAILED: &str = "server stopped by its disk";
 const REFUSED: &str = "server will not start on a lost disk";
 const FOLLOWER_READ: &str = "read served by a follower";
 const RESTARTED_LEADER: &str = "leader ended";
+const JOINT: &str = "joint configuration";
+const HANDED_OVER: &str = "leader told to run by another";
+const GIVEN_UP: &str = "hand-over given up";
+const LEADER_REMOVED: &str = "leader steps down: no longer votes";
 
 /// Counts rare states.
 #[derive(Debug, Default)]
@@ -98,6 +106,7 @@ impl Rare {
                     }
                 }
             }
+            Observation::Members { outgoing, .. } if !outgoing.is_empty() => self.counts.note(JOINT),
             Observation::Ended { host, why } => self.ended(*host, why),
             Observation::Hears { outcome: Outcome::Unknown, .. } => self.counts.note(UNKNOWN_OUTCOME),
             Observation::Hears { outcome: Outcome::Failed, .. } => self.counts.note(FAILED_OUTCOME),
@@ -129,7 +138,10 @@ impl Rare {
                 self.elected = *term;
                 self.campaigns.remove(&host);
             }
-            Event::Campaign { term, .. } => {
+            Event::Campaign { term, cause } => {
+                if *cause == CampaignCause::Transfer {
+                    self.counts.note(HANDED_OVER);
+                }
                 if self.campaigns.insert(host, *term).is_some() {
                     self.counts.note(SPLIT_VOTE);
                 }
@@ -140,10 +152,12 @@ impl Rare {
                 StepDownCause::NoQuorum => NO_QUORUM,
                 StepDownCause::SlowDisk => SLOW_DISK,
                 StepDownCause::Damage => "leader steps down: damage",
+                StepDownCause::Removed => LEADER_REMOVED,
             }),
             Event::Damaged { .. } => self.counts.note(DAMAGED_WHILE_RUNNING),
             Event::Repaired { .. } => self.counts.note(REPAIRED),
-            Event::MembersChanged { .. } | Event::Nonsense { .. } => {}
+            Event::TransferGivenUp { .. } => self.counts.note(GIVEN_UP),
+            Event::MembersChanged { .. } | Event::TransferBegun { .. } | Event::Nonsense { .. } => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A leader names the index for a follower's reads only after it committed an entry of its own term, and after a
-//! majority has answered a round of heartbeats that began when the question was there (thesis §6.4).
+//! majority has answered a round of heartbeats that began when the question was there (thesis §6.4); for a question that
+//! a lease is enough for, one that was answered at all (§6.4.1).
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,9 @@ pub(crate) struct ReadConfirmed {
     /// What looks wrong under the configuration that was in force before this turn: within one turn a leader may
     /// append a configuration and count under it, and the configuration is seen when the turn ends.
     suspect: Option<Suspect>,
+    /// Who named an index before it was seen to have committed in this term: within one turn it may have done both, and
+    /// how it stands is seen when the turn ends.
+    unsettled: Option<(Time, Host, Term)>,
 }
 
 #[derive(Debug)]
@@ -44,6 +48,9 @@ impl Checker for ReadConfirmed {
         if let Some(suspect) = self.suspect.take_if(|suspect| suspect.at < evidence.at) {
             return Err(suspect.what);
         }
+        if let Some((_, host, _)) = self.unsettled.take_if(|(at, ..)| *at < evidence.at) {
+            return Err(unsettled(host));
+        }
         match observation {
             Observation::Members { host, voters, outgoing, .. } => {
                 self.voters.insert(*host, [voters.clone(), outgoing.clone()]);
@@ -55,6 +62,11 @@ impl Checker for ReadConfirmed {
             }
             Observation::Stands { host, stand } => {
                 self.stands.insert(*host, *stand);
+                if let Some((_, _, term)) = self.unsettled.take_if(|(_, of, _)| of == host)
+                    && !self.is_settled(evidence, *host, term)
+                {
+                    return Err(unsettled(*host));
+                }
             }
             Observation::Received { from, to, said } => self.received(*from, *to, said),
             Observation::Sent { from, said, .. } if said.kind == MessageKind::Heartbeat => {
@@ -77,7 +89,8 @@ impl ReadConfirmed {
                 *newest = said.numbers[0].max(*newest);
             }
             MessageKind::ReadIndex => {
-                let round = self.rounds.get(&(to, said.term)).copied().unwrap_or(0);
+                let by_lease = said.numbers[1] == 1;
+                let round = self.rounds.get(&(to, said.term)).copied().filter(|_| !by_lease).unwrap_or(0);
                 self.asked.entry((to, said.term, from, said.numbers[0])).or_insert(round);
             }
             _ => {}
@@ -96,18 +109,19 @@ impl ReadConfirmed {
             );
             self.suspect.get_or_insert(Suspect { at: evidence.at, host, term: said.term, after, what });
         }
-        let settled = self.stands.get(&host).is_none_or(|stand| {
+        if !self.is_settled(evidence, host, said.term) {
+            self.unsettled.get_or_insert((evidence.at, host, said.term));
+        }
+        Ok(())
+    }
+
+    /// Whether a leader of this term has committed in it, as far as can be seen.
+    fn is_settled(&self, evidence: &Evidence<'_>, host: Host, term: Term) -> bool {
+        self.stands.get(&host).is_none_or(|stand| {
             let log = evidence.ledger.host(host);
             let slot = log.and_then(|log| log.written.slot(stand.commit));
-            stand.role != Role::Leader
-                || stand.term != said.term
-                || slot.is_none_or(|(id, _)| id.term == said.term)
-        });
-        if settled {
-            Ok(())
-        } else {
-            Err(format!("host {host} named an index for a read before it committed in its term"))
-        }
+            stand.role != Role::Leader || stand.term != term || slot.is_none_or(|(id, _)| id.term == term)
+        })
     }
 
     /// Of a half of which no majority has answered a later round: how many have, and of how many.
@@ -121,4 +135,8 @@ impl ReadConfirmed {
             .map(|half| (half.iter().filter(answered).count(), half.len()))
             .find(|(have, of)| have * 2 <= *of)
     }
+}
+
+fn unsettled(host: Host) -> String {
+    format!("host {host} named an index for a read before it committed in its term")
 }

@@ -6,6 +6,7 @@ use quorate_node::raft::Time;
 
 use super::CoreStack;
 use super::queue::{Answer, What};
+use crate::bounds::OPERATOR;
 use crate::history::{Call, Outcome};
 use crate::plan::{FIRST_CLIENT, Host};
 use crate::source::{RETRY_PAUSE, Source};
@@ -83,6 +84,9 @@ impl CoreStack {
 
     pub(super) fn client_hears(&mut self, number: u8, attempt: u64, answer: &Answer) {
         let now = self.now;
+        if number == OPERATOR {
+            return self.operator_hears(attempt, answer);
+        }
         let Some(client) = self.clients.get_mut(&number).filter(|client| client.attempt == attempt) else {
             return;
         };

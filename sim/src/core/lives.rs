@@ -3,22 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quorate_node::raft::{Envelope, Learner, Time};
-use quorate_node::{Input, Node, Output, ReadLevel, Request, RequestId};
+use quorate_node::raft::{Envelope, Time};
+use quorate_node::{Input, Node, Output, Request, RequestId};
 use quorate_storage::{Job, MemoryDisk, Storage};
 
 use super::CoreStack;
 use super::queue::{Answer, What};
 use crate::history::Call;
-use crate::identity::{FOUNDER, contact, found, node_config, node_id, storage_options};
+use crate::identity::{FOUNDER, found, node_config, node_id, storage_options};
 use crate::observe::Observation;
 use crate::plan::Host;
 use crate::random::Random;
 use crate::tap::{Tap, found_log};
 use crate::workload::Ask;
-
-/// How often an operator tries to get a server into the cluster.
-const INVITATION_PAUSE: Duration = Duration::from_millis(100);
 
 /// One process.
 pub(crate) struct Life {
@@ -31,8 +28,8 @@ pub(crate) struct Life {
     storage_busy: bool,
     alarm: Option<Time>,
     /// Who waits for which request.
-    waiting: BTreeMap<RequestId, (u8, u64)>,
-    requests: u64,
+    pub(super) waiting: BTreeMap<RequestId, (u8, u64)>,
+    pub(super) requests: u64,
     random: Random,
 }
 
@@ -151,7 +148,7 @@ impl CoreStack {
     }
 
     /// One input and its turn.
-    fn feed(&mut self, host: Host, input: Input) {
+    pub(super) fn feed(&mut self, host: Host, input: Input) {
         self.give(host, input);
         self.turn(host);
     }
@@ -249,10 +246,7 @@ impl CoreStack {
         let id = RequestId(life.requests);
         life.waiting.insert(id, (client, attempt));
         let request = match (&ask.call, ask.command()) {
-            (Call::Get, _) | (_, None) => {
-                let level = if ask.stale { ReadLevel::Stale } else { ReadLevel::Linearizable };
-                Request::Read { key: ask.key.as_bytes().into(), level }
-            }
+            (Call::Get, _) | (_, None) => Request::Read { key: ask.key.as_bytes().into(), level: ask.level },
             (_, Some(command)) => Request::Write(command),
         };
         self.feed(host, Input::Request { id, request });
@@ -265,32 +259,5 @@ impl CoreStack {
             life.waiting.remove(&id);
             self.feed(host, Input::Cancel(id));
         }
-    }
-
-    /// An operator asks every server there is to take `host` in, until it is a member.
-    pub(super) fn invite(&mut self, host: Host) {
-        let member = self
-            .lives
-            .get(&host)
-            .is_some_and(|life| life.node.raft().status().members.contains(node_id(host)));
-        if member || self.world.machine(host).gone.is_some() {
-            return;
-        }
-        if self.lives.contains_key(&host) {
-            for asked in self.lives.keys().copied().filter(|asked| *asked != host).collect::<Vec<Host>>() {
-                let Some(life) = self.lives.get_mut(&asked).filter(|_| !self.world.is_paused(asked)) else {
-                    continue;
-                };
-                life.requests += 1;
-                let id = RequestId(life.requests);
-                let request = Request::AddLearner {
-                    id: node_id(host),
-                    learner: Learner::Joining,
-                    contact: contact(host),
-                };
-                self.feed(asked, Input::Request { id, request });
-            }
-        }
-        self.queue.outside(self.now + INVITATION_PAUSE, What::Invite(host));
     }
 }

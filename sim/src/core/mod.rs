@@ -3,10 +3,11 @@
 mod clients;
 mod lives;
 mod messages;
+mod operator;
 mod phases;
 mod queue;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quorate_node::raft::Time;
@@ -33,6 +34,8 @@ pub(crate) struct CoreStack {
     held: Vec<messages::Held>,
     /// What waits for a host that stands still.
     parked: BTreeMap<Host, Vec<Event>>,
+    /// The plan's orders that operators had carried out.
+    carried_out: BTreeSet<usize>,
     events: u64,
 }
 
@@ -47,6 +50,7 @@ pub(crate) fn run(plan: &Arc<Plan>, options: &Options) -> Report {
         clients: BTreeMap::new(),
         held: Vec::new(),
         parked: BTreeMap::new(),
+        carried_out: BTreeSet::new(),
         events: 0,
     };
     let outcome = stack.phases();
@@ -105,6 +109,7 @@ impl CoreStack {
                 Effect::Links => self.release_held(),
                 Effect::Reset(links) => self.reset(&links),
                 Effect::Clock(host) => self.set_alarm(host),
+                Effect::Order(number) => self.give_order(number),
             }
         }
     }
@@ -127,6 +132,8 @@ impl CoreStack {
     fn handle_outside(&mut self, what: What) {
         match what {
             What::Invite(host) => self.invite(host),
+            What::Order { number, until } => self.try_order(number, until),
+            What::RestoreMembers => self.restore_members(),
             What::Wake { client } => self.client_asks(client),
             What::Answer { client, attempt, answer } => self.client_hears(client, attempt, &answer),
             What::GiveUp { client, attempt } => self.client_gives_up(client, attempt),

@@ -42,6 +42,9 @@ impl CoreStack {
         self.clients.clear();
         let effects = self.world.heal(self.now);
         self.apply(effects);
+        if self.plan.changes_members() {
+            self.restore_members();
+        }
         let deadline = self.now + bounds::first_answers(&self.plan);
         let source = Source::insisting(&self.plan, bounds::PROBER, bounds::probe(&self.plan));
         self.add_client(Client::new(bounds::PROBER, source));

@@ -36,6 +36,10 @@ pub(crate) enum What {
     HangUp { client: u8, attempt: u64 },
     /// An operator asks for a server to be taken in.
     Invite(Host),
+    /// An operator tries to have the plan's order of this number carried out.
+    Order { number: usize, until: Time },
+    /// An operator makes all of the core voters again.
+    RestoreMembers,
     /// A client has paused for long enough.
     Wake { client: u8 },
     /// A client hears what came of its request.

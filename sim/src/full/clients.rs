@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{ETAG, HOST, HeaderMap};
 use hyper::{Request, Response, StatusCode};
+use quorate_node::ReadLevel;
 use quorate_node::raft::Time;
 use quorate_server::{Either, Net, race};
 
@@ -23,7 +24,7 @@ pub(super) struct Client {
 }
 
 /// What came back, as far as anything did.
-enum Exchange {
+pub(super) enum Exchange {
     Answered(Response<Bytes>),
     /// No byte was sent.
     NotSent,
@@ -80,28 +81,17 @@ impl Client {
 
     async fn exchange(&self, ask: &Ask, to: Host) -> Exchange {
         let at = format!("{}:{HTTP_PORT}", address(to));
-        let Ok(stream) = self.net.dial(&at).await else { return Exchange::NotSent };
-        let Ok((mut sender, connection)) = hyper::client::conn::http1::handshake(stream).await else {
-            return Exchange::NotSent;
-        };
-        let request = self.http_request(ask, &at);
-        let exchange = async {
-            let (head, body) = sender.send_request(request).await?.into_parts();
-            Ok::<_, hyper::Error>(Response::from_parts(head, body.collect().await?.to_bytes()))
-        };
-        let mut exchange = std::pin::pin!(exchange);
-        let mut connection = std::pin::pin!(connection);
-        let answered = match race(exchange.as_mut(), connection.as_mut()).await {
-            Either::Left(answered) => answered,
-            Either::Right(_) => exchange.await,
-        };
-        answered.map_or(Exchange::Silence, Exchange::Answered)
+        exchange(&self.net, &at, self.http_request(ask, &at)).await
     }
 
     fn http_request(&self, ask: &Ask, at: &str) -> Request<Full<Bytes>> {
         // The server's own word on what became of a request is worth more than a client's guess.
         let timeout = self.source.patience() * 9 / 10;
-        let level = if ask.stale { "&consistency=stale" } else { "" };
+        let level = match ask.level {
+            ReadLevel::Linearizable => "",
+            ReadLevel::Lease => "&consistency=lease",
+            ReadLevel::Stale => "&consistency=stale",
+        };
         let path = format!("/key/{}?timeout={}ms{level}", ask.key, timeout.as_millis());
         let method = match ask.call {
             Call::Get => "GET",
@@ -112,6 +102,25 @@ impl Client {
         let request = Request::builder().method(method).uri(path).header(HOST, at).body(Full::new(body));
         request.expect("a plain path and headers make a request")
     }
+}
+
+/// One request over a connection of its own.
+pub(super) async fn exchange(net: &HostNet, at: &str, request: Request<Full<Bytes>>) -> Exchange {
+    let Ok(stream) = net.dial(at).await else { return Exchange::NotSent };
+    let Ok((mut sender, connection)) = hyper::client::conn::http1::handshake(stream).await else {
+        return Exchange::NotSent;
+    };
+    let exchange = async {
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        Ok::<_, hyper::Error>(Response::from_parts(head, body.collect().await?.to_bytes()))
+    };
+    let mut exchange = std::pin::pin!(exchange);
+    let mut connection = std::pin::pin!(connection);
+    let answered = match race(exchange.as_mut(), connection.as_mut()).await {
+        Either::Left(answered) => answered,
+        Either::Right(_) => exchange.await,
+    };
+    answered.map_or(Exchange::Silence, Exchange::Answered)
 }
 
 /// What an exchange says about the request, and the revision that it names.

@@ -11,6 +11,7 @@
 //! | `disk` | who owns a server's storage |
 //! | `inspector` | tells the judge what goes into a node and comes out of it |
 //! | `clients` | clients that speak HTTP |
+//! | `operator` | changes the members and has leadership handed over |
 //! | `phases` | a run from boot to scan |
 
 mod clients;
@@ -19,6 +20,7 @@ mod disk;
 mod inspector;
 mod lives;
 mod network;
+mod operator;
 mod phases;
 mod runtime;
 mod stage;

@@ -6,6 +6,7 @@ use madsim::task::JoinHandle;
 use quorate_node::raft::Time;
 
 use super::clients::Client;
+use super::operator::Operator;
 use super::stage::FullStack;
 use crate::bounds;
 use crate::observe::Phase;
@@ -51,6 +52,8 @@ impl FullStack {
     /// The core is healed: it must soon take a write and serve a read, and then come together.
     async fn liveness(&self) -> Result<(), Verdict> {
         self.change(|world, now| world.heal(now));
+        let operator = self.plan.changes_members().then(|| Operator::new(self.clone()).restore_members());
+        let operator = operator.map(madsim::task::spawn);
         let source = Source::insisting(&self.plan, bounds::PROBER, bounds::probe(&self.plan));
         let prober = Client::new(self, bounds::PROBER, source);
         if !self.finishes(bounds::first_answers(&self.plan), prober).await? {
@@ -61,6 +64,7 @@ impl FullStack {
         if !self.stands(bounds::convergence(&self.plan), Outlook::together).await? {
             return Err(self.stuck("the healed core did not come together").await);
         }
+        operator.inspect(JoinHandle::abort);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::lives;
 use super::network::HostNet;
+use super::operator::Operator;
 use super::runtime::HostRuntime;
 use super::timing::TrueClock;
 use super::wires::Wires;
@@ -109,6 +110,9 @@ impl FullStack {
             }
             // Whoever sleeps looks at its clock again by itself.
             Effect::Clock(_) => {}
+            Effect::Order(number) => {
+                drop(madsim::task::spawn(Operator::new(self.clone()).give_order(number)))
+            }
         }
     }
 

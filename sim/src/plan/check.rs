@@ -99,7 +99,12 @@ fn faults(plan: &Plan) -> Option<String> {
             .host()
             .into_iter()
             .chain(timed.fault.links().iter().flat_map(|link| [link.0, link.1]));
-        for host in hosts {
+        let ordered = match &timed.fault {
+            Fault::Transfer { to } => to.iter().copied().collect(),
+            Fault::Change { voters, learners } => [&voters[..], &learners[..]].concat(),
+            _ => Vec::new(),
+        };
+        for host in hosts.chain(ordered) {
             if !named(&host) {
                 return Some(about(format!("names host {host}: there are the hosts 1 to {all}")));
             }
@@ -113,6 +118,13 @@ fn faults(plan: &Plan) -> Option<String> {
             }
             Fault::Congest { bytes_per_second: 0, .. } => {
                 Some(about("lets nothing pass: use a cut".to_owned()))
+            }
+            Fault::Change { ref voters, .. } => {
+                let core = voters.iter().filter(|host| plan.cluster.core.contains(host)).count();
+                unless(core * 2 > voters.len(), || {
+                    let all = &plan.cluster.core;
+                    about(format!("names the voters {voters:?}: the core {all:?} must be a majority of them"))
+                })
             }
             _ => None,
         }

@@ -88,6 +88,10 @@ pub enum Fault {
     LoseDisk { host: Host },
     /// A new server joins the cluster.
     Join { host: Host },
+    /// An operator has leadership handed over, to this host or to the best.
+    Transfer { to: Option<Host> },
+    /// An operator makes these the voters and those the learners.
+    Change { voters: Vec<Host>, learners: Vec<Host> },
 }
 
 /// How links are chosen for a cut.
@@ -175,6 +179,8 @@ impl Fault {
             Fault::MisdirectedWrite { .. } => "misdirected write",
             Fault::LoseDisk { .. } => "lost disk",
             Fault::Join { .. } => "join",
+            Fault::Transfer { .. } => "transfer",
+            Fault::Change { .. } => "change of members",
         }
     }
 
@@ -216,7 +222,9 @@ impl Fault {
             | Fault::MisdirectedRead { .. }
             | Fault::MisdirectedWrite { .. }
             | Fault::LoseDisk { .. }
-            | Fault::Join { .. } => None,
+            | Fault::Join { .. }
+            | Fault::Transfer { .. }
+            | Fault::Change { .. } => None,
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::fault::{Damage, Fault, Link, Place, Shape, Timed};
 use super::scenario::Scenario;
-use super::{Asks, Cluster, Host, Knobs, Plan, Workload};
+use super::{Asks, Cluster, DRIFT, Host, Knobs, Plan, Workload};
 use crate::random::Random;
 
 /// How long faults last in most scenarios.
@@ -20,6 +20,7 @@ const NETWORK: &[Drawing] = &[
 ];
 const PROCESS: &[Drawing] = &[kill, kill, kill_all, power_loss, power_loss, power_loss_all, pause, slow];
 const CLOCK: &[Drawing] = &[clock_jump, clock_drift, clock_stop];
+const OPERATOR: &[Drawing] = &[transfer, change, change];
 const DISK: &[Drawing] = &[
     disk_stall,
     slow_disk,
@@ -44,8 +45,12 @@ pub(super) fn plan(scenario: Scenario, seed: u64) -> Plan {
     let mut cluster = cluster(scenario, &mut label("cluster"));
     let joining =
         if scenario == Scenario::Membership { joiners(&mut cluster, &mut label("joining")) } else { 0 };
-    let mut draw =
-        Draw { random: label("faults"), servers: cluster.servers + joining, core: cluster.core.clone() };
+    let mut draw = Draw {
+        random: label("faults"),
+        servers: cluster.servers + joining,
+        core: cluster.core.clone(),
+        mild_clocks: label("clocks").one_in(2),
+    };
     let mut faults = faults(scenario, &cluster, &mut draw);
     for number in 1..=joining {
         let at_ms = draw.random.between(0, cluster.faults_ms / 2);
@@ -104,14 +109,14 @@ fn joiners(cluster: &mut Cluster, random: &mut Random) -> u8 {
 fn faults(scenario: Scenario, cluster: &Cluster, draw: &mut Draw) -> Vec<Timed> {
     let (kinds, one_in): (Vec<Drawing>, u64) = match scenario {
         Scenario::Calm => return Vec::new(),
-        Scenario::Swarm | Scenario::Single | Scenario::Membership => {
-            ([NETWORK, PROCESS, CLOCK, DISK].concat(), 3)
-        }
-        Scenario::Crash => (PROCESS.to_vec(), 2),
-        Scenario::Partition => (NETWORK.to_vec(), 2),
+        Scenario::Single => ([NETWORK, PROCESS, CLOCK, DISK].concat(), 3),
+        Scenario::Swarm => ([NETWORK, PROCESS, CLOCK, DISK, OPERATOR].concat(), 3),
+        Scenario::Membership => ([NETWORK, PROCESS, CLOCK, DISK, OPERATOR, OPERATOR, OPERATOR].concat(), 3),
+        Scenario::Crash => ([PROCESS, &[transfer]].concat(), 2),
+        Scenario::Partition => ([NETWORK, &[transfer]].concat(), 2),
         Scenario::Disk => ([DISK, &[kill, power_loss, power_loss, cut]].concat(), 2),
-        Scenario::Clock => ([CLOCK, &[pause, pause, slow, kill, cut, delay]].concat(), 2),
-        Scenario::Client => (vec![kill, kill_all, power_loss, cut, reset, delay, loss], 2),
+        Scenario::Clock => ([CLOCK, &[pause, pause, slow, kill, kill, cut, delay, transfer]].concat(), 2),
+        Scenario::Client => (vec![kill, kill_all, power_loss, cut, reset, delay, loss, transfer], 2),
     };
     let enabled: Vec<Drawing> = kinds.iter().copied().filter(|_| draw.random.one_in(one_in)).collect();
     let enabled = if enabled.is_empty() { vec![kinds[draw.random.below(kinds.len())]] } else { enabled };
@@ -125,6 +130,10 @@ fn faults(scenario: Scenario, cluster: &Cluster, draw: &mut Draw) -> Vec<Timed> 
     // A fault of links needs two ends.
     faults.retain(|timed| !needs_links(&timed.fault) || !timed.fault.links().is_empty());
     faults.iter_mut().for_each(|timed| timed.at_ms = timed.at_ms.min(cluster.faults_ms));
+    // The atlas counts on the configuration of the beginning.
+    if faults.iter().any(|timed| matches!(timed.fault, Fault::Change { .. })) {
+        faults.retain(|timed| !matches!(timed.fault, Fault::Rot { place: Place::Log, .. }));
+    }
     faults
 }
 
@@ -137,6 +146,8 @@ struct Draw {
     random: Random,
     servers: u8,
     core: Vec<Host>,
+    /// Clocks stay within what leases reckon with.
+    mild_clocks: bool,
 }
 
 impl Draw {
@@ -328,6 +339,9 @@ fn slow(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
 }
 
 fn clock_jump(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    if draw.mild_clocks {
+        return clock_drift(draw, at_ms);
+    }
     let most = if draw.random.one_in(4) { 3_600_000 } else { 3_000 };
     let by_ms = i64::try_from(draw.random.between(10, most)).unwrap_or(10);
     // A monotonic clock never goes back; should one do so for once, it must not be by much, or the node stands still.
@@ -339,13 +353,37 @@ fn clock_jump(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
 fn clock_drift(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let slow = draw.random.one_in(2);
     let by = i64::try_from(draw.random.between(10, if slow { 800 } else { 4_000 })).unwrap_or(10);
+    let by = if draw.mild_clocks { by.min(DRIFT) } else { by };
     let (host, for_ms) = (draw.host(), draw.for_ms());
     at(at_ms, Fault::ClockDrift { host, per_mille: if slow { -by } else { by }, for_ms })
 }
 
 fn clock_stop(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    if draw.mild_clocks {
+        return pause(draw, at_ms);
+    }
     let (host, for_ms) = (draw.host(), draw.for_ms());
     at(at_ms, Fault::ClockStop { host, for_ms })
+}
+
+fn transfer(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let to = draw.random.one_in(2).then(|| draw.host());
+    at(at_ms, Fault::Transfer { to })
+}
+
+/// Any voters of which the core is a majority, so that the core can go on alone, and any learners.
+fn change(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (mut core, mut others): (Vec<Host>, Vec<Host>) =
+        (1..=draw.servers).partition(|host| draw.core.contains(host));
+    let voting = draw.random.between(1, core.len() as u64);
+    let take = |draw: &mut Draw, from: &mut Vec<Host>| from.remove(draw.random.below(from.len()));
+    let mut voters: Vec<Host> = (0..voting).map(|_| take(draw, &mut core)).collect();
+    let outsiders = draw.random.between(0, voting - 1).min(others.len() as u64);
+    voters.extend((0..outsiders).map(|_| take(draw, &mut others)));
+    let rest = core.into_iter().chain(others);
+    let learners: Vec<Host> = rest.filter(|_| draw.random.one_in(3)).collect();
+    voters.sort_unstable();
+    if draw.servers < 2 { Vec::new() } else { at(at_ms, Fault::Change { voters, learners }) }
 }
 
 fn disk_stall(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
@@ -495,6 +533,7 @@ fn workload(scenario: Scenario, random: &mut Random) -> Workload {
         put_percent,
         delete_percent: number(random, 0, 15),
         stale_percent: if busy || random.one_in(3) { 20 } else { 0 },
+        lease_percent: if random.one_in(2) { 50 } else { 0 },
         value_bytes: usize::try_from(random.between(8, 200)).unwrap_or(8),
         large_per_mille,
         large_bytes: usize::try_from(random.between(1_000, 60_000)).unwrap_or(1_000),
@@ -524,7 +563,7 @@ mod tests {
         for seed in 0..100 {
             Plan::new(Scenario::Membership, seed).check().unwrap();
         }
-        assert_eq!(kinds.len(), 38, "{kinds:?}");
+        assert_eq!(kinds.len(), 40, "{kinds:?}");
         assert!(kinds.values().all(|count| *count > 30), "{kinds:?}");
     }
 

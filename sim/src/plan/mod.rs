@@ -23,6 +23,10 @@ pub type Host = u8;
 /// The most servers of a cluster.
 pub(crate) const MOST_SERVERS: u8 = 7;
 
+/// How many thousandths a clock may run fast or slow so that leases hold: of any two, the one runs less than a ninth
+/// faster than the other.
+pub(crate) const DRIFT: i64 = 50;
+
 /// Client n is the machine `FIRST_CLIENT + n`.
 pub(crate) const FIRST_CLIENT: Host = 100;
 
@@ -115,6 +119,9 @@ pub struct Workload {
     pub delete_percent: u32,
     /// Of a hundred reads this many may be stale.
     pub stale_percent: u32,
+    /// Of a hundred of the others this many may be served by a leader's lease.
+    #[serde(default)]
+    pub lease_percent: u32,
     /// The size of a value at least, in bytes.
     pub value_bytes: usize,
     /// Of a thousand values this many are `large_bytes` long.
@@ -163,6 +170,20 @@ impl Plan {
             _ => None,
         });
         1..=joining.chain([self.cluster.servers]).max().unwrap_or(1)
+    }
+
+    /// Whether all clocks run at rates that the servers' leases reckon with, so that a read by lease tells the truth.
+    pub(crate) fn keeps_leases(&self) -> bool {
+        self.faults.iter().all(|timed| match timed.fault {
+            Fault::ClockDrift { per_mille, .. } => (-DRIFT..=DRIFT).contains(&per_mille),
+            Fault::ClockJump { .. } | Fault::ClockStop { .. } => false,
+            _ => true,
+        })
+    }
+
+    /// Whether operators change the members while things break.
+    pub(crate) fn changes_members(&self) -> bool {
+        self.faults.iter().any(|timed| matches!(timed.fault, Fault::Change { .. }))
     }
 
     /// How much there is to it: faults and requests.

@@ -107,18 +107,19 @@ fn describe(kind: MessageKind) -> (&'static str, &'static str, [&'static str; 3]
     match kind {
         MessageKind::PreVote => ("pre-vote", "election", ["log ends at index", "log ends in term", ""]),
         MessageKind::PreVoteReply => ("pre-vote reply", "election", ["granted", "", ""]),
-        MessageKind::Vote => ("vote", "election", ["log ends at index", "log ends in term", ""]),
+        MessageKind::Vote => ("vote", "election", ["log ends at index", "log ends in term", "told to run"]),
         MessageKind::VoteReply => ("vote reply", "election", ["granted", "", ""]),
         MessageKind::Append => ("append", "entries", ["after index", "entries", "commit"]),
         MessageKind::Appended => ("appended", "reply", ["verified and durable to", "", ""]),
         MessageKind::Conflict => ("conflict", "reply", ["wanted", "hint", ""]),
         MessageKind::Heartbeat => ("heartbeat", "heartbeat", ["round", "commit", ""]),
         MessageKind::HeartbeatReply => ("heartbeat reply", "heartbeat", ["round", "verified", "durable"]),
-        MessageKind::ReadIndex => ("read index", "read", ["question", "", ""]),
+        MessageKind::ReadIndex => ("read index", "read", ["question", "by lease", ""]),
         MessageKind::ReadIndexReply => ("read index reply", "read", ["question", "index", ""]),
         MessageKind::Snapshot => ("snapshot", "snapshot", ["last slot", "offset", "last piece"]),
         MessageKind::SnapshotReply => ("snapshot reply", "snapshot", ["last slot", "offset wanted", ""]),
         MessageKind::Ask => ("ask", "repair", ["first slot", "last slot", "sound to"]),
         MessageKind::Tell => ("tell", "repair", ["entries", "log ends at", ""]),
+        MessageKind::TimeoutNow => ("timeout now", "election", ["", "", ""]),
     }
 }

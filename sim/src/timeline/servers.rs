@@ -131,6 +131,8 @@ fn event_text(event: &Event) -> String {
         Event::SteppedDown { term, cause } => {
             format!("steps down from term {term}: {}", words(&format!("{cause:?}")))
         }
+        Event::TransferBegun { to } => format!("hands over to {}", node(*to)),
+        Event::TransferGivenUp { to } => format!("gives up handing over to {}", node(*to)),
         Event::Follows { term, leader } => format!("follows {} in term {term}", node(*leader)),
         Event::MembersChanged { at } => format!("members changed at {at}"),
         Event::Damaged { slot } => format!("slot {slot} damaged"),
