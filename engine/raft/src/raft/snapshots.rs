@@ -1,5 +1,6 @@
 //! Checkpoints taken here, snapshots sent to those who lag, and snapshots received (thesis §5).
 
+use super::follower::Follower;
 use super::leader::Leader;
 use super::progress::{Progress, Supply};
 use super::{Raft, RoleState};
@@ -227,6 +228,10 @@ impl Raft {
             self.membership = super::Membership::new(Some(&meta), alloc::vec::Vec::new());
             self.commit = last;
             self.members_changed();
+        }
+        if matches!(self.role, RoleState::Candidate(_)) {
+            // It asked with another log, perhaps in another configuration: one that it may have no part in.
+            self.role = RoleState::Follower(Follower::default());
         }
         self.snapshots.newest = Some(meta.clone());
         self.applying = last;

@@ -5,6 +5,7 @@
 mod bounds;
 mod one_core;
 mod quorums;
+mod stories;
 mod term_runs;
 
 #[path = "../harness/disk.rs"]
