@@ -226,8 +226,8 @@ async fn start(
         settle(dir, identity)?;
     }
     info!(
-        node = %identity.node, cluster = %identity.cluster, history = %identity.history, url = contact.url, peers = contact.address,
-        last = %found.terms.last(), "serves"
+        node = %identity.node, cluster = %identity.cluster, history = %identity.history, url = contact.url,
+        peers = contact.address, last = %found.terms.last(), "serves"
     );
     let parts = Parts {
         config: node_config(config, identity, runtime.random()),

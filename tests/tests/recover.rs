@@ -112,22 +112,49 @@ fn a_cluster_that_lost_its_quorum_serves_again_and_its_old_members_stay_out() {
     let again = recover(&["apply", &one, "--confirm", &id]);
     assert!(again.code == Some(0) && again.stderr.contains("nothing to do"), "{again:?}");
 
-    // It serves, alone, all that was acknowledged.
-    let nodes = &mut ruins.cluster.nodes;
-    nodes[1].start(&[]);
-    nodes[1].wait_until_led();
-    let status = nodes[1].status().unwrap();
+    let history = serves_alone(&mut ruins);
+    old_members_stay_out(&mut ruins);
+
+    // Wiped, one is welcome.
+    for old in [0, 2] {
+        ruins.cluster.nodes[old].stop();
+        fs::remove_dir_all(ruins.cluster.nodes[old].data_dir()).unwrap();
+    }
+    let url = ruins.cluster.nodes[1].url();
+    ruins.cluster.nodes[0].start(&["--join", &url]);
+    ruins.cluster.nodes[0].wait_until_led();
+    ruins.cluster.wait_for_voters(2);
+    ruins.cluster.wait_until_caught_up(0);
+    let status = ruins.cluster.nodes[0].status().unwrap();
+    assert_eq!(status["history"].as_str(), Some(&*history), "{status}");
+    assert_eq!(ruins.cluster.nodes[0].client().get("/key/after").text(), "recovered");
+}
+
+/// Node 1, which was recovered, serves all that was acknowledged, under the history that is returned.
+fn serves_alone(ruins: &mut Ruins) -> String {
+    let node = &mut ruins.cluster.nodes[1];
+    node.start(&[]);
+    node.wait_until_led();
+    let status = node.status().unwrap();
     let history = status["history"].as_str().unwrap().to_owned();
-    assert_eq!((&status["cluster"], &status["role"]), (&id.as_str().into(), &"leader".into()), "{status}");
+    assert_eq!(
+        (&status["cluster"], &status["role"]),
+        (&ruins.id.as_str().into(), &"leader".into()),
+        "{status}"
+    );
     assert_ne!(history, ruins.history);
-    let mut client = nodes[1].client();
+    let mut client = node.client();
     for number in 0..WRITES {
         let answer = client.get(&format!("/key/{number}"));
         assert_eq!((answer.text(), answer.header("quorate-history")), (number.to_string(), Some(&*history)));
     }
     assert_eq!(client.post("/key/after", b"recovered").status, 200);
+    history
+}
 
-    // The old members come back, and are two of three to each other.
+/// The old members come back, are two of three to each other, and nothing of it reaches the recovered one.
+fn old_members_stay_out(ruins: &mut Ruins) {
+    let nodes = &mut ruins.cluster.nodes;
     let term = nodes[1].status().unwrap()["term"].clone();
     for old in [0, 2] {
         nodes[old].start(&[]);
@@ -151,25 +178,12 @@ fn a_cluster_that_lost_its_quorum_serves_again_and_its_old_members_stay_out() {
         (&term, &"leader".into()),
         "nobody disturbed it: {status}"
     );
-    assert_eq!(client.get("/key/after").text(), "recovered");
+    assert_eq!(nodes[1].client().get("/key/after").text(), "recovered");
 
-    // They can't be let in as they are; wiped, one is welcome.
     let (old, raft) = (nodes[0].status().unwrap(), nodes[0].raft().to_string());
-    let add = ["add", old["id"].as_str().unwrap(), &raft, "--endpoints", &nodes[1].url()].map(str::to_owned);
-    let added = Program::new(QUORATE, &add.each_ref().map(String::as_str)).run();
+    let (id, url) = (old["id"].as_str().unwrap(), nodes[1].url());
+    let added = Program::new(QUORATE, &["add", id, &raft, "--endpoints", &url]).run();
     assert!(added.code != Some(0) && added.stderr.contains("another history"), "{added:?}");
-    for old in [0, 2] {
-        nodes[old].stop();
-        fs::remove_dir_all(nodes[old].data_dir()).unwrap();
-    }
-    let url = nodes[1].url();
-    nodes[0].start(&["--join", &url]);
-    nodes[0].wait_until_led();
-    ruins.cluster.wait_for_voters(2);
-    ruins.cluster.wait_until_caught_up(0);
-    let status = ruins.cluster.nodes[0].status().unwrap();
-    assert_eq!(status["history"].as_str(), Some(&*history), "{status}");
-    assert_eq!(ruins.cluster.nodes[0].client().get("/key/after").text(), "recovered");
 }
 
 #[test]

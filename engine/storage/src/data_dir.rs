@@ -106,8 +106,8 @@ pub enum DataDirError {
         /// What it says; nothing when it is missing.
         found: String,
     },
-    /// A recovery from lost quorum was begun in it and not finished. Its log may have been made that of a cluster of one
-    /// already, while it still bears the history of the old cluster: served now, the two could not be told apart.
+    /// A recovery from lost quorum was begun in it and not finished. Its log may be that of a cluster of one already,
+    /// while it still bears the history of the old cluster: served now, the two could not be told apart.
     #[error(
         "a recovery of the data dir {} was interrupted; finish it: quorate recover apply {} --confirm {cluster}",
         path.display(),
@@ -208,8 +208,8 @@ impl DataDir {
         self.node.and_then(|node| node.recovering)
     }
 
-    /// Notes, durably, that a recovery begins here which will lead to `history`. Until [`DataDir::identify`] ends it, no
-    /// process can open the directory but for going on with it.
+    /// Notes, durably, that a recovery begins here which will lead to `history`. Until [`DataDir::identify`] ends it,
+    /// no process can open the directory but for going on with it.
     ///
     /// # Errors
     /// [`DataDirError::Unusable`].

@@ -35,8 +35,8 @@ pub struct Look {
 impl Look {
     /// Looks at the directory of a member.
     ///
-    /// Whether it's in use is found out by asking for the lock as a reader, which a process that uses the directory does
-    /// not grant, and which keeps any from taking it until [`Look::release`], or until this is dropped.
+    /// Whether it's in use is found out by asking for the lock as a reader, which a process that uses the directory
+    /// does not grant, and which keeps any from taking it until [`Look::release`], or until this is dropped.
     ///
     /// # Errors
     /// [`DataDirError`]: it holds no member, or can't be understood.

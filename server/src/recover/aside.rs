@@ -1,7 +1,7 @@
 //! The copy that is made before anything is changed.
 //!
-//! It is made under another name and gets its own when all of it is durable, so a copy that bears its name is whole. One
-//! that an interrupted attempt has left is made anew, or, when it was finished, compared byte by byte and kept.
+//! It is made under another name and gets its own when all of it is durable, so a copy that bears its name is whole.
+//! One that an interrupted attempt has left is made anew, or, when it was finished, compared byte by byte and kept.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
