@@ -111,7 +111,7 @@ impl FullStack {
             // Whoever sleeps looks at its clock again by itself.
             Effect::Clock(_) => {}
             Effect::Order(number) => {
-                drop(madsim::task::spawn(Operator::new(self.clone()).give_order(number)))
+                drop(madsim::task::spawn(Operator::new(self.clone()).give_order(number)));
             }
         }
     }

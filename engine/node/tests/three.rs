@@ -1,0 +1,272 @@
+//! Three nodes with disks and links that are instant, when there are any: changes of members, hand-overs, and leases, as
+//! a host sees them.
+
+use quorate_node::kv::Command;
+use quorate_node::raft::{
+    Config, Contact, Done, Entry, Found, HardState, Job, Learner, LogId, Members, NodeId, Payload, Role,
+    Term, TermRuns, Time,
+};
+use quorate_node::{Input, Node, NodeConfig, Output, ReadLevel, Refusal, Reply, Request, RequestId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+fn id(number: u128) -> NodeId {
+    NodeId(number)
+}
+
+fn contact(number: u128) -> Contact {
+    Contact { address: format!("10.0.0.{number}:9080"), ..Contact::default() }
+}
+
+fn founded() -> Found {
+    let first = LogId::new(1, 1);
+    let mut terms = TermRuns::new(LogId::ZERO);
+    terms.push(first);
+    let members = Members {
+        voters: (1..=3).map(id).collect(),
+        contacts: (1..=3).map(|number| (id(number), contact(number))).collect(),
+        ..Members::default()
+    };
+    Found {
+        hard: HardState { term: Term(1), vote: None },
+        terms,
+        members: vec![Entry { id: first, payload: Payload::Members(members) }],
+        ..Found::default()
+    }
+}
+
+/// The nodes and what was said on their behalf.
+struct Cluster {
+    nodes: BTreeMap<NodeId, Node>,
+    now: Time,
+    /// Nothing gets to or from these.
+    cut: BTreeSet<NodeId>,
+    replies: Vec<(u64, Reply)>,
+    sent: usize,
+}
+
+impl Cluster {
+    /// Node 1 leads.
+    fn led_by_one() -> Self {
+        let start = |number: u128| {
+            let raft = Config::new(id(number), u64::try_from(number).unwrap());
+            let config = NodeConfig { raft, checkpoint_entries: 1_000, pending_requests: 100 };
+            (id(number), Node::open(config, founded(), Time(0)).unwrap())
+        };
+        let nodes = (1..=3).map(start).collect();
+        let mut cluster = Cluster { nodes, now: Time(0), cut: BTreeSet::new(), replies: Vec::new(), sent: 0 };
+        cluster.now = Time(1_000_000);
+        cluster.feed(id(1), Input::Timeout);
+        assert_eq!(cluster.nodes[&id(1)].view().role, Role::Leader);
+        cluster.pass(Duration::from_millis(200));
+        cluster
+    }
+
+    fn feed(&mut self, at: NodeId, input: Input) {
+        let mut waiting = vec![(at, input)];
+        while !waiting.is_empty() {
+            let (at, input) = waiting.remove(0);
+            let Some(node) = self.nodes.get_mut(&at) else { continue };
+            node.handle(self.now, input);
+            while let Some(output) = node.poll() {
+                match output {
+                    Output::Send(envelope) => {
+                        self.sent += 1;
+                        if !self.cut.contains(&at) && !self.cut.contains(&envelope.to) {
+                            waiting.push((envelope.to, Input::Message(envelope)));
+                        }
+                    }
+                    Output::Job(Job::Write(write)) => {
+                        node.handle(self.now, Input::Done(Done::Written(write.id)))
+                    }
+                    Output::Job(Job::Load(load)) => {
+                        let mut entries = founded().members;
+                        entries.retain(|entry| entry.id.index >= load.first);
+                        node.handle(self.now, Input::Done(Done::Loaded { load, entries }));
+                    }
+                    Output::Reply { id, reply } => self.replies.push((id.0, reply)),
+                    Output::Job(_) | Output::Checkpoint { .. } | Output::Failed(_) => panic!("{output:?}"),
+                    Output::Changed | Output::Event(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Time passes; timers fire when they are due.
+    fn pass(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while self.now < until {
+            self.now = self.now + Duration::from_millis(10);
+            for at in self.nodes.keys().copied().collect::<Vec<_>>() {
+                if self.nodes[&at].deadline().is_some_and(|deadline| deadline <= self.now) {
+                    self.feed(at, Input::Timeout);
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, at: u128, number: u64, request: Request) {
+        self.feed(id(at), Input::Request { id: RequestId(number), request });
+    }
+
+    fn replies_to(&mut self, number: u64) -> Vec<Reply> {
+        let (wanted, others) =
+            std::mem::take(&mut self.replies).into_iter().partition(|(of, _)| *of == number);
+        self.replies = others;
+        let wanted: Vec<(u64, Reply)> = wanted;
+        wanted.into_iter().map(|(_, reply)| reply).collect()
+    }
+}
+
+fn put() -> Request {
+    Request::Write(Command::Put { key: b"a".as_slice().into(), value: b"1".as_slice().into() })
+}
+
+fn get(level: ReadLevel) -> Request {
+    Request::Read { key: b"a".as_slice().into(), level }
+}
+
+fn set(voters: &[u128], learners: &[u128]) -> Request {
+    let ids = |numbers: &[u128]| numbers.iter().map(|number| id(*number)).collect();
+    Request::SetMembers { voters: ids(voters), learners: ids(learners) }
+}
+
+#[test]
+fn a_hand_over_is_answered_when_somebody_else_leads() {
+    let mut cluster = Cluster::led_by_one();
+    cluster.ask(1, 1, Request::Transfer(Some(id(3))));
+    assert_eq!(cluster.replies_to(1), [Reply::Transferred { leader: id(3) }]);
+    cluster.ask(3, 2, Request::Transfer(Some(id(3))));
+    assert_eq!(cluster.replies_to(2), [Reply::Transferred { leader: id(3) }], "it is so already");
+    cluster.ask(1, 3, Request::Transfer(None));
+    assert_eq!(cluster.replies_to(3), [Reply::NotLeader { leader: Some(id(3)) }]);
+    cluster.ask(3, 4, Request::Transfer(Some(id(9))));
+    assert_eq!(cluster.replies_to(4), [Reply::Refused(Refusal::MemberNotFound(id(9)))]);
+}
+
+#[test]
+fn a_write_waits_for_the_end_of_a_hand_over() {
+    let mut cluster = Cluster::led_by_one();
+    cluster.cut.insert(id(3));
+    cluster.ask(1, 1, Request::Transfer(Some(id(3))));
+    cluster.ask(1, 2, put());
+    cluster.ask(1, 3, put());
+    cluster.feed(id(1), Input::Cancel(RequestId(3)));
+    assert!(cluster.replies.is_empty(), "neither has ended: {:?}", cluster.replies);
+    // Node 3 does not take over, so after an election timeout node 1 leads on.
+    cluster.pass(Duration::from_millis(700));
+    assert_eq!(cluster.replies_to(1), [Reply::Refused(Refusal::NoSuccessor)]);
+    assert!(matches!(cluster.replies_to(2)[..], [Reply::Written { .. }]));
+    assert!(cluster.replies_to(3).is_empty(), "it was canceled before it was proposed");
+    assert_eq!(cluster.nodes[&id(1)].kv().revision().0, 1);
+}
+
+#[test]
+fn a_write_that_waited_is_for_the_next_leader() {
+    let mut cluster = Cluster::led_by_one();
+    cluster.cut.insert(id(3));
+    cluster.ask(1, 1, Request::Transfer(Some(id(3))));
+    cluster.ask(1, 2, put());
+    cluster.cut.clear();
+    cluster.pass(Duration::from_millis(100));
+    assert_eq!(cluster.replies_to(1), [Reply::Transferred { leader: id(3) }]);
+    assert!(matches!(cluster.replies_to(2)[..], [Reply::NotLeader { .. }]), "nothing of it was done");
+}
+
+#[test]
+fn a_joint_change_is_answered_when_it_has_ended() {
+    let mut cluster = Cluster::led_by_one();
+    cluster.ask(1, 1, set(&[1], &[2]));
+    assert!(matches!(cluster.replies_to(1)[..], [Reply::MembersChanged { .. }]));
+    let view = cluster.nodes[&id(1)].view();
+    assert_eq!((view.members.voters.len(), view.members.is_joint()), (1, false));
+    assert_eq!(view.members.learners.get(&id(2)), Some(&Learner::Standing));
+    cluster.ask(1, 2, set(&[1], &[2]));
+    assert!(matches!(cluster.replies_to(2)[..], [Reply::MembersChanged { .. }]), "it is so already");
+}
+
+#[test]
+fn a_joint_change_that_half_of_the_old_voters_do_not_hear_of_waits() {
+    let mut cluster = Cluster::led_by_one();
+    cluster.cut = [id(2), id(3)].into();
+    cluster.ask(1, 1, set(&[1], &[]));
+    assert!(cluster.replies.is_empty());
+    cluster.ask(1, 2, set(&[1], &[]));
+    cluster.ask(1, 3, set(&[1, 2], &[]));
+    assert_eq!(cluster.replies_to(3), [Reply::Refused(Refusal::ChangeInProgress)]);
+    cluster.cut.clear();
+    cluster.pass(Duration::from_millis(200));
+    assert!(matches!(cluster.replies_to(1)[..], [Reply::MembersChanged { .. }]));
+    assert!(matches!(cluster.replies_to(2)[..], [Reply::MembersChanged { .. }]), "asked again meanwhile");
+}
+
+#[test]
+fn changes_that_can_not_be_are_refused() {
+    let mut cluster = Cluster::led_by_one();
+    for (request, refusal) in [
+        (set(&[1, 7], &[]), Refusal::MemberNotFound(id(7))),
+        (Request::Remove(id(7)), Refusal::MemberNotFound(id(7))),
+        (Request::Promote(id(7)), Refusal::MemberNotFound(id(7))),
+    ] {
+        cluster.ask(1, 1, request);
+        assert_eq!(cluster.replies_to(1), [Reply::Refused(refusal)]);
+    }
+    for request in [set(&[1, 2], &[2]), set(&[], &[1])] {
+        cluster.ask(1, 2, request);
+        assert!(matches!(cluster.replies_to(2)[..], [Reply::Refused(Refusal::BadChange(_))]));
+    }
+    cluster.cut.insert(id(2));
+    cluster.pass(Duration::from_millis(600));
+    cluster.ask(1, 3, Request::Remove(id(3)));
+    assert_eq!(cluster.replies_to(3), [Reply::Refused(Refusal::WouldLoseQuorum)]);
+}
+
+#[test]
+fn a_wiped_node_takes_the_place_of_its_former_self() {
+    let mut cluster = Cluster::led_by_one();
+    cluster.nodes.remove(&id(3));
+    let join = |replaces| Request::AddLearner {
+        id: id(4),
+        learner: Learner::Joining,
+        contact: contact(3),
+        replaces,
+    };
+    cluster.ask(1, 1, join(None));
+    assert_eq!(cluster.replies_to(1), [Reply::Refused(Refusal::AddressInUse { by: id(3) })]);
+    cluster.ask(1, 2, join(Some(id(3))));
+    assert!(matches!(cluster.replies_to(2)[..], [Reply::MembersChanged { .. }]));
+    let members = cluster.nodes[&id(1)].view().members;
+    assert!(!members.contains(id(3)) && members.learners.contains_key(&id(4)));
+    cluster.ask(1, 3, join(Some(id(3))));
+    assert!(matches!(cluster.replies_to(3)[..], [Reply::MembersChanged { .. }]), "the reply was lost");
+}
+
+#[test]
+fn a_read_by_lease_says_nothing_to_anybody() {
+    let mut cluster = Cluster::led_by_one();
+    cluster.ask(1, 1, put());
+    let before = cluster.sent;
+    cluster.ask(1, 2, get(ReadLevel::Lease));
+    assert_eq!(cluster.sent, before);
+    assert!(matches!(&cluster.replies_to(2)[..], [Reply::Read { entry: Some(_), .. }]));
+    cluster.ask(1, 3, get(ReadLevel::Linearizable));
+    assert!(cluster.sent > before);
+    // A follower asks its leader, which need not ask anybody.
+    let before = cluster.sent;
+    cluster.ask(2, 4, get(ReadLevel::Lease));
+    assert!(matches!(&cluster.replies_to(4)[..], [Reply::Read { .. }]));
+    assert_eq!(cluster.sent - before, 2);
+}
+
+#[test]
+fn without_a_lease_a_round_decides() {
+    let mut cluster = Cluster::led_by_one();
+    // As after a pause: nothing was heard, and its timers have not fired yet.
+    cluster.now = cluster.now + Duration::from_millis(480);
+    cluster.cut = [id(2), id(3)].into();
+    cluster.ask(1, 1, get(ReadLevel::Lease));
+    assert!(cluster.replies.is_empty(), "its lease has ended, and nobody confirms that it leads");
+    cluster.cut.clear();
+    cluster.pass(Duration::from_millis(100));
+    assert!(matches!(cluster.replies_to(1)[..], [Reply::Read { .. }]));
+}
