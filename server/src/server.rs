@@ -68,6 +68,8 @@ pub struct Server<R, N> {
     pub context: Arc<Context<R, N>>,
     /// Set when the driver has ended.
     end: watch::Receiver<Option<DriverEnd>>,
+    /// Whether HTTP connections are still accepted.
+    accepts: watch::Receiver<bool>,
     /// How long leadership may take to be handed over.
     hand_over_limit: Duration,
 }
@@ -92,9 +94,14 @@ impl<R: Runtime, N: Net> Server<R, N> {
             let ended = driver.run().await;
             end_sender.replace(Some(ended));
         });
-        context.runtime.spawn(http::serve(Arc::clone(&context), http));
+        let (accepts_sender, accepts) = watch::channel(true);
+        let serve = http::serve(Arc::clone(&context), http);
+        context.runtime.spawn(async move {
+            serve.await;
+            accepts_sender.replace(false);
+        });
         context.runtime.spawn(announce(Arc::clone(&context)));
-        Ok(Server { context, end, hand_over_limit })
+        Ok(Server { context, end, accepts, hand_over_limit })
     }
 
     /// Ready when the driver has ended, which it does by itself only when it must.
@@ -117,8 +124,13 @@ impl<R: Runtime, N: Net> Server<R, N> {
         let farewell = runtime.now() + FAREWELL;
         let _ = timeout_at(runtime, farewell, self.context.shutdown.drained()).await;
         self.context.shutdown.begin();
-        let drained = timeout_at(runtime, runtime.now() + DRAIN, self.context.shutdown.drained()).await;
-        if drained.is_err() {
+        let mut accepts = self.accepts.clone();
+        let drained = async {
+            // The sender does not go before it has spoken.
+            let _ = accepts.wait_for(|accepts| !accepts).await;
+            self.context.shutdown.drained().await;
+        };
+        if timeout_at(runtime, runtime.now() + DRAIN, drained).await.is_err() {
             tracing::warn!("requests in progress were cut off after {} s", DRAIN.as_secs());
         }
         let stop = async {

@@ -106,6 +106,24 @@ impl Node {
         code
     }
 
+    /// Removes its data dir, as a lost disk does.
+    ///
+    /// # Panics
+    /// While it is running.
+    pub fn wipe(&mut self) {
+        assert!(self.running.is_none(), "{} is running", self.name);
+        std::fs::remove_dir_all(self.data_dir()).expect("its files are ours");
+    }
+
+    /// The id that it has given itself.
+    ///
+    /// # Panics
+    /// When it doesn't serve.
+    #[track_caller]
+    pub fn id(&mut self) -> String {
+        self.wait_until_up()["id"].as_str().expect("an id is a text").to_owned()
+    }
+
     /// What `/raft/status` says now, if it answers.
     pub fn status(&self) -> Option<Value> {
         let answer =
@@ -153,8 +171,11 @@ impl Node {
 pub struct Cluster {
     /// The nodes.
     pub nodes: Vec<Node>,
+    /// How many nodes there ever were: none gets the data dir of another.
+    made: usize,
+    program: String,
     /// Removed last: the nodes' files are in it.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Cluster {
@@ -167,6 +188,20 @@ impl Cluster {
         Self::start_with(program, size, &[])
     }
 
+    /// The same, with nodes that are named `node-0` and so on.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[track_caller]
+    pub fn start_named(program: &str, size: usize) -> Self {
+        let folder = tempfile::tempdir().expect("the system has room for a temporary folder");
+        let name = |number| format!("node-{number}");
+        let nodes = (0..size).map(|number| {
+            Node::new(program, folder.path().to_owned(), &name(number), &["--name", &name(number)])
+        });
+        Self::found(program, nodes.collect(), folder)
+    }
+
     /// The same, with flags for each node.
     ///
     /// # Panics
@@ -177,7 +212,13 @@ impl Cluster {
         let nodes = (0..size)
             .map(|number| Node::new(program, folder.path().to_owned(), &format!("node-{number}"), flags))
             .collect();
-        let mut cluster = Self { nodes, _folder: folder };
+        Self::found(program, nodes, folder)
+    }
+
+    #[track_caller]
+    fn found(program: &str, nodes: Vec<Node>, folder: TempDir) -> Self {
+        let size = nodes.len();
+        let mut cluster = Self { nodes, made: size, program: program.to_owned(), folder };
         cluster.nodes[0].start(&["--bootstrap"]);
         cluster.nodes[0].wait_until_led();
         let url = cluster.nodes[0].url();
@@ -187,6 +228,36 @@ impl Cluster {
             cluster.wait_for_voters(number + 1);
         }
         cluster
+    }
+
+    /// Starts another node, which joins through node `by`, and waits until it serves.
+    ///
+    /// # Panics
+    /// When it isn't taken in.
+    #[track_caller]
+    pub fn join(&mut self, by: usize) -> usize {
+        let number = self.nodes.len();
+        let (folder, name) = (self.folder.path().to_owned(), format!("node-{}", self.made));
+        self.made += 1;
+        self.nodes.push(Node::new(&self.program, folder, &name, &[]));
+        let url = self.nodes[by].url();
+        self.nodes[number].start(&["--join", &url]);
+        self.nodes[number].wait_until_led();
+        number
+    }
+
+    /// Posts a change through node `by`, and demands success.
+    ///
+    /// # Panics
+    /// Without it.
+    #[track_caller]
+    pub fn change(&self, by: usize, target: &str, body: &Value) {
+        let answer = self.nodes[by].client().post(target, body.to_string().as_bytes());
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (200, r#"{"status":"success"}"#),
+            "{target} {body}"
+        );
     }
 
     /// Waits until the membership has this many voters, and no learner.

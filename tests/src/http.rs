@@ -136,6 +136,17 @@ impl Client {
         Ok(response)
     }
 
+    /// Sends a request without a body on a connection of its own, and does not wait for the answer: the server may be
+    /// paused.
+    ///
+    /// # Errors
+    /// When it could not be sent.
+    pub fn send(&self, method: &str, target: &str) -> io::Result<Sent> {
+        let mut connection = self.connect()?;
+        write!(connection.get_mut(), "{method} {target} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address)?;
+        Ok(Sent { connection })
+    }
+
     fn connect(&self) -> io::Result<BufReader<TcpStream>> {
         let stream = TcpStream::connect_timeout(&self.address, CONNECT_TIMEOUT)?;
         stream.set_read_timeout(Some(self.answer_timeout))?;
@@ -180,6 +191,22 @@ impl Client {
         let address = self.address;
         self.request(method, target, body)
             .unwrap_or_else(|error| panic!("{method} {target} at {address}: {error}"))
+    }
+}
+
+/// A request on its way.
+#[derive(Debug)]
+pub struct Sent {
+    connection: BufReader<TcpStream>,
+}
+
+impl Sent {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub fn answer(mut self) -> io::Result<Response> {
+        read_response(&mut self.connection, false)
     }
 }
 

@@ -10,4 +10,5 @@ pub mod http;
 pub mod ports;
 pub mod program;
 pub mod style;
+pub mod verdict;
 pub mod workload;

@@ -1,12 +1,13 @@
 //! Concurrent clients that overwrite each other's keys through all nodes, and record all they did and saw.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::deadline::pause_between_attempts;
+use crate::deadline::{pause_between_attempts, wait_until};
 use crate::http::{Client, RequestError, Response};
 use quorate_sim::history::{Call, Operation, Outcome};
 use quorate_sim::random::Random;
@@ -14,6 +15,8 @@ use quorate_sim::random::Random;
 /// How long the servers may wait for a leader before they give up on a request; the client waits a little longer.
 const SERVER_TIMEOUT: &str = "timeout=3s";
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long a client that knows all nodes goes on trying them while each says that it did nothing.
+const FAILOVER_LIMIT: Duration = Duration::from_secs(10);
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct Workload {
     pub keys: usize,
     /// Makes the choices of operations, keys and nodes repeatable.
     pub seed: u64,
+    /// Whether a client asks another node when one did nothing, as one does that was given all endpoints.
+    pub fails_over: bool,
 }
 
 /// Clients at work.
@@ -41,6 +46,7 @@ struct Shared {
     stop: AtomicBool,
     writes: AtomicUsize,
     reads: AtomicUsize,
+    addresses: Mutex<Vec<SocketAddr>>,
 }
 
 impl Workload {
@@ -56,6 +62,7 @@ impl Workload {
             stop: AtomicBool::new(false),
             writes: AtomicUsize::new(0),
             reads: AtomicUsize::new(0),
+            addresses: Mutex::new(self.addresses.clone()),
         });
         let clients = (0..self.clients)
             .map(|number| {
@@ -71,6 +78,28 @@ impl Working {
     /// How many writes were acknowledged, and how many reads answered, up to now.
     pub fn progress(&self) -> (usize, usize) {
         (self.shared.writes.load(Ordering::Relaxed), self.shared.reads.load(Ordering::Relaxed))
+    }
+
+    /// From now on, each request goes to one of these nodes.
+    pub fn turn_to(&self, addresses: Vec<SocketAddr>) {
+        *self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+
+    /// Nanoseconds since the start, as in the history.
+    pub fn now(&self) -> u64 {
+        self.shared.now()
+    }
+
+    /// Waits for so many more acknowledged writes.
+    ///
+    /// # Panics
+    /// When they don't come within `limit`.
+    #[track_caller]
+    pub fn wait_for_writes(&self, count: usize, limit: Duration) {
+        let (before, _) = self.progress();
+        wait_until(&format!("{count} more writes"), limit, || {
+            (self.progress().0 >= before + count).then_some(())
+        });
     }
 
     /// Lets every client finish what it is at, reads every key once more, and returns all that happened.
@@ -95,12 +124,22 @@ impl Working {
     }
 }
 
+impl Shared {
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).expect("tests run for less than 584 years")
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 struct Worker {
     workload: Workload,
     number: usize,
     shared: Arc<Shared>,
     random: Random,
-    connections: Vec<Client>,
+    connections: BTreeMap<SocketAddr, Client>,
     writes: usize,
     history: Vec<Operation>,
 }
@@ -108,9 +147,15 @@ struct Worker {
 impl Worker {
     fn new(workload: Workload, number: usize, shared: Arc<Shared>) -> Self {
         let random = Random::new(workload.seed.wrapping_mul(1_000) + number as u64);
-        let connections =
-            workload.addresses.iter().map(|&address| Client::with_timeout(address, CLIENT_TIMEOUT)).collect();
-        Self { workload, number, shared, random, connections, writes: 0, history: Vec::new() }
+        Self {
+            workload,
+            number,
+            shared,
+            random,
+            connections: BTreeMap::new(),
+            writes: 0,
+            history: Vec::new(),
+        }
     }
 
     fn work(mut self) -> Result<Vec<Operation>, String> {
@@ -130,26 +175,26 @@ impl Worker {
         Ok(self.history)
     }
 
-    /// Carries out one operation through a random node, and records it; false when there was no definite answer.
+    /// Carries out one operation and records it; false when there was no definite answer.
     fn perform(&mut self, key: String, call: Call) -> Result<bool, String> {
-        let node = self.random.below(self.connections.len());
         let target = format!("/key/{key}?{SERVER_TIMEOUT}");
-        let invoked_nanoseconds = self.now();
-        let (method, body) = match &call {
-            Call::Get => ("GET", ""),
-            Call::Put(value) => ("POST", value.as_str()),
-            Call::Delete => ("DELETE", ""),
-        };
-        let answer = self.connections[node].request(method, &target, body.as_bytes());
-        let outcome = match answer {
-            Err(RequestError::NotSent(_)) => {
-                // The node is down. Thirty clients that knock without a pause would only delay its return.
-                pause_between_attempts();
-                return Ok(false);
+        let gives_up = Instant::now() + FAILOVER_LIMIT;
+        let (invoked_nanoseconds, outcome) = loop {
+            let invoked = self.shared.now();
+            let outcome = self.attempt(&target, &call)?;
+            // Nothing was done, or nothing could be: another node may do better.
+            let again = match outcome {
+                None | Some(Outcome::Failed) => true,
+                Some(Outcome::Unknown) => call == Call::Get,
+                Some(_) => false,
+            };
+            if self.workload.fails_over && again && Instant::now() < gives_up {
+                continue;
             }
-            Err(RequestError::OutcomeUnknown(_)) => Outcome::Unknown,
-            Ok(answer) => outcome_of(&call, &answer, self.now())
-                .ok_or_else(|| format!("{method} {target}: {} {}", answer.status, answer.text()))?,
+            match outcome {
+                Some(outcome) => break (invoked, outcome),
+                None => return Ok(false),
+            }
         };
         let counter = match outcome {
             Outcome::Written { .. } => Some(&self.shared.writes),
@@ -163,8 +208,28 @@ impl Worker {
         Ok(counter.is_some())
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.shared.start.elapsed().as_nanos()).expect("tests run for less than 584 years")
+    /// Asks a random node; nothing when it could not even be asked.
+    fn attempt(&mut self, target: &str, call: &Call) -> Result<Option<Outcome>, String> {
+        let (method, body) = match call {
+            Call::Get => ("GET", ""),
+            Call::Put(value) => ("POST", value.as_str()),
+            Call::Delete => ("DELETE", ""),
+        };
+        let addresses = self.shared.addresses();
+        let address = addresses[self.random.below(addresses.len())];
+        let client =
+            self.connections.entry(address).or_insert_with(|| Client::with_timeout(address, CLIENT_TIMEOUT));
+        match client.request(method, target, body.as_bytes()) {
+            Err(RequestError::NotSent(_)) => {
+                // The node is down. Thirty clients that knock without a pause would only delay its return.
+                pause_between_attempts();
+                Ok(None)
+            }
+            Err(RequestError::OutcomeUnknown(_)) => Ok(Some(Outcome::Unknown)),
+            Ok(answer) => outcome_of(call, &answer, self.shared.now())
+                .map(Some)
+                .ok_or_else(|| format!("{method} {target}: {} {}", answer.status, answer.text())),
+        }
     }
 }
 

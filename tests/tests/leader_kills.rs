@@ -26,7 +26,7 @@ fn ten_killed_leaders_lose_no_acknowledged_write_and_no_read_lies() {
     let started = Instant::now();
     let mut cluster = Cluster::start(QUORATE, 3);
     let addresses = cluster.nodes.iter().map(|node| node.http()).collect();
-    let workload = Workload { addresses, clients: 32, keys: 50, seed: 1 };
+    let workload = Workload { addresses, clients: 32, keys: 50, seed: 1, fails_over: false };
     let working = workload.start();
 
     let mut outages = Vec::new();

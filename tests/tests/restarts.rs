@@ -26,7 +26,8 @@ const SENT_AHEAD: u64 = 500;
 const LOAD_LIMIT: Duration = Duration::from_secs(120);
 
 fn workload(cluster: &Cluster, keys: usize) -> Workload {
-    Workload { addresses: cluster.nodes.iter().map(|node| node.http()).collect(), clients: 32, keys, seed: 2 }
+    let addresses = cluster.nodes.iter().map(|node| node.http()).collect();
+    Workload { addresses, clients: 32, keys, seed: 2, fails_over: false }
 }
 
 #[test]

@@ -26,6 +26,7 @@ use super::status::version;
 use crate::context::Context;
 use crate::net::{Listener, Net};
 use crate::runtime::{Either, HyperTimer, Runtime, race};
+use crate::shutdown::ShutdownGuard;
 
 /// How long a connection may be idle, or take to send a request's head. Longer than clients and peers keep idle
 /// connections, so that it is them who close.
@@ -35,23 +36,25 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// would fail again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long connections are still accepted once the shutdown has begun. Those in the system's queue would be reset when
-/// the listener goes, and their clients could not tell that nothing was done.
-const LAST_ACCEPT: Duration = Duration::from_millis(5);
+/// How long connections are still accepted once the shutdown has begun, unless none comes for [`QUIET`].
+const LAST_ACCEPTS: Duration = Duration::from_millis(100);
+
+/// See there.
+const QUIET: Duration = Duration::from_millis(2);
+
+/// How long a connection on which nothing goes on is kept once the shutdown has begun. A request that is on its way is
+/// told that this node ends; without that its client could not know that nothing was done.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// Accepts connections and serves them, until the shutdown begins.
 pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut listener: N::Listener) {
     let on_loopback = listener.local_address().is_ok_and(|address| address.ip().is_loopback());
     let app = Arc::new(App::new(Arc::clone(&context), on_loopback));
     let runtime = &context.runtime;
-    let mut over = pin!(async {
-        context.shutdown.begun().await;
-        runtime.sleep(LAST_ACCEPT).await;
-    });
     loop {
-        match race(over.as_mut(), listener.accept()).await {
-            Either::Left(()) => return,
-            Either::Right(Ok((stream, _))) => runtime.spawn(serve_connection(stream, Arc::clone(&app))),
+        match race(context.shutdown.begun(), listener.accept()).await {
+            Either::Left(()) => return accept_the_last(&app, &mut listener).await,
+            Either::Right(Ok((stream, _))) => spawn_connection(stream, &app),
             Either::Right(Err(error)) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 runtime.sleep(ACCEPT_PAUSE).await;
@@ -60,10 +63,32 @@ pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut l
     }
 }
 
+/// Takes the connections that are in the system's queue already, to tell them that this node ends. They would be reset
+/// when the listener goes, and their clients could not know that nothing was done.
+async fn accept_the_last<R: Runtime, N: Net>(app: &Arc<App<R, N>>, listener: &mut N::Listener) {
+    let runtime = &app.context.runtime;
+    let until = runtime.now() + LAST_ACCEPTS;
+    loop {
+        // When time is up, only what waits at this moment.
+        let quiet = runtime.sleep(QUIET.min(until.since(runtime.now())));
+        match race(listener.accept(), quiet).await {
+            Either::Left(Ok((stream, _))) => spawn_connection(stream, app),
+            Either::Left(Err(_)) | Either::Right(()) => return,
+        }
+    }
+}
+
+fn spawn_connection<R: Runtime, N: Net>(stream: N::Stream, app: &Arc<App<R, N>>) {
+    let guard = app.context.shutdown.guard();
+    app.context.runtime.spawn(serve_connection(stream, Arc::clone(app), guard));
+}
+
 /// Serves one connection to its end. After the shutdown has begun, the request under way is finished and the connection
 /// closed.
-async fn serve_connection<R: Runtime, N: Net>(stream: N::Stream, app: Arc<App<R, N>>) {
-    let _guard = app.context.shutdown.guard();
+///
+/// The guard was taken when the connection was accepted: between that and this task's first turn the server must not
+/// believe that it has nothing left to do.
+async fn serve_connection<R: Runtime, N: Net>(stream: N::Stream, app: Arc<App<R, N>>, _guard: ShutdownGuard) {
     let runtime = &app.context.runtime;
     let unread = Arc::new(AtomicBool::new(false));
     let stream = Linger::new(stream, runtime.clone(), Arc::clone(&unread));
@@ -74,7 +99,11 @@ async fn serve_connection<R: Runtime, N: Net>(stream: N::Stream, app: Arc<App<R,
     let mut builder = http1::Builder::new();
     builder.timer(HyperTimer::new(runtime.clone())).header_read_timeout(IDLE_TIMEOUT);
     let mut connection = pin!(builder.serve_connection(stream, service));
-    let ended = match race(connection.as_mut(), app.context.shutdown.begun()).await {
+    let over = async {
+        app.context.shutdown.begun().await;
+        runtime.sleep(LAST_WORD).await;
+    };
+    let ended = match race(connection.as_mut(), over).await {
         Either::Left(ended) => ended,
         Either::Right(()) => {
             connection.as_mut().graceful_shutdown();
