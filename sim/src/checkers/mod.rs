@@ -13,6 +13,7 @@ mod election_safety;
 mod exactly_once;
 mod honest_errors;
 mod leader_completeness;
+mod lease_exclusive;
 mod linearizable;
 mod log_matching;
 mod monotonic;
@@ -82,6 +83,7 @@ impl Checkers {
             Box::new(monotonic::Monotonic::default()),
             Box::new(state_machine::StateMachine::default()),
             Box::new(read_confirmed::ReadConfirmed::default()),
+            Box::new(lease_exclusive::LeaseExclusive::new(plan)),
             Box::new(recovery::Recovery::new(plan)),
             Box::new(oracle::Oracle::default()),
             Box::new(exactly_once::ExactlyOnce::default()),

@@ -60,6 +60,10 @@ impl Servers {
                 let fields = vec![("voters", nodes(voters)), ("outgoing", nodes(outgoing))];
                 (*host, "members", text, fields)
             }
+            Observation::Leases { held, .. } if held.is_empty() => return,
+            Observation::Leases { host, held } => {
+                (*host, "event", format!("leads while the hosts {held:?} hold a lease"), Vec::new())
+            }
             Observation::Event { host, event } => (*host, "event", event_text(event), Vec::new()),
             Observation::Writes { host, write } => (*host, "write", write_text(write), write_fields(write)),
             Observation::Durable { host, write } => {

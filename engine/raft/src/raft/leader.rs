@@ -231,14 +231,19 @@ impl Raft {
         agreed(self.membership.current(), answered)
     }
 
-    /// Whether those who could elect another leader have promised not to, until a time that has not come: counted from
-    /// the sending of the round that they answered, in both halves of a joint configuration (thesis §6.4.1).
-    pub(super) fn holds_lease(&self) -> bool {
-        let RoleState::Leader(leader) = &self.role else { return false };
+    /// Until when this node may serve reads by itself, on its own clock, if it leads: so long those who could elect another
+    /// leader have promised not to. Counted from the sending of the round that they answered, in both halves of a joint
+    /// configuration (thesis §6.4.1).
+    pub fn lease_until(&self) -> Option<Time> {
+        let RoleState::Leader(leader) = &self.role else { return None };
         let confirmed = self.confirmed_round();
-        let sent = leader.rounds_sent.iter().find(|(round, _)| *round == confirmed);
-        let holds = sent.is_some_and(|(_, at)| self.now < *at + self.config.lease());
-        holds && !leader.lease_void && leader.transfer.is_none()
+        let (_, sent) = leader.rounds_sent.iter().find(|(round, _)| *round == confirmed)?;
+        let given_up = leader.lease_void || leader.transfer.is_some();
+        (!given_up).then(|| *sent + self.config.lease())
+    }
+
+    pub(super) fn holds_lease(&self) -> bool {
+        self.lease_until().is_some_and(|until| self.now < until)
     }
 
     pub(super) fn appended(&mut self, from: NodeId, matched: Index) {

@@ -1,7 +1,8 @@
 //! An index for a read is named only by who leads for sure.
 
 use super::{Story, append};
-use crate::observe::MessageKind;
+use crate::observe::{MessageKind, Observation};
+use crate::plan::{Fault, Timed};
 
 /// Host 1 leads three in term 2 and has committed there; host 2 asks it for an index after round 1.
 fn asked() -> Story {
@@ -45,4 +46,17 @@ fn a_leader_that_has_committed_nothing_in_its_term_does_not_know_what_is_committ
 #[test]
 fn nobody_answers_what_was_not_asked() {
     answers(Story::cluster(3).leads(1, 2)).alarms("read-confirmed", "that it was never asked");
+}
+
+#[test]
+fn nobody_is_elected_while_another_holds_a_lease() {
+    let elected = |held: &[u8]| Observation::Leases { host: 2, held: held.to_vec() };
+    Story::new().sees(elected(&[])).passes();
+    Story::new()
+        .sees(elected(&[1]))
+        .alarms("lease-exclusive", "became leader while the hosts [1] held a lease");
+    let mild = Timed { at_ms: 0, fault: Fault::ClockDrift { host: 1, per_mille: -50, for_ms: 9 } };
+    Story::under(&[mild]).sees(elected(&[1])).alarms("lease-exclusive", "held a lease");
+    let wild = Timed { at_ms: 0, fault: Fault::ClockJump { host: 1, by_ms: 9 } };
+    Story::under(&[wild]).sees(elected(&[1])).passes();
 }
