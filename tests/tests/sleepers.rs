@@ -1,5 +1,5 @@
-//! A leader that hung and wakes up still thinks that it leads, and that its lease holds. What it thinks must not reach a
-//! reader.
+//! A leader that hung and wakes up still thinks that it leads, and that its lease holds. What it thinks must not
+//! reach a reader.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -36,7 +36,8 @@ fn a_leader_that_hung_serves_neither_kind_of_fresh_read_from_the_past() {
         let after = format!("after {round}");
         let other = (old + 1 + round % 2) % 3;
         wait_until("a write without the leader that hangs", PATIENCE, || {
-            let answer = cluster.nodes[other].client().request("POST", "/key/a?timeout=3s", after.as_bytes());
+            let answer =
+                cluster.nodes[other].client().request("POST", "/key/a?timeout=500ms", after.as_bytes());
             (answer.ok()?.status == 200).then_some(())
         });
 

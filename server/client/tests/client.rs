@@ -22,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A timeout for what is tried until it passes.
 const SHORT: Duration = Duration::from_millis(300);
 
-/// Answers every request with the same status and body, or with the next of several; `seen` holds "METHOD path?query body" of each.
+/// Answers every request with the same status and body, or with the next of several; `seen` holds "METHOD path?query
+/// body" of each.
 struct Server {
     endpoint: Endpoint,
     seen: Arc<Mutex<Vec<String>>>,

@@ -96,7 +96,8 @@ impl<R: Runtime, N: Net> App<R, N> {
                 ))))
             }
             Ok(()) => {
-                tracing::info!(node = %id, replaced = %by, address = contact.address, "took the place of a wiped node");
+                let address = contact.address;
+                tracing::info!(node = %id, replaced = %by, address, "took the place of a wiped node");
                 Ok(())
             }
             other => other,

@@ -138,8 +138,8 @@ impl<R: Runtime, N: Net> App<R, N> {
         };
         let headers = response.headers_mut();
         headers.insert(QUORATE_HISTORY, self.history.clone());
-        // Whoever keeps a connection to a node that ends could send a request on it in the moment in which it is closed,
-        // and never know what became of it.
+        // Whoever keeps a connection to a node that ends could send a request on it in the moment in which it is
+        // closed, and never know what became of it.
         if unread.load(Ordering::Relaxed) || self.context.shutdown.is_leaving() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
