@@ -4,6 +4,7 @@
 //! milliseconds here, because people read and write plans.
 
 mod check;
+mod draw;
 mod fault;
 mod file;
 mod generate;

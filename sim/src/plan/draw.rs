@@ -1,0 +1,359 @@
+//! Faults, kind by kind.
+
+use super::fault::{Damage, Fault, Link, Place, Shape, Timed};
+use super::{DRIFT, Host};
+use crate::random::Random;
+
+/// Draws faults of one kind that begin at about the time given.
+pub(super) type Drawing = fn(&mut Draw, at_ms: u64) -> Vec<Timed>;
+
+pub(super) const NETWORK: &[Drawing] = &[
+    cut, cut, one_way, flapping, clog, swizzle, loss, duplicate, replay, reorder, delay, corrupt, congest,
+    reset,
+];
+pub(super) const PROCESS: &[Drawing] =
+    &[kill, kill, kill_all, power_loss, power_loss, power_loss_all, pause, slow];
+pub(super) const CLOCK: &[Drawing] = &[clock_jump, clock_drift, clock_stop];
+pub(super) const OPERATOR: &[Drawing] = &[transfer, change, change];
+pub(super) const DISK: &[Drawing] = &[
+    disk_stall,
+    slow_disk,
+    write_error,
+    sync_error,
+    read_error,
+    full_disk,
+    rot_log,
+    rot_log,
+    rot_log,
+    rot_stable,
+    rot_checkpoint,
+    misdirected_read,
+    misdirected_write,
+    lose_disk,
+];
+
+/// What the drawings draw from.
+pub(super) struct Draw {
+    pub(super) random: Random,
+    pub(super) servers: u8,
+    pub(super) core: Vec<Host>,
+    /// Clocks stay within what leases reckon with.
+    pub(super) mild_clocks: bool,
+}
+
+impl Draw {
+    fn host(&mut self) -> Host {
+        Host::try_from(self.random.between(1, self.servers.into())).unwrap_or(1)
+    }
+
+    /// A host that won't be healed in the end, if there is one.
+    fn outsider(&mut self) -> Option<Host> {
+        let outside: Vec<Host> = (1..=self.servers).filter(|host| !self.core.contains(host)).collect();
+        (!outside.is_empty()).then(|| outside[self.random.below(outside.len())])
+    }
+
+    /// Mostly short, sometimes many election timeouts.
+    fn for_ms(&mut self) -> u64 {
+        let most = if self.random.one_in(4) { 12_000 } else { 3_000 };
+        self.random.between(50, most)
+    }
+
+    fn share(&mut self) -> u32 {
+        let most = if self.random.one_in(3) { 300 } else { 50 };
+        u32::try_from(self.random.between(5, most)).unwrap_or(5)
+    }
+
+    fn nth(&mut self) -> u64 {
+        let most = if self.random.one_in(2) { 4 } else { 60 };
+        self.random.between(0, most)
+    }
+
+    fn links(&self, chosen: impl Fn(Host, Host) -> bool) -> Vec<Link> {
+        let all = 1..=self.servers;
+        let pairs = all.clone().flat_map(|from| all.clone().map(move |to| (from, to)));
+        pairs.filter(|(from, to)| from != to && chosen(*from, *to)).collect()
+    }
+
+    /// All links of some hosts.
+    fn links_of_some(&mut self) -> Vec<Link> {
+        let some: Vec<Host> = (1..=self.servers).filter(|_| self.random.one_in(2)).collect();
+        self.links(|from, to| some.contains(&from) || some.contains(&to))
+    }
+}
+
+fn at(at_ms: u64, fault: Fault) -> Vec<Timed> {
+    vec![Timed { at_ms, fault }]
+}
+
+pub(super) fn cut(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let servers = draw.servers;
+    if servers < 2 {
+        return Vec::new();
+    }
+    let one = draw.host();
+    let (shape, links) = match draw.random.between(1, 4) {
+        1 => {
+            let other = one % servers + 1;
+            let inside: Vec<bool> =
+                (1..=servers).map(|host| host == one || (host != other && draw.random.one_in(2))).collect();
+            let side = |host: Host| inside[usize::from(host) - 1];
+            (Shape::Halves, draw.links(|from, to| side(from) != side(to)))
+        }
+        2 if servers > 3 => {
+            let apart = |from: Host, to: Host| from.abs_diff(to).min(servers - from.abs_diff(to));
+            (Shape::Ring, draw.links(|from, to| apart(from, to) > 1))
+        }
+        3 if servers > 2 => {
+            // One host reaches both sides, which do not reach each other.
+            let side = |host: Host| (host + servers - one) % servers > servers / 2;
+            (Shape::Bridge, draw.links(|from, to| from != one && to != one && side(from) != side(to)))
+        }
+        _ => (Shape::Isolated, draw.links(|from, to| from == one || to == one)),
+    };
+    let for_ms = draw.for_ms();
+    at(at_ms, Fault::Cut { shape, links, for_ms, flaps: 1 })
+}
+
+fn one_way(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let from = draw.host();
+    // To one, or to all.
+    let to = draw.random.one_in(2).then(|| draw.host());
+    let inward = draw.random.one_in(2);
+    let links = draw.links(|a, b| {
+        let (here, there) = if inward { (b, a) } else { (a, b) };
+        here == from && to.is_none_or(|to| to == there)
+    });
+    let for_ms = draw.for_ms();
+    at(at_ms, Fault::Cut { shape: Shape::OneWay, links, for_ms, flaps: 1 })
+}
+
+fn flapping(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let one = draw.host();
+    let links = draw.links(|from, to| from == one || to == one);
+    let flaps = u32::try_from(draw.random.between(3, 12)).unwrap_or(3);
+    let for_ms = draw.random.between(1_000, 8_000);
+    at(at_ms, Fault::Cut { shape: Shape::Isolated, links, for_ms, flaps })
+}
+
+fn clog(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let links = draw.links_of_some();
+    let for_ms = draw.for_ms();
+    at(at_ms, Fault::Clog { links, for_ms, swizzle: false })
+}
+
+/// One host after the other is clogged, and they come free in another order (FoundationDB's swizzle-clogging, Wilson,
+/// Strange Loop 2014).
+fn swizzle(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let mut faults = Vec::new();
+    let mut from_ms = at_ms;
+    for host in 1..=draw.servers {
+        if draw.random.one_in(3) {
+            continue;
+        }
+        let links = draw.links(|from, to| from == host || to == host);
+        let for_ms = draw.random.between(500, 6_000);
+        faults.push(Timed { at_ms: from_ms, fault: Fault::Clog { links, for_ms, swizzle: true } });
+        from_ms += draw.random.between(1, 800);
+    }
+    faults
+}
+
+pub(super) fn loss(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (per_mille, for_ms) = (draw.share(), draw.for_ms());
+    at(at_ms, Fault::Loss { per_mille, for_ms })
+}
+
+fn duplicate(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (per_mille, for_ms) = (draw.share(), draw.for_ms());
+    at(at_ms, Fault::Duplicate { per_mille, for_ms })
+}
+
+fn replay(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (per_mille, late_ms, for_ms) = (draw.share(), draw.random.between(200, 8_000), draw.for_ms());
+    at(at_ms, Fault::Replay { per_mille, late_ms, for_ms })
+}
+
+fn reorder(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (per_mille, by_ms, for_ms) = (draw.share(), draw.random.between(2, 500), draw.for_ms());
+    at(at_ms, Fault::Reorder { per_mille, by_ms, for_ms })
+}
+
+pub(super) fn delay(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let most = if draw.random.one_in(3) { 1_500 } else { 200 };
+    let (by_ms, for_ms) = (draw.random.between(5, most), draw.for_ms());
+    at(at_ms, Fault::Delay { by_ms, for_ms })
+}
+
+fn corrupt(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (per_mille, for_ms) = (draw.share().min(100), draw.for_ms());
+    at(at_ms, Fault::Corrupt { per_mille, for_ms })
+}
+
+fn congest(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (bytes_per_second, for_ms) = (draw.random.between(2_000, 100_000), draw.for_ms());
+    at(at_ms, Fault::Congest { bytes_per_second, for_ms })
+}
+
+pub(super) fn reset(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let links = draw.links_of_some();
+    at(at_ms, Fault::Reset { links })
+}
+
+pub(super) fn kill(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, for_ms) = (draw.host(), draw.for_ms());
+    at(at_ms, Fault::Kill { host, for_ms })
+}
+
+pub(super) fn kill_all(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let for_ms = draw.random.between(10, 2_000);
+    at(at_ms, Fault::KillAll { for_ms })
+}
+
+pub(super) fn power_loss(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, changes, for_ms) = (draw.host(), draw.random.between(0, 12), draw.for_ms());
+    at(at_ms, Fault::PowerLoss { host, changes, within_ms: 500, for_ms })
+}
+
+fn power_loss_all(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let for_ms = draw.random.between(10, 2_000);
+    at(at_ms, Fault::PowerLossAll { for_ms })
+}
+
+pub(super) fn pause(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, for_ms) = (draw.host(), draw.for_ms());
+    at(at_ms, Fault::Pause { host, for_ms })
+}
+
+pub(super) fn slow(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, by_us, for_ms) = (draw.host(), draw.random.between(500, 30_000), draw.for_ms());
+    at(at_ms, Fault::Slow { host, by_us, for_ms })
+}
+
+fn clock_jump(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    if draw.mild_clocks {
+        return clock_drift(draw, at_ms);
+    }
+    let most = if draw.random.one_in(4) { 3_600_000 } else { 3_000 };
+    let by_ms = i64::try_from(draw.random.between(10, most)).unwrap_or(10);
+    // A monotonic clock never goes back; should one do so for once, it must not be by much, or the node stands still.
+    let by_ms = if draw.random.one_in(3) { -by_ms.min(2_000) } else { by_ms };
+    let host = draw.host();
+    at(at_ms, Fault::ClockJump { host, by_ms })
+}
+
+fn clock_drift(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let slow = draw.random.one_in(2);
+    let by = i64::try_from(draw.random.between(10, if slow { 800 } else { 4_000 })).unwrap_or(10);
+    let by = if draw.mild_clocks { by.min(DRIFT) } else { by };
+    let (host, for_ms) = (draw.host(), draw.for_ms());
+    at(at_ms, Fault::ClockDrift { host, per_mille: if slow { -by } else { by }, for_ms })
+}
+
+fn clock_stop(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    if draw.mild_clocks {
+        return pause(draw, at_ms);
+    }
+    let (host, for_ms) = (draw.host(), draw.for_ms());
+    at(at_ms, Fault::ClockStop { host, for_ms })
+}
+
+pub(super) fn transfer(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let to = draw.random.one_in(2).then(|| draw.host());
+    at(at_ms, Fault::Transfer { to })
+}
+
+/// Any voters of which the core is a majority, so that the core can go on alone, and any learners.
+fn change(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (mut core, mut others): (Vec<Host>, Vec<Host>) =
+        (1..=draw.servers).partition(|host| draw.core.contains(host));
+    let voting = draw.random.between(1, core.len() as u64);
+    let take = |draw: &mut Draw, from: &mut Vec<Host>| from.remove(draw.random.below(from.len()));
+    let mut voters: Vec<Host> = (0..voting).map(|_| take(draw, &mut core)).collect();
+    let outsiders = draw.random.between(0, voting - 1).min(others.len() as u64);
+    voters.extend((0..outsiders).map(|_| take(draw, &mut others)));
+    let rest = core.into_iter().chain(others);
+    let learners: Vec<Host> = rest.filter(|_| draw.random.one_in(3)).collect();
+    voters.sort_unstable();
+    if draw.servers < 2 { Vec::new() } else { at(at_ms, Fault::Change { voters, learners }) }
+}
+
+fn disk_stall(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, for_ms) = (draw.host(), draw.for_ms());
+    at(at_ms, Fault::DiskStall { host, for_ms })
+}
+
+fn slow_disk(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let factor = u32::try_from(draw.random.between(5, 100)).unwrap_or(5);
+    let (host, for_ms) = (draw.host(), draw.for_ms());
+    at(at_ms, Fault::SlowDisk { host, factor, for_ms })
+}
+
+fn write_error(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, nth) = (draw.host(), draw.nth());
+    at(at_ms, Fault::WriteError { host, nth })
+}
+
+fn sync_error(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, nth) = (draw.host(), draw.nth());
+    at(at_ms, Fault::SyncError { host, nth })
+}
+
+fn read_error(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, nth) = (draw.host(), draw.random.between(0, 2));
+    at(at_ms, Fault::ReadError { host, nth })
+}
+
+fn full_disk(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, spare_bytes, for_ms) = (draw.host(), draw.random.between(0, 60_000), draw.for_ms());
+    at(at_ms, Fault::FullDisk { host, spare_bytes, for_ms })
+}
+
+fn damage(draw: &mut Draw) -> Damage {
+    [Damage::Flip, Damage::Garbage, Damage::Zeros, Damage::Unreadable][draw.random.below(4)]
+}
+
+/// On some hosts, of which the leader may be one, and often while another is cut off: then what goes bad is soon
+/// read, for that one to catch up.
+fn rot_log(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let first = draw.host();
+    let mut faults = Vec::new();
+    for number in 0..draw.random.between(1, 3) {
+        let host = (first + u8::try_from(number).unwrap_or(0)) % draw.servers + 1;
+        let (damage, pick) = (damage(draw), draw.random.bits() >> 16);
+        faults.extend(at(at_ms + 1_500, Fault::Rot { host, place: Place::Log, damage, pick }));
+    }
+    if draw.servers > 2 && draw.random.one_in(2) {
+        let links = draw.links(|from, to| from == first || to == first);
+        faults.extend(at(at_ms, Fault::Cut { shape: Shape::Isolated, links, for_ms: 2_000, flaps: 1 }));
+    }
+    faults
+}
+
+fn rot_stable(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, damage, pick) = (draw.host(), damage(draw), draw.random.bits() >> 16);
+    at(at_ms, Fault::Rot { host, place: Place::Stable, damage, pick })
+}
+
+/// Only hosts outside the core: a node whose checkpoint is gone, and the log before it, has to be replaced.
+fn rot_checkpoint(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (damage, pick) = (damage(draw), draw.random.bits() >> 16);
+    let host = draw.outsider();
+    host.map_or(Vec::new(), |host| at(at_ms, Fault::Rot { host, place: Place::Checkpoint, damage, pick }))
+}
+
+fn misdirected_read(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, nth) = (draw.host(), draw.random.between(0, 2));
+    at(at_ms, Fault::MisdirectedRead { host, nth })
+}
+
+/// Only hosts outside the core: what is hit is a checkpoint.
+fn misdirected_write(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let nth = draw.random.between(0, 2);
+    let host = draw.outsider();
+    host.map_or(Vec::new(), |host| at(at_ms, Fault::MisdirectedWrite { host, nth }))
+}
+
+fn lose_disk(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let host = draw.outsider();
+    host.map_or(Vec::new(), |host| at(at_ms, Fault::LoseDisk { host }))
+}
