@@ -257,6 +257,25 @@ fn clock_stop(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     at(at_ms, Fault::ClockStop { host, for_ms })
 }
 
+/// One host loses sight of another, which may lead; later a third one restarts and no longer hears that other either. It
+/// must not help the first one into office before the time is up that it had promised before.
+pub(super) fn forgotten_promise(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    if draw.servers < 3 {
+        return Vec::new();
+    }
+    let mut hosts: Vec<Host> = (1..=draw.servers).collect();
+    let [leader, candidate, voter] = [(); 3].map(|()| hosts.remove(draw.random.below(hosts.len())));
+    let apart = |draw: &Draw, other: Host| {
+        draw.links(|from, to| [(leader, other), (other, leader)].contains(&(from, to)))
+    };
+    let cut = |links, for_ms| Fault::Cut { shape: Shape::Bridge, links, for_ms, flaps: 1 };
+    let later = at_ms + draw.random.between(400, 2_500);
+    let first = cut(apart(draw, candidate), later - at_ms + 1_500);
+    let second = cut(apart(draw, voter), 1_500);
+    let restart = Fault::Kill { host: voter, for_ms: draw.random.between(1, 40) };
+    [at(at_ms, first), at(later, second), at(later, restart)].concat()
+}
+
 pub(super) fn transfer(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let to = draw.random.one_in(2).then(|| draw.host());
     at(at_ms, Fault::Transfer { to })

@@ -4,8 +4,8 @@
 //! each seed has its own settings, so that what is rare under the usual ones is common under some.
 
 use super::draw::{
-    CLOCK, DISK, Draw, Drawing, NETWORK, OPERATOR, PROCESS, cut, delay, kill, kill_all, loss, pause,
-    power_loss, reset, slow, transfer,
+    CLOCK, DISK, Draw, Drawing, NETWORK, OPERATOR, PROCESS, cut, delay, forgotten_promise, kill, kill_all,
+    loss, pause, power_loss, reset, slow, transfer,
 };
 use super::fault::{Fault, Place, Timed};
 use super::scenario::Scenario;
@@ -92,7 +92,11 @@ fn faults(scenario: Scenario, cluster: &Cluster, draw: &mut Draw) -> Vec<Timed> 
         Scenario::Crash => ([PROCESS, &[transfer]].concat(), 2),
         Scenario::Partition => ([NETWORK, &[transfer]].concat(), 2),
         Scenario::Disk => ([DISK, &[kill, power_loss, power_loss, cut]].concat(), 2),
-        Scenario::Clock => ([CLOCK, &[pause, pause, slow, kill, kill, cut, delay, transfer]].concat(), 2),
+        Scenario::Clock => (
+            [CLOCK, &[pause, pause, slow, kill, cut, delay, transfer, forgotten_promise, forgotten_promise]]
+                .concat(),
+            2,
+        ),
         Scenario::Client => (vec![kill, kill_all, power_loss, cut, reset, delay, loss, transfer], 2),
     };
     let enabled: Vec<Drawing> = kinds.iter().copied().filter(|_| draw.random.one_in(one_in)).collect();
