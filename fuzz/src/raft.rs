@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use quorate_raft::{
     Chunk, Config, Contact, Done, Entry, Envelope, HardState, Index, Input, Job, Learner, LogId, Members,
-    Message, NodeId, Output, Payload, Raft, ReadId, SnapshotMeta, Term, Time,
+    Message, NodeId, Output, Payload, Raft, ReadId, ReadMode, SnapshotMeta, Term, Time,
 };
 
 #[path = "../../engine/raft/tests/harness/disk.rs"]
@@ -117,7 +117,8 @@ impl World {
             }
             19 => {
                 self.reads += 1;
-                let _ = self.raft.read(self.now, ReadId(self.reads));
+                let mode = if self.reads.is_multiple_of(2) { ReadMode::Lease } else { ReadMode::Quorum };
+                let _ = self.raft.read(self.now, ReadId(self.reads), mode);
                 self.drain();
             }
             20 => self.change(bytes),
@@ -180,7 +181,7 @@ impl World {
                 assert!(self.disk.has_written(*matched), "acknowledges {matched}, which is not durable");
             }
             Message::Ask { nonce, .. } => self.nonce = *nonce,
-            Message::ReadIndex { batch } => self.batch = *batch,
+            Message::ReadIndex { batch, .. } => self.batch = *batch,
             _ => {}
         }
         assert!(envelope.term <= durable.term, "{envelope:?} with {durable:?} durable");
@@ -259,14 +260,15 @@ impl World {
         match kind % 20 {
             0 => Message::PreVote { last: id },
             1 => Message::PreVoteReply { granted },
-            2 => Message::Vote { last: id },
+            2 => Message::Vote { last: id, transfer: second.is_multiple_of(4) },
             3 => Message::VoteReply { granted },
             4..=8 => Message::Append { prev: id, entries: self.entries(id, bytes), commit: high },
+            10 if second.is_multiple_of(8) => Message::TimeoutNow,
             9 | 10 => Message::Appended { matched: low },
             11 => Message::Conflict { prev: id, hint: self.id(second, first) },
             12 => Message::Heartbeat { round: first.into(), commit: high },
             13 => Message::HeartbeatReply { round: (first % 8).into(), verified: low, matched: high },
-            14 => Message::ReadIndex { batch: first.into() },
+            14 => Message::ReadIndex { batch: first.into(), lease: second.is_multiple_of(2) },
             15 => Message::ReadIndexReply { batch: self.batch, index: high },
             16 => self.snapshot(bytes),
             17 => Message::SnapshotReply { last: id, next: high.0 },
@@ -331,10 +333,11 @@ impl World {
     }
 
     fn checkpoint(&mut self) {
-        let (last, members, members_at) = self.raft.checkpoint();
-        if last == LogId::ZERO || !self.to_apply.is_empty() {
+        let last = self.raft.status().applied;
+        let Some((members, members_at)) = self.raft.checkpoint(last).filter(|_| self.to_apply.is_empty())
+        else {
             return;
-        }
+        };
         let content = vec![7; 6];
         let meta = SnapshotMeta { last, members, members_at, bytes: 6, checksum: checksum(&content) };
         self.disk.keep_snapshot(meta.clone(), content);
@@ -365,10 +368,20 @@ impl World {
     fn change(&mut self, bytes: &mut Bytes<'_>) {
         let (kind, id) = (bytes.next(), NodeId(u128::from(bytes.next() % 7)));
         let current = self.raft.status().members.clone();
-        let target = match kind % 4 {
+        let target = match kind % 8 {
             0 => current.with_learner(id, Learner::Joining, Contact::default()),
             1 => current.with_learner(id, Learner::Standing, Contact::default()),
             2 => Members { outgoing: current.voters.clone(), ..current },
+            4 => members([1, 2, id.0]),
+            5 => members([3, 4, id.0]),
+            6 => {
+                let _ = self.raft.remove(self.now, id);
+                return self.drain();
+            }
+            7 => {
+                let _ = self.raft.transfer(self.now, (id.0 > 0).then_some(id));
+                return self.drain();
+            }
             _ => {
                 let _ = self.raft.promote(self.now, id);
                 return self.drain();
