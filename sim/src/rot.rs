@@ -76,9 +76,9 @@ fn strike_log(world: &mut World, host: Host, damage: Damage, random: &mut Random
     done
 }
 
-/// What servers would find that start on this disk once it is hurt, with and without a power loss, if they start at all.
-/// One that no longer knows where its log ends may not vote before it has heard from a leader, and one that can't fill a
-/// slot that is not committed may never lead (PROTOCOL.md, damaged slots). Tried on copies.
+/// What servers would find that start on this disk once it is hurt, with and without a power loss, if they start at
+/// all. One that no longer knows where its log ends may not vote before it has heard from a leader, and one that
+/// can't fill a slot that is not committed may never lead (PROTOCOL.md, damaged slots). Tried on copies.
 fn starts_after(world: &World, disk: &MemoryDisk, hurt: impl Fn(&MemoryDisk) -> bool) -> [Option<Found>; 2] {
     [false, true].map(|power_lost| {
         let copy = disk.duplicate();

@@ -1,5 +1,5 @@
-//! Three nodes with disks and links that are instant, when there are any: changes of members, hand-overs, and leases, as
-//! a host sees them.
+//! Three nodes with disks and links that are instant, when there are any: changes of members, hand-overs, and leases,
+//! as a host sees them.
 
 use quorate_node::kv::Command;
 use quorate_node::raft::{

@@ -15,11 +15,11 @@
 //!   header crc   u32       CRC-32C of the 12 bytes before it
 //! ```
 //!
-//! A link carries one hello, one answer the other way, then envelopes, one a frame; several frames go out in
-//! one write. A large envelope may come in pieces, so that small ones can go between them: the payloads of any
-//! number of pieces and a last piece, put together, are what the payload of an envelope would have been, and no
-//! larger. One envelope at a time is in pieces. Whatever is wrong, the link is closed: a stream can't be found again in the middle, and what
-//! was lost is asked for again by the protocol.
+//! A link carries one hello, one answer the other way, then envelopes, one a frame; several frames go out in one
+//! write. A large envelope may come in pieces, so that small ones can go between them: the payloads of any number of
+//! pieces and a last piece, put together, are what the payload of an envelope would have been, and no larger. One
+//! envelope at a time is in pieces. Whatever is wrong, the link is closed: a stream can't be found again in the
+//! middle, and what was lost is asked for again by the protocol.
 
 use quorate_raft::Envelope;
 

@@ -68,9 +68,8 @@ impl<'a> Upload<'a> {
 
     /// Reads it all. A declared length above the limit is refused before a byte is read.
     ///
-    /// # Errors
-    /// `value_too_large` or `request_too_large`; `overloaded` when others hold too much; `body_too_slow`; `malformed` when
-    /// it breaks off; `shutting_down`.
+    /// # Errors `value_too_large` or `request_too_large`; `overloaded` when others hold too much; `body_too_slow`;
+    /// `malformed` when it breaks off; `shutting_down`.
     pub(crate) async fn read(self, runtime: &impl Runtime, limit: BodyLimit) -> Result<Bytes, ApiError> {
         let declared = self.incoming.size_hint().lower();
         if declared > limit.bytes() as u64 {

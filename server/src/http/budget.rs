@@ -1,9 +1,9 @@
 //! How much of request bodies is held in memory.
 //!
-//! A request has a limit, and requests have one together: a thousand clients with 4 MiB each, while nobody leads, would
-//! otherwise fill the memory with bodies that wait. A body counts from its first byte to its request's answer, whether it
-//! arrives, waits for a leader, for the log, or for the leader that it was passed on to. Who comes when the budget is used
-//! up is refused at once.
+//! A request has a limit, and requests have one together: a thousand clients with 4 MiB each, while nobody leads,
+//! would otherwise fill the memory with bodies that wait. A body counts from its first byte to its request's answer,
+//! whether it arrives, waits for a leader, for the log, or for the leader that it was passed on to. Who comes when
+//! the budget is used up is refused at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

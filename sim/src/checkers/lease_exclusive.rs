@@ -1,5 +1,5 @@
-//! While a leader holds a lease nobody becomes leader, as long as clocks keep to their bound: else it would serve reads that
-//! miss what the other commits (thesis §6.4.1).
+//! While a leader holds a lease nobody becomes leader, as long as clocks keep to their bound: else it would serve
+//! reads that miss what the other commits (thesis §6.4.1).
 
 use super::{Checker, Evidence};
 use crate::observe::Observation;

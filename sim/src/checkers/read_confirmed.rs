@@ -1,6 +1,6 @@
 //! A leader names the index for a follower's reads only after it committed an entry of its own term, and after a
-//! majority has answered a round of heartbeats that began when the question was there (thesis §6.4); for a question that
-//! a lease is enough for, one that was answered at all (§6.4.1).
+//! majority has answered a round of heartbeats that began when the question was there (thesis §6.4); for a question
+//! that a lease is enough for, one that was answered at all (§6.4.1).
 
 use std::collections::BTreeMap;
 

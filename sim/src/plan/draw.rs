@@ -257,8 +257,8 @@ fn clock_stop(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     at(at_ms, Fault::ClockStop { host, for_ms })
 }
 
-/// One host loses sight of another, which may lead; later a third one restarts and no longer hears that other either. It
-/// must not help the first one into office before the time is up that it had promised before.
+/// One host loses sight of another, which may lead; later a third one restarts and no longer hears that other either.
+/// It must not help the first one into office before the time is up that it had promised before.
 pub(super) fn forgotten_promise(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     if draw.servers < 3 {
         return Vec::new();

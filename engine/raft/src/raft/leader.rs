@@ -231,9 +231,9 @@ impl Raft {
         agreed(self.membership.current(), answered)
     }
 
-    /// Until when this node may serve reads by itself, on its own clock, if it leads: so long those who could elect another
-    /// leader have promised not to. Counted from the sending of the round that they answered, in both halves of a joint
-    /// configuration (thesis §6.4.1).
+    /// Until when this node may serve reads by itself, on its own clock, if it leads: so long those who could elect
+    /// another leader have promised not to. Counted from the sending of the round that they answered, in both halves
+    /// of a joint configuration (thesis §6.4.1).
     pub fn lease_until(&self) -> Option<Time> {
         let RoleState::Leader(leader) = &self.role else { return None };
         let confirmed = self.confirmed_round();

@@ -183,8 +183,8 @@ impl Raft {
     }
 
     /// What a checkpoint of the state machine must carry that is taken right after `last` was applied: the
-    /// configuration in force there, and the entry that set it. `None` when there is nothing to keep: nothing is applied
-    /// yet, or a snapshot that goes further is being installed.
+    /// configuration in force there, and the entry that set it. `None` when there is nothing to keep: nothing is
+    /// applied yet, or a snapshot that goes further is being installed.
     pub fn checkpoint(&self, last: LogId) -> Option<(Members, LogId)> {
         let (members_at, members) = self.membership.at(last.index).clone();
         (last != LogId::ZERO && self.log.terms().holds(last)).then_some((members, members_at))

@@ -104,8 +104,8 @@ impl World {
         assert!(self.checks.completed <= self.checks.commit());
     }
 
-    /// What is asked and told every other beat for nodes that no longer belong to the cluster, and are damaged or do not
-    /// know that.
+    /// What is asked and told every other beat for nodes that no longer belong to the cluster, and are damaged or do
+    /// not know that.
     fn strays(&self) -> u64 {
         let members = self.members();
         let runs = |at: usize| self.nodes[at].life.as_ref().is_some_and(|life| life.deadline().is_some());

@@ -50,8 +50,8 @@ pub(crate) struct Plan {
     pub(crate) change_every: u64,
     /// Time between two things clients do, at most.
     pub(crate) client_every: u64,
-    /// Members come and go in any way and leadership is handed over. Not together with lost data, of which some minority of
-    /// the *founders* is the most that may happen.
+    /// Members come and go in any way and leadership is handed over. Not together with lost data, of which some
+    /// minority of the *founders* is the most that may happen.
     pub(crate) any_change: bool,
     /// Reads are served by leases too, and clocks run at different rates.
     pub(crate) leases: bool,

@@ -13,8 +13,8 @@ fn append(index: u64, value: Arc<[u8]>) -> Envelope {
     Envelope { from: A, to: B, term: Term(3), message }
 }
 
-/// Sends `count` appends of `bytes` at once over a slow link, and beside them heartbeats, until all have arrived. How long
-/// the heartbeats took, from the shortest on.
+/// Sends `count` appends of `bytes` at once over a slow link, and beside them heartbeats, until all have arrived. How
+/// long the heartbeats took, from the shortest on.
 async fn beside(count: u64, bytes: usize) -> Vec<Duration> {
     let mut a = Station::start(A, "127.0.0.1:0").await;
     let mut b = Station::start(B, "127.0.0.1:0").await;
