@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quorate_tests::cluster::{Cluster, Node};
 use quorate_tests::deadline::{PATIENCE, wait_until};
@@ -214,6 +214,25 @@ fn a_node_that_was_removed_while_it_was_down_is_not_ready_and_disturbs_nobody() 
     assert_eq!(cluster.nodes[removed].client().get("/readyz").status, 503);
     assert_eq!(cluster.nodes[left].client().post("/key/a", b"1").status, 200);
     assert_eq!(term(&cluster), before, "it was elected by nobody");
+}
+
+#[test]
+fn dead_voters_are_removed_when_asked_for_and_never_below_the_least() {
+    let flags = ["--remove-dead-voters-after", "1s", "--min-voters", "3"];
+    let mut cluster = Cluster::start_with(QUORATE, 4, &flags);
+    let dead = cluster.follower();
+    cluster.nodes[dead].kill();
+    cluster.wait_for_voters(3);
+    // Of three one more may die, and stays.
+    let leader = cluster.leader();
+    let next = (0..4).find(|node| *node != dead && *node != leader).unwrap();
+    let id = cluster.nodes[next].id();
+    cluster.nodes[next].kill();
+    let killed = Instant::now();
+    let long_enough = Duration::from_secs(3);
+    wait_until("its time to be over", PATIENCE, || (killed.elapsed() > long_enough).then_some(()));
+    assert!(members(&cluster, leader).contains(&id));
+    assert_eq!(cluster.nodes[leader].client().post("/key/a", b"1").status, 200);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Who belongs to the cluster, and who leads it: `/raft/members`, `/raft/promote`, `/raft/remove`, `/raft/transfer`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Response;
@@ -18,6 +19,10 @@ use super::proxy::AttemptError;
 use super::service::Terms;
 use crate::net::Net;
 use crate::runtime::Runtime;
+
+/// How long a node is waited for that has not caught up. A leader that took office a moment ago does not know yet how
+/// far the others are.
+const CATCH_UP: Duration = Duration::from_secs(1);
 
 /// A change of the members that the leader makes as it is asked.
 struct Change(Request);
@@ -90,23 +95,36 @@ impl<R: Runtime, N: Net> App<R, N> {
     }
 
     /// Changes the members. A change that is under way is mostly a promotion that takes milliseconds, so it is waited
-    /// for.
+    /// for, and so is a node that will have caught up soon.
     pub(super) async fn change_members_here(
         &self,
         request: Request,
         deadline: Time,
     ) -> Result<(), NotChanged> {
+        match self.ask_until_settled(&request, deadline).await? {
+            Reply::MembersChanged { .. } => Ok(()),
+            other => Err(unexpected(&other).into()),
+        }
+    }
+
+    /// Asks this node, which leads, again while it says that something else has to come first.
+    async fn ask_until_settled(&self, request: &Request, deadline: Time) -> Result<Reply, NotChanged> {
         let mut news = News::new(self, deadline);
+        let caught_up_by = self.now() + CATCH_UP;
         loop {
-            news.look();
-            match self.change_here(request.clone(), deadline).await {
-                Err(NotChanged::Refused(Refusal::ChangeInProgress)) => {}
-                Err(why) => return Err(why),
-                Ok(Reply::MembersChanged { .. }) => return Ok(()),
-                Ok(other) => return Err(unexpected(&other).into()),
-            }
-            if news.wait().await.is_err() {
-                return Err(NotChanged::Refused(Refusal::ChangeInProgress));
+            let has_others = news.look().members.voters.len() > 1;
+            let refusal = match self.change_here(request.clone(), deadline).await {
+                Err(NotChanged::Refused(refusal)) => refusal,
+                other => return other,
+            };
+            let passes = match refusal {
+                Refusal::ChangeInProgress => true,
+                Refusal::NotCaughtUp(_) => self.now() < caught_up_by,
+                Refusal::NoSuccessor => has_others && self.now() < caught_up_by,
+                _ => false,
+            };
+            if !passes || news.wait().await.is_err() {
+                return Err(NotChanged::Refused(refusal));
             }
         }
     }
@@ -121,7 +139,7 @@ impl<R: Runtime, N: Net> Operation<R, N> for Change {
 
 impl<R: Runtime, N: Net> Operation<R, N> for Transfer {
     async fn perform(&self, app: &App<R, N>, deadline: Time) -> Result<Response<AnswerBody>, AttemptError> {
-        match app.change_here(Request::Transfer(self.0), deadline).await? {
+        match app.ask_until_settled(&Request::Transfer(self.0), deadline).await? {
             Reply::Transferred { leader } => match self.0 {
                 Some(wanted) if wanted != leader => Err(ApiError::NotCaughtUp(format!(
                     "the node {leader} took over before {wanted} did: ask again if it should still be {wanted}"
