@@ -28,19 +28,33 @@ use crate::storage_port::StorageEnd;
 /// tokio, and the operating system's randomness.
 #[derive(Clone, Copy, Debug)]
 pub struct RealRuntime {
-    started: std::time::Instant,
+    started: Duration,
 }
 
 impl RealRuntime {
     /// A clock that starts now. Tasks are spawned on the tokio runtime of the caller.
     pub fn start() -> Self {
-        RealRuntime { started: std::time::Instant::now() }
+        RealRuntime { started: since_boot() }
     }
+}
+
+/// A clock that nobody sets and that, on Linux, goes on while the machine is suspended: a leader that wakes must not take
+/// its lease for a fresh one. (`Instant` is CLOCK_MONOTONIC there, which stands still.)
+fn since_boot() -> Duration {
+    #[cfg(target_os = "linux")]
+    let clock = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = rustix::time::ClockId::Monotonic;
+    let shown = rustix::time::clock_gettime(clock);
+    let seconds = u64::try_from(shown.tv_sec).unwrap_or(0);
+    let nanoseconds = u32::try_from(shown.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanoseconds)
 }
 
 impl Runtime for RealRuntime {
     fn now(&self) -> Time {
-        Time(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+        let elapsed = since_boot().saturating_sub(self.started);
+        Time(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
     }
 
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
