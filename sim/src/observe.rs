@@ -24,8 +24,8 @@ pub enum Observation {
     Stands { host: Host, stand: Stand },
     /// The configuration in force at a server.
     Members { host: Host, at: LogId, voters: Vec<NodeId>, outgoing: Vec<NodeId> },
-    /// A server has become leader, and these hold a lease at that moment (on the core stack only, where it can be
-    /// seen).
+    /// A server has become leader, and these leaders of earlier terms hold a lease at that moment (on the core stack
+    /// only, where it can be seen).
     Leases { host: Host, held: Vec<Host> },
     /// Something that the node itself would log.
     Event { host: Host, event: Event },

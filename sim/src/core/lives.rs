@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quorate_node::raft::{Envelope, Event, Time};
+use quorate_node::raft::{Envelope, Event, Term, Time};
 use quorate_node::{Input, Node, Output, Request, RequestId};
 use quorate_storage::{Job, MemoryDisk, Storage};
 
@@ -169,7 +169,7 @@ impl CoreStack {
         if early > 0 && life.random.between(1, 1_000) <= early.into() {
             life.node.handle(self.world.machine(host).clock.at(self.now), Input::Timeout);
         }
-        let (mut failed, mut elected) = (None, false);
+        let (mut failed, mut elected) = (None, None);
         while let Some(output) = life.node.poll() {
             if let Some(observation) = life.tap.output(&output) {
                 self.world.judge.observe(self.now, observation);
@@ -186,14 +186,14 @@ impl CoreStack {
                     }
                 }
                 Output::Failed(reason) => failed = Some(reason),
-                Output::Event(Event::BecameLeader { .. }) => elected = true,
+                Output::Event(Event::BecameLeader { term }) => elected = Some(term),
                 Output::Changed | Output::Event(_) => {}
             }
         }
         let (judge, now) = (&mut self.world.judge, self.now);
         life.tap.turned(&life.node, |observation| judge.observe(now, observation));
-        if elected {
-            self.look_at_leases(host);
+        if let Some(term) = elected {
+            self.look_at_leases(host, term);
         }
         self.lives.insert(host, life);
         if failed.is_some() {
@@ -204,12 +204,13 @@ impl CoreStack {
         self.set_alarm(host);
     }
 
-    /// Who else believes, at this moment, that nobody can become leader.
-    fn look_at_leases(&mut self, host: Host) {
+    /// Which leaders of earlier terms believe, at this moment, that nobody can become leader. (One of a later term may: votes
+    /// that were long under way can still elect somebody who will never commit anything.)
+    fn look_at_leases(&mut self, host: Host, term: Term) {
         let mut held = Vec::new();
         for (other, life) in &self.lives {
-            let shows = self.world.machines[other].clock.at(self.now);
-            if life.node.raft().lease_until().is_some_and(|until| shows < until) {
+            let (shows, raft) = (self.world.machines[other].clock.at(self.now), life.node.raft());
+            if raft.status().term < term && raft.lease_until().is_some_and(|until| shows < until) {
                 held.push(*other);
             }
         }
