@@ -105,12 +105,17 @@ impl Raft {
         self.change_members(now, target)
     }
 
-    /// Removes the member `id`.
+    /// Removes the member `id`. While its removal is under way nothing changes.
     pub fn remove(&mut self, now: Time, id: NodeId) -> Result<LogId, ChangeError> {
         let current = self.membership.current();
         if matches!(self.role, RoleState::Leader(_)) {
             if !current.contains(id) {
-                return Err(ChangeError::NotMember(id));
+                let leaves = self.membership.at(self.commit).1.contains(id);
+                return if leaves {
+                    Ok(self.membership.current_at())
+                } else {
+                    Err(ChangeError::NotMember(id))
+                };
             }
             if current.voters.iter().eq([&id]) {
                 return Err(ChangeError::WouldLoseQuorum);
