@@ -9,9 +9,11 @@
 //! | `node` | [`Node`]: inputs, outputs, dispatch |
 //! | `request` | what can be asked of a node, and what it answers |
 //! | `pending` | requests that wait for the log |
+//! | `held` | writes that wait for the end of a hand-over |
 //! | `state` | the key-value store, and how it is restored from a checkpoint |
 //! | `view` | how a node stands |
 
+mod held;
 mod node;
 mod pending;
 mod request;

@@ -1,5 +1,6 @@
 //! The node: inputs, outputs, and what goes between the core and the store.
 
+use crate::held::Held;
 use crate::pending::{Fate, Pending};
 use crate::request::{ReadLevel, Refusal, Reply, Request, RequestId};
 use crate::state::{Progress, State};
@@ -19,7 +20,8 @@ use std::sync::Arc;
 pub struct NodeConfig {
     /// Those of its core.
     pub raft: Config,
-    /// A checkpoint is taken after this many entries were applied since the last.
+    /// A checkpoint is taken when an entry was applied whose index is a multiple of this, unless one is still being
+    /// written.
     pub checkpoint_entries: u64,
     /// The most requests pending; more are refused as overload.
     pub pending_requests: usize,
@@ -94,7 +96,7 @@ pub struct Node {
     pending: Pending,
     reads: BTreeMap<RequestId, Query>,
     /// Writes that came while leadership is being handed over, and who waits for that to end.
-    held: VecDeque<(RequestId, Command)>,
+    held: Held,
     transfers: Vec<RequestId>,
     standing: Standing,
     /// Where the last checkpoint was begun, and whether it still runs.
@@ -124,7 +126,7 @@ impl Node {
             state,
             pending: Pending::default(),
             reads: BTreeMap::new(),
-            held: VecDeque::new(),
+            held: Held::default(),
             transfers: Vec::new(),
             standing,
             checkpoint: (checkpointed, false),
@@ -145,7 +147,7 @@ impl Node {
             Input::Cancel(id) => {
                 self.pending.cancel(id);
                 self.reads.remove(&id);
-                self.held.retain(|(held, _)| *held != id);
+                self.held.cancel(id);
                 self.transfers.retain(|waiting| *waiting != id);
             }
         }
@@ -285,7 +287,7 @@ impl Node {
     }
 
     fn request(&mut self, now: Time, id: RequestId, request: Request) {
-        let waiting = self.pending.count() + self.reads.len() + self.held.len() + self.transfers.len();
+        let waiting = self.pending.count() + self.reads.len() + self.held.count() + self.transfers.len();
         if waiting >= self.config.pending_requests {
             return self.reply(id, Reply::Refused(Refusal::Overloaded));
         }
@@ -323,17 +325,21 @@ impl Node {
     }
 
     fn write(&mut self, now: Time, id: RequestId, command: Command) {
-        let proposed = match encode_command(&command) {
-            Ok(bytes) => self.raft.propose(now, Arc::from(bytes)),
-            Err(error) => {
-                return self.reply(id, Reply::Refused(Refusal::TooLarge { bytes: error.bytes }));
-            }
-        };
-        match proposed {
+        match encode_command(&command) {
+            Ok(bytes) => self.propose(now, id, Arc::from(bytes)),
+            Err(error) => self.reply(id, Reply::Refused(Refusal::TooLarge { bytes: error.bytes })),
+        }
+    }
+
+    fn propose(&mut self, now: Time, id: RequestId, command: Arc<[u8]>) {
+        let limit_bytes = self.config.raft.uncommitted_bytes;
+        match self.raft.propose(now, Arc::clone(&command)) {
             Ok(log_id) => self.pending.expect(log_id, id),
             Err(ProposeError::NotLeader(leader)) => self.reply(id, Reply::NotLeader { leader }),
-            Err(ProposeError::Transferring) => self.held.push_back((id, command)),
-            Err(ProposeError::Full) => self.reply(id, Reply::Refused(Refusal::Overloaded)),
+            Err(ProposeError::Transferring) if self.held.push(id, command, limit_bytes) => {}
+            Err(ProposeError::Transferring | ProposeError::Full) => {
+                self.reply(id, Reply::Refused(Refusal::Overloaded));
+            }
         }
     }
 
@@ -420,13 +426,13 @@ impl Node {
 
     /// When no hand-over is under way any more, what waited for its end goes on. True when something did.
     fn transfer_ended(&mut self) -> bool {
-        if self.raft.is_transferring() || (self.held.is_empty() && self.transfers.is_empty()) {
+        if self.raft.is_transferring() || (self.held.count() == 0 && self.transfers.is_empty()) {
             return false;
         }
         let held = std::mem::take(&mut self.held);
-        let mut moved = !held.is_empty();
+        let mut moved = held.count() > 0;
         for (id, command) in held {
-            self.write(self.now, id, command);
+            self.propose(self.now, id, command);
         }
         // Whether it succeeded is known when somebody leads.
         if let Some(leader) = self.raft.leader() {

@@ -48,8 +48,14 @@ struct Cluster {
 impl Cluster {
     /// Node 1 leads.
     fn led_by_one() -> Self {
+        Self::with_room(64 << 20)
+    }
+
+    /// Node 1 leads, and at most so many bytes of commands may wait to be committed.
+    fn with_room(uncommitted_bytes: usize) -> Self {
         let start = |number: u128| {
-            let raft = Config::new(id(number), u64::try_from(number).unwrap());
+            let seed = u64::try_from(number).unwrap();
+            let raft = Config { uncommitted_bytes, ..Config::new(id(number), seed) };
             let config = NodeConfig { raft, checkpoint_entries: 1_000, pending_requests: 100 };
             (id(number), Node::open(config, founded(), Time(0)).unwrap())
         };
@@ -171,6 +177,38 @@ fn a_write_that_waited_is_for_the_next_leader() {
     cluster.pass(Duration::from_millis(100));
     assert_eq!(cluster.replies_to(1), [Reply::Transferred { leader: id(3) }]);
     assert!(matches!(cluster.replies_to(2)[..], [Reply::NotLeader { .. }]), "nothing of it was done");
+}
+
+/// What waits for the end of a hand-over takes memory like what waits to be committed, and is bounded like that.
+#[test]
+fn no_more_waits_for_the_end_of_a_hand_over_than_there_is_room_for() {
+    let write = |bytes: usize| {
+        Request::Write(Command::Put { key: b"a".as_slice().into(), value: vec![7; bytes].into() })
+    };
+    let mut cluster = Cluster::with_room(10_000);
+    cluster.cut.insert(id(3));
+    cluster.ask(1, 1, Request::Transfer(Some(id(3))));
+    // One that is larger than all the room has to get through somehow, too.
+    cluster.ask(1, 2, write(20_000));
+    cluster.ask(1, 3, write(1));
+    assert_eq!(cluster.replies, [(3, Reply::Refused(Refusal::Overloaded))]);
+    cluster.replies.clear();
+    // What is waited for no more makes room.
+    cluster.feed(id(1), Input::Cancel(RequestId(2)));
+    for number in 4..8 {
+        cluster.ask(1, number, write(3_000));
+    }
+    assert_eq!(cluster.replies, [(7, Reply::Refused(Refusal::Overloaded))]);
+    cluster.replies.clear();
+    cluster.pass(Duration::from_millis(700));
+    let written = (4..7).filter(|number| matches!(cluster.replies_to(*number)[..], [Reply::Written { .. }]));
+    assert_eq!(written.count(), 3, "{:?}", cluster.replies);
+    cluster.replies.clear();
+    // And so does a hand-over that has ended.
+    cluster.cut.insert(id(2));
+    cluster.ask(1, 8, Request::Transfer(Some(id(2))));
+    cluster.ask(1, 9, write(9_000));
+    assert_eq!(cluster.replies, [], "both wait");
 }
 
 #[test]

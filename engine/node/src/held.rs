@@ -1,0 +1,52 @@
+//! Writes that wait for the end of a hand-over.
+
+use crate::RequestId;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Encoded commands in the order they came, and who waits for each.
+///
+/// A hand-over may take an election timeout, in which a fast network brings gigabytes, so there is a limit in bytes.
+/// A single command that is larger than all of it is taken when nothing else waits: the core does the same.
+///
+/// Invariant: `bytes` is the length of all commands.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    writes: VecDeque<(RequestId, Arc<[u8]>)>,
+    bytes: usize,
+}
+
+impl Held {
+    pub(crate) fn count(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Takes a write up; false when that would be more than `limit_bytes`, and it was not.
+    pub(crate) fn push(&mut self, id: RequestId, command: Arc<[u8]>, limit_bytes: usize) -> bool {
+        let bytes = self.bytes + command.len();
+        if bytes > limit_bytes && self.bytes > 0 {
+            return false;
+        }
+        self.bytes = bytes;
+        self.writes.push_back((id, command));
+        true
+    }
+
+    /// Nobody waits for this write any more.
+    pub(crate) fn cancel(&mut self, id: RequestId) {
+        if let Some(at) = self.writes.iter().position(|(held, _)| *held == id)
+            && let Some((_, command)) = self.writes.remove(at)
+        {
+            self.bytes -= command.len();
+        }
+    }
+}
+
+impl IntoIterator for Held {
+    type Item = (RequestId, Arc<[u8]>);
+    type IntoIter = std::collections::vec_deque::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.writes.into_iter()
+    }
+}
