@@ -292,7 +292,7 @@ impl Node {
             return self.reply(id, Reply::Refused(Refusal::Overloaded));
         }
         match request {
-            Request::Write(command) => self.write(now, id, command),
+            Request::Write(command) => self.write(now, id, &command),
             Request::Read { key, level } => self.read(now, id, Query::Key(key), level),
             Request::Export { level } => self.read(now, id, Query::All, level),
             Request::AddLearner { id: member, learner, contact, replaces } => {
@@ -324,8 +324,8 @@ impl Node {
         }
     }
 
-    fn write(&mut self, now: Time, id: RequestId, command: Command) {
-        match encode_command(&command) {
+    fn write(&mut self, now: Time, id: RequestId, command: &Command) {
+        match encode_command(command) {
             Ok(bytes) => self.propose(now, id, Arc::from(bytes)),
             Err(error) => self.reply(id, Reply::Refused(Refusal::TooLarge { bytes: error.bytes })),
         }
