@@ -41,7 +41,14 @@ impl<R: Runtime, N: Net> App<R, N> {
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
         let body = self.read_json(upload).await?;
-        let operation = Add { member: parse_add(&body)?, wait_for_voter: terms.query.wait_for_voter };
+        let member = parse_add(&body)?;
+        if terms.query.wait_for_voter && member.learner == Learner::Standing {
+            return Err(ApiError::BadQuery(
+                "wait=voter waits for what \"Role\": \"learner\" rules out: leave out one of the two"
+                    .to_owned(),
+            ));
+        }
+        let operation = Add { member, wait_for_voter: terms.query.wait_for_voter };
         self.at_leader(&self.asked(head, body, terms), &operation).await
     }
 
@@ -114,7 +121,15 @@ impl<R: Runtime, N: Net> App<R, N> {
     /// Waits for the leader to have made the learner a voter.
     async fn wait_for_voter(&self, id: NodeId, deadline: Time) -> Result<(), NotChanged> {
         let mut news = News::new(self, deadline);
-        while !news.look().members.voters.contains(&id) {
+        loop {
+            let members = &news.look().members;
+            if members.voters.contains(&id) {
+                break;
+            }
+            if members.learners.get(&id) == Some(&Learner::Standing) {
+                let what = format!("node {id} is a member already, and to stay a learner: promote it");
+                return Err(ApiError::NotCaughtUp(what).into());
+            }
             if news.wait().await.is_err() {
                 let what = format!(
                     "node {id} is a learner now and has not caught up in time: it becomes a voter when it has; \

@@ -133,6 +133,28 @@ async fn any_set_of_members_becomes_any_other_in_one_call() {
     assert_eq!(cluster.leader_among(&[one, leader]).await, leader);
 }
 
+/// Nobody makes it a voter, so waiting for that would use up the time and end with a wrong promise.
+#[tokio::test]
+async fn one_that_is_to_stay_a_learner_is_not_waited_for() {
+    let cluster = Cluster::start(3).await;
+    let members = cluster.json(0, "/raft/members").await;
+    let address = |at: usize| members["members"][at]["address"].clone();
+    let sets = json!({ "voters": [id(0), id(1)], "learners": [id(2)] });
+    assert_eq!(cluster.post(1, "/raft/members?timeout=10s", &sets).await.text(), SUCCESS);
+    for at in 0..3 {
+        let known = json!({ "ID": id(2), "Address": address(2) });
+        let answer = cluster.post(at, "/raft/add?wait=voter&timeout=60s", &known).await;
+        assert_eq!(refusal(&answer), (409, "not_caught_up".to_owned()));
+        assert!(answer.text().contains("promote it"), "{answer:?}");
+        let both = json!({ "ID": id(2), "Address": address(2), "Role": "learner" });
+        let answer = cluster.post(at, "/raft/add?wait=voter", &both).await;
+        assert_eq!(refusal(&answer), (400, "bad_query".to_owned()));
+    }
+    assert_eq!(cluster.post(0, "/raft/promote", &json!({ "ID": id(2) })).await.text(), SUCCESS);
+    let known = json!({ "ID": id(2), "Address": address(2) });
+    assert_eq!(cluster.post(0, "/raft/add?wait=voter", &known).await.text(), SUCCESS);
+}
+
 #[tokio::test]
 async fn leadership_goes_where_it_is_told_or_to_the_best() {
     let cluster = Cluster::start(3).await;
