@@ -1,5 +1,6 @@
 //! Three nodes with disks and links that are instant, when there are any: changes of members, hand-overs, and leases,
 //! as a host sees them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use quorate_node::kv::Command;
 use quorate_node::raft::{
@@ -83,7 +84,7 @@ impl Cluster {
                         }
                     }
                     Output::Job(Job::Write(write)) => {
-                        node.handle(self.now, Input::Done(Done::Written(write.id)))
+                        node.handle(self.now, Input::Done(Done::Written(write.id)));
                     }
                     Output::Job(Job::Load(load)) => {
                         let mut entries = founded().members;
