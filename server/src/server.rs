@@ -154,6 +154,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
                 Answer::Reply(Reply::Refused(Refusal::NoSuccessor)) if self.has_others() => {
                     runtime.sleep(SUCCESSOR_PAUSE).await;
                 }
+                Answer::Overloaded => runtime.sleep(SUCCESSOR_PAUSE).await,
                 _ => return None,
             }
         }

@@ -23,7 +23,7 @@ pub struct NodeConfig {
     /// A checkpoint is taken when an entry was applied whose index is a multiple of this, unless one is still being
     /// written.
     pub checkpoint_entries: u64,
-    /// The most requests pending; more are refused as overload.
+    /// The most requests pending; more are refused as overload, but for hand-overs.
     pub pending_requests: usize,
 }
 
@@ -288,7 +288,9 @@ impl Node {
 
     fn request(&mut self, now: Time, id: RequestId, request: Request) {
         let waiting = self.pending.count() + self.reads.len() + self.held.count() + self.transfers.len();
-        if waiting >= self.config.pending_requests {
+        // A node with too much to do has to be able to hand over: that it ends may be for that very reason.
+        let is_transfer = matches!(request, Request::Transfer(_));
+        if waiting >= self.config.pending_requests && !is_transfer {
             return self.reply(id, Reply::Refused(Refusal::Overloaded));
         }
         match request {

@@ -212,6 +212,23 @@ fn no_more_waits_for_the_end_of_a_hand_over_than_there_is_room_for() {
     assert_eq!(cluster.replies, [], "both wait");
 }
 
+/// A node that has too much to do must still be able to hand over: mostly it ends for that very reason.
+#[test]
+fn leadership_is_handed_over_however_much_waits() {
+    let mut cluster = Cluster::led_by_one();
+    cluster.cut.extend([id(2), id(3)]);
+    for number in 1..=101 {
+        cluster.ask(1, number, put());
+    }
+    assert_eq!(cluster.replies, [(101, Reply::Refused(Refusal::Overloaded))]);
+    cluster.ask(1, 102, Request::Transfer(Some(id(2))));
+    assert_eq!(cluster.replies_to(102), [], "it is under way");
+    cluster.cut.clear();
+    cluster.pass(Duration::from_millis(400));
+    assert_eq!(cluster.replies_to(102), [Reply::Transferred { leader: id(2) }]);
+    assert!((1..=100).all(|number| matches!(cluster.replies_to(number)[..], [Reply::Written { .. }])));
+}
+
 #[test]
 fn a_joint_change_is_answered_when_it_has_ended() {
     let mut cluster = Cluster::led_by_one();
