@@ -108,6 +108,11 @@ impl World {
         }
     }
 
+    /// Whether the plan still does things to the cluster.
+    pub(crate) fn breaks_things(&self) -> bool {
+        self.phase == Phase::Safety
+    }
+
     pub(crate) fn enter(&mut self, now: Time, phase: Phase) {
         self.phase = phase;
         self.judge.observe(now, Observation::Phase(phase));

@@ -39,9 +39,9 @@ impl CoreStack {
         self.queue.outside(self.now, What::Order { number, until: self.now + ORDER_PATIENCE });
     }
 
-    /// Tries to have the plan's order carried out, again and again for a while.
+    /// Tries to have the plan's order carried out, again and again for a while, until the core is healed.
     pub(super) fn try_order(&mut self, number: usize, until: Time) {
-        if self.now >= until || self.carried_out.contains(&number) {
+        if self.now >= until || self.carried_out.contains(&number) || !self.world.breaks_things() {
             return;
         }
         self.queue.outside(self.now + PAUSE, What::Order { number, until });

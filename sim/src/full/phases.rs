@@ -52,8 +52,10 @@ impl FullStack {
     /// The core is healed: it must soon take a write and serve a read, and then come together.
     async fn liveness(&self) -> Result<(), Verdict> {
         self.change(|world, now| world.heal(now));
-        let operator = self.plan.changes_members().then(|| Operator::new(self.clone()).restore_members());
-        let operator = operator.map(madsim::task::spawn);
+        self.dismiss_operators();
+        if self.plan.changes_members() {
+            self.operate(Operator::restore_members);
+        }
         let source = Source::insisting(&self.plan, bounds::PROBER, bounds::probe(&self.plan));
         let prober = Client::new(self, bounds::PROBER, source);
         if !self.finishes(bounds::first_answers(&self.plan), prober).await? {
@@ -64,7 +66,6 @@ impl FullStack {
         if !self.stands(bounds::convergence(&self.plan), Outlook::together).await? {
             return Err(self.stuck("the healed core did not come together").await);
         }
-        operator.inspect(JoinHandle::abort);
         Ok(())
     }
 

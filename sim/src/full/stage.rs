@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use madsim::runtime::{Handle, NodeHandle};
+use madsim::task::JoinHandle;
 use quorate_node::raft::Time;
 use quorate_server::{Context, Either, Identity, Server, race};
 use tokio::sync::Notify;
@@ -27,6 +28,8 @@ pub(super) struct Stage {
     pub(super) lives: BTreeMap<Host, Life>,
     /// What stands in each `node.toml`, which a server writes before it first speaks as a member.
     pub(super) identities: BTreeMap<Host, Identity>,
+    /// Operators at work.
+    operators: Vec<JoinHandle<()>>,
     /// How far the run has come.
     pub(super) reached: Time,
 }
@@ -48,6 +51,7 @@ impl Stage {
             wires: Wires::new(plan),
             lives: BTreeMap::new(),
             identities: BTreeMap::new(),
+            operators: Vec::new(),
             reached: Time(0),
         }
     }
@@ -111,7 +115,7 @@ impl FullStack {
             // Whoever sleeps looks at its clock again by itself.
             Effect::Clock(_) => {}
             Effect::Order(number) => {
-                drop(madsim::task::spawn(Operator::new(self.clone()).give_order(number)));
+                self.operate(|operator| operator.give_order(number));
             }
         }
     }
@@ -184,8 +188,21 @@ impl FullStack {
         Outlook::new(&self.plan, standings)
     }
 
+    /// Lets an operator do something.
+    pub(super) fn operate<F: Future<Output = ()> + Send + 'static>(&self, act: impl FnOnce(Operator) -> F) {
+        let task = madsim::task::spawn(act(Operator::new(self.clone())));
+        self.stage().operators.push(task);
+    }
+
+    /// Has all operators go home.
+    pub(super) fn dismiss_operators(&self) {
+        let operators = std::mem::take(&mut self.stage().operators);
+        operators.iter().for_each(JoinHandle::abort);
+    }
+
     /// Ends everything, so that nothing of this run outlives it.
     pub(super) fn clear(&self) {
+        self.dismiss_operators();
         let hosts: Vec<Host> = self.stage().lives.keys().copied().collect();
         hosts.into_iter().for_each(|host| self.end(host, true));
     }
