@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::HOST;
-use hyper::{Request, StatusCode};
-use quorate_server::race;
+use hyper::http::request::Builder;
+use hyper::{Request, Response, StatusCode};
+use quorate_server::{Either, race};
 use serde_json::{Value, json};
 
 use super::clients::{Exchange, exchange};
@@ -73,12 +74,25 @@ impl Operator {
 
     /// Makes all of the healed core voters again, for as long as it takes.
     pub(super) async fn restore_members(self) {
-        let core = self.stack.plan.cluster.core.clone();
-        for (server, host) in core.iter().cycle().zip(core.iter().cycle().skip(1)) {
-            self.add(*server, *host, "voter").await;
-            self.post(*server, "/raft/promote", &json!({ "ID": node_id(*host).to_string() })).await;
+        loop {
+            for server in self.stack.plan.hosts() {
+                if !self.leads(server).await {
+                    continue;
+                }
+                for host in self.stack.plan.cluster.core.clone() {
+                    self.add(server, host, "voter").await;
+                    self.post(server, "/raft/promote", &json!({ "ID": node_id(host).to_string() })).await;
+                }
+            }
             self.pause().await;
         }
+    }
+
+    /// Whether a server says that it leads; one that was removed could not pass anything on.
+    async fn leads(&self, server: Host) -> bool {
+        let status = self.ask(server, Request::get("/raft/status"), Bytes::new()).await;
+        let status = status.and_then(|answer| serde_json::from_slice::<Value>(answer.body()).ok());
+        status.is_some_and(|status| status["role"] == "leader")
     }
 
     async fn add(&self, server: Host, host: Host, role: &str) {
@@ -96,14 +110,17 @@ impl Operator {
 
     /// The status of the answer, when there is one in time.
     async fn post(&self, server: Host, path: &str, body: &Value) -> Option<StatusCode> {
+        let request = Request::post(format!("{path}?timeout={PATIENCE_MS}ms"));
+        Some(self.ask(server, request, Bytes::from(body.to_string())).await?.status())
+    }
+
+    async fn ask(&self, server: Host, request: Builder, body: Bytes) -> Option<Response<Bytes>> {
         let at = format!("{}:{HTTP_PORT}", address(server));
-        let request = Request::post(format!("{path}?timeout={PATIENCE_MS}ms"))
-            .header(HOST, &at)
-            .body(Full::new(Bytes::from(body.to_string())))
-            .expect("a plain path and headers make a request");
+        let request = request.header(HOST, &at).body(Full::new(body));
+        let request = request.expect("a plain path and headers make a request");
         let patience = self.stack.clock.now() + Duration::from_millis(PATIENCE_MS * 2);
         match race(exchange(&self.net, &at, request), self.stack.clock.sleep_until(patience)).await {
-            quorate_server::Either::Left(Exchange::Answered(response)) => Some(response.status()),
+            Either::Left(Exchange::Answered(response)) => Some(response),
             _ => None,
         }
     }
