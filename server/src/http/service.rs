@@ -68,7 +68,8 @@ pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut l
 async fn accept_the_last<R: Runtime, N: Net>(app: &Arc<App<R, N>>, listener: &mut N::Listener) {
     let runtime = &app.context.runtime;
     let until = runtime.now() + LAST_ACCEPTS;
-    loop {
+    // Clients that come back at once must not keep this going.
+    while runtime.now() < until + LAST_ACCEPTS {
         // When time is up, only what waits at this moment.
         let quiet = runtime.sleep(QUIET.min(until.since(runtime.now())));
         match race(listener.accept(), quiet).await {
