@@ -8,7 +8,7 @@ fn every_saved_plan_passes_on_both_stacks() {
     let mut paths: Vec<_> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    assert!(paths.len() >= 4, "only {} plans in {directory}", paths.len());
+    assert!(paths.len() >= 5, "only {} plans in {directory}", paths.len());
     for path in paths {
         let plan = Plan::load(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         for stack in [Stack::Core, Stack::Full] {
