@@ -2,19 +2,25 @@
 
 use std::time::Duration;
 
+use quorate_node::raft::Time;
+
 use super::CoreStack;
 use super::clients::Client;
 use crate::bounds;
 use crate::observe::Phase;
+use crate::outlook::Outlook;
 use crate::source::Source;
 use crate::verdict::Verdict;
+
+/// How often is looked whether a phase is over: it takes longer than most events.
+const LOOK: Duration = Duration::from_millis(5);
 
 impl CoreStack {
     pub(super) fn phases(&mut self) -> Result<(), Verdict> {
         let effects = self.world.boot(self.now);
         self.apply(effects);
         let deadline = self.now + bounds::boot(&self.plan);
-        if !self.run_until(deadline, |stack| stack.outlook().formed())? {
+        if !self.stands(deadline, Outlook::formed)? {
             return Err(self.stuck("the cluster did not form"));
         }
         self.safety()?;
@@ -55,7 +61,7 @@ impl CoreStack {
         let effects = self.world.cut_off_others();
         self.apply(effects);
         let deadline = self.now + bounds::convergence(&self.plan);
-        if !self.run_until(deadline, |stack| stack.outlook().together())? {
+        if !self.stands(deadline, Outlook::together)? {
             return Err(self.stuck("the healed core did not come together"));
         }
         Ok(())
@@ -72,6 +78,18 @@ impl CoreStack {
             return Err(self.stuck("a key could not be read in the end"));
         }
         Ok(())
+    }
+
+    /// Runs until the servers stand as `wanted`, which is looked at now and then; says whether they do in time.
+    fn stands(&mut self, deadline: Time, wanted: fn(&Outlook) -> bool) -> Result<bool, Verdict> {
+        let mut look_at = self.now;
+        self.run_until(deadline, |stack| {
+            if stack.now < look_at && stack.now < deadline {
+                return false;
+            }
+            look_at = stack.now + LOOK;
+            wanted(&stack.outlook())
+        })
     }
 
     /// A failure to make progress, unless it was impossible.

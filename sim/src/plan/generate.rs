@@ -131,7 +131,7 @@ fn knobs(scenario: Scenario, random: &mut Random) -> Knobs {
     let election_timeout_ms = pick(random, &[300, 500, 500, 1_000]);
     Knobs {
         election_timeout_ms,
-        heartbeat_ms: election_timeout_ms / pick(random, &[5, 10, 10]),
+        heartbeat_ms: election_timeout_ms / pick(random, &[4, 5, 10]),
         append_bytes: size(random, &[1, 200, 4_000, 1 << 20]),
         inflight_appends: size(random, &[1, 2, 8, 64]),
         uncommitted_bytes: size(random, &[2_000, 64_000, 64 << 20]),

@@ -167,6 +167,9 @@ impl Raft {
     /// Serves the rounds that a majority has answered: it led when the round started, since each of them was in
     /// its term afterwards.
     pub(super) fn confirm_reads(&mut self) {
+        if matches!(&self.role, RoleState::Leader(leader) if leader.read_rounds.is_empty()) {
+            return;
+        }
         let confirmed = self.confirmed_round();
         loop {
             let RoleState::Leader(leader) = &mut self.role else { return };
