@@ -35,6 +35,7 @@ fn stories() -> Vec<(&'static str, Story)> {
     let damaged = FoundLog { damaged: vec![slot], ..found(1, &[1]) };
     let compacted = FoundLog { base: slot, snapshot: slot, ..found(1, &[]) };
     let asks = |outcome| cluster().puts(1, 0, "a").hears(1, 0, outcome, None);
+    let told_to_run = Event::Campaign { term: Term(1), cause: CampaignCause::Transfer };
     let said = Said { kind: MessageKind::ReadIndexReply, term: Term(1), numbers: [1, 1, 0] };
     vec![
         ("leader change", cluster().leads(1, 1).leads(2, 2)),
@@ -56,6 +57,10 @@ fn stories() -> Vec<(&'static str, Story)> {
         ("server will not start on a lost disk", cluster().ends(1, Ended::Refused("lost".to_owned()))),
         ("read served by a follower", cluster().sees(Observation::Received { from: 1, to: 2, said })),
         ("leader ended", leader(cluster(), 1, 1).ends(1, Ended::Killed)),
+        ("joint configuration", cluster().members(1, &[1, 2], &[1, 2, 3])),
+        ("leader told to run by another", cluster().event(1, told_to_run)),
+        ("hand-over given up", cluster().event(1, Event::TransferGivenUp { to: NodeId(2) })),
+        ("leader steps down: no longer votes", down(StepDownCause::Removed)),
     ]
 }
 
