@@ -38,8 +38,8 @@ impl RealRuntime {
     }
 }
 
-/// A clock that nobody sets and that, on Linux, goes on while the machine is suspended: a leader that wakes must not take
-/// its lease for a fresh one. (`Instant` is CLOCK_MONOTONIC there, which stands still.)
+/// A clock that nobody sets and that, on Linux, goes on while the machine is suspended: a leader that wakes must not
+/// take its lease for a fresh one. (`Instant` is CLOCK_MONOTONIC there, which stands still.)
 fn since_boot() -> Duration {
     #[cfg(target_os = "linux")]
     let clock = rustix::time::ClockId::Boottime;

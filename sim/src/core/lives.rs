@@ -204,8 +204,8 @@ impl CoreStack {
         self.set_alarm(host);
     }
 
-    /// Which leaders of earlier terms believe, at this moment, that nobody can become leader. (One of a later term may: votes
-    /// that were long under way can still elect somebody who will never commit anything.)
+    /// Which leaders of earlier terms believe, at this moment, that nobody can become leader. (One of a later term may:
+    /// votes that were long under way can still elect somebody who will never commit anything.)
     fn look_at_leases(&mut self, host: Host, term: Term) {
         let mut held = Vec::new();
         for (other, life) in &self.lives {
