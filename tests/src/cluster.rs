@@ -11,6 +11,7 @@ use crate::deadline::{PATIENCE, wait_until};
 use crate::http::Client;
 use crate::ports::free_port;
 use crate::program::{Program, Running};
+use crate::relay::Relay;
 
 /// How long a status may take; a node that has to think longer is asked again.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -213,6 +214,24 @@ impl Cluster {
             .map(|number| Node::new(program, folder.path().to_owned(), &format!("node-{number}"), flags))
             .collect();
         Self::found(program, nodes, folder)
+    }
+
+    /// The same, where each node is reached by its peers through a relay.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[track_caller]
+    pub fn start_behind_relays(program: &str, size: usize) -> (Self, Vec<Relay>) {
+        let folder = tempfile::tempdir().expect("the system has room for a temporary folder");
+        let (nodes, relays) = (0..size)
+            .map(|number| {
+                let mut node = Node::new(program, folder.path().to_owned(), &format!("node-{number}"), &[]);
+                let relay = Relay::start(node.raft);
+                node.flags = vec!["--advertise-raft".to_owned(), relay.address().to_string()];
+                (node, relay)
+            })
+            .unzip();
+        (Self::found(program, nodes, folder), relays)
     }
 
     #[track_caller]

@@ -9,6 +9,7 @@ pub mod deadline;
 pub mod http;
 pub mod ports;
 pub mod program;
+pub mod relay;
 pub mod style;
 pub mod verdict;
 pub mod workload;

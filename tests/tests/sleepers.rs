@@ -1,4 +1,4 @@
-//! A leader that hung and wakes up still thinks that it leads, and that its lease holds. What it thinks must not
+//! A leader that hung, or was cut off, still thinks that it leads, and that its lease holds. What it thinks must not
 //! reach a reader.
 #![allow(
     clippy::unwrap_used,
@@ -7,11 +7,15 @@
 )]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use quorate_sim::trials::scaled;
 use quorate_tests::cluster::Cluster;
 use quorate_tests::deadline::{PATIENCE, wait_until};
-use quorate_tests::http::Sent;
+use quorate_tests::http::{Client, Sent};
+use quorate_tests::relay::Cut;
 
 const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
 
@@ -61,4 +65,65 @@ fn a_leader_that_hung_serves_neither_kind_of_fresh_read_from_the_past() {
     }
     println!("{rounds} leaders woke up; what waited for them was answered (status, count): {answers:?}");
     assert!(answers.get(&200).is_some_and(|count| *count > 0), "nothing was served: {answers:?}");
+}
+
+/// What a reader got and when it asked, until it is told to stop.
+fn read_on(mut client: Client, target: &str, stop: &AtomicBool) -> Vec<(Instant, u16, String)> {
+    let mut seen = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let asked = Instant::now();
+        let answer = client.get(target);
+        seen.push((asked, answer.status, answer.text()));
+    }
+    seen
+}
+
+#[test]
+fn a_leader_that_is_cut_off_serves_neither_kind_of_fresh_read_from_the_past() {
+    let (mut cluster, relays) = Cluster::start_behind_relays(QUORATE, 3);
+    let mut refused = 0;
+    for round in 0..scaled(3) {
+        let old = cluster.leader();
+        let id = cluster.nodes[old].id();
+        let (before, after) = (format!("before {round}"), format!("after {round}"));
+        assert_eq!(cluster.nodes[old].client().post("/key/a", before.as_bytes()).status, 200);
+        let stop = AtomicBool::new(false);
+        let (acknowledged, seen) = thread::scope(|scope| {
+            let read = |target: &'static str| {
+                let client = cluster.nodes[old].client();
+                let stop = &stop;
+                scope.spawn(move || read_on(client, target, stop))
+            };
+            let readers = [read("/key/a?timeout=300ms"), read("/key/a?timeout=300ms&consistency=lease")];
+            for (number, relay) in relays.iter().enumerate() {
+                relay.cut(if number == old { Cut::Everybody } else { Cut::From(id.clone()) });
+            }
+            let other = (old + 1 + round % 2) % 3;
+            wait_until("a write without the leader that is cut off", PATIENCE, || {
+                let mut client = cluster.nodes[other].client();
+                let answer = client.request("POST", "/key/a?timeout=500ms", after.as_bytes());
+                (answer.ok()?.status == 200).then_some(())
+            });
+            let acknowledged = Instant::now();
+            wait_until("reads after that", PATIENCE, || {
+                (acknowledged.elapsed() > Duration::from_secs(1)).then_some(())
+            });
+            stop.store(true, Ordering::Relaxed);
+            (acknowledged, readers.map(|reader| reader.join().unwrap()))
+        });
+        for (asked, status, text) in seen.into_iter().flatten() {
+            match status {
+                200 => assert!(text == after || asked < acknowledged, "{text:?} from the past"),
+                503 => refused += 1,
+                other => panic!("{other} {text}"),
+            }
+        }
+        relays.iter().for_each(|relay| relay.cut(Cut::Nobody));
+        wait_until("the old leader to serve again", PATIENCE, || {
+            let answer = cluster.nodes[old].client().get("/key/a?timeout=1s");
+            (answer.status == 200).then(|| assert_eq!(answer.text(), after))
+        });
+    }
+    println!("{refused} reads were refused by leaders that were cut off");
+    assert!(refused > 0, "no leader was cut off");
 }
