@@ -8,8 +8,8 @@ use crate::view::{Standing, View};
 use quorate_kv::{Command, Kv, Outcome, SnapshotWriter};
 use quorate_raft::{
     ChangeError, Config, Contact, Done, Entry, Envelope, Event, Found, Index, Input as CoreInput, Job,
-    Learner, LogId, Members, NodeId, OpenError, Output as CoreOutput, ProposeError, Raft, ReadId, ReadMode,
-    Reader, Time, TransferError,
+    Learner, LogId, Members, NodeId, OpenError, Output as CoreOutput, PeerState, PeerStatus, ProposeError,
+    Raft, ReadId, ReadMode, Reader, Time, TransferError,
 };
 use quorate_wire::entry::encode_command;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -31,6 +31,9 @@ impl NodeConfig {
     /// The usual bound on requests that wait for the log or for a read round.
     pub const PENDING_REQUESTS: usize = 16_384;
 }
+
+/// How many hand-overs may wait for their end however much else waits.
+const WAITING_TRANSFERS: usize = 16;
 
 /// What the host tells the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -289,8 +292,9 @@ impl Node {
     fn request(&mut self, now: Time, id: RequestId, request: Request) {
         let waiting = self.pending.count() + self.reads.len() + self.held.count() + self.transfers.len();
         // A node with too much to do has to be able to hand over: that it ends may be for that very reason.
-        let is_transfer = matches!(request, Request::Transfer(_));
-        if waiting >= self.config.pending_requests && !is_transfer {
+        let may_hand_over =
+            matches!(request, Request::Transfer(_)) && self.transfers.len() < WAITING_TRANSFERS;
+        if waiting >= self.config.pending_requests && !may_hand_over {
             return self.reply(id, Reply::Refused(Refusal::Overloaded));
         }
         match request {
@@ -383,7 +387,11 @@ impl Node {
     ) -> Result<Members, Refusal> {
         // What is under way is as good as there: only then can what has been asked for before be asked for again.
         let mut target = self.raft.status().members.target();
-        if let Some(replaced) = replaces.filter(|replaced| *replaced != id) {
+        if let Some(replaced) = replaces.filter(|replaced| *replaced != id && target.contains(*replaced)) {
+            // Asked at the last moment: whoever has come back meanwhile, at whatever address, keeps its place.
+            if self.hears(replaced) {
+                return Err(Refusal::AddressInUse { by: replaced });
+            }
             target = target.without(replaced);
         }
         let holds = |(of, known): &(&NodeId, &Contact)| **of != id && known.address == contact.address;
@@ -395,6 +403,13 @@ impl Node {
             return Ok(target);
         }
         Ok(target.with_learner(id, learner, contact))
+    }
+
+    /// Whether this leader hears a member. It always hears itself.
+    fn hears(&self, member: NodeId) -> bool {
+        let status = self.raft.status();
+        let is_there = |peer: &PeerStatus| peer.id == member && peer.state != PeerState::Down;
+        member == status.id || status.peers.iter().any(is_there)
     }
 
     /// The members as these sets say; whoever is in them must be known, or nobody could reach it.

@@ -289,6 +289,12 @@ fn a_wiped_node_takes_the_place_of_its_former_self() {
     };
     cluster.ask(1, 1, join(None));
     assert_eq!(cluster.replies_to(1), [Reply::Refused(Refusal::AddressInUse { by: id(3) })]);
+    // It may be somewhere else by now, and is heard; and who leads always is somewhere.
+    cluster.ask(1, 4, join(Some(id(3))));
+    assert_eq!(cluster.replies_to(4), [Reply::Refused(Refusal::AddressInUse { by: id(3) })]);
+    cluster.ask(1, 5, join(Some(id(1))));
+    assert_eq!(cluster.replies_to(5), [Reply::Refused(Refusal::AddressInUse { by: id(1) })]);
+    cluster.pass(Duration::from_millis(600));
     cluster.ask(1, 2, join(Some(id(3))));
     assert!(matches!(cluster.replies_to(2)[..], [Reply::MembersChanged { .. }]));
     let members = cluster.nodes[&id(1)].view().members;

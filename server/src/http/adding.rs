@@ -111,8 +111,11 @@ impl<R: Runtime, N: Net> App<R, N> {
         }
     }
 
-    /// Whether this leader hears the member, wherever it is.
+    /// Whether this leader hears the member, wherever it is. It always hears itself.
     async fn hears(&self, member: NodeId) -> bool {
+        if member == self.context.identity.node {
+            return true;
+        }
         let view = self.context.handle.status().await;
         let peers = view.map(|view| view.peers).unwrap_or_default();
         peers.iter().any(|peer| peer.id == member && peer.state != PeerState::Down)
