@@ -217,7 +217,7 @@ fn what_is_not_meant_or_not_safe_is_refused() {
 
     // One that is behind.
     let plan = ruins.plan(&[two, zero]);
-    assert_eq!(plan["loss"], "nothing", "two of three: {plan}");
+    assert_eq!(plan["loss"], "quorum-is-there", "two of three: {plan}");
     let lacks = &plan["survivors"][0]["lacks"][0];
     assert!(lacks["source"] == zero.as_str() && lacks["last_index"].is_u64(), "{plan}");
     refused(&recover(&["apply", two, "--confirm", &id, "--survivor", zero]), PRECONDITION, &["ahead", zero]);

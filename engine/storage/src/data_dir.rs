@@ -109,7 +109,8 @@ pub enum DataDirError {
     /// A recovery from lost quorum was begun in it and not finished. Its log may be that of a cluster of one already,
     /// while it still bears the history of the old cluster: served now, the two could not be told apart.
     #[error(
-        "a recovery of the data dir {} was interrupted; finish it: quorate recover apply {} --confirm {cluster}",
+        "a recovery of the data dir {} was interrupted; finish it: quorate recover apply {} --confirm {cluster}, with \
+         the same --survivor as before",
         path.display(),
         path.display()
     )]

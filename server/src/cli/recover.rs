@@ -129,12 +129,15 @@ fn apply_to(
     match apply(&order, &RealRuntime::start())? {
         Applied::Recovered { identity, before, entry, aside } => {
             let Identity { node, cluster, history } = identity;
+            let copy = match aside {
+                Some(aside) => format!("is at {}", aside.display()),
+                None => "is where --aside of the interrupted attempt said".to_owned(),
+            };
             output::say(&format!(
                 "node {node} is the only voter of cluster {cluster} now, by entry {entry}\n\
                  history {before} ends here; history {history} begins\n\
-                 the data dir as it was is at {}\n\
+                 the data dir as it was {copy}\n\
                  next: quorate serve --data-dir {}",
-                aside.display(),
                 order.dir.display()
             ));
         }

@@ -107,7 +107,8 @@ impl Report {
             members: members.map(|held| member_rows(&held.members, found)).unwrap_or_default(),
             notes: notes(&plan, survivors, live),
             loss: match plan.loss {
-                Loss::QuorumIsThere | Loss::Nothing => "nothing",
+                Loss::QuorumIsThere => "quorum-is-there",
+                Loss::Nothing => "nothing",
                 Loss::Unknown => "unknown",
             },
             apply_to: command.as_ref().and(plan.best).map(|best| shown(&best.dir)),
@@ -269,9 +270,21 @@ fn command(plan: &Plan<'_>, survivors: &[Survivor], cluster: &str) -> Option<Str
     let best = plan.best.filter(|_| plan.loss != Loss::QuorumIsThere)?;
     let ahead = plan.ahead.map(|survivor| &survivor.dir);
     let others = survivors.iter().filter(|survivor| survivor.dir != best.dir && Some(&survivor.dir) != ahead);
-    let others = others.filter(|survivor| survivor.holdings.is_ok());
-    let others: String = others.map(|survivor| format!(" --survivor {}", shown(&survivor.dir))).collect();
-    Some(format!("quorate recover apply {} --confirm {cluster}{others}", shown(&best.dir)))
+    // A copy of the same node's data dir says nothing more.
+    let others = others.filter(|survivor| survivor.holds_its_log() && survivor.node() != best.node());
+    let others: String = others.map(|survivor| format!(" --survivor {}", quoted(&survivor.dir))).collect();
+    Some(format!("quorate recover apply {} --confirm {cluster}{others}", quoted(&best.dir)))
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = shown(path);
+    let is_plain = |character: char| character.is_alphanumeric() || "/._-+:@%,=".contains(character);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 fn notes(plan: &Plan<'_>, survivors: &[Survivor], live: &[Live]) -> Vec<String> {

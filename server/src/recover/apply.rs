@@ -54,8 +54,8 @@ pub(crate) enum Applied {
         before: HistoryId,
         /// The entry that made it the only voter.
         entry: LogId,
-        /// Where the copy is.
-        aside: PathBuf,
+        /// Where the copy is; unknown when an earlier attempt has put it somewhere else.
+        aside: Option<PathBuf>,
     },
     /// The node is the only voter already, so it has its quorum: it was recovered before, or never had others.
     AlreadyAlone(Identity),
@@ -196,6 +196,7 @@ pub(crate) fn apply(order: &Order, runtime: &impl Runtime) -> Result<Applied, Ap
         copy_aside(&order.dir, &aside)?;
         dir.begin_recovery(HistoryId(random_id(runtime)))?;
     }
+    let aside = Some(aside).filter(|aside| aside.exists());
     let history = dir.recovering().unwrap_or(identity.history);
     let disk = FileDisk::new(dir.path());
     let entry = become_only_voter(disk, identity.node, Options::new(runtime.random()))?;
@@ -241,6 +242,10 @@ fn check_survivors(order: &Order, own: Identity, last: LogId) -> Result<Vec<Surv
         match &survivor.holdings {
             Ok(holdings) if holdings.last() > last => {
                 return Err(ApplyError::SurvivorAhead { dir, theirs: holdings.last(), ours: last });
+            }
+            Ok(holdings) if holdings.unknown.is_some() => {
+                let reason = "the end of its log is lost, so nobody can tell whether it was ahead".to_owned();
+                return Err(ApplyError::SurvivorUnreadable { dir, reason });
             }
             Ok(_) => survivors.push(survivor),
             Err(error) => return Err(ApplyError::SurvivorUnreadable { dir, reason: error.to_string() }),

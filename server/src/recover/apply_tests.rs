@@ -63,6 +63,23 @@ fn fill<D: Disk>(disk: D, members: Members, terms: &[u64]) {
     storage.perform(vec![Job::Write(write).into()]).unwrap();
 }
 
+/// The segments of a log, the oldest first.
+fn segments(directory: &Path) -> Vec<PathBuf> {
+    let names = fs::read_dir(directory.join("log")).unwrap().map(|entry| entry.unwrap().path());
+    let mut segments: Vec<PathBuf> =
+        names.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect();
+    segments.sort();
+    segments
+}
+
+/// Rot takes the last entries whole, so that nobody can tell what they were.
+fn cut_off_the_end(directory: &Path) {
+    let last = segments(directory).pop().unwrap();
+    let mut bytes = fs::read(&last).unwrap();
+    bytes[8192..].iter_mut().filter(|byte| **byte != 0).for_each(|byte| *byte ^= 0x55);
+    fs::write(last, bytes).unwrap();
+}
+
 /// A folder of data dirs.
 struct Folder {
     root: tempfile::TempDir,
@@ -150,6 +167,7 @@ fn the_most_ahead_goes_on_alone_with_all_it_holds() {
         (NodeId(1), CLUSTER, HISTORY, LogId::new(3, 5))
     );
     assert_ne!(identity.history, HISTORY);
+    let aside = aside.unwrap();
     assert_eq!(content(&aside), before, "the copy is of the data dir as it was");
     assert_eq!(aside.parent(), ahead.canonicalize().unwrap().parent());
 
@@ -258,8 +276,7 @@ fn a_node_that_could_never_go_on_is_refused() {
 
     // A value rots: the node is the only one that is left to have had it.
     let damaged = folder.node(1, &[1, 2, 2]);
-    let segments = fs::read_dir(damaged.join("log")).unwrap().map(|entry| entry.unwrap().path());
-    for segment in segments.filter(|path| path.extension().is_some_and(|extension| extension == "log")) {
+    for segment in segments(&damaged) {
         let mut bytes = fs::read(&segment).unwrap();
         // Where entries are: elsewhere are zeros.
         let Some(at) =
@@ -341,7 +358,7 @@ fn an_attempt_that_was_interrupted_is_finished_by_the_next_one() {
         let Applied::Recovered { identity, entry, aside: copy, .. } = applied(&order).unwrap() else {
             panic!("after {steps} steps")
         };
-        assert_eq!((copy, entry), (aside.clone(), LogId::new(3, 5)), "after {steps} steps");
+        assert_eq!((copy, entry), (Some(aside.clone()), LogId::new(3, 5)), "after {steps} steps");
         assert_eq!(identity.history == new, steps > 1, "the history that was begun is kept");
         assert_eq!(content(&aside), old, "after {steps} steps");
         assert!(DataDir::open(&one).is_ok());
@@ -427,6 +444,49 @@ fn the_plan_names_the_most_ahead_and_what_may_be_lost() {
     let six = folder.node_of(four(6), with_learner, &[1]);
     let pair = of(&[&five, &six]);
     assert_eq!(Plan::of(&pair, &BTreeSet::new()).loss, Loss::Nothing);
+}
+
+/// Its leader added a voter, was cut off, and nobody knows whether that came to be.
+#[test]
+fn a_change_that_may_not_have_come_to_be_does_not_decide_what_is_lost() {
+    let folder = Folder::new();
+    let (one, two) = (folder.node(1, &[1, 2]), folder.node(2, &[1, 2]));
+    let four = folder.node(4, &[1]);
+    {
+        let (mut storage, _) = Storage::open(FileDisk::new(&one), options()).unwrap();
+        let change = Entry { id: LogId::new(2, 4), payload: Payload::Members(members(&[1, 2, 3, 4])) };
+        let write = Write {
+            id: WriteId(1),
+            hard: None,
+            commit_hint: Index(0),
+            install: None,
+            truncate_from: None,
+            repair: Vec::new(),
+            append: vec![change],
+            compact_to: None,
+        };
+        storage.perform(vec![Job::Write(write).into()]).unwrap();
+    }
+    let of = |paths: &[&Path]| -> Loss {
+        let survivors: Vec<Survivor> = paths.iter().map(|path| Survivor::at(path).unwrap()).collect();
+        Plan::of(&survivors, &BTreeSet::new()).loss
+    };
+    assert_eq!(of(&[&one, &four]), Loss::Unknown, "2 and 3 may have gone on without the change");
+    assert_eq!(of(&[&one, &two]), Loss::Nothing, "two of four, and of three");
+    assert_eq!(of(&[&one, &two, &four]), Loss::QuorumIsThere);
+}
+
+#[test]
+fn a_survivor_that_lost_the_end_of_its_log_counts_as_missing() {
+    let folder = Folder::new();
+    let (one, two) = (folder.node(1, &[1, 2, 2]), folder.node(2, &[1, 2, 2]));
+    cut_off_the_end(&two);
+    let survivors = [&one, &two].map(|path| Survivor::at(path).unwrap());
+    let plan = Plan::of(&survivors, &BTreeSet::new());
+    assert_eq!((plan.best.map(Survivor::node), plan.loss), (Some(NodeId(1)), Loss::Unknown));
+    drop(survivors);
+    let (code, error) = refused(&order(&one, &[&two]), &folder);
+    assert!(matches!(error, ApplyError::SurvivorUnreadable { .. }), "{code} {error}");
 }
 
 /// A membership that only this node has a part in needs no recovery.

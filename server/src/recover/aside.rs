@@ -30,6 +30,9 @@ pub(crate) enum AsideError {
         .0.display()
     )]
     Exists(PathBuf),
+    /// It would be copied into itself.
+    #[error("{} is in the data dir that is to be copied: give another place with --aside", .0.display())]
+    Inside(PathBuf),
     /// The file system is too full.
     #[error(
         "the copy at {} and the recovery need {needed} bytes, and {free} are free there: free some, or give another \
@@ -62,11 +65,18 @@ fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Aside
 
 /// Copies the data dir `from`, which is locked, to `to`, durably.
 pub(crate) fn copy_aside(from: &Path, to: &Path) -> Result<(), AsideError> {
+    // Without a slash at its end, which would make the name of the unfinished copy one inside it.
+    let to: &Path = &to.components().collect::<PathBuf>();
+    let parent = parent(to);
+    let whole = |path: &Path| path.canonicalize().map_err(refused("find", path));
+    if whole(parent)?.starts_with(whole(from)?) {
+        return Err(AsideError::Inside(to.to_owned()));
+    }
     if fs::symlink_metadata(to).is_ok() {
         let same = same(from, to).map_err(refused("compare the data dir with", to))?;
-        return if same { Ok(()) } else { Err(AsideError::Exists(to.to_owned())) };
+        // The attempt that made it may have been ended before its name was durable.
+        return if same { sync(parent) } else { Err(AsideError::Exists(to.to_owned())) };
     }
-    let parent = parent(to);
     let partial = with_suffix(to, ".partial");
     match fs::remove_dir_all(&partial) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -214,6 +224,12 @@ mod tests {
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(matches!(copy_aside(&from, &file), Err(AsideError::Exists(_))));
+        for inside in [from.join("copy"), from.join("log/copy"), root.path().join("node/../node/copy")] {
+            assert!(matches!(copy_aside(&from, &inside), Err(AsideError::Inside(_))), "{inside:?}");
+        }
+        let slash = root.path().join("other/");
+        copy_aside(&from, &slash).unwrap();
+        assert!(same(&from, &slash).unwrap());
     }
 
     #[test]

@@ -8,7 +8,10 @@
 //! choose (§3.6.1), applied to those that are left.
 //!
 //! **What may be lost.** Whatever was committed was on a majority of the voters. If the voters that are not among the
-//! survivors are no majority, every committed entry is on a survivor and so, by the above, on the most ahead.
+//! survivors are no majority, every committed entry is on a survivor and so, by the above, on the most ahead. Which
+//! voters those are is known up to the commit index alone: of a change behind it nobody here can tell whether it came
+//! to be, so a majority counts by each configuration from there on. A survivor that has lost the end of its log, or is
+//! half-way through a recovery, counts as missing: what it held is not there.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -62,21 +65,29 @@ impl<'a> Plan<'a> {
         let last = |survivor: &Survivor| survivor.holdings.as_ref().ok().map(|holdings| holdings.last());
         let ahead = first.filter(|first| best.is_none_or(|best| last(first) > last(best)));
         let none = Members::default();
-        let members = best.and_then(|best| best.holdings.as_ref().ok()).map_or(&none, |held| &held.members);
-        let there = |id: NodeId| {
+        let held = best.and_then(|best| best.holdings.as_ref().ok());
+        let members = held.map_or(&none, |held| &held.members);
+        let found = |id: NodeId| {
             let read = survivors.iter().any(|survivor| survivor.node() == id && survivor.holdings.is_ok());
             read || live.contains(&id)
         };
-        let missing: BTreeSet<NodeId> =
-            members.voters.union(&members.outgoing).copied().filter(|id| !there(*id)).collect();
-        let loss = if tally(members, |id| Some(there(id))) == Tally::Won {
+        let counts = |id: NodeId| {
+            let sound = survivors.iter().any(|survivor| survivor.node() == id && survivor.holds_its_log());
+            sound || live.contains(&id)
+        };
+        let missing = members.voters.union(&members.outgoing).copied().filter(|id| !found(*id)).collect();
+        // Any of these may have been in force when something was acknowledged last.
+        let mut in_force = held.iter().flat_map(|held| &held.in_force);
+        let loss = if in_force.clone().all(|members| tally(members, |id| Some(counts(id))) == Tally::Won) {
             Loss::QuorumIsThere
-        } else if tally(members, |id| Some(missing.contains(&id))) == Tally::Won || ahead.is_some() {
+        } else if in_force.any(|members| tally(members, |id| Some(!counts(id))) == Tally::Won)
+            || ahead.is_some()
+        {
             Loss::Unknown
         } else {
             Loss::Nothing
         };
-        Plan { best, ahead, missing: missing.into_iter().collect(), loss }
+        Plan { best, ahead, missing, loss }
     }
 }
 

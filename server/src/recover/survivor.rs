@@ -23,6 +23,8 @@ pub(crate) struct Holdings {
     /// The configuration in force at the end of its log, and the entry that set it.
     pub(crate) members: Members,
     pub(crate) members_at: LogId,
+    /// Every configuration that may be in force: that at the commit index, and all after it.
+    pub(crate) in_force: Vec<Members>,
     /// Slots that no checkpoint covers and whose payload is lost.
     pub(crate) damaged: Vec<LogId>,
     /// Where its log ends as far as anybody can tell, although it was longer.
@@ -33,12 +35,16 @@ impl Holdings {
     pub(crate) fn of(found: &Found) -> Holdings {
         let checkpoint = found.snapshot.as_ref();
         let covered = checkpoint.map_or(Index::default(), |meta| meta.last.index);
-        let in_log = found.members.iter().rev().find_map(|entry| match &entry.payload {
+        let in_log = found.members.iter().filter_map(|entry| match &entry.payload {
             Payload::Members(members) => Some((entry.id, members.clone())),
             _ => None,
         });
-        let in_checkpoint = || checkpoint.map(|meta| (meta.members_at, meta.members.clone()));
-        let (members_at, members) = in_log.or_else(in_checkpoint).unwrap_or_default();
+        let in_checkpoint = checkpoint.map(|meta| (meta.members_at, meta.members.clone()));
+        let mut known: Vec<(LogId, Members)> = in_checkpoint.into_iter().chain(in_log).collect();
+        known.sort_by_key(|(id, _)| *id);
+        let (members_at, members) = known.last().cloned().unwrap_or_default();
+        let committed = known.partition_point(|(id, _)| id.index <= found.commit_hint);
+        let in_force = known.split_off(committed.saturating_sub(1));
         Holdings {
             term: found.hard.term,
             commit: found.commit_hint,
@@ -46,6 +52,7 @@ impl Holdings {
             terms: found.terms.clone(),
             members,
             members_at,
+            in_force: in_force.into_iter().map(|(_, members)| members).collect(),
             damaged: found.damaged.iter().copied().filter(|id| id.index > covered).collect(),
             unknown: found.unknown,
         }
@@ -129,6 +136,12 @@ impl Survivor {
 
     pub(crate) fn belongs_to(&self) -> (ClusterId, HistoryId) {
         (self.identity.cluster, self.identity.history)
+    }
+
+    /// Whether what it holds is all that it ever acknowledged, and of the history that it says.
+    pub(crate) fn holds_its_log(&self) -> bool {
+        let has_end = self.holdings.as_ref().is_ok_and(|holdings| holdings.unknown.is_none());
+        has_end && self.recovering.is_none()
     }
 
     /// Why it can't be recovered from; nothing when it can.
