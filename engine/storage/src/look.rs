@@ -5,6 +5,7 @@
 //! opening a [`crate::Storage`] on an [`crate::Overlay`] over [`crate::FileDisk::read_only`].
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use quorate_wire::HistoryId;
@@ -62,8 +63,13 @@ impl Look {
 
 fn ask_for_lock(directory: &Path) -> Result<(Option<InUse>, Option<File>), DataDirError> {
     let path = directory.join(LOCK);
-    // One that isn't there, or that this user may not read, tells nothing.
-    let Ok(file) = File::open(&path) else { return Ok((None, None)) };
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        // A copy of a data dir has none.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((None, None)),
+        // Whether a process uses the directory can't be told, and to take that for a no could cost data.
+        Err(error) => return Err(unusable("open", &path)(error)),
+    };
     match file.try_lock_shared() {
         Ok(()) => Ok((None, Some(file))),
         Err(TryLockError::WouldBlock) => Ok((Some(InUse { pid: pid(&path) }), None)),
@@ -101,5 +107,10 @@ mod tests {
         assert!(matches!(DataDir::open(root.path()), Err(DataDirError::Locked { .. })));
         look.release();
         assert!(DataDir::open(root.path()).is_ok());
+
+        // A lock that can't be opened does not mean that nobody holds it.
+        fs::remove_file(root.path().join(LOCK)).unwrap();
+        std::os::unix::fs::symlink(LOCK, root.path().join(LOCK)).unwrap();
+        assert!(matches!(Look::at(root.path()), Err(DataDirError::Unusable { action: "open", .. })));
     }
 }
