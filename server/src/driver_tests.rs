@@ -55,10 +55,11 @@ impl Member {
             checkpoint_entries: 50,
             pending_requests: 1000,
         };
+        let election_timeout = config.raft.election_timeout;
         let node = Node::open(config, found, runtime.now()).unwrap();
         let (port, end) = storage_channel();
         spawn_storage(storage, end).unwrap();
-        let links = Links::new(runtime, RealNet, local, deliver, counters);
+        let links = Links::new(runtime, RealNet, local, deliver, counters, election_timeout);
         let (driver, handle) = Driver::new(runtime, node, port, events, links, None);
         let (ended_sender, ended) = oneshot::channel();
         runtime.spawn(async move {

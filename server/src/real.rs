@@ -113,8 +113,11 @@ const UNSENT_BYTES: u32 = 64 << 10;
 /// Every message is small and waited for: Nagle's algorithm would hold it back for an acknowledgement.
 fn prepared(stream: TcpStream) -> io::Result<TokioIo<TcpStream>> {
     stream.set_nodelay(true)?;
+    // It makes slow links smoother, and is not there in every sandbox: without it a connection is as good as any.
     #[cfg(target_os = "linux")]
-    socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    if let Err(error) = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        tracing::debug!(%error, "the system does not take TCP_NOTSENT_LOWAT");
+    }
     Ok(TokioIo::new(stream))
 }
 

@@ -16,7 +16,7 @@ use crate::http;
 use crate::inspector::Inspector;
 use crate::net::Net;
 use crate::peers::{Inbound, Links};
-use crate::runtime::{Runtime, timeout_at};
+use crate::runtime::{Runtime, race, timeout_at};
 use crate::shutdown::Shutdown;
 use crate::storage_port::StoragePort;
 use crate::watch;
@@ -30,6 +30,9 @@ const SUCCESSOR_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a graceful end waits for requests in progress.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long it then waits for the answers of those who were still waiting for something.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// How long it then waits for the storage. A disk that hangs must not keep a process for ever: what it was asked to
 /// write was never acknowledged.
@@ -80,11 +83,13 @@ impl<R: Runtime, N: Net> Server<R, N> {
         let Parts { config, runtime, net, storage, found, identity, contact, .. } = parts;
         let Parts { limits, inbound, http, inspector, .. } = parts;
         // The core gives a hand-over up after one election timeout, and a successor then has to be heard.
-        let hand_over_limit = config.raft.election_timeout * 3 / 2;
+        let election_timeout = config.raft.election_timeout;
+        let hand_over_limit = election_timeout * 3 / 2;
         let node = Node::open(config, found, runtime.now())?;
         let Inbound { local, deliver, events, counters } = inbound;
         local.settle(identity);
-        let links = Links::new(runtime.clone(), net.clone(), local, deliver, Arc::clone(&counters));
+        let links =
+            Links::new(runtime.clone(), net.clone(), local, deliver, Arc::clone(&counters), election_timeout);
         let (driver, handle) = Driver::new(runtime.clone(), node, storage, events, links, inspector);
         let shutdown = Shutdown::default();
         let context =
@@ -121,18 +126,8 @@ impl<R: Runtime, N: Net> Server<R, N> {
             Some(leader) => tracing::info!(%leader, "leadership was handed over"),
             None => tracing::debug!("there was no leadership to hand over, or nobody to take it"),
         }
-        let farewell = runtime.now() + FAREWELL;
-        let _ = timeout_at(runtime, farewell, self.context.shutdown.drained()).await;
-        self.context.shutdown.begin();
-        let mut accepts = self.accepts.clone();
-        let drained = async {
-            // The sender does not go before it has spoken.
-            let _ = accepts.wait_for(|accepts| !accepts).await;
-            self.context.shutdown.drained().await;
-        };
-        if timeout_at(runtime, runtime.now() + DRAIN, drained).await.is_err() {
-            tracing::warn!("requests in progress were cut off after {} s", DRAIN.as_secs());
-        }
+        // It may be elected again: by votes that were under way, or because another that ends chose it.
+        let _ = race(self.drain(), self.hand_over_again()).await;
         let stop = async {
             self.context.handle.stop().await;
             self.ended().await
@@ -141,6 +136,41 @@ impl<R: Runtime, N: Net> Server<R, N> {
             tracing::error!("the storage did not finish within {} s", STORAGE.as_secs());
             DriverEnd::StorageFailed
         })
+    }
+
+    /// Lets the requests in progress come to their end: for a moment while new ones are still taken, then for [`DRAIN`].
+    async fn drain(&self) {
+        let Context { runtime, shutdown, .. } = &*self.context;
+        let _ = timeout_at(runtime, runtime.now() + FAREWELL, shutdown.drained()).await;
+        shutdown.begin();
+        let mut accepts = self.accepts.clone();
+        let drained = async {
+            // The sender does not go before it has spoken.
+            let _ = accepts.wait_for(|accepts| !accepts).await;
+            shutdown.drained().await;
+        };
+        let mut drained = std::pin::pin!(drained);
+        if timeout_at(runtime, runtime.now() + DRAIN, drained.as_mut()).await.is_ok() {
+            return;
+        }
+        shutdown.call_last();
+        if timeout_at(runtime, runtime.now() + LAST_ANSWERS, drained).await.is_err() {
+            tracing::warn!("requests in progress were cut off after {} s", (DRAIN + LAST_ANSWERS).as_secs());
+        }
+    }
+
+    /// Hands leadership over whenever this node has it, and never ends.
+    async fn hand_over_again(&self) {
+        let mut view = self.context.handle.view();
+        loop {
+            if view.look().leader == Some(self.context.identity.node) && self.has_others() {
+                self.hand_over().await;
+                self.context.runtime.sleep(SUCCESSOR_PAUSE).await;
+            } else if view.changed().await.is_err() {
+                // The node has ended; what is left to do is not to be ended by that.
+                std::future::pending().await
+            }
+        }
     }
 
     /// Hands leadership over, so that the end of this node costs no election timeout. A successor that still catches up

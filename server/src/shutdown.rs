@@ -11,9 +11,11 @@ enum Stage {
     Leaving,
     /// It takes nothing new.
     Ending,
+    /// What still waits is given up.
+    LastCall,
 }
 
-/// A signal that is given in two steps, each once, and a count of those who still have work. Clones share both.
+/// A signal that is given in three steps, each once, and a count of those who still have work. Clones share both.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     stage: watch::Sender<Stage>,
@@ -39,19 +41,31 @@ impl Shutdown {
 
     /// Gives the signal. Again is harmless.
     pub fn begin(&self) {
-        self.stage.replace(Stage::Ending);
+        self.stage.change(|stage| *stage = Stage::Ending.max(*stage));
     }
 
     /// Whether the signal was given.
     pub fn has_begun(&self) -> bool {
-        self.stage.current() == Stage::Ending
+        self.stage.current() >= Stage::Ending
     }
 
     /// Ready once the signal was given.
     pub async fn begun(&self) {
         let mut receiver = self.stage.subscribe();
         // Can't fail: `self` holds the sender.
-        let _ = receiver.wait_for(|stage| *stage == Stage::Ending).await;
+        let _ = receiver.wait_for(|stage| *stage >= Stage::Ending).await;
+    }
+
+    /// Says that there is hardly time left for an answer. Again is harmless.
+    pub fn call_last(&self) {
+        self.stage.change(|stage| *stage = Stage::LastCall);
+    }
+
+    /// Ready once there is hardly time left: who waits for something that may never come says so instead.
+    pub async fn called_last(&self) {
+        let mut receiver = self.stage.subscribe();
+        // Can't fail: `self` holds the sender.
+        let _ = receiver.wait_for(|stage| *stage == Stage::LastCall).await;
     }
 
     /// Somebody has work that should be finished first (an open connection, say), until the guard is dropped.

@@ -242,9 +242,11 @@ impl<'a, R: Runtime, N> News<'a, R, N> {
         }
         let sleep = self.app.context.runtime.sleep(self.pause.min(remaining));
         self.pause = (self.pause * 2).min(LAST_PAUSE);
-        match race(self.view.changed(), sleep).await {
-            Either::Left(Err(_)) => Err(ApiError::ShuttingDown),
-            Either::Left(Ok(())) | Either::Right(()) => Ok(()),
+        let shutdown = &self.app.context.shutdown;
+        match race(shutdown.called_last(), race(self.view.changed(), sleep)).await {
+            // Nothing was done, and the client has to hear that from somebody.
+            Either::Left(()) | Either::Right(Either::Left(Err(_))) => Err(ApiError::ShuttingDown),
+            Either::Right(Either::Left(Ok(())) | Either::Right(())) => Ok(()),
         }
     }
 

@@ -124,11 +124,12 @@ impl<R: Runtime, N: Net> App<R, N> {
 
     /// `GET /readyz`.
     pub(super) async fn readyz(&self, verbose: bool) -> Result<Response<AnswerBody>, ApiError> {
-        if self.context.shutdown.is_leaving() {
-            return Err(ApiError::ShuttingDown);
-        }
         let view = self.context.handle.status().await.ok_or(ApiError::ShuttingDown)?;
-        Ok(readiness(Checks::of(&view), verbose))
+        let mut checks = Checks::of(&view);
+        if self.context.shutdown.is_leaving() {
+            checks.leader = Check::new(false, "this node is ending: send requests to another".to_owned());
+        }
+        Ok(readiness(checks, verbose))
     }
 }
 

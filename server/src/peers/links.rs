@@ -13,9 +13,10 @@ use super::{Local, PeerCounters};
 use crate::net::Net;
 use crate::runtime::Runtime;
 
-/// How long a former member can still be spoken to: its leader has to tell it that it was removed, and does so for two
-/// election timeouts, or it would go on running for office.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How many election timeouts long a former member can still be spoken to, and how long at the least: its leader has to
+/// tell it that it was removed, and does so for two election timeouts, or it would go on running for office.
+const FAREWELL_TIMEOUTS: u32 = 3;
+const SHORTEST_FAREWELL: Duration = Duration::from_secs(5);
 
 /// The outgoing side of all peer links; owned by the driver. Links are made when first used, and end some time after
 /// the membership of their peer, or with this.
@@ -25,6 +26,8 @@ pub(crate) struct Links<R, N> {
     local: Arc<Local>,
     deliver: Delivery,
     counters: Arc<PeerCounters>,
+    /// How long a former member can still be spoken to.
+    farewell: Duration,
     /// The members' addresses.
     addresses: BTreeMap<NodeId, String>,
     open: BTreeMap<NodeId, Arc<Queue>>,
@@ -41,6 +44,7 @@ impl<R: Runtime, N: Net> Links<R, N> {
         local: Arc<Local>,
         deliver: Delivery,
         counters: Arc<PeerCounters>,
+        election_timeout: Duration,
     ) -> Self {
         Links {
             runtime,
@@ -48,6 +52,7 @@ impl<R: Runtime, N: Net> Links<R, N> {
             local,
             deliver,
             counters,
+            farewell: SHORTEST_FAREWELL.max(election_timeout * FAREWELL_TIMEOUTS),
             addresses: BTreeMap::new(),
             open: BTreeMap::new(),
             former: BTreeMap::new(),
@@ -79,7 +84,7 @@ impl<R: Runtime, N: Net> Links<R, N> {
     }
 
     /// The members or their addresses may have changed. Who is a member no more can still be spoken to for
-    /// [`FAREWELL`].
+    /// a while.
     pub(crate) fn follow(&mut self, members: &Members) {
         let addresses: BTreeMap<NodeId, String> = members
             .contacts
@@ -106,7 +111,7 @@ impl<R: Runtime, N: Net> Links<R, N> {
     fn part_with(&mut self, peer: NodeId, address: String) {
         let queue = self.open.remove(&peer).unwrap_or_else(|| self.start(peer, address));
         self.former.insert(peer, Arc::clone(&queue));
-        let farewell = self.runtime.sleep(FAREWELL);
+        let farewell = self.runtime.sleep(self.farewell);
         self.runtime.spawn(async move {
             farewell.await;
             queue.close();

@@ -25,6 +25,8 @@ const HISTORY: HistoryId = HistoryId(78);
 const A: NodeId = NodeId(1);
 const B: NodeId = NodeId(2);
 
+const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
+
 type Stream = <RealNet as Net>::Stream;
 
 /// One node's links, without a node.
@@ -42,7 +44,8 @@ impl Station {
         let address = listener.local_address().unwrap().to_string();
         let inbound = Inbound::start::<_, RealNet>(&runtime, listener, Local::member(identity(id)));
         let (local, deliver) = (Arc::clone(&inbound.local), inbound.deliver.clone());
-        let links = Links::new(runtime, RealNet, local, deliver, Arc::clone(&inbound.counters));
+        let links =
+            Links::new(runtime, RealNet, local, deliver, Arc::clone(&inbound.counters), ELECTION_TIMEOUT);
         Station { runtime, address, inbound, links }
     }
 
