@@ -22,6 +22,7 @@ mod size;
 pub use duration::{DurationError, duration_text, parse_duration};
 pub use error::{ConfigError, Origin};
 pub use lookup::{Flags, Surroundings};
+pub(crate) use resolve::parse_name;
 pub use resolve::{Resolved, resolve};
 pub(crate) use setting::variable;
 pub use setting::{SETTINGS, Setting, Shape};

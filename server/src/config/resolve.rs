@@ -231,7 +231,8 @@ fn parse_switch(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-fn parse_name(text: &str) -> Result<String, String> {
+/// A node's name, which is shown in tables and logs.
+pub(crate) fn parse_name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > LONGEST_NAME_BYTES || text.chars().any(char::is_control) {
         return Err(format!("a name has 1 to {LONGEST_NAME_BYTES} bytes and no control characters"));
     }

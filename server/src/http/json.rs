@@ -8,6 +8,7 @@ use quorate_node::raft::{Learner, NodeId};
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
+use crate::config::parse_name;
 
 /// The answer to a change that is done.
 pub(crate) const SUCCESS: &[u8] = br#"{"status":"success"}"#;
@@ -16,8 +17,8 @@ pub(crate) const HELLO: &[u8] = br#"{"hello":"world"}"#;
 /// The answer of `/livez`.
 pub(crate) const ALIVE: &[u8] = br#"{"status":"ok"}"#;
 
-/// The longest URL or name of a member: they are in every node's memory and every checkpoint.
-const MAX_CONTACT_BYTES: usize = 512;
+/// The longest URL of a member: it is in every node's memory and every checkpoint.
+const MAX_URL_BYTES: usize = 512;
 
 /// A node that asks to join, as `POST /raft/add` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,16 +102,12 @@ pub(crate) fn parse_add(body: &[u8]) -> Result<NewMember, ApiError> {
         }
     };
     let AddBody { url, name, .. } = body;
-    for (field, text) in [("URL", &url), ("Name", &name)] {
-        let bytes = text.as_ref().map_or(0, String::len);
-        if bytes > MAX_CONTACT_BYTES {
-            return Err(ApiError::BadJson(format!(
-                "\"{field}\" has {bytes} bytes: give at most {MAX_CONTACT_BYTES}"
-            )));
-        }
-    }
     if let Some(url) = &url {
         check_url(url)?;
+    }
+    // An empty one is none: so a node says that it has lost its name.
+    if let Some(name) = name.as_ref().filter(|name| !name.is_empty()) {
+        parse_name(name).map_err(|error| ApiError::BadJson(format!("\"Name\" is {name:?}: {error}")))?;
     }
     Ok(NewMember { id: parse_id(&body.id)?, address, learner, url, name })
 }
@@ -118,6 +115,9 @@ pub(crate) fn parse_add(body: &[u8]) -> Result<NewMember, ApiError> {
 /// A leader whose URL can't be dialled would get no request that another node passes on.
 fn check_url(url: &str) -> Result<(), ApiError> {
     let refused = |why: String| ApiError::BadJson(format!("\"URL\" is {url:?}: {why}"));
+    if url.len() > MAX_URL_BYTES {
+        return Err(refused(format!("it has {} bytes: give at most {MAX_URL_BYTES}", url.len())));
+    }
     let endpoint: Endpoint = url.parse().map_err(|error| refused(format!("{error}")))?;
     if endpoint.address().is_unspecified() {
         return Err(refused("nobody can dial it; give a real one".to_owned()));
@@ -231,7 +231,8 @@ mod tests {
             (format!(r#"{{"ID":"{id}","Address":"0.0.0.0:1"}}"#), "nobody can dial"),
             (format!(r#"{{"ID":"{id}","Address":"a:0"}}"#), "nobody can dial"),
             (format!(r#"{{"ID":"{id}","Address":"a:1","Role":"boss"}}"#), "\"boss\""),
-            (format!(r#"{{"ID":"{id}","Address":"a:1","Name":"{}"}}"#, "n".repeat(513)), "513 bytes"),
+            (format!(r#"{{"ID":"{id}","Address":"a:1","Name":"{}"}}"#, "n".repeat(65)), "64 bytes"),
+            (format!(r#"{{"ID":"{id}","Address":"a:1","Name":"a\u001b[2J"}}"#), "control characters"),
             (
                 format!(r#"{{"ID":"{id}","Address":"a:1","URL":"the first floor"}}"#),
                 "does not begin with http://",
