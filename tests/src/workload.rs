@@ -193,6 +193,8 @@ impl Worker {
             }
             match outcome {
                 Some(outcome) => break (invoked, outcome),
+                // A client that was given all endpoints and could ask none of them for so long has seen an error.
+                None if self.workload.fails_over => break (invoked, Outcome::Failed),
                 None => return Ok(false),
             }
         };

@@ -56,7 +56,7 @@ fn twenty_transfers_under_load_lose_nothing_and_refuse_nothing() {
     println!(
         "{transfers} transfers: {refused} errors, {unknown} unknown; longest gap between writes {longest:?}"
     );
-    assert_eq!(refused, 0);
+    assert_eq!((refused, unknown), (0, 0));
     assert!(longest < PATIENCE, "{gaps:?}");
 }
 
@@ -69,9 +69,12 @@ fn a_rolling_restart_under_load_loses_nothing_and_refuses_nothing() {
     let mut times = Vec::new();
     for number in (0..rounds).flat_map(|_| 0..3) {
         working.wait_for_writes(300, STRETCH_LIMIT);
+        // The hardest restart is that of a leader: each node is one when its turn comes.
+        if cluster.leader() != number {
+            let id = cluster.nodes[number].id();
+            cluster.change(number, "/raft/transfer", &json!({ "ID": id }));
+        }
         let began = working.now();
-        // The harder half of the time it is the leader.
-        let number = if number == 0 { cluster.leader() } else { number };
         assert_eq!(cluster.nodes[number].stop(), Some(0));
         cluster.nodes[number].start(&[]);
         cluster.nodes[number].wait_until_led();
@@ -89,6 +92,6 @@ fn a_rolling_restart_under_load_loses_nothing_and_refuses_nothing() {
         "{} restarts: {refused} errors, {unknown} unknown; longest gap between writes {longest:?}",
         times.len()
     );
-    assert_eq!(refused, 0);
+    assert_eq!((refused, unknown), (0, 0));
     assert!(longest < PATIENCE);
 }
