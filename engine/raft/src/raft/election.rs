@@ -53,7 +53,7 @@ impl Raft {
     pub(super) fn election_due(&mut self) {
         self.reset_election_timer();
         if !self.may_run() {
-            return;
+            return self.damage.doubt.wants_a_term = true;
         }
         // Who was asked for a read index is given up; as a leader this node would never hear the answer.
         self.reads.ask_again();
@@ -140,13 +140,14 @@ impl Raft {
 
     /// Whether this node must not help to elect another leader: it leads, or has heard a leader, or restarted, within
     /// an election timeout. The promise outlives the term it was given in: leases count on it (thesis §6.4.1).
-    fn is_bound(&self) -> bool {
+    pub(super) fn is_bound(&self) -> bool {
         matches!(self.role, RoleState::Leader(_)) || self.now < self.bound_until
     }
 
     /// A leader was heard: no other is helped for an election timeout.
     pub(super) fn bind(&mut self) {
         self.bound_until = self.now + self.config.election_timeout;
+        self.damage.doubt.wants_a_term = false;
     }
 
     /// Tells the sender of an old term that it is old; without that, a leader that was cut off and a node that

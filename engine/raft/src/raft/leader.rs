@@ -303,7 +303,7 @@ impl Raft {
     pub(super) fn found_damaged(&mut self, slot: LogId) {
         if self.log.terms().holds(slot)
             && slot.index > self.log.terms().base().index
-            && self.damage.note(slot)
+            && self.damage.note(slot, self.hard.term)
         {
             self.forget_acked();
             self.event(Event::Damaged { slot });
