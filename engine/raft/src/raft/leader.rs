@@ -6,7 +6,7 @@ use super::transfer::Transfer;
 use super::{Raft, RoleState};
 use crate::{
     Entry, Event, Index, LogId, Message, NodeId, Payload, PeerState, PeerStatus, ReadId, StepDownCause,
-    Tally, Time, agreed, committed_index,
+    Tally, Time, agreed, committed_index, tally,
 };
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -144,10 +144,14 @@ impl Raft {
     /// Check-quorum (thesis §6.2): a leader that a majority no longer hears must not go on leading.
     fn hears_a_majority(&self) -> bool {
         let RoleState::Leader(leader) = &self.role else { return false };
-        self.tally_heard(leader, self.membership.current()) == Tally::Won
+        let heard = |id| {
+            let peer = leader.peers.get(&id);
+            Some(id == self.config.id || peer.is_some_and(|peer| self.hears(peer)))
+        };
+        tally(self.membership.current(), heard) == Tally::Won
     }
 
-    /// Whether the peer was heard within an election timeout.
+    /// Whether the peer was heard within an election timeout, or had no time yet to be heard in this term.
     pub(super) fn hears(&self, peer: &Progress) -> bool {
         self.now.since(peer.heard) <= self.config.election_timeout
     }
@@ -200,6 +204,7 @@ impl Raft {
             && let Some(peer) = leader.peers.get_mut(&from)
         {
             peer.heard = now;
+            peer.answered = true;
         }
     }
 

@@ -15,8 +15,11 @@ pub(super) struct Progress {
     pub(super) supply: Supply,
     /// It was removed, and is supplied until then, so that it learns of that.
     pub(super) leaves_at: Option<Time>,
-    /// When the peer was last heard in this term.
+    /// When the peer was last heard in this term; until it has answered, when the term began, which is the grace that
+    /// everybody gets.
     pub(super) heard: Time,
+    /// It was heard in this term indeed.
+    pub(super) answered: bool,
     /// The latest round it answered.
     pub(super) round: u64,
     /// Entries for it are being read from disk.
@@ -57,6 +60,7 @@ impl Progress {
             supply: Supply::Probe { waits_for: None },
             leaves_at: None,
             heard: now,
+            answered: false,
             round: 0,
             loading: false,
             in_flight: VecDeque::new(),
