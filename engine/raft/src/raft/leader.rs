@@ -97,6 +97,7 @@ impl Raft {
             leader.uncommitted_bytes -= bytes;
         }
         self.advance_membership();
+        self.tell_successor();
     }
 
     /// Makes the peers those of the configuration in force. One that was removed is supplied for a little longer, so

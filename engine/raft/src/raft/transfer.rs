@@ -106,9 +106,14 @@ impl Raft {
         leader.peers.keys().filter(fit).max_by_key(|id| leader.peers[id].matched).copied()
     }
 
-    /// Tells the successor to run, once it holds all there is.
+    /// Tells the successor to run, once it holds all there is, and nothing more can come: the commit of a joint change
+    /// adds the entry that ends it, and the successor would need votes of nodes that have that entry. With the
+    /// configuration committed a majority of it knows the successor, too (`Raft::heeds`).
     pub(super) fn tell_successor(&mut self) {
         let last = self.log.last().index;
+        if self.membership.current_at().index > self.commit || self.membership.current().is_joint() {
+            return;
+        }
         let RoleState::Leader(leader) = &mut self.role else { return };
         let Some(transfer) = &mut leader.transfer else { return };
         let to = transfer.to;
