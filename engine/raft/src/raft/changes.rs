@@ -3,7 +3,7 @@
 use super::leader::Leader;
 use super::progress::Progress;
 use super::{Raft, RoleState};
-use crate::{Learner, LogId, Members, NodeId, Payload, PeerState, StepDownCause, Tally, Time, tally};
+use crate::{Learner, LogId, Members, NodeId, Payload, PeerState, Tally, Time, tally};
 use core::fmt;
 
 /// A learner has caught up when it lacks at most this many entries of what is committed, is supplied without
@@ -83,7 +83,7 @@ impl Raft {
         if !self.is_settled() {
             return Err(ChangeError::NotSettled);
         }
-        if current_at.index > self.commit || current.is_joint() || leader.transfer.is_some() {
+        if current_at.index > self.commit || current.is_joint() || leader.is_handing_over() {
             return Err(ChangeError::InProgress);
         }
         let apart = current.voters_apart(&target);
@@ -137,7 +137,7 @@ impl Raft {
             let target = members.target();
             self.append_own(Payload::Members(target));
         } else if !members.is_voter(self.config.id) {
-            self.resign(StepDownCause::Removed);
+            self.leave();
         } else if leader.transfer.is_none()
             && let Some(target) = self.with_next_voter(leader).or_else(|| self.without_dead_voter(leader))
         {

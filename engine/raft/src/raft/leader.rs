@@ -2,7 +2,7 @@
 
 use super::progress::{Progress, Supply};
 use super::reads::ReadRound;
-use super::transfer::Transfer;
+use super::transfer::{Leave, Transfer};
 use super::{Raft, RoleState};
 use crate::{
     Entry, Event, Index, LogId, Message, NodeId, Payload, PeerState, PeerStatus, ReadId, StepDownCause,
@@ -25,6 +25,8 @@ pub(super) struct Leader {
     /// Another node may have been told to run.
     pub(super) lease_void: bool,
     pub(super) transfer: Option<Transfer>,
+    /// A configuration in which it does not vote is committed.
+    pub(super) leave: Option<Leave>,
     /// When the next piece of a snapshot may leave.
     pub(super) next_piece_at: Time,
     /// Rounds that confirm reads, oldest first.
@@ -46,12 +48,18 @@ impl Leader {
             rounds_sent: VecDeque::new(),
             lease_void: false,
             transfer: None,
+            leave: None,
             next_piece_at: Time(0),
             read_rounds: VecDeque::new(),
             uncommitted_bytes: 0,
             uncommitted: VecDeque::new(),
             damaged: None,
         }
+    }
+
+    /// Whether another is to lead soon, so that nothing new is begun.
+    pub(super) fn is_handing_over(&self) -> bool {
+        self.transfer.is_some() || self.leave.is_some()
     }
 
     pub(super) fn unanswered_reads(&self) -> Vec<ReadId> {

@@ -155,7 +155,7 @@ impl Raft {
         let RoleState::Leader(leader) = &self.role else {
             return Err(ProposeError::NotLeader(self.leader()));
         };
-        if leader.transfer.is_some() {
+        if leader.is_handing_over() {
             return Err(ProposeError::Transferring);
         }
         if leader.uncommitted_bytes + command.len() > self.config.uncommitted_bytes

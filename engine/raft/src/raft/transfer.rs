@@ -18,6 +18,15 @@ pub(super) struct Transfer {
     told: bool,
 }
 
+/// The last moments of a leader that is removed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Leave {
+    /// It waits no longer than until then for what it took.
+    until: Time,
+    /// The last reads are being confirmed, or are.
+    pub(super) last_round: bool,
+}
+
 /// Why leadership is not handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransferError {
@@ -85,7 +94,7 @@ impl Raft {
 
     /// Whether leadership is being handed over, so that proposals are not taken.
     pub fn is_transferring(&self) -> bool {
-        matches!(&self.role, RoleState::Leader(leader) if leader.transfer.is_some())
+        matches!(&self.role, RoleState::Leader(leader) if leader.is_handing_over())
     }
 
     fn may_take_over(&self, to: NodeId) -> Result<NodeId, TransferError> {
@@ -139,6 +148,20 @@ impl Raft {
         } else {
             transfer.told = false;
             self.tell_successor();
+        }
+    }
+
+    /// Leaves office once what was taken before is committed and confirmed, since it may hear of that from nobody later;
+    /// but within an election timeout, for it takes no proposals meanwhile.
+    pub(super) fn leave(&mut self) {
+        let until = self.now + self.config.election_timeout;
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        let leave = leader.leave.get_or_insert(Leave { until, last_round: false });
+        let is_confirmed =
+            leader.read_rounds.is_empty() && (leave.last_round || self.reads.waiting_is_empty());
+        let is_done = self.commit == self.log.last().index && is_confirmed;
+        if is_done || self.now >= leave.until {
+            self.resign(StepDownCause::Removed);
         }
     }
 
