@@ -436,15 +436,17 @@ impl Node {
         for (id, command) in held {
             self.propose(self.now, id, command);
         }
-        // Whether it succeeded is known when somebody leads.
-        if let Some(leader) = self.raft.leader() {
-            let failed = leader == self.config.raft.id;
-            for id in std::mem::take(&mut self.transfers) {
-                moved = true;
-                let reply =
-                    if failed { Reply::Refused(Refusal::NoSuccessor) } else { Reply::Transferred { leader } };
-                self.reply(id, reply);
-            }
+        // Whether it succeeded is known when somebody leads. A node that was removed may never hear of that.
+        let status = self.raft.status();
+        let reply = match status.leader {
+            Some(leader) if leader == status.id => Reply::Refused(Refusal::NoSuccessor),
+            Some(leader) => Reply::Transferred { leader },
+            None if !status.members.contains(status.id) => Reply::NotLeader { leader: None },
+            None => return moved,
+        };
+        for id in std::mem::take(&mut self.transfers) {
+            moved = true;
+            self.reply(id, reply.clone());
         }
         moved
     }

@@ -180,6 +180,23 @@ fn a_write_that_waited_is_for_the_next_leader() {
     assert!(matches!(cluster.replies_to(2)[..], [Reply::NotLeader { .. }]), "nothing of it was done");
 }
 
+/// A leader that is removed while it hands over may never hear who leads after it.
+#[test]
+fn whoever_waits_for_the_hand_over_of_a_removed_leader_is_answered() {
+    let mut cluster = Cluster::led_by_one();
+    cluster.cut = [id(2), id(3)].into();
+    cluster.ask(1, 1, Request::Remove(id(1)));
+    cluster.ask(1, 2, Request::Transfer(Some(id(2))));
+    cluster.ask(1, 3, put());
+    assert_eq!(cluster.replies, [], "all three wait");
+    cluster.cut.clear();
+    cluster.pass(Duration::from_millis(400));
+    assert!(matches!(cluster.replies_to(1)[..], [Reply::MembersChanged { .. }]));
+    assert_eq!(cluster.replies_to(2), [Reply::NotLeader { leader: None }]);
+    assert_eq!(cluster.replies_to(3), [Reply::NotLeader { leader: None }], "nothing of it was done");
+    assert_eq!(cluster.nodes[&id(2)].view().role, Role::Leader);
+}
+
 /// What waits for the end of a hand-over takes memory like what waits to be committed, and is bounded like that.
 #[test]
 fn no_more_waits_for_the_end_of_a_hand_over_than_there_is_room_for() {

@@ -115,6 +115,15 @@ impl Raft {
         leader.peers.keys().filter(fit).max_by_key(|id| leader.peers[id].matched).copied()
     }
 
+    /// Who leadership is being handed over to, when that node holds all there is: it may have been told to run already,
+    /// and two that run in one term might both fail.
+    fn successor_named(&self) -> Option<NodeId> {
+        let RoleState::Leader(leader) = &self.role else { return None };
+        let to = leader.transfer.as_ref()?.to;
+        let is_ready = leader.peers.get(&to)?.matched == self.log.last().index;
+        (is_ready && self.membership.current().voters.contains(&to)).then_some(to)
+    }
+
     /// Tells the successor to run, once it holds all there is, and nothing more can come: the commit of a joint change
     /// adds the entry that ends it, and the successor would need votes of nodes that have that entry. With the
     /// configuration committed a majority of it knows the successor, too (`Raft::heeds`).
@@ -169,7 +178,7 @@ impl Raft {
     /// they are out and stop asking to run, and who should follow, so that nobody waits for an election timeout.
     pub(super) fn resign(&mut self, cause: StepDownCause) {
         self.broadcast_heartbeat();
-        if let Some(to) = self.best_successor() {
+        if let Some(to) = self.successor_named().or_else(|| self.best_successor()) {
             self.send(to, Message::TimeoutNow);
         }
         self.become_follower(None, cause);
