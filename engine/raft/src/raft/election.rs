@@ -129,11 +129,12 @@ impl Raft {
 
     /// Whether a message of a higher term takes this node there. While a leader is alive, neither a candidate that was
     /// cut off nor a node that was removed may depose it (thesis §4.2.3); but the leader itself may have told the
-    /// candidate to run.
+    /// candidate to run. It tells members only, so it has not told one that is none, or has removed it since. A voter that
+    /// does not know a new member yet is not needed: a majority knew the successor before it was told.
     pub(super) fn heeds(&self, from: NodeId, message: &Message) -> bool {
         match message {
             Message::Append { .. } | Message::Heartbeat { .. } | Message::Snapshot { .. } => true,
-            Message::Vote { transfer, .. } => *transfer || !self.is_bound(),
+            Message::Vote { transfer, .. } => self.is_free_to_vote(from, *transfer),
             _ => self.membership.current().contains(from) || !self.is_bound(),
         }
     }
@@ -142,6 +143,11 @@ impl Raft {
     /// an election timeout. The promise outlives the term it was given in: leases count on it (thesis §6.4.1).
     pub(super) fn is_bound(&self) -> bool {
         matches!(self.role, RoleState::Leader(_)) || self.now < self.bound_until
+    }
+
+    /// Whether no promise stands against a vote for `from`.
+    fn is_free_to_vote(&self, from: NodeId, transfer: bool) -> bool {
+        (transfer && self.membership.current().contains(from)) || !self.is_bound()
     }
 
     /// A leader was heard: no other is helped for an election timeout.
@@ -191,7 +197,7 @@ impl Raft {
     }
 
     pub(super) fn vote_asked(&mut self, from: NodeId, last: LogId, transfer: bool) {
-        let unbound = transfer || !self.is_bound();
+        let unbound = self.is_free_to_vote(from, transfer);
         let free = self.hard.vote.is_none_or(|given| given == from) && self.leader().is_none() && unbound;
         let granted = free && last >= self.log.last() && self.damage.allows_voting();
         if granted && self.hard.vote.is_none() {
