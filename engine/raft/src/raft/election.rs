@@ -21,6 +21,13 @@ pub(super) struct Candidate {
     answers: BTreeMap<NodeId, bool>,
 }
 
+impl Candidate {
+    /// A yes stands: a vote that was given is durable, and a no to an earlier question may come after a yes to a later one.
+    fn answered(&mut self, from: NodeId, granted: bool) {
+        *self.answers.entry(from).or_default() |= granted;
+    }
+}
+
 /// One to two election timeouts, so that two nodes seldom run at once (thesis §3.4).
 pub(super) fn random_timeout(config: &Config, random: &mut Random) -> Duration {
     let micros = u64::try_from(config.election_timeout.as_micros()).unwrap_or(u64::MAX).max(1);
@@ -191,15 +198,19 @@ impl Raft {
     pub(super) fn pre_vote_answered(&mut self, from: NodeId, term: Term, granted: bool) {
         let RoleState::Candidate(candidate) = &mut self.role else { return };
         if candidate.asking && (!granted || term == self.hard.term.next()) {
-            candidate.answers.insert(from, granted);
+            candidate.answered(from, granted);
             self.count_votes();
         }
     }
 
     pub(super) fn vote_asked(&mut self, from: NodeId, last: LogId, transfer: bool) {
-        let unbound = self.is_free_to_vote(from, transfer);
-        let free = self.hard.vote.is_none_or(|given| given == from) && self.leader().is_none() && unbound;
-        let granted = free && last >= self.log.last() && self.damage.allows_voting();
+        // A promise stands against a vote that is to be given; one that is given is given, whatever was promised since.
+        let free = match self.hard.vote {
+            Some(given) => given == from,
+            None => self.is_free_to_vote(from, transfer),
+        };
+        let granted =
+            free && self.leader().is_none() && last >= self.log.last() && self.damage.allows_voting();
         if granted && self.hard.vote.is_none() {
             // One that was asking for itself stops asking, or it would soon depose the one it votes for.
             self.role = RoleState::Follower(Follower::default());
@@ -212,7 +223,7 @@ impl Raft {
     pub(super) fn vote_answered(&mut self, from: NodeId, granted: bool) {
         let RoleState::Candidate(candidate) = &mut self.role else { return };
         if !candidate.asking {
-            candidate.answers.insert(from, granted);
+            candidate.answered(from, granted);
             self.count_votes();
         }
     }
