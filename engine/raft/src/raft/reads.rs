@@ -108,7 +108,7 @@ impl Reads {
 
 impl Raft {
     /// Asks for a linearizable read. [`Output::Read`] names it when it may be served; it waits for as long as
-    /// there is no leader, and the host forgets it when its own deadline passes.
+    /// there is no leader, or until the host forgets it ([`Raft::retain_reads`]).
     pub fn read(&mut self, now: Time, id: ReadId, mode: ReadMode) -> Result<(), ReadError> {
         self.now = self.now.max(now);
         if self.reads.unserved >= MOST_WAITING {
@@ -121,6 +121,24 @@ impl Raft {
             self.reads.waiting.push((id, mode));
         }
         Ok(())
+    }
+
+    /// Forgets the reads that nobody waits for any more. A node that finds no leader would keep them for ever.
+    pub fn retain_reads(&mut self, is_waited_for: impl Fn(ReadId) -> bool) {
+        let reads = &mut self.reads;
+        reads.waiting.retain(|(id, _)| is_waited_for(*id));
+        let mut left = reads.waiting.len();
+        let mut sift = |ids: &mut Vec<ReadId>| {
+            ids.retain(|id| is_waited_for(*id));
+            left += ids.len();
+        };
+        reads.asked.iter_mut().for_each(|asked| sift(&mut asked.ids));
+        reads.confirmed.values_mut().for_each(&mut sift);
+        if let RoleState::Leader(leader) = &mut self.role {
+            leader.read_rounds.iter_mut().for_each(|round| sift(&mut round.ids));
+        }
+        reads.unserved = left;
+        reads.asked.take_if(|asked| asked.ids.is_empty());
     }
 
     /// Starts a round, or asks the leader, for everything that waits. One at a time: what comes meanwhile
