@@ -20,6 +20,8 @@ pub(super) struct Progress {
     pub(super) heard: Time,
     /// It was heard in this term indeed.
     pub(super) answered: bool,
+    /// How often it was to take over in this term, and did not.
+    pub(super) missed_transfers: u32,
     /// The latest round it answered.
     pub(super) round: u64,
     /// Entries for it are being read from disk.
@@ -61,6 +63,7 @@ impl Progress {
             leaves_at: None,
             heard: now,
             answered: false,
+            missed_transfers: 0,
             round: 0,
             loading: false,
             in_flight: VecDeque::new(),

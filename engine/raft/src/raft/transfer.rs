@@ -5,7 +5,8 @@
 //! that has told somebody to run never uses its lease again in its term, however late that is heard (thesis §6.4.1).
 
 use super::{Raft, RoleState};
-use crate::{CampaignCause, Event, Message, NodeId, PeerState, StepDownCause, Time};
+use crate::{CampaignCause, Event, Index, Message, NodeId, PeerState, StepDownCause, Time};
+use core::cmp::Reverse;
 use core::fmt;
 
 /// A hand-over that is under way.
@@ -81,7 +82,7 @@ impl Raft {
         }
         let to = match to {
             Some(to) => self.may_take_over(to)?,
-            None => self.best_successor().ok_or(TransferError::Nobody)?,
+            None => self.best_successor(Index(0)).ok_or(TransferError::Nobody)?,
         };
         let until = self.now + self.config.election_timeout;
         if let RoleState::Leader(leader) = &mut self.role {
@@ -107,12 +108,17 @@ impl Raft {
         }
     }
 
-    /// The voter that holds most of the log.
-    fn best_successor(&self) -> Option<NodeId> {
+    /// The voter that holds most of the log, `least` at least, of those who most seldom failed to take over: a disk that stands still does
+    /// not show while nothing is written.
+    fn best_successor(&self, least: Index) -> Option<NodeId> {
         let RoleState::Leader(leader) = &self.role else { return None };
         let members = self.membership.current();
-        let fit = |id: &&NodeId| members.voters.contains(id) && self.has_caught_up(leader, **id);
-        leader.peers.keys().filter(fit).max_by_key(|id| leader.peers[id].matched).copied()
+        let fit = |id: &&NodeId| {
+            let holds = leader.peers[id].matched >= least;
+            holds && members.voters.contains(id) && self.has_caught_up(leader, **id)
+        };
+        let merit = |id: &&NodeId| (Reverse(leader.peers[id].missed_transfers), leader.peers[id].matched);
+        leader.peers.keys().filter(fit).max_by_key(merit).copied()
     }
 
     /// Who leadership is being handed over to, when that node holds all there is: it may have been told to run already,
@@ -153,6 +159,9 @@ impl Raft {
         let to = transfer.to;
         if self.now >= transfer.until {
             leader.transfer = None;
+            if let Some(peer) = leader.peers.get_mut(&to) {
+                peer.missed_transfers += 1;
+            }
             self.event(Event::TransferGivenUp { to });
         } else {
             transfer.told = false;
@@ -178,7 +187,8 @@ impl Raft {
     /// they are out and stop asking to run, and who should follow, so that nobody waits for an election timeout.
     pub(super) fn resign(&mut self, cause: StepDownCause) {
         self.broadcast_heartbeat();
-        if let Some(to) = self.successor_named().or_else(|| self.best_successor()) {
+        let best = || self.best_successor(self.log.last().index).or_else(|| self.best_successor(Index(0)));
+        if let Some(to) = self.successor_named().or_else(best) {
             self.send(to, Message::TimeoutNow);
         }
         self.become_follower(None, cause);
