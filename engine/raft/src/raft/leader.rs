@@ -29,6 +29,8 @@ pub(super) struct Leader {
     pub(super) leave: Option<Leave>,
     /// When the next piece of a snapshot may leave.
     pub(super) next_piece_at: Time,
+    /// Who got the last one.
+    pub(super) last_supplied: Option<NodeId>,
     /// Rounds that confirm reads, oldest first.
     pub(super) read_rounds: VecDeque<ReadRound>,
     /// Proposals not committed yet, in bytes.
@@ -50,6 +52,7 @@ impl Leader {
             transfer: None,
             leave: None,
             next_piece_at: Time(0),
+            last_supplied: None,
             read_rounds: VecDeque::new(),
             uncommitted_bytes: 0,
             uncommitted: VecDeque::new(),
