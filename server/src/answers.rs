@@ -44,14 +44,9 @@ impl Answers {
         }
     }
 
-    /// Answers a request whose deadline is not after `now`, and names it, so that the node forgets it too.
-    pub(crate) fn expire_one(&mut self, now: Time) -> Option<RequestId> {
-        let (deadline, id) = *self.deadlines.first()?;
-        if deadline > now {
-            return None;
-        }
-        self.give(id, Answer::DeadlinePassed);
-        Some(id)
+    /// The requests whose deadlines are not after `now`, in the order of those.
+    pub(crate) fn overdue(&self, now: Time) -> Vec<RequestId> {
+        self.deadlines.iter().take_while(|(deadline, _)| *deadline <= now).map(|(_, id)| *id).collect()
     }
 
     /// The earliest deadline.
@@ -74,16 +69,18 @@ mod tests {
         assert_ne!(late, early);
         assert_eq!(answers.deadline(), Some(Time(10)));
 
-        assert_eq!(answers.expire_one(Time(9)), None);
-        assert_eq!(answers.expire_one(Time(10)), Some(early));
+        assert_eq!(answers.overdue(Time(9)), []);
+        assert_eq!(answers.overdue(Time(20)), [early, late]);
+        assert_eq!(answers.overdue(Time(10)), [early]);
+        answers.give(early, Answer::DeadlinePassed);
         assert!(matches!(second.try_recv(), Ok(Answer::DeadlinePassed)));
-        assert_eq!(answers.expire_one(Time(10)), None);
+        assert_eq!(answers.overdue(Time(10)), []);
 
         answers.give(late, Answer::Stopped);
         assert!(matches!(first.try_recv(), Ok(Answer::Stopped)));
         assert_eq!(answers.deadline(), None);
         answers.give(late, Answer::Stopped);
-        assert_eq!(answers.expire_one(Time(100)), None);
+        assert_eq!(answers.overdue(Time(100)), []);
     }
 
     #[test]

@@ -156,11 +156,15 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             self.feed(now, Input::Timeout);
         }
         self.perform();
-        // After the outputs: a reply that came just in time counts.
-        while let Some(id) = self.answers.expire_one(now) {
-            self.feed(now, Input::Cancel(id));
+        // After the outputs: a reply that came just in time counts. So does one that says that nothing was done.
+        let overdue = self.answers.overdue(now);
+        for id in &overdue {
+            self.feed(now, Input::Cancel(*id));
         }
         self.perform();
+        for id in overdue {
+            self.answers.give(id, Answer::DeadlinePassed);
+        }
         self.give_looks();
     }
 

@@ -14,6 +14,12 @@ pub(crate) fn event(event: &Event) {
         Event::Follows { term, leader } => info!(%term, %leader, "follows"),
         Event::MembersChanged { at } => info!(%at, "members changed"),
         Event::Damaged { slot } => warn!(%slot, "a log entry is damaged on disk; asking peers for it"),
+        Event::Doubts { term, slot } => {
+            warn!(%term, %slot, "a log entry is damaged and may be in no other log: asking in a new term");
+        }
+        Event::GaveUp { slot } => {
+            warn!(%slot, "a damaged log entry that was never committed was given up, with all after it");
+        }
         Event::Repaired { slot } => info!(%slot, "a damaged log entry was repaired"),
         Event::Nonsense { from: Some(peer), what } => {
             warn!(%peer, what, "dropped a message that makes no sense");

@@ -160,6 +160,9 @@ impl Ledger {
             Observation::Event { host, event: Event::Repaired { slot } } => {
                 self.hosts.entry(*host).or_default().damaged.remove(&slot.index);
             }
+            Observation::Event { host, event: Event::GaveUp { slot } } => {
+                self.hosts.entry(*host).or_default().damaged.retain(|index| *index < slot.index);
+            }
             Observation::Stored { host, last } => {
                 let log = self.hosts.entry(*host).or_default();
                 log.stored = log.stored.max(*last);

@@ -32,13 +32,12 @@ impl Held {
         true
     }
 
-    /// Nobody waits for this write any more.
-    pub(crate) fn cancel(&mut self, id: RequestId) {
-        if let Some(at) = self.writes.iter().position(|(held, _)| *held == id)
-            && let Some((_, command)) = self.writes.remove(at)
-        {
-            self.bytes -= command.len();
-        }
+    /// Nobody waits for this write any more. True when it was here: then it is certain that it will not be done.
+    pub(crate) fn cancel(&mut self, id: RequestId) -> bool {
+        let at = self.writes.iter().position(|(held, _)| *held == id);
+        let Some((_, command)) = at.and_then(|at| self.writes.remove(at)) else { return false };
+        self.bytes -= command.len();
+        true
     }
 }
 

@@ -9,7 +9,7 @@ use quorate_kv::{Command, Kv, Outcome, SnapshotWriter};
 use quorate_raft::{
     ChangeError, Config, Contact, Done, Entry, Envelope, Event, Found, Index, Input as CoreInput, Job,
     Learner, LogId, Members, NodeId, OpenError, Output as CoreOutput, PeerState, PeerStatus, ProposeError,
-    Raft, ReadId, ReadMode, Reader, Time, TransferError,
+    Raft, ReadId, ReadMode, Reader, Term, Time, TransferError,
 };
 use quorate_wire::entry::encode_command;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -35,6 +35,9 @@ impl NodeConfig {
 /// How many hand-overs may wait for their end however much else waits.
 const WAITING_TRANSFERS: usize = 16;
 
+/// So many canceled reads the core may keep, and as many as wait.
+const CANCELED_READS: usize = 1024;
+
 /// What the host tells the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -53,7 +56,8 @@ pub enum Input {
         /// What is asked.
         request: Request,
     },
-    /// Nobody waits for this request any more. It may still be carried out.
+    /// Nobody waits for this request any more. It may still be carried out, unless the outputs of this input have a
+    /// reply to it: then nothing of it was done, for certain.
     Cancel(RequestId),
 }
 
@@ -98,6 +102,8 @@ pub struct Node {
     state: State,
     pending: Pending,
     reads: BTreeMap<RequestId, Query>,
+    /// How many reads were canceled that the core may still have.
+    canceled_reads: usize,
     /// Writes that came while leadership is being handed over, and who waits for that to end.
     held: Held,
     transfers: Vec<RequestId>,
@@ -114,6 +120,11 @@ pub struct Node {
 enum Query {
     Key(Arc<[u8]>),
     All,
+    /// What is so already, as long as this node leads in `term`.
+    So {
+        term: Term,
+        reply: Reply,
+    },
 }
 
 impl Node {
@@ -129,6 +140,7 @@ impl Node {
             state,
             pending: Pending::default(),
             reads: BTreeMap::new(),
+            canceled_reads: 0,
             held: Held::default(),
             transfers: Vec::new(),
             standing,
@@ -149,8 +161,10 @@ impl Node {
             Input::Request { id, request } => self.request(now, id, request),
             Input::Cancel(id) => {
                 self.pending.cancel(id);
-                self.reads.remove(&id);
-                self.held.cancel(id);
+                self.cancel_read(id);
+                if self.held.cancel(id) {
+                    self.reply(id, Reply::NotLeader { leader: None });
+                }
                 self.transfers.retain(|waiting| *waiting != id);
             }
         }
@@ -302,21 +316,13 @@ impl Node {
             Request::Read { key, level } => self.read(now, id, Query::Key(key), level),
             Request::Export { level } => self.read(now, id, Query::All, level),
             Request::AddLearner { id: member, learner, contact, replaces } => {
-                match self.with_learner(member, learner, contact, replaces) {
-                    Ok(target) => {
-                        let change = self.raft.change_members(now, target);
-                        self.changing(id, change);
-                    }
-                    Err(refusal) => self.reply(id, Reply::Refused(refusal)),
-                }
+                let target = self.with_learner(member, learner, contact, replaces);
+                self.change_to(now, id, target);
             }
-            Request::SetMembers { voters, learners } => match self.set_members(voters, &learners) {
-                Ok(target) => {
-                    let change = self.raft.change_members(now, target);
-                    self.changing(id, change);
-                }
-                Err(refusal) => self.reply(id, Reply::Refused(refusal)),
-            },
+            Request::SetMembers { voters, learners } => {
+                let target = self.set_members(voters, &learners);
+                self.change_to(now, id, target);
+            }
             Request::Promote(member) => {
                 let change = self.raft.promote(now, member);
                 self.changing(id, change);
@@ -362,10 +368,29 @@ impl Node {
         }
     }
 
+    /// Answers that something is so already, once a round has confirmed that this node still leads: one that was stopped
+    /// for a while has a successor, which may have undone it.
+    fn confirm(&mut self, id: RequestId, reply: Reply) {
+        let query = Query::So { term: self.raft.status().term, reply };
+        self.read(self.now, id, query, ReadLevel::Linearizable);
+    }
+
     fn serve_read(&mut self, id: RequestId) {
         if let Some(query) = self.reads.remove(&id) {
             let reply = self.look_up(&query);
             self.reply(id, reply);
+        }
+    }
+
+    /// The core forgets what was canceled, many at a time: each costs a look at all that wait.
+    fn cancel_read(&mut self, id: RequestId) {
+        if self.reads.remove(&id).is_none() {
+            return;
+        }
+        self.canceled_reads += 1;
+        if self.canceled_reads > self.reads.len() + CANCELED_READS {
+            self.canceled_reads = 0;
+            self.raft.retain_reads(|read| self.reads.contains_key(&RequestId(read.0)));
         }
     }
 
@@ -374,6 +399,11 @@ impl Node {
         match query {
             Query::Key(key) => Reply::Read { entry: kv.get(key).cloned(), revision: kv.revision() },
             Query::All => Reply::Exported(kv.clone()),
+            Query::So { term, reply } => {
+                let status = self.raft.status();
+                let leads = (status.leader, status.term) == (Some(status.id), *term);
+                if leads { reply.clone() } else { Reply::NotLeader { leader: status.leader } }
+            }
         }
     }
 
@@ -429,7 +459,9 @@ impl Node {
 
     fn transfer(&mut self, now: Time, id: RequestId, to: Option<NodeId>) {
         let refusal = match self.raft.transfer(now, to) {
-            Ok(to) if to == self.config.raft.id => return self.reply(id, Reply::Transferred { leader: to }),
+            Ok(to) if to == self.config.raft.id => {
+                return self.confirm(id, Reply::Transferred { leader: to });
+            }
             Ok(_) => return self.transfers.push(id),
             Err(TransferError::NotLeader(leader)) => return self.reply(id, Reply::NotLeader { leader }),
             Err(TransferError::NotMember(member)) => Refusal::MemberNotFound(member),
@@ -451,17 +483,33 @@ impl Node {
         for (id, command) in held {
             self.propose(self.now, id, command);
         }
-        // Whether it succeeded is known when somebody leads.
-        if let Some(leader) = self.raft.leader() {
-            let failed = leader == self.config.raft.id;
-            for id in std::mem::take(&mut self.transfers) {
-                moved = true;
-                let reply =
-                    if failed { Reply::Refused(Refusal::NoSuccessor) } else { Reply::Transferred { leader } };
-                self.reply(id, reply);
-            }
+        // Whether it succeeded is known when somebody leads. A node that was removed may never hear of that.
+        let status = self.raft.status();
+        let reply = match status.leader {
+            Some(leader) if leader == status.id => Reply::Refused(Refusal::NoSuccessor),
+            Some(leader) => Reply::Transferred { leader },
+            None if !status.members.contains(status.id) => Reply::NotLeader { leader: None },
+            None => return moved,
+        };
+        for id in std::mem::take(&mut self.transfers) {
+            moved = true;
+            self.reply(id, reply.clone());
         }
         moved
+    }
+
+    /// Changes the members to `target`, or refuses. Only a leader refuses: what a follower knows may be an old story.
+    fn change_to(&mut self, now: Time, id: RequestId, target: Result<Members, Refusal>) {
+        match target {
+            Err(refusal) if self.raft.leader() == Some(self.config.raft.id) => {
+                self.reply(id, Reply::Refused(refusal));
+            }
+            Err(_) => self.reply(id, Reply::NotLeader { leader: self.raft.leader() }),
+            Ok(target) => {
+                let change = self.raft.change_members(now, target);
+                self.changing(id, change);
+            }
+        }
     }
 
     fn changing(&mut self, id: RequestId, change: Result<LogId, ChangeError>) {
@@ -470,7 +518,7 @@ impl Node {
         let reply = match change {
             Ok(log_id) if log_id.index > applied => return self.pending.expect(log_id, id),
             Ok(_) if status.members.is_joint() => return self.pending.joint.push(id),
-            Ok(log_id) => Reply::MembersChanged { index: log_id.index },
+            Ok(log_id) => return self.confirm(id, Reply::MembersChanged { index: log_id.index }),
             Err(ChangeError::NotLeader(leader)) => Reply::NotLeader { leader },
             Err(ChangeError::NotSettled) => Reply::Refused(Refusal::NotSettled),
             Err(ChangeError::InProgress) => Reply::Refused(Refusal::ChangeInProgress),

@@ -158,8 +158,14 @@ fn a_write_waits_for_the_end_of_a_hand_over() {
     cluster.ask(1, 1, Request::Transfer(Some(id(3))));
     cluster.ask(1, 2, put());
     cluster.ask(1, 3, put());
+    assert!(cluster.replies.is_empty(), "none has ended: {:?}", cluster.replies);
     cluster.feed(id(1), Input::Cancel(RequestId(3)));
-    assert!(cluster.replies.is_empty(), "neither has ended: {:?}", cluster.replies);
+    assert_eq!(
+        cluster.replies_to(3),
+        [Reply::NotLeader { leader: None }],
+        "it was not proposed, for certain"
+    );
+    assert!(cluster.replies.is_empty(), "the others wait on: {:?}", cluster.replies);
     // Node 3 does not take over, so after an election timeout node 1 leads on.
     cluster.pass(Duration::from_millis(700));
     assert_eq!(cluster.replies_to(1), [Reply::Refused(Refusal::NoSuccessor)]);
@@ -180,6 +186,23 @@ fn a_write_that_waited_is_for_the_next_leader() {
     assert!(matches!(cluster.replies_to(2)[..], [Reply::NotLeader { .. }]), "nothing of it was done");
 }
 
+/// A leader that is removed while it hands over may never hear who leads after it.
+#[test]
+fn whoever_waits_for_the_hand_over_of_a_removed_leader_is_answered() {
+    let mut cluster = Cluster::led_by_one();
+    cluster.cut = [id(2), id(3)].into();
+    cluster.ask(1, 1, Request::Remove(id(1)));
+    cluster.ask(1, 2, Request::Transfer(Some(id(2))));
+    cluster.ask(1, 3, put());
+    assert_eq!(cluster.replies, [], "all three wait");
+    cluster.cut.clear();
+    cluster.pass(Duration::from_millis(400));
+    assert!(matches!(cluster.replies_to(1)[..], [Reply::MembersChanged { .. }]));
+    assert_eq!(cluster.replies_to(2), [Reply::NotLeader { leader: None }]);
+    assert_eq!(cluster.replies_to(3), [Reply::NotLeader { leader: None }], "nothing of it was done");
+    assert_eq!(cluster.nodes[&id(2)].view().role, Role::Leader);
+}
+
 /// What waits for the end of a hand-over takes memory like what waits to be committed, and is bounded like that.
 #[test]
 fn no_more_waits_for_the_end_of_a_hand_over_than_there_is_room_for() {
@@ -196,6 +219,7 @@ fn no_more_waits_for_the_end_of_a_hand_over_than_there_is_room_for() {
     cluster.replies.clear();
     // What is waited for no more makes room.
     cluster.feed(id(1), Input::Cancel(RequestId(2)));
+    assert_eq!(cluster.replies_to(2), [Reply::NotLeader { leader: None }]);
     for number in 4..8 {
         cluster.ask(1, number, write(3_000));
     }
@@ -331,4 +355,60 @@ fn without_a_lease_a_round_decides() {
     cluster.cut.clear();
     cluster.pass(Duration::from_millis(100));
     assert!(matches!(cluster.replies_to(1)[..], [Reply::Read { .. }]));
+}
+
+/// A follower's configuration may be an old one, in which a member is missing or an address is taken that is not.
+#[test]
+fn who_does_not_lead_judges_no_change() {
+    let mut cluster = Cluster::led_by_one();
+    let join =
+        Request::AddLearner { id: id(4), learner: Learner::Joining, contact: contact(3), replaces: None };
+    for request in
+        [set(&[1, 7], &[]), set(&[1, 2], &[2]), join, Request::Remove(id(7)), Request::Promote(id(7))]
+    {
+        cluster.ask(2, 1, request);
+        assert_eq!(cluster.replies_to(1), [Reply::NotLeader { leader: Some(id(1)) }]);
+    }
+}
+
+/// A leader that was stopped for a while has a successor, which may have undone what it takes for so.
+#[test]
+fn what_is_so_already_is_confirmed() {
+    for request in [Request::Promote(id(3)), set(&[1, 2, 3], &[]), Request::Transfer(Some(id(1)))] {
+        let mut cluster = Cluster::led_by_one();
+        let sleeper = cluster.nodes.remove(&id(1)).unwrap();
+        cluster.pass(Duration::from_secs(2));
+        let leader = cluster.nodes[&id(2)].view().leader.unwrap();
+        cluster.ask(leader.0, 1, Request::Remove(id(1)));
+        assert!(matches!(cluster.replies_to(1)[..], [Reply::MembersChanged { .. }]));
+        cluster.nodes.insert(id(1), sleeper);
+        cluster.cut.insert(id(1));
+        cluster.ask(1, 2, request.clone());
+        assert_eq!(cluster.replies, [], "nobody has confirmed that it leads");
+        cluster.cut.clear();
+        cluster.pass(Duration::from_millis(1_000));
+        assert!(matches!(cluster.replies_to(2)[..], [] | [Reply::NotLeader { .. }]));
+
+        let mut cluster = Cluster::led_by_one();
+        cluster.ask(1, 3, request);
+        let reply = cluster.replies_to(3);
+        assert!(matches!(reply[..], [Reply::MembersChanged { .. } | Reply::Transferred { .. }]), "{reply:?}");
+    }
+}
+
+/// Without a leader reads wait for as long as their deadlines allow, and are then forgotten.
+#[test]
+fn reads_that_nobody_waits_for_take_no_room() {
+    let mut cluster = Cluster::led_by_one();
+    cluster.cut = [id(1), id(2), id(3)].into();
+    cluster.pass(Duration::from_secs(2));
+    cluster.ask(3, 1, get(ReadLevel::Linearizable));
+    for number in 2..70_000 {
+        cluster.ask(3, number, get(ReadLevel::Linearizable));
+        cluster.feed(id(3), Input::Cancel(RequestId(number)));
+    }
+    assert!(cluster.replies.is_empty(), "some were refused");
+    cluster.cut.clear();
+    cluster.pass(Duration::from_secs(3));
+    assert!(matches!(cluster.replies[..], [(1, Reply::Read { .. })]));
 }

@@ -56,6 +56,18 @@ pub enum Event {
         /// The slot.
         slot: LogId,
     },
+    /// Nobody leads, and a damaged slot may have been in no other log: this node entered a term to ask.
+    Doubts {
+        /// The new term.
+        term: Term,
+        /// The slot.
+        slot: LogId,
+    },
+    /// A damaged slot was never committed: it is given up, with all after it.
+    GaveUp {
+        /// The slot.
+        slot: LogId,
+    },
     /// A peer or the disk said something that makes no sense; it was dropped.
     Nonsense {
         /// Whose it was.

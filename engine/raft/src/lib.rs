@@ -41,7 +41,7 @@ pub use id::{Index, LogId, NodeId, ParseIdError, ReadId, Term, WriteId, parse_id
 pub use io::{Found, HardState, Input, Output};
 pub use job::{Chunk, Done, Job, Load, LoadSnapshot, Reader, SnapshotMeta, StoreSnapshot, Write};
 pub use members::{Contact, Learner, Members};
-pub use message::{Envelope, Message};
+pub use message::{Envelope, Held, Message, Report};
 use quorum::agreed;
 pub use quorum::{Tally, committed_index, tally};
 pub use raft::{ChangeError, OpenError, ProposeError, Raft, ReadError, ReadMode, TransferError};

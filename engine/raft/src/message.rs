@@ -38,8 +38,14 @@ impl Envelope {
                 id(&meta.last) && id(&meta.members_at) && chunk.offset <= MOST
             }
             Message::SnapshotReply { last, next } => id(last) && *next <= MOST,
-            Message::Ask { first, last, sound, .. } => first.0 <= MOST && last.0 <= MOST && sound.0 <= MOST,
-            Message::Tell { leads_to, .. } => leads_to.as_ref().is_none_or(id),
+            Message::Ask { first, last, sound, doubt, .. } => {
+                let indices = first.0 <= MOST && last.0 <= MOST && sound.0 <= MOST;
+                indices && doubt.as_ref().is_none_or(id)
+            }
+            Message::Tell { leads_to, committed, report, .. } => {
+                let reported = report.as_ref().is_none_or(|report| id(&report.slot));
+                leads_to.as_ref().is_none_or(id) && id(committed) && reported
+            }
             Message::PreVoteReply { .. }
             | Message::VoteReply { .. }
             | Message::ReadIndex { .. }
@@ -47,6 +53,33 @@ impl Envelope {
         };
         self.term.0 <= MOST && said
     }
+}
+
+/// What a node says of a slot that another one has lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Report {
+    /// The slot.
+    pub slot: LogId,
+    /// What the sender has of it.
+    pub held: Held,
+    /// The sender leads, or heard a leader or restarted within an election timeout: it wants no new term.
+    pub bound: bool,
+}
+
+/// What a node has of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Held {
+    /// A copy of it.
+    Intact,
+    /// It held the slot, and has lost the payload.
+    Damaged,
+    /// Nothing; and what it may have held it gave up to a leader, or because it was never committed. It acknowledges
+    /// this slot in no term before the one it says so in.
+    Never,
+    /// Its log begins above the slot: what stands there is committed.
+    InSnapshot,
+    /// It has lost the end of its log and does not know.
+    Unknown,
 }
 
 /// What is said.
@@ -151,6 +184,8 @@ pub enum Message {
         last: Index,
         /// The end of the prefix that the sender holds intact, and may acknowledge.
         sound: Index,
+        /// The lowest lost slot that the sender does not know to be committed: does anybody hold it at all?
+        doubt: Option<LogId>,
     },
     /// Copies for one who asked.
     Tell {
@@ -160,6 +195,10 @@ pub enum Message {
         entries: Vec<Entry>,
         /// How far the sender's log reaches, when it leads its term.
         leads_to: Option<LogId>,
+        /// The last slot that the sender knows to be committed.
+        committed: LogId,
+        /// What the sender holds of the slot in doubt.
+        report: Option<Report>,
     },
     /// "Run for leader now": how a leader hands over (thesis §3.10).
     TimeoutNow,

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 use quorate_kv::{Command, Kv, Outcome, Restore, Revision};
 use quorate_raft::{
-    Chunk, Contact, Entry, Envelope, HardState, Index, Learner, LogId, Members, Message, NodeId, Payload,
-    SnapshotMeta, Term,
+    Chunk, Contact, Entry, Envelope, HardState, Held, Index, Learner, LogId, Members, Message, NodeId,
+    Payload, Report, SnapshotMeta, Term,
 };
 use quorate_wire::entry::{decode_payload, encode_command, encode_entry};
 use quorate_wire::frame::{encode_envelope, encode_frame};
@@ -136,8 +136,20 @@ fn messages() -> Vec<Message> {
         Message::ReadIndexReply { batch: 3, index: Index(5) },
         Message::Snapshot { meta: meta(), chunk },
         Message::SnapshotReply { last: LogId::new(3, 1000), next: 131_072 },
-        Message::Ask { nonce: 99, first: Index(4), last: Index(6), sound: Index(3) },
-        Message::Tell { nonce: 99, entries: entries(), leads_to: Some(LogId::new(3, 1001)) },
+        Message::Ask {
+            nonce: 99,
+            first: Index(4),
+            last: Index(6),
+            sound: Index(3),
+            doubt: Some(LogId::new(2, 5)),
+        },
+        Message::Tell {
+            nonce: 99,
+            entries: entries(),
+            leads_to: Some(LogId::new(3, 1001)),
+            committed: LogId::new(3, 1000),
+            report: Some(Report { slot: LogId::new(2, 5), held: Held::Never, bound: true }),
+        },
         Message::TimeoutNow,
     ]
 }

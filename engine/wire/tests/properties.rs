@@ -7,8 +7,8 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use quorate_kv::Command;
 use quorate_raft::{
-    Chunk, Contact, Entry, Envelope, HardState, Index, Learner, LogId, Members, Message, NodeId, Payload,
-    SnapshotMeta, Term,
+    Chunk, Contact, Entry, Envelope, HardState, Held, Index, Learner, LogId, Members, Message, NodeId,
+    Payload, Report, SnapshotMeta, Term,
 };
 use quorate_wire::entry::{decode_command, decode_payload, encode_command, encode_entry};
 use quorate_wire::frame::{encode_envelope, encode_frame};
@@ -109,15 +109,34 @@ fn message() -> impl Strategy<Value = Message> {
         (any::<u64>(), index()).prop_map(|(batch, index)| Message::ReadIndexReply { batch, index }),
         (meta(), chunk()).prop_map(|(meta, chunk)| Message::Snapshot { meta, chunk }),
         (log_id(), any::<u64>()).prop_map(|(last, next)| Message::SnapshotReply { last, next }),
-        (any::<u64>(), index(), index(), index()).prop_map(|(nonce, first, last, sound)| Message::Ask {
-            nonce,
-            first,
-            last,
-            sound
-        }),
-        (any::<u64>(), vec(entry(), 0..4), proptest::option::of(log_id()))
-            .prop_map(|(nonce, entries, leads_to)| Message::Tell { nonce, entries, leads_to }),
+        (any::<u64>(), index(), index(), index(), proptest::option::of(log_id()))
+            .prop_map(|(nonce, first, last, sound, doubt)| Message::Ask { nonce, first, last, sound, doubt }),
+        (
+            any::<u64>(),
+            vec(entry(), 0..4),
+            proptest::option::of(log_id()),
+            log_id(),
+            proptest::option::of(report())
+        )
+            .prop_map(|(nonce, entries, leads_to, committed, report)| Message::Tell {
+                nonce,
+                entries,
+                leads_to,
+                committed,
+                report
+            }),
     ]
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    let held = proptest::sample::select(vec![
+        Held::Intact,
+        Held::Damaged,
+        Held::Never,
+        Held::InSnapshot,
+        Held::Unknown,
+    ]);
+    (log_id(), held, any::<bool>()).prop_map(|(slot, held, bound)| Report { slot, held, bound })
 }
 
 fn envelope() -> impl Strategy<Value = Envelope> {

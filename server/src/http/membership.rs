@@ -20,8 +20,8 @@ use super::service::Terms;
 use crate::net::Net;
 use crate::runtime::Runtime;
 
-/// How long a node is waited for that has not caught up. A leader that took office a moment ago does not know yet how
-/// far the others are.
+/// How long a node is waited for that has not caught up or was not heard. A leader that took office a moment ago does
+/// not know yet how far the others are, and who is there at all.
 const CATCH_UP: Duration = Duration::from_secs(1);
 
 /// A change of the members that the leader makes as it is asked.
@@ -120,7 +120,7 @@ impl<R: Runtime, N: Net> App<R, N> {
             let passes = match refusal {
                 Refusal::ChangeInProgress => true,
                 Refusal::NotCaughtUp(_) => self.now() < caught_up_by,
-                Refusal::NoSuccessor => has_others && self.now() < caught_up_by,
+                Refusal::WouldLoseQuorum | Refusal::NoSuccessor => has_others && self.now() < caught_up_by,
                 _ => false,
             };
             if !passes || news.wait().await.is_err() {

@@ -157,7 +157,11 @@ impl Rare {
             Event::Damaged { .. } => self.counts.note(DAMAGED_WHILE_RUNNING),
             Event::Repaired { .. } => self.counts.note(REPAIRED),
             Event::TransferGivenUp { .. } => self.counts.note(GIVEN_UP),
-            Event::MembersChanged { .. } | Event::TransferBegun { .. } | Event::Nonsense { .. } => {}
+            Event::MembersChanged { .. }
+            | Event::TransferBegun { .. }
+            | Event::Doubts { .. }
+            | Event::GaveUp { .. }
+            | Event::Nonsense { .. } => {}
         }
     }
 }

@@ -27,8 +27,8 @@ struct Dropping {
 
 #[derive(Debug)]
 enum Dropped {
-    /// Those from here on, in whose place it puts others.
-    From(Index),
+    /// Those from here on, in whose place it puts others; or none, when a damaged slot is given up.
+    From { first: Index, end: Index },
     /// All: a snapshot up to here takes the place of the log.
     Under(Index),
 }
@@ -36,7 +36,11 @@ enum Dropped {
 impl Dropping {
     fn of(write: &LogWrite) -> Option<Dropping> {
         let installed = write.install.map(|snapshot| Dropped::Under(snapshot.index));
-        let dropped = installed.or(write.truncate_from.map(Dropped::From))?;
+        let truncated = write.truncate_from.map(|first| Dropped::From {
+            first,
+            end: write.append.first().map_or(first.previous(), |(id, _)| id.index),
+        });
+        let dropped = installed.or(truncated)?;
         Some(Dropping { write: write.id, dropped })
     }
 
@@ -44,7 +48,7 @@ impl Dropping {
     /// `covered`. A write takes effect as a whole: where it dropped slots, what it put there instead is found.
     fn explains(&self, index: Index, covered: Index, end: Index) -> bool {
         match self.dropped {
-            Dropped::From(from) => from <= index && from <= end,
+            Dropped::From { first, end: left } => first <= index && left <= end,
             Dropped::Under(snapshot) => snapshot <= covered,
         }
     }

@@ -140,6 +140,8 @@ fn event_text(event: &Event) -> String {
         Event::Follows { term, leader } => format!("follows {} in term {term}", node(*leader)),
         Event::MembersChanged { at } => format!("members changed at {at}"),
         Event::Damaged { slot } => format!("slot {slot} damaged"),
+        Event::Doubts { term, slot } => format!("enters term {term} to ask for slot {slot}"),
+        Event::GaveUp { slot } => format!("slot {slot} given up"),
         Event::Repaired { slot } => format!("slot {slot} repaired"),
         Event::Nonsense { from: Some(from), what } => format!("nonsense from {}: {what}", node(*from)),
         Event::Nonsense { from: None, what } => format!("nonsense: {what}"),

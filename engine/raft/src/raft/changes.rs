@@ -3,7 +3,7 @@
 use super::leader::Leader;
 use super::progress::Progress;
 use super::{Raft, RoleState};
-use crate::{Learner, LogId, Members, NodeId, Payload, PeerState, StepDownCause, Tally, Time, tally};
+use crate::{Learner, LogId, Members, NodeId, Payload, PeerState, Tally, Time, tally};
 use core::fmt;
 
 /// A learner has caught up when it lacks at most this many entries of what is committed, is supplied without
@@ -83,11 +83,11 @@ impl Raft {
         if !self.is_settled() {
             return Err(ChangeError::NotSettled);
         }
-        if current_at.index > self.commit || current.is_joint() || leader.transfer.is_some() {
+        if current_at.index > self.commit || current.is_joint() || leader.is_handing_over() {
             return Err(ChangeError::InProgress);
         }
         let apart = current.voters_apart(&target);
-        if apart > 0 && self.tally_heard(leader, &target) != Tally::Won {
+        if apart > 0 && !self.would_be_led(leader, &target) {
             return Err(ChangeError::WouldLoseQuorum);
         }
         let next = if apart > 1 { current.joint_to(&target) } else { target };
@@ -137,7 +137,7 @@ impl Raft {
             let target = members.target();
             self.append_own(Payload::Members(target));
         } else if !members.is_voter(self.config.id) {
-            self.resign(StepDownCause::Removed);
+            self.leave();
         } else if leader.transfer.is_none()
             && let Some(target) = self.with_next_voter(leader).or_else(|| self.without_dead_voter(leader))
         {
@@ -160,8 +160,8 @@ impl Raft {
         let is_dead = |peer: &Progress| self.now.since(peer.heard) > cleanup.after && !self.hears(peer);
         let dead = members.voters.iter().find(|id| leader.peers.get(id).is_some_and(is_dead))?;
         let target = members.without(*dead);
-        let allowed = target.voters.len() >= cleanup.least_voters.max(1)
-            && self.tally_heard(leader, &target) == Tally::Won;
+        let allowed =
+            target.voters.len() >= cleanup.least_voters.max(1) && self.would_be_led(leader, &target);
         allowed.then_some(target)
     }
 
@@ -181,11 +181,13 @@ impl Raft {
         leader.peers.get(&id).is_some_and(|peer| supplied(peer) && near(peer))
     }
 
-    /// Whether those of `members` who are heard are enough for an agreement.
-    pub(super) fn tally_heard(&self, leader: &Leader, members: &Members) -> Tally {
-        tally(members, |id| {
+    /// Whether those of `members` who are heard are enough for an agreement. Only who has answered in this term counts:
+    /// what check-quorum grants to all who had no time yet is no sign of life, and a change is in force at once.
+    fn would_be_led(&self, leader: &Leader, members: &Members) -> bool {
+        let answers = |id| {
             let peer = leader.peers.get(&id);
-            Some(id == self.config.id || peer.is_some_and(|peer| self.hears(peer)))
-        })
+            Some(id == self.config.id || peer.is_some_and(|peer| peer.answered && self.hears(peer)))
+        };
+        tally(members, answers) == Tally::Won
     }
 }

@@ -21,6 +21,13 @@ pub(super) struct Candidate {
     answers: BTreeMap<NodeId, bool>,
 }
 
+impl Candidate {
+    /// A yes stands: a vote that was given is durable, and a no to an earlier question may come after a yes to a later one.
+    fn answered(&mut self, from: NodeId, granted: bool) {
+        *self.answers.entry(from).or_default() |= granted;
+    }
+}
+
 /// One to two election timeouts, so that two nodes seldom run at once (thesis §3.4).
 pub(super) fn random_timeout(config: &Config, random: &mut Random) -> Duration {
     let micros = u64::try_from(config.election_timeout.as_micros()).unwrap_or(u64::MAX).max(1);
@@ -53,7 +60,7 @@ impl Raft {
     pub(super) fn election_due(&mut self) {
         self.reset_election_timer();
         if !self.may_run() {
-            return;
+            return self.damage.doubt.wants_a_term = true;
         }
         // Who was asked for a read index is given up; as a leader this node would never hear the answer.
         self.reads.ask_again();
@@ -129,24 +136,31 @@ impl Raft {
 
     /// Whether a message of a higher term takes this node there. While a leader is alive, neither a candidate that was
     /// cut off nor a node that was removed may depose it (thesis §4.2.3); but the leader itself may have told the
-    /// candidate to run.
+    /// candidate to run. It tells members only, so it has not told one that is none, or has removed it since. A voter that
+    /// does not know a new member yet is not needed: a majority knew the successor before it was told.
     pub(super) fn heeds(&self, from: NodeId, message: &Message) -> bool {
         match message {
             Message::Append { .. } | Message::Heartbeat { .. } | Message::Snapshot { .. } => true,
-            Message::Vote { transfer, .. } => *transfer || !self.is_bound(),
+            Message::Vote { transfer, .. } => self.is_free_to_vote(from, *transfer),
             _ => self.membership.current().contains(from) || !self.is_bound(),
         }
     }
 
     /// Whether this node must not help to elect another leader: it leads, or has heard a leader, or restarted, within
     /// an election timeout. The promise outlives the term it was given in: leases count on it (thesis §6.4.1).
-    fn is_bound(&self) -> bool {
+    pub(super) fn is_bound(&self) -> bool {
         matches!(self.role, RoleState::Leader(_)) || self.now < self.bound_until
+    }
+
+    /// Whether no promise stands against a vote for `from`.
+    fn is_free_to_vote(&self, from: NodeId, transfer: bool) -> bool {
+        (transfer && self.membership.current().contains(from)) || !self.is_bound()
     }
 
     /// A leader was heard: no other is helped for an election timeout.
     pub(super) fn bind(&mut self) {
         self.bound_until = self.now + self.config.election_timeout;
+        self.damage.doubt.wants_a_term = false;
     }
 
     /// Tells the sender of an old term that it is old; without that, a leader that was cut off and a node that
@@ -184,15 +198,19 @@ impl Raft {
     pub(super) fn pre_vote_answered(&mut self, from: NodeId, term: Term, granted: bool) {
         let RoleState::Candidate(candidate) = &mut self.role else { return };
         if candidate.asking && (!granted || term == self.hard.term.next()) {
-            candidate.answers.insert(from, granted);
+            candidate.answered(from, granted);
             self.count_votes();
         }
     }
 
     pub(super) fn vote_asked(&mut self, from: NodeId, last: LogId, transfer: bool) {
-        let unbound = transfer || !self.is_bound();
-        let free = self.hard.vote.is_none_or(|given| given == from) && self.leader().is_none() && unbound;
-        let granted = free && last >= self.log.last() && self.damage.allows_voting();
+        // A promise stands against a vote that is to be given; one that is given is given, whatever was promised since.
+        let free = match self.hard.vote {
+            Some(given) => given == from,
+            None => self.is_free_to_vote(from, transfer),
+        };
+        let granted =
+            free && self.leader().is_none() && last >= self.log.last() && self.damage.allows_voting();
         if granted && self.hard.vote.is_none() {
             // One that was asking for itself stops asking, or it would soon depose the one it votes for.
             self.role = RoleState::Follower(Follower::default());
@@ -205,7 +223,7 @@ impl Raft {
     pub(super) fn vote_answered(&mut self, from: NodeId, granted: bool) {
         let RoleState::Candidate(candidate) = &mut self.role else { return };
         if !candidate.asking {
-            candidate.answers.insert(from, granted);
+            candidate.answered(from, granted);
             self.count_votes();
         }
     }

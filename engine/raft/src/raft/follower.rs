@@ -109,7 +109,7 @@ impl Raft {
         }
     }
 
-    fn truncate(&mut self, from: Index) {
+    pub(super) fn truncate(&mut self, from: Index) {
         assert!(!matches!(self.role, RoleState::Leader(_)), "a leader truncates its log from {from}");
         assert!(from > self.commit, "truncates from {from} what is committed up to {}", self.commit);
         self.log.truncate(from);

@@ -2,11 +2,11 @@
 
 use super::progress::{Progress, Supply};
 use super::reads::ReadRound;
-use super::transfer::Transfer;
+use super::transfer::{Leave, Transfer};
 use super::{Raft, RoleState};
 use crate::{
     Entry, Event, Index, LogId, Message, NodeId, Payload, PeerState, PeerStatus, ReadId, StepDownCause,
-    Tally, Time, agreed, committed_index,
+    Tally, Time, agreed, committed_index, tally,
 };
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -25,8 +25,12 @@ pub(super) struct Leader {
     /// Another node may have been told to run.
     pub(super) lease_void: bool,
     pub(super) transfer: Option<Transfer>,
+    /// A configuration in which it does not vote is committed.
+    pub(super) leave: Option<Leave>,
     /// When the next piece of a snapshot may leave.
     pub(super) next_piece_at: Time,
+    /// Who got the last one.
+    pub(super) last_supplied: Option<NodeId>,
     /// Rounds that confirm reads, oldest first.
     pub(super) read_rounds: VecDeque<ReadRound>,
     /// Proposals not committed yet, in bytes.
@@ -46,12 +50,19 @@ impl Leader {
             rounds_sent: VecDeque::new(),
             lease_void: false,
             transfer: None,
+            leave: None,
             next_piece_at: Time(0),
+            last_supplied: None,
             read_rounds: VecDeque::new(),
             uncommitted_bytes: 0,
             uncommitted: VecDeque::new(),
             damaged: None,
         }
+    }
+
+    /// Whether another is to lead soon, so that nothing new is begun.
+    pub(super) fn is_handing_over(&self) -> bool {
+        self.transfer.is_some() || self.leave.is_some()
     }
 
     pub(super) fn unanswered_reads(&self) -> Vec<ReadId> {
@@ -97,6 +108,7 @@ impl Raft {
             leader.uncommitted_bytes -= bytes;
         }
         self.advance_membership();
+        self.tell_successor();
     }
 
     /// Makes the peers those of the configuration in force. One that was removed is supplied for a little longer, so
@@ -144,10 +156,14 @@ impl Raft {
     /// Check-quorum (thesis §6.2): a leader that a majority no longer hears must not go on leading.
     fn hears_a_majority(&self) -> bool {
         let RoleState::Leader(leader) = &self.role else { return false };
-        self.tally_heard(leader, self.membership.current()) == Tally::Won
+        let heard = |id| {
+            let peer = leader.peers.get(&id);
+            Some(id == self.config.id || peer.is_some_and(|peer| self.hears(peer)))
+        };
+        tally(self.membership.current(), heard) == Tally::Won
     }
 
-    /// Whether the peer was heard within an election timeout.
+    /// Whether the peer was heard within an election timeout, or had no time yet to be heard in this term.
     pub(super) fn hears(&self, peer: &Progress) -> bool {
         self.now.since(peer.heard) <= self.config.election_timeout
     }
@@ -200,6 +216,7 @@ impl Raft {
             && let Some(peer) = leader.peers.get_mut(&from)
         {
             peer.heard = now;
+            peer.answered = true;
         }
     }
 
@@ -303,7 +320,7 @@ impl Raft {
     pub(super) fn found_damaged(&mut self, slot: LogId) {
         if self.log.terms().holds(slot)
             && slot.index > self.log.terms().base().index
-            && self.damage.note(slot)
+            && self.damage.note(slot, self.hard.term)
         {
             self.forget_acked();
             self.event(Event::Damaged { slot });

@@ -2,6 +2,7 @@
 
 mod apply;
 mod changes;
+mod doubt;
 mod election;
 mod follower;
 mod leader;
@@ -139,7 +140,9 @@ impl Raft {
     pub fn deadline(&self) -> Option<Time> {
         let role = match &self.role {
             RoleState::Leader(leader) => Some(self.leader_deadline(leader)),
-            RoleState::Follower(_) | RoleState::Candidate(_) => self.may_run().then_some(self.election_at),
+            RoleState::Follower(_) | RoleState::Candidate(_) => {
+                (self.may_run() || self.in_doubt().is_some()).then_some(self.election_at)
+            }
         };
         [role, self.read_deadline(), self.damage.deadline()].into_iter().flatten().min()
     }
@@ -152,7 +155,7 @@ impl Raft {
         let RoleState::Leader(leader) = &self.role else {
             return Err(ProposeError::NotLeader(self.leader()));
         };
-        if leader.transfer.is_some() {
+        if leader.is_handing_over() {
             return Err(ProposeError::Transferring);
         }
         if leader.uncommitted_bytes + command.len() > self.config.uncommitted_bytes
@@ -251,8 +254,16 @@ impl Raft {
             Message::ReadIndexReply { batch, index } => self.read_index_answered(from, batch, index),
             Message::Snapshot { meta, chunk } => self.snapshot_received(from, meta, chunk),
             Message::SnapshotReply { last, next } => self.snapshot_answered(from, last, next),
-            Message::Ask { nonce, first, last, sound } => self.asked(from, nonce, first, last, sound),
-            Message::Tell { nonce, entries, leads_to } => self.told(term, from, nonce, entries, leads_to),
+            Message::Ask { nonce, first, last, sound, doubt } => {
+                self.peer_lost(from, sound);
+                self.asked(from, nonce, first, last, doubt);
+            }
+            Message::Tell { nonce, entries, leads_to, committed, report } if nonce == self.damage.nonce => {
+                self.told(term, from, entries, leads_to);
+                self.commit_told(committed);
+                self.reported(term, from, report);
+            }
+            Message::Tell { .. } => {}
             Message::TimeoutNow => self.told_to_run(from),
         }
     }

@@ -88,7 +88,7 @@ impl Raft {
             applied: LogId::ZERO,
             loading: false,
             reads: Reads::new(random.next()),
-            damage: Damage::new(random.next(), &damaged, found.unknown),
+            damage: Damage::new(random.next(), &damaged, found.unknown, hard.term),
             snapshots: Snapshots { newest: found.snapshot, incoming: None },
             role: RoleState::Follower(Follower::default()),
             election_at,

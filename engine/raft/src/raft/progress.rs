@@ -15,8 +15,13 @@ pub(super) struct Progress {
     pub(super) supply: Supply,
     /// It was removed, and is supplied until then, so that it learns of that.
     pub(super) leaves_at: Option<Time>,
-    /// When the peer was last heard in this term.
+    /// When the peer was last heard in this term; until it has answered, when the term began, which is the grace that
+    /// everybody gets.
     pub(super) heard: Time,
+    /// It was heard in this term indeed.
+    pub(super) answered: bool,
+    /// How often it was to take over in this term, and did not.
+    pub(super) missed_transfers: u32,
     /// The latest round it answered.
     pub(super) round: u64,
     /// Entries for it are being read from disk.
@@ -57,6 +62,8 @@ impl Progress {
             supply: Supply::Probe { waits_for: None },
             leaves_at: None,
             heard: now,
+            answered: false,
+            missed_transfers: 0,
             round: 0,
             loading: false,
             in_flight: VecDeque::new(),

@@ -11,6 +11,7 @@ use crate::{Index, Message, NodeId, Output, ReadId, Time};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
+use core::mem::replace;
 
 /// The most reads that may wait, wherever on their way, and the most questions of followers.
 const MOST_WAITING: usize = 1 << 16;
@@ -88,6 +89,10 @@ impl Reads {
         }
     }
 
+    pub(super) fn waiting_is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     pub(super) fn take_back(&mut self, ids: Vec<ReadId>) {
         self.waiting.extend(ids.into_iter().map(|id| (id, ReadMode::Quorum)));
         self.followers.clear();
@@ -103,7 +108,7 @@ impl Reads {
 
 impl Raft {
     /// Asks for a linearizable read. [`Output::Read`] names it when it may be served; it waits for as long as
-    /// there is no leader, and the host forgets it when its own deadline passes.
+    /// there is no leader, or until the host forgets it ([`Raft::retain_reads`]).
     pub fn read(&mut self, now: Time, id: ReadId, mode: ReadMode) -> Result<(), ReadError> {
         self.now = self.now.max(now);
         if self.reads.unserved >= MOST_WAITING {
@@ -118,13 +123,36 @@ impl Raft {
         Ok(())
     }
 
+    /// Forgets the reads that nobody waits for any more. A node that finds no leader would keep them for ever.
+    pub fn retain_reads(&mut self, is_waited_for: impl Fn(ReadId) -> bool) {
+        let reads = &mut self.reads;
+        reads.waiting.retain(|(id, _)| is_waited_for(*id));
+        let mut left = reads.waiting.len();
+        let mut sift = |ids: &mut Vec<ReadId>| {
+            ids.retain(|id| is_waited_for(*id));
+            left += ids.len();
+        };
+        reads.asked.iter_mut().for_each(|asked| sift(&mut asked.ids));
+        reads.confirmed.values_mut().for_each(&mut sift);
+        if let RoleState::Leader(leader) = &mut self.role {
+            leader.read_rounds.iter_mut().for_each(|round| sift(&mut round.ids));
+        }
+        reads.unserved = left;
+        reads.asked.take_if(|asked| asked.ids.is_empty());
+    }
+
     /// Starts a round, or asks the leader, for everything that waits. One at a time: what comes meanwhile
     /// shares the next.
     pub(super) fn begin_read_round(&mut self) {
-        match &self.role {
+        let is_settled = self.is_settled();
+        match &mut self.role {
             RoleState::Leader(leader) => {
                 let nothing = self.reads.waiting.is_empty() && self.reads.followers.is_empty();
-                if nothing || !leader.read_rounds.is_empty() || !self.is_settled() {
+                if nothing || !leader.read_rounds.is_empty() || !is_settled {
+                    return;
+                }
+                // Reads that keep coming must not keep a leader that is removed.
+                if leader.leave.as_mut().is_some_and(|leave| replace(&mut leave.last_round, true)) {
                     return;
                 }
             }
@@ -174,11 +202,14 @@ impl Raft {
         loop {
             let RoleState::Leader(leader) = &mut self.role else { return };
             let done = leader.read_rounds.pop_front_if(|round| round.round <= confirmed);
-            let Some(done) = done else { return };
+            let Some(done) = done else { break };
             self.reads.confirmed.entry(done.index).or_default().extend(done.ids);
             for (to, batch) in done.followers {
                 self.send(to, Message::ReadIndexReply { batch, index: done.index });
             }
+        }
+        if matches!(&self.role, RoleState::Leader(leader) if leader.leave.is_some()) {
+            self.leave();
         }
     }
 

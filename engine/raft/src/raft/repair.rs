@@ -2,11 +2,12 @@
 //!
 //! A damaged slot is not an end of the log: what a node once acknowledged counts towards a commit, so a node
 //! that took damage for the end would let committed entries vanish (*Protocol-Aware Recovery for
-//! Consensus-Based Storage*, FAST'18). Here the rules "fill", "vote" and "lead" of `docs/PROTOCOL.md` hold; a
-//! slot of which every copy is lost is waited for, which is safe.
+//! Consensus-Based Storage*, FAST'18). Here the rules "fill", "acknowledge", "vote" and "lead" of
+//! `docs/PROTOCOL.md` hold; what becomes of a slot of which no copy is found is in `doubt`.
 
+use super::doubt::Doubt;
 use super::{Raft, RoleState};
-use crate::{Entry, Event, Index, LogId, Message, NodeId, Reader, Term, Time, WriteId};
+use crate::{Entry, Event, Index, LogId, Message, NodeId, Reader, Report, Term, Time, WriteId};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -21,8 +22,11 @@ pub(super) struct Damage {
     mending: BTreeMap<Index, (Term, WriteId)>,
     /// The slots from here on were acknowledged, and their terms are lost.
     tail: Option<LostTail>,
+    /// In the terms up to this one a slot that is lost may have been acknowledged.
+    pub(super) acknowledged_in: Term,
+    pub(super) doubt: Doubt,
     /// Names this start's questions.
-    nonce: u64,
+    pub(super) nonce: u64,
     ask_at: Option<Time>,
     /// Answers wait for these loads.
     answering: BTreeMap<NodeId, u64>,
@@ -30,19 +34,23 @@ pub(super) struct Damage {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct LostTail {
+    /// The first slot of it.
+    from: Index,
     /// How far the leader's log reached when asked after the restart: everything this node acknowledged and
     /// that may be committed lies there.
     must_hold: Option<LogId>,
 }
 
 impl Damage {
-    pub(super) fn new(nonce: u64, damaged: &[LogId], unknown: Option<Index>) -> Self {
+    pub(super) fn new(nonce: u64, damaged: &[LogId], unknown: Option<Index>, term: Term) -> Self {
         let lost: BTreeMap<Index, Term> = damaged.iter().map(|id| (id.index, id.term)).collect();
         let ask_at = (!lost.is_empty() || unknown.is_some()).then_some(Time(0));
         Damage {
             lost,
             mending: BTreeMap::new(),
-            tail: unknown.map(|_| LostTail { must_hold: None }),
+            tail: unknown.map(|from| LostTail { from, must_hold: None }),
+            acknowledged_in: term,
+            doubt: Doubt::default(),
             nonce,
             ask_at,
             answering: BTreeMap::new(),
@@ -78,12 +86,37 @@ impl Damage {
         self.unsound().filter(|slot| *slot <= index).max()
     }
 
+    /// The lowest slot above `commit` whose payload is lost. None while the end of the log is unknown: what was lost
+    /// with it may have been a change of the members, and this node does not vote, so it stands in nobody's way.
+    pub(super) fn lowest_above(&self, commit: Index) -> Option<LogId> {
+        let known = self.tail.is_none();
+        let mut above = self.lost.range(commit.next()..);
+        above.next().filter(|_| known).map(|(index, term)| LogId { term: *term, index: *index })
+    }
+
+    pub(super) fn has_lost(&self, index: Index) -> bool {
+        self.lost.contains_key(&index)
+    }
+
+    /// Whether the slot at `index` may have stood in the tail whose terms are lost.
+    pub(super) fn may_have_forgotten(&self, index: Index) -> bool {
+        self.tail.as_ref().is_some_and(|tail| tail.from <= index)
+    }
+
+    /// Asks again at once.
+    pub(super) fn ask_now(&mut self) {
+        self.ask_at = Some(Time(0));
+    }
+
     fn unsound(&self) -> impl Iterator<Item = Index> + '_ {
         self.lost.keys().chain(self.mending.keys()).copied()
     }
 
     /// True when that is news.
-    pub(super) fn note(&mut self, slot: LogId) -> bool {
+    pub(super) fn note(&mut self, slot: LogId, term: Term) -> bool {
+        if !self.lost.contains_key(&slot.index) {
+            self.acknowledged_in = term;
+        }
         self.mending.remove(&slot.index);
         self.ask_at.get_or_insert(Time(0));
         self.lost.insert(slot.index, slot.term).is_none()
@@ -169,7 +202,8 @@ impl Raft {
         let end = self.log.last().index;
         let first = self.damage.lost.keys().next().copied().unwrap_or(end.next());
         let last = self.damage.lost.keys().next_back().copied().unwrap_or(end);
-        let ask = Message::Ask { nonce: self.damage.nonce, first, last, sound: self.damage.sound_end(end) };
+        let (nonce, sound, doubt) = (self.damage.nonce, self.damage.sound_end(end), self.in_doubt());
+        let ask = Message::Ask { nonce, first, last, sound, doubt };
         // The leader too, when it is no member yet in what is left of this log: it alone can say how far to go.
         let mut peers: BTreeSet<NodeId> = self.membership.current().ids().chain(self.leader()).collect();
         peers.remove(&self.config.id);
@@ -178,9 +212,8 @@ impl Raft {
         }
     }
 
-    /// A peer lost slots. What is in memory goes at once, the rest after a load. A leader also stops counting
-    /// on what the peer can no longer answer for, and says how far its own log reaches.
-    pub(super) fn asked(&mut self, from: NodeId, nonce: u64, first: Index, last: Index, sound: Index) {
+    /// A leader stops counting on what a peer can no longer answer for.
+    pub(super) fn peer_lost(&mut self, from: NodeId, sound: Index) {
         let base = self.log.terms().base().index;
         if let Some(peer) = self.peer(from) {
             peer.lost_down_to(sound);
@@ -189,16 +222,33 @@ impl Raft {
                 peer.probe_from(sound.next());
             }
         }
+    }
+
+    /// A peer lost slots. What is in memory goes at once, the rest after a load. A leader also says how far its own
+    /// log reaches.
+    pub(super) fn asked(
+        &mut self,
+        from: NodeId,
+        nonce: u64,
+        first: Index,
+        last: Index,
+        doubt: Option<LogId>,
+    ) {
+        let report = doubt.map(|slot| self.report_on(slot));
+        let base = self.log.terms().base().index;
         let first = first.max(base.next());
         let last = last.min(self.damage.intact_from(first, self.log.last().index));
         if first > last {
-            return self.tell(from, nonce, Vec::new());
+            return self.tell(from, nonce, Vec::new(), report);
         }
         match self.log.cached(first, last, self.config.append_bytes) {
-            Some(entries) => self.tell(from, nonce, entries),
+            Some(entries) => self.tell(from, nonce, entries, report),
             None => {
                 self.damage.answering.insert(from, nonce);
                 self.load(Reader::Repair(from), first, last, self.config.append_bytes);
+                if report.is_some() {
+                    self.tell(from, nonce, Vec::new(), report);
+                }
             }
         }
     }
@@ -206,26 +256,17 @@ impl Raft {
     pub(super) fn loaded_for_repair(&mut self, to: NodeId, first: Index, entries: Vec<Entry>) {
         let Some(nonce) = self.damage.answering.remove(&to) else { return };
         if self.are_ours(first, &entries) {
-            self.tell(to, nonce, entries);
+            self.tell(to, nonce, entries, None);
         }
     }
 
-    fn tell(&mut self, to: NodeId, nonce: u64, entries: Vec<Entry>) {
+    pub(super) fn tell(&mut self, to: NodeId, nonce: u64, entries: Vec<Entry>, report: Option<Report>) {
         let leads_to = matches!(self.role, RoleState::Leader(_)).then(|| self.log.last());
-        self.send(to, Message::Tell { nonce, entries, leads_to });
+        let committed = self.log.terms().id(self.commit).unwrap_or_default();
+        self.send(to, Message::Tell { nonce, entries, leads_to, committed, report });
     }
 
-    pub(super) fn told(
-        &mut self,
-        term: Term,
-        from: NodeId,
-        nonce: u64,
-        entries: Vec<Entry>,
-        leads_to: Option<LogId>,
-    ) {
-        if nonce != self.damage.nonce {
-            return;
-        }
+    pub(super) fn told(&mut self, term: Term, from: NodeId, entries: Vec<Entry>, leads_to: Option<LogId>) {
         for entry in entries {
             self.repair_slot(entry);
         }

@@ -103,13 +103,19 @@ impl Raft {
     /// must not stand still because somebody is catching up.
     pub(super) fn supply_snapshots(&mut self) {
         let RoleState::Leader(leader) = &self.role else { return };
-        let waiting = leader.peers.iter().filter(|(_, peer)| wants_piece(peer));
-        let peers: alloc::vec::Vec<NodeId> = waiting.map(|(id, _)| *id).collect();
+        let waiting = leader.peers.iter().filter(|(_, peer)| wants_piece(peer)).map(|(id, _)| *id);
+        let mut peers: alloc::vec::Vec<NodeId> = waiting.collect();
+        // Round by round from the last one served: by their order the first would take every turn.
+        let after = peers.partition_point(|id| leader.last_supplied.is_some_and(|last| *id <= last));
+        peers.rotate_left(after);
         for to in peers {
             if !self.piece_is_due() {
                 return;
             }
             self.load_piece(to);
+            if let RoleState::Leader(leader) = &mut self.role {
+                leader.last_supplied = Some(to);
+            }
         }
     }
 

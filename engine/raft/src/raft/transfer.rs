@@ -5,7 +5,8 @@
 //! that has told somebody to run never uses its lease again in its term, however late that is heard (thesis §6.4.1).
 
 use super::{Raft, RoleState};
-use crate::{CampaignCause, Event, Message, NodeId, PeerState, StepDownCause, Time};
+use crate::{CampaignCause, Event, Index, Message, NodeId, PeerState, StepDownCause, Time};
+use core::cmp::Reverse;
 use core::fmt;
 
 /// A hand-over that is under way.
@@ -16,6 +17,15 @@ pub(super) struct Transfer {
     pub(super) until: Time,
     /// The successor was told to run.
     told: bool,
+}
+
+/// The last moments of a leader that is removed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Leave {
+    /// It waits no longer than until then for what it took.
+    until: Time,
+    /// The last reads are being confirmed, or are.
+    pub(super) last_round: bool,
 }
 
 /// Why leadership is not handed over.
@@ -72,7 +82,7 @@ impl Raft {
         }
         let to = match to {
             Some(to) => self.may_take_over(to)?,
-            None => self.best_successor().ok_or(TransferError::Nobody)?,
+            None => self.best_successor(Index(0)).ok_or(TransferError::Nobody)?,
         };
         let until = self.now + self.config.election_timeout;
         if let RoleState::Leader(leader) = &mut self.role {
@@ -85,7 +95,7 @@ impl Raft {
 
     /// Whether leadership is being handed over, so that proposals are not taken.
     pub fn is_transferring(&self) -> bool {
-        matches!(&self.role, RoleState::Leader(leader) if leader.transfer.is_some())
+        matches!(&self.role, RoleState::Leader(leader) if leader.is_handing_over())
     }
 
     fn may_take_over(&self, to: NodeId) -> Result<NodeId, TransferError> {
@@ -98,17 +108,36 @@ impl Raft {
         }
     }
 
-    /// The voter that holds most of the log.
-    fn best_successor(&self) -> Option<NodeId> {
+    /// The voter that holds most of the log, `least` at least, of those who most seldom failed to take over: a disk that stands still does
+    /// not show while nothing is written.
+    fn best_successor(&self, least: Index) -> Option<NodeId> {
         let RoleState::Leader(leader) = &self.role else { return None };
         let members = self.membership.current();
-        let fit = |id: &&NodeId| members.voters.contains(id) && self.has_caught_up(leader, **id);
-        leader.peers.keys().filter(fit).max_by_key(|id| leader.peers[id].matched).copied()
+        let fit = |id: &&NodeId| {
+            let holds = leader.peers[id].matched >= least;
+            holds && members.voters.contains(id) && self.has_caught_up(leader, **id)
+        };
+        let merit = |id: &&NodeId| (Reverse(leader.peers[id].missed_transfers), leader.peers[id].matched);
+        leader.peers.keys().filter(fit).max_by_key(merit).copied()
     }
 
-    /// Tells the successor to run, once it holds all there is.
+    /// Who leadership is being handed over to, when that node holds all there is: it may have been told to run already,
+    /// and two that run in one term might both fail.
+    fn successor_named(&self) -> Option<NodeId> {
+        let RoleState::Leader(leader) = &self.role else { return None };
+        let to = leader.transfer.as_ref()?.to;
+        let is_ready = leader.peers.get(&to)?.matched == self.log.last().index;
+        (is_ready && self.membership.current().voters.contains(&to)).then_some(to)
+    }
+
+    /// Tells the successor to run, once it holds all there is, and nothing more can come: the commit of a joint change
+    /// adds the entry that ends it, and the successor would need votes of nodes that have that entry. With the
+    /// configuration committed a majority of it knows the successor, too (`Raft::heeds`).
     pub(super) fn tell_successor(&mut self) {
         let last = self.log.last().index;
+        if self.membership.current_at().index > self.commit || self.membership.current().is_joint() {
+            return;
+        }
         let RoleState::Leader(leader) = &mut self.role else { return };
         let Some(transfer) = &mut leader.transfer else { return };
         let to = transfer.to;
@@ -130,6 +159,9 @@ impl Raft {
         let to = transfer.to;
         if self.now >= transfer.until {
             leader.transfer = None;
+            if let Some(peer) = leader.peers.get_mut(&to) {
+                peer.missed_transfers += 1;
+            }
             self.event(Event::TransferGivenUp { to });
         } else {
             transfer.told = false;
@@ -137,11 +169,26 @@ impl Raft {
         }
     }
 
+    /// Leaves office once what was taken before is committed and confirmed, since it may hear of that from nobody later;
+    /// but within an election timeout, for it takes no proposals meanwhile.
+    pub(super) fn leave(&mut self) {
+        let until = self.now + self.config.election_timeout;
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        let leave = leader.leave.get_or_insert(Leave { until, last_round: false });
+        let is_confirmed =
+            leader.read_rounds.is_empty() && (leave.last_round || self.reads.waiting_is_empty());
+        let is_done = self.commit == self.log.last().index && is_confirmed;
+        if is_done || self.now >= leave.until {
+            self.resign(StepDownCause::Removed);
+        }
+    }
+
     /// Leaves office for good. Its last words are how far all is committed, so that those who leave with it know that
     /// they are out and stop asking to run, and who should follow, so that nobody waits for an election timeout.
     pub(super) fn resign(&mut self, cause: StepDownCause) {
         self.broadcast_heartbeat();
-        if let Some(to) = self.best_successor() {
+        let best = || self.best_successor(self.log.last().index).or_else(|| self.best_successor(Index(0)));
+        if let Some(to) = self.successor_named().or_else(best) {
             self.send(to, Message::TimeoutNow);
         }
         self.become_follower(None, cause);

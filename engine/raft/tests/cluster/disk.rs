@@ -49,11 +49,6 @@ impl Slots {
                 "truncates from {from}: {}",
                 self.last()
             );
-            assert_eq!(
-                write.append.first().map(|entry| entry.id.index),
-                Some(from),
-                "a truncation without what takes its place"
-            );
             while self.last().index >= from && !self.entries.is_empty() {
                 self.entries.pop_back();
             }
@@ -243,10 +238,15 @@ impl Disk {
             return None;
         }
         let at = random.index(self.slots.entries.len());
-        let slot = &mut self.slots.entries[at];
+        let id = self.slots.entries[at].entry.id;
+        self.damage_at(id.index);
+        Some(id)
+    }
+
+    pub(crate) fn damage_at(&mut self, index: Index) {
+        let slot = self.slots.at_mut(index).expect("a slot that the log has");
         slot.damaged = true;
-        self.ghosts.insert(slot.entry.id.index, slot.entry.id);
-        Some(slot.entry.id)
+        self.ghosts.insert(index, slot.entry.id);
     }
 
     /// What recovery finds; the hint only ever understates.

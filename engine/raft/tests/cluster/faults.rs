@@ -1,8 +1,9 @@
 //! What clients do, and what goes wrong.
 
+use crate::node::Node;
 use crate::plan::{Fault, MILLI};
 use crate::world::{Event, What, World};
-use quorate_raft::{Contact, Done, Input, Learner, NodeId, ReadId, ReadMode};
+use quorate_raft::{Contact, Done, Input, Learner, LogId, NodeId, ReadId, ReadMode};
 use std::sync::Arc;
 
 /// More would only make every seed slower.
@@ -115,6 +116,7 @@ impl World {
             }
             Fault::Damage => self.damage(at),
             Fault::LoseTail => self.lose_tail(at),
+            Fault::RotUncommitted => self.rot_uncommitted(),
         }
     }
 
@@ -170,6 +172,30 @@ impl World {
             self.trace(|| format!("n{} is damaged at {slot}", at + 1));
             if self.faults.chance(500) {
                 self.feed(at, Input::Done(Done::Damaged(slot)));
+            }
+        }
+    }
+
+    /// Damages slots that were never committed, and that so few hold that the others can say so. Nobody may be in
+    /// doubt about what it held.
+    fn rot_uncommitted(&mut self) {
+        if self.nodes.iter().any(|node| node.disk.acknowledged.is_some()) {
+            return;
+        }
+        (0..self.nodes.len()).for_each(|at| self.crash_for_a_while(at));
+        let founders = usize::try_from(self.plan.founders).unwrap();
+        for at in 0..self.nodes.len() {
+            let ids: Vec<LogId> =
+                self.nodes[at].disk.slots.entries.iter().map(|slot| slot.entry.id).collect();
+            for id in ids.into_iter().filter(|id| self.checks.committed_at(id.index) != Some(*id)) {
+                let lacks = |node: &&Node| {
+                    node.disk.slots.id(id.index) != Some(id) && !node.disk.ghosts.contains_key(&id.index)
+                };
+                let never = self.nodes[..founders].iter().filter(lacks).count();
+                if 2 * never > self.nodes.len() && self.faults.chance(700) {
+                    self.nodes[at].disk.damage_at(id.index);
+                    self.trace(|| format!("n{} is damaged at {id}, which nobody committed", at + 1));
+                }
             }
         }
     }

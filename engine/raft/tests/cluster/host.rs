@@ -76,6 +76,11 @@ impl World {
             }
             Said::SteppedDown { cause: StepDownCause::Removed, .. } => self.counts.removed_leaders += 1,
             Said::Repaired { .. } => self.counts.repairs += 1,
+            Said::GaveUp { slot } => {
+                self.counts.given_up += 1;
+                assert_ne!(self.checks.committed_at(slot.index), Some(*slot), "gives up what is committed");
+                self.nodes[at].life.as_mut().unwrap().gives_up = Some(slot.index);
+            }
             _ => {}
         }
         assert!(!matches!(said, Said::Nonsense { .. }), "nobody talks nonsense here: {said:?}");
@@ -89,6 +94,12 @@ impl World {
         if let Some(meta) = &write.install {
             life.slots.install(meta.last);
         }
+        let replaced = write.append.first().map(|entry| entry.id.index);
+        let gives_up = life.gives_up.take();
+        assert!(
+            write.truncate_from == replaced.or(gives_up) || write.truncate_from.is_none(),
+            "truncates {write:?} without what takes its place"
+        );
         let mut prev = write.append.first().map(|entry| life.slots.id(entry.id.index.previous()));
         assert!(
             write.truncate_from.is_none_or(|from| from > life.seen.commit),

@@ -36,6 +36,8 @@ pub(crate) struct Life {
     pub(crate) proposals: BTreeSet<LogId>,
     /// Reads on their way, with what they must see.
     pub(crate) reads: BTreeMap<ReadId, Index>,
+    /// A damaged slot that the core has just given up.
+    pub(crate) gives_up: Option<Index>,
     /// When the host will next wake the core.
     pub(crate) wake_at: Option<u64>,
     pub(crate) inbox: Vec<Input>,
@@ -97,6 +99,7 @@ impl Node {
             working: false,
             proposals: BTreeSet::new(),
             reads: BTreeMap::new(),
+            gives_up: None,
             wake_at: None,
             inbox: Vec::new(),
             draining: false,

@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     LinkBroke,
     Damage,
     LoseTail,
+    /// Power is lost everywhere, and what was never committed is damaged in every copy.
+    RotUncommitted,
 }
 
 const FAULTS: [Fault; 12] = [
@@ -72,13 +74,18 @@ pub(crate) struct Plan {
     pub(crate) config: Config,
 }
 
+fn is_new(seed: u64) -> bool {
+    crate::NOTABLE.iter().all(|(notable, _)| *notable != seed)
+}
+
 impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed, "plan");
         let founders = random.pick(&[1, 2, 3, 3, 3, 3, 4, 5, 5, 7]);
         let intensity = random.pick(&[0, 200, 400, 400, 800]);
-        let faults: Vec<Fault> = FAULTS.into_iter().filter(|_| random.chance(intensity)).collect();
+        let mut faults: Vec<Fault> = FAULTS.into_iter().filter(|_| random.chance(intensity)).collect();
         let rough = intensity > 0;
+        let rots = is_new(seed) && Random::new(seed, "rot").chance(intensity / 2);
         let election_timeout = random.pick(&[100, 200, 400]) * MILLI;
         let heartbeat_interval = election_timeout / random.pick(&[4, 5, 10]);
         let safety = election_timeout * random.between(15, 40);
@@ -94,8 +101,11 @@ impl Plan {
         config.chunk_bytes = random.pick(&[5, 16, 64, 1 << 20]);
         // What was found once is found by the plan of then.
         let mut later = Random::new(seed, "later");
-        let is_new = crate::NOTABLE.iter().all(|(notable, _)| *notable != seed);
-        let loses_data = faults.contains(&Fault::Damage) || faults.contains(&Fault::LoseTail);
+        let is_new = is_new(seed);
+        if rots {
+            faults.extend([Fault::RotUncommitted, Fault::RotUncommitted, Fault::IsolateLeader]);
+        }
+        let loses_data = rots || faults.contains(&Fault::Damage) || faults.contains(&Fault::LoseTail);
         let any_change = is_new && !loses_data;
         if any_change && later.chance(200) {
             config.cleanup = Some(Cleanup { after: config.election_timeout * 3, least_voters: 2 });

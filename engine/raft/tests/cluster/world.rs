@@ -46,6 +46,7 @@ pub(crate) struct Counts {
     pub(crate) installs: u64,
     pub(crate) compactions: u64,
     pub(crate) repairs: u64,
+    pub(crate) given_up: u64,
     pub(crate) lost_tails: u64,
     pub(crate) torn_writes: u64,
     pub(crate) reads: u64,
@@ -57,13 +58,14 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    pub(crate) fn all(&self) -> [(&'static str, u64); 13] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 14] {
         [
             ("elections", self.elections),
             ("truncations", self.truncations),
             ("snapshots installed", self.installs),
             ("compactions", self.compactions),
             ("slots repaired", self.repairs),
+            ("slots given up", self.given_up),
             ("tails lost", self.lost_tails),
             ("writes torn", self.torn_writes),
             ("reads served", self.reads),

@@ -1,8 +1,8 @@
 //! One compact line for everything that happens.
 
 use quorate_raft::{
-    Entry, Event, Index, Learner, Load, LogId, Members, Message, NodeId, Payload, PeerState, Reader, Role,
-    Status, Write,
+    Entry, Event, Held, Index, Learner, Load, LogId, Members, Message, NodeId, Payload, PeerState, Reader,
+    Report, Role, Status, Write,
 };
 use std::collections::BTreeMap;
 
@@ -47,12 +47,18 @@ impl Names {
                 format!("Snapshot of {} bytes {from}..{to} of {}", meta.last, meta.bytes)
             }
             Message::SnapshotReply { last, next } => format!("SnapshotReply of {last} next {next}"),
-            Message::Ask { nonce, first, last, sound } => {
-                format!("Ask {} for {first}..{last} sound {sound}", self.question(*nonce))
+            Message::Ask { nonce, first, last, sound, doubt } => {
+                let doubt = doubt.map_or(String::new(), |slot| format!(" in doubt {slot}"));
+                format!("Ask {} for {first}..{last} sound {sound}{doubt}", self.question(*nonce))
             }
-            Message::Tell { nonce, entries, leads_to } => {
+            Message::Tell { nonce, entries, leads_to, committed, report } => {
                 let reach = leads_to.map_or(String::new(), |id| format!(" leads to {id}"));
-                format!("Tell {} {}{reach}", self.question(*nonce), list(entries))
+                let report = report.as_ref().map_or(String::new(), report_text);
+                format!(
+                    "Tell {} {}{reach} committed {committed}{report}",
+                    self.question(*nonce),
+                    list(entries)
+                )
             }
             Message::TimeoutNow => "TimeoutNow".into(),
         }
@@ -78,6 +84,17 @@ pub(crate) fn kind(message: &Message) -> &'static str {
         Message::Tell { .. } => "Tell",
         Message::TimeoutNow => "TimeoutNow",
     }
+}
+
+fn report_text(report: &Report) -> String {
+    let held = match report.held {
+        Held::Intact => "has it",
+        Held::Damaged => "lost it too",
+        Held::Never => "never",
+        Held::InSnapshot => "in my snapshot",
+        Held::Unknown => "unknown",
+    };
+    format!(", {}: {held}{}", report.slot, if report.bound { " (bound)" } else { "" })
 }
 
 pub(crate) fn list(entries: &[Entry]) -> String {
@@ -159,6 +176,8 @@ pub(crate) fn event(event: &Event) -> String {
         Event::MembersChanged { at } => format!("members are those of {at}"),
         Event::Damaged { slot } => format!("finds {slot} damaged"),
         Event::Repaired { slot } => format!("has {slot} again"),
+        Event::Doubts { term, slot } => format!("enters term {term} to ask for {slot}"),
+        Event::GaveUp { slot } => format!("GIVES UP {slot}"),
         Event::Nonsense { from, what } => {
             let whose = from.map_or("the disk".into(), |id| id.0.to_string());
             format!("drops NONSENSE from {whose}: {what}")

@@ -10,8 +10,9 @@ use crate::disk::{Disk, checksum};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use quorate_raft::{
-    Chunk, Config, Contact, Done, Entry, Envelope, HardState, Index, Input, Job, Learner, LogId, Members,
-    Message, NodeId, Output, Payload, Raft, ReadId, ReadMode, SnapshotMeta, Term, Time, WriteId,
+    Chunk, Config, Contact, Done, Entry, Envelope, HardState, Held, Index, Input, Job, Learner, LogId,
+    Members, Message, NodeId, Output, Payload, Raft, ReadId, ReadMode, Report, SnapshotMeta, Term, Time,
+    WriteId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -102,6 +103,8 @@ pub(crate) struct World {
     reads: u64,
     /// The names of its last questions: a peer that answers knows them.
     nonce: u64,
+    /// The slot it last asked about.
+    doubt: Option<LogId>,
     batch: u64,
     votes: BTreeMap<Term, NodeId>,
     /// When each heartbeat was first said: an answer to it promises to elect nobody else for a while.
@@ -150,6 +153,7 @@ impl World {
             handed_over: Index(0),
             reads: 0,
             nonce: 0,
+            doubt: None,
             batch: 0,
             votes: BTreeMap::new(),
             beats: BTreeMap::new(),
@@ -232,7 +236,7 @@ impl World {
             Message::Appended { matched } | Message::HeartbeatReply { matched, .. } => {
                 assert!(self.disk.has_written(*matched), "acknowledges {matched}, which is not durable");
             }
-            Message::Ask { nonce, .. } => self.nonce = *nonce,
+            Message::Ask { nonce, doubt, .. } => (self.nonce, self.doubt) = (*nonce, *doubt),
             Message::ReadIndex { batch, .. } => self.batch = *batch,
             _ => {}
         }
@@ -357,11 +361,22 @@ impl World {
                 Message::Snapshot { meta: self.snapshot(raw), chunk }
             }
             13 if raw.count > 1 => Message::SnapshotReply { last: id, next: second.0 },
-            13 => Message::Ask { nonce: 9, first, last: second, sound: self.index(raw.term) },
+            13 => {
+                Message::Ask { nonce: 9, first, last: second, sound: self.index(raw.term), doubt: Some(id) }
+            }
             14 if raw.count > 2 => Message::TimeoutNow,
             _ => {
                 let leads_to = (raw.count > 1).then_some(id);
-                Message::Tell { nonce: self.nonce, entries: self.entries(id, raw), leads_to }
+                let held = if raw.second.is_multiple_of(4) { Held::Damaged } else { Held::Never };
+                let report = self.doubt.map(|slot| Report { slot, held, bound: raw.term > 200 });
+                let committed = if raw.count == 3 { id } else { LogId::ZERO };
+                Message::Tell {
+                    nonce: self.nonce,
+                    entries: self.entries(id, raw),
+                    leads_to,
+                    committed,
+                    report,
+                }
             }
         }
     }
