@@ -91,8 +91,8 @@ pub enum DataDirError {
     /// It names a member of a cluster, whose term and vote are not there. Starting anew under the same id could vote
     /// twice in one term.
     #[error(
-        "{} is missing although the data dir holds a member of cluster {cluster}: what the node voted for is lost; \
-         restore the whole data dir, or remove the node from the cluster and let it join again with an empty data dir",
+        "{} holds no term and vote, although the data dir is that of a member of cluster {cluster}: whom the node voted \
+         for is lost; it can only come back under a new id",
         path.display()
     )]
     StateMissing {
