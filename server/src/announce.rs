@@ -97,7 +97,7 @@ async fn mend_at<R: Runtime, N: Net>(
     leader: &Endpoint,
     id: NodeId,
 ) -> Result<(), String> {
-    let asked = ask_to_add(&context.net, leader, id, &context.contact);
+    let asked = ask_to_add(&context.net, leader, id, &context.contact, None);
     match timeout_at(&context.runtime, context.deadline_in(PATIENCE), asked).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),

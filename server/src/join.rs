@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderMap};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use quorate_client::Endpoint;
 use quorate_node::raft::{Contact, NodeId};
@@ -16,11 +16,12 @@ use quorate_node::wire::{ClusterId, HistoryId};
 use serde_json::json;
 use tracing::{debug, info, warn};
 
+use crate::http::QUORATE_ERROR;
 use crate::net::Net;
 use crate::runtime::{Either, Runtime, race, timeout_at};
 
 /// How long one node may take to answer. The leader itself may take five seconds to get the change committed.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The pause after a round in which nobody took the newcomer in, before half of it is drawn at random.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -51,7 +52,7 @@ pub(crate) enum JoinError {
     Late,
     /// It answered, and not with success.
     #[error("it answered {status}: {body}")]
-    Refused { status: StatusCode, body: String },
+    Refused { status: StatusCode, code: String, body: String },
     /// It answered with success, but is no Quorate node.
     #[error("its answer has no {0} header: is it a Quorate node?")]
     NoHeader(&'static str),
@@ -70,7 +71,7 @@ pub async fn join<R: Runtime, N: Net>(
     loop {
         for (endpoint, said) in endpoints.iter().zip(&mut said) {
             let deadline = runtime.now() + PATIENCE;
-            let asked = timeout_at(runtime, deadline, ask_to_add(net, endpoint, id, contact)).await;
+            let asked = timeout_at(runtime, deadline, ask_to_add(net, endpoint, id, contact, None)).await;
             match asked.unwrap_or(Err(JoinError::Late)) {
                 Ok(joined) => {
                     info!(%endpoint, cluster = %joined.cluster, "joined");
@@ -87,27 +88,49 @@ pub async fn join<R: Runtime, N: Net>(
                 }
             }
         }
-        let half = u64::try_from(PAUSE.as_micros() / 2).unwrap_or(u64::MAX);
-        runtime.sleep(PAUSE / 2 + Duration::from_micros(runtime.random() % half)).await;
+        pause(runtime).await;
     }
 }
 
-/// Asks one node to have the node `id` added, or its contact changed. Takes as long as it takes.
+/// Waits a moment, of which half is drawn at random.
+pub(crate) async fn pause<R: Runtime>(runtime: &R) {
+    let half = u64::try_from(PAUSE.as_micros() / 2).unwrap_or(u64::MAX);
+    runtime.sleep(PAUSE / 2 + Duration::from_micros(runtime.random() % half)).await;
+}
+
+/// Asks one node to have the node `id` added, in the place of another one if it says so, or its contact changed. Takes
+/// as long as it takes.
 pub(crate) async fn ask_to_add<N: Net>(
     net: &N,
     endpoint: &Endpoint,
     id: NodeId,
     contact: &Contact,
+    replaces: Option<NodeId>,
 ) -> Result<Joined, JoinError> {
     let Contact { address, url, name } = contact;
-    let body = json!({ "ID": id.to_string(), "Address": address, "URL": url, "Name": name }).to_string();
+    let mut body = json!({ "ID": id.to_string(), "Address": address, "URL": url, "Name": name });
+    if let Some(former) = replaces {
+        body["Replaces"] = former.to_string().into();
+    }
+    let request = Request::post("/raft/add")
+        .header(CONTENT_TYPE, "application/json; charset=utf-8")
+        .body(Full::new(Bytes::from(body.to_string())));
+    belongs(&exchange(net, endpoint, request.expect(NOTHING_STRANGE)).await?)
+}
+
+/// Why a request of ours can always be built.
+pub(crate) const NOTHING_STRANGE: &str = "a path and headers without strange bytes";
+
+/// Sends a request to a node, on a connection of its own.
+pub(crate) async fn exchange<N: Net>(
+    net: &N,
+    endpoint: &Endpoint,
+    mut request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, JoinError> {
+    let host = HeaderValue::from_str(&endpoint.address().to_string()).expect(NOTHING_STRANGE);
+    request.headers_mut().insert(HOST, host);
     let stream = net.dial(&endpoint.address().to_string()).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
-    let request = Request::post("/raft/add")
-        .header(HOST, endpoint.address().to_string())
-        .header(CONTENT_TYPE, "application/json; charset=utf-8")
-        .body(Full::new(Bytes::from(body)))
-        .expect("a path and headers without strange bytes");
     let exchange = async {
         let response = sender.send_request(request).await?;
         let (head, body) = response.into_parts();
@@ -123,13 +146,17 @@ pub(crate) async fn ask_to_add<N: Net>(
             Either::Right(Ok(())) => exchange.await,
             Either::Right(Err(error)) => Err(error),
         };
-    belongs(&answered?)
+    Ok(answered?)
 }
 
 fn belongs(response: &Response<Bytes>) -> Result<Joined, JoinError> {
     if response.status() != StatusCode::OK {
-        let body = String::from_utf8_lossy(response.body()).into_owned();
-        return Err(JoinError::Refused { status: response.status(), body });
+        let code = response.headers().get(QUORATE_ERROR).and_then(|code| code.to_str().ok());
+        return Err(JoinError::Refused {
+            status: response.status(),
+            code: code.unwrap_or_default().to_owned(),
+            body: String::from_utf8_lossy(response.body()).into_owned(),
+        });
     }
     let cluster = id_in(response.headers(), "quorate-cluster").map(ClusterId);
     let history = id_in(response.headers(), "quorate-history").map(HistoryId);
@@ -139,7 +166,8 @@ fn belongs(response: &Response<Bytes>) -> Result<Joined, JoinError> {
     })
 }
 
-fn id_in(headers: &HeaderMap, name: &str) -> Option<u128> {
+/// An id that a header holds.
+pub(crate) fn id_in(headers: &HeaderMap, name: &str) -> Option<u128> {
     quorate_node::raft::parse_id(headers.get(name)?.to_str().ok()?).ok()
 }
 

@@ -6,6 +6,7 @@
 //! | `real` | their real implementation: the one module that uses tokio's clock, scheduler and sockets |
 //! | `serve` | a node's life: from a data dir to a running server, and to its end |
 //! | `join` | how a new node finds its cluster |
+//! | `comeback` | how a node comes back that has lost what it must not forget |
 //! | `announce` | a node whose addresses have changed tells its cluster |
 //! | `server` | a running server, put together from its parts |
 //! | `driver` | the one task that owns the node |
@@ -25,6 +26,7 @@
 mod announce;
 mod answers;
 mod cli;
+mod comeback;
 pub mod config;
 mod context;
 mod driver;

@@ -4,6 +4,7 @@
 //! |---|---|---|---|---|
 //! | holds a member | serves | serves | serves | serves |
 //! | holds no member yet | founds, serves | joins, serves | says which to use | refuses |
+//! | holds one that has lost its state | comes back | comes back, may ask that URL | comes back | comes back |
 //!
 //! Nothing is written before everything that could be refused was looked at, sockets included.
 
@@ -18,6 +19,7 @@ use quorate_storage::data_dir::{self, DataDir, DataDirError};
 use quorate_storage::{FileDisk, Options, Storage};
 use tracing::info;
 
+use crate::comeback::{self, ComebackError, Former};
 use crate::config::ServeConfig;
 use crate::context::{Identity, Limits};
 use crate::driver::DriverEnd;
@@ -87,6 +89,9 @@ pub enum ServeError {
     /// The node's files can't be read.
     #[error("the data dir can't be opened: {0}")]
     Storage(#[from] quorate_storage::OpenError),
+    /// The node has lost what it must not forget, and can't come back by itself.
+    #[error(transparent)]
+    Comeback(#[from] ComebackError),
     /// The disk failed while the cluster was founded.
     #[error(transparent)]
     Disk(#[from] quorate_storage::Fatal),
@@ -135,8 +140,8 @@ pub fn bootstrap(config: &ServeConfig) -> Result<(), ServeError> {
 
 async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut termination = Termination::watch().map_err(ServeError::Process)?;
-    let mut dir = DataDir::open(&config.data_dir)?;
-    let origin = origin(&config, &dir)?;
+    let (mut dir, loss) = open_dir(&config)?;
+    let origin = origin(&config, &dir, loss)?;
     let http = listen("HTTP", &config.listen, "listen").await?;
     let peers = listen("peers", &config.raft_listen, "raft-listen").await?;
     let server = match race(termination.arrived(), start(&config, &mut dir, origin, http, peers)).await {
@@ -170,12 +175,33 @@ enum Origin {
     Founds(Pairs),
     /// It joins one.
     Joins,
+    /// It was a member, and has lost what it must not forget.
+    ComesBack(Former),
+}
+
+/// The data dir, and what is lost, when that can be told without opening the storage.
+fn open_dir(config: &ServeConfig) -> Result<(DataDir, Option<String>), ServeError> {
+    match DataDir::open(&config.data_dir) {
+        Err(error @ DataDirError::StateMissing { .. }) => {
+            Ok((DataDir::open_without_state(&config.data_dir)?, Some(error.to_string())))
+        }
+        opened => {
+            let dir = opened?;
+            let loss =
+                dir.successor().map(|_| "its state was found to be lost at an earlier start".to_owned());
+            Ok((dir, loss))
+        }
+    }
 }
 
 /// Decides by the table above.
-fn origin(config: &ServeConfig, dir: &DataDir) -> Result<Origin, ServeError> {
-    if let Some(identity) = member(dir) {
-        return Ok(Origin::Member(identity));
+fn origin(config: &ServeConfig, dir: &DataDir, loss: Option<String>) -> Result<Origin, ServeError> {
+    match (member(dir), loss) {
+        (Some(identity), Some(loss)) => {
+            return Ok(Origin::ComesBack(Former::find(dir, identity, loss, &config.join)?));
+        }
+        (Some(identity), None) => return Ok(Origin::Member(identity)),
+        (None, _) => {}
     }
     match (config.bootstrap, !config.join.is_empty()) {
         (false, false) => Err(ServeError::NeitherFoundedNorJoined(config.data_dir.display().to_string())),
@@ -205,6 +231,7 @@ async fn start(
     let port = |listener: &RealListener| listener.local_address().map(|address| address.port());
     let http_port = port(&http).map_err(ServeError::Process)?;
     let contact = contact(config, http_port, port(&peers).map_err(ServeError::Process)?);
+    let (origin, opened) = open_member(config, dir, &runtime, origin)?;
     let (identity, inbound) = match origin {
         Origin::Member(identity) => (identity, inbound(&runtime, peers, Local::member(identity))),
         Origin::Founds(content) => {
@@ -216,12 +243,18 @@ async fn start(
             // The leader calls back before it takes anybody in.
             let inbound = inbound(&runtime, peers, Local::joining(node));
             let joined = join(&runtime, &RealNet, &config.join, node, &contact);
-            let Joined { cluster, history } = answering(&runtime, &mut http, joined).await;
+            let Joined { cluster, history } = answering(&runtime, &mut http, joined, None).await;
             (Identity { node, cluster, history }, inbound)
         }
+        Origin::ComesBack(former) => come_back(&runtime, dir, &former, &mut http, peers, &contact).await?,
     };
-    let (storage, found) = open_storage(config, dir, &runtime)?;
-    if member(dir).is_none() {
+    let (storage, found) = match opened {
+        Some(opened) => opened,
+        None => open_storage(config, dir, &runtime)?,
+    };
+    if dir.successor().is_some() {
+        dir.succeed()?;
+    } else if member(dir).is_none() {
         // Only now: a data dir that names its cluster and has no term and vote has lost them.
         settle(dir, identity)?;
     }
@@ -266,14 +299,60 @@ fn node_config(config: &ServeConfig, identity: Identity, seed: u64) -> NodeConfi
     }
 }
 
-/// Answers HTTP while `joined` is waited for, so that nobody hangs who asks.
-async fn answering(
+/// Opens a member's storage. One that finds out by it that it must not go on as who it was comes back.
+fn open_member(
+    config: &ServeConfig,
+    dir: &DataDir,
+    runtime: &RealRuntime,
+    origin: Origin,
+) -> Result<(Origin, Option<(StoragePort, Found)>), ServeError> {
+    let Origin::Member(identity) = origin else { return Ok((origin, None)) };
+    match open_storage(config, dir, runtime) {
+        Ok(opened) => Ok((origin, Some(opened))),
+        Err(ServeError::Storage(error)) if error.costs_the_id() => {
+            let former = Former::find(dir, identity, error.to_string(), &config.join)?;
+            Ok((Origin::ComesBack(former), None))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The steps of [`crate::comeback`].
+async fn come_back(
+    runtime: &RealRuntime,
+    dir: &mut DataDir,
+    former: &Former,
+    http: &mut RealListener,
+    peers: RealListener,
+    contact: &Contact,
+) -> Result<(Identity, Inbound), ServeError> {
+    let lost = Some(former.identity.node);
+    comeback::announce(former, dir.path());
+    answering(runtime, http, former.find_leader(runtime, &RealNet), lost).await?;
+    let node = match dir.successor() {
+        Some(node) => node,
+        None => NodeId(random_id(runtime)),
+    };
+    dir.begin_succession(node)?;
+    let identity = Identity { node, ..former.identity };
+    // It belongs to one history of one cluster already, so no other can take it in.
+    let inbound = inbound(runtime, peers, Local::member(identity));
+    answering(runtime, http, former.ask(runtime, &RealNet, node, contact), lost).await?;
+    let place = dir.set_former_aside()?;
+    info!(place = %place.display(), "what the former node left was set aside");
+    Ok((identity, inbound))
+}
+
+/// Answers HTTP while `joined` is waited for, so that nobody hangs who asks. `former` is who the node was, when it has
+/// lost what it must not forget.
+async fn answering<T>(
     runtime: &RealRuntime,
     http: &mut RealListener,
-    joined: impl Future<Output = Joined>,
-) -> Joined {
+    joined: impl Future<Output = T>,
+    former: Option<NodeId>,
+) -> T {
     let over = Shutdown::default();
-    let joined = match race(joined, serve_joining(runtime, http, &over)).await {
+    let joined = match race(joined, serve_joining(runtime, http, &over, former)).await {
         Either::Left(joined) => joined,
         Either::Right(never) => match never {},
     };

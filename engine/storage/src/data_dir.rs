@@ -17,19 +17,22 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use quorate_raft::NodeId;
 use quorate_wire::{ClusterId, HistoryId};
 
 use crate::file_disk::sync_directory;
+use crate::layout::is_zero;
 pub use crate::node_file::Identity;
 use crate::node_file::NodeFile;
+use crate::stable;
 
 pub(crate) const LOCK: &str = "LOCK";
-const VERSION: &str = "VERSION";
+pub(crate) const VERSION: &str = "VERSION";
 const VERSION_TEXT: &str = "quorate 1\n";
 /// The version of a data dir's format that this release writes, and the only one it reads.
 pub const FORMAT_VERSION: u32 = 1;
-const NODE: &str = "node.toml";
-const STABLE: &str = "stable";
+pub(crate) const NODE: &str = "node.toml";
+const STABLE: &str = stable::DIRECTORY;
 const DATA_JSON: &str = "data.json";
 const IMPORTED: &str = "data.json.imported";
 /// What only a node makes.
@@ -88,8 +91,8 @@ pub enum DataDirError {
     /// It names a member of a cluster, whose term and vote are not there. Starting anew under the same id could vote
     /// twice in one term.
     #[error(
-        "{} is missing although the data dir holds a member of cluster {cluster}: what the node voted for is lost; \
-         restore the whole data dir, or remove the node from the cluster and let it join again with an empty data dir",
+        "{} holds no term and vote, although the data dir is that of a member of cluster {cluster}: whom the node voted \
+         for is lost; it can only come back under a new id",
         path.display()
     )]
     StateMissing {
@@ -99,7 +102,11 @@ pub enum DataDirError {
         cluster: ClusterId,
     },
     /// It was written by another release.
-    #[error("{} says {found:?}; this release knows {VERSION_TEXT:?}: use the release that wrote it", path.display())]
+    #[error(
+        "{} says {found:?}, and this release knows {VERSION_TEXT:?} alone: use the release that wrote it; nothing was \
+         changed",
+        path.display()
+    )]
     UnknownVersion {
         /// The file.
         path: PathBuf,
@@ -119,6 +126,20 @@ pub enum DataDirError {
         path: PathBuf,
         /// The cluster.
         cluster: ClusterId,
+    },
+    /// Its node has lost what it must not forget, and is on its way back under a new id.
+    #[error(
+        "the node {node} of the data dir {} has lost its state and is coming back as {successor}: start it, and let \
+         it join",
+        path.display()
+    )]
+    ComingBack {
+        /// The directory.
+        path: PathBuf,
+        /// The node that it was.
+        node: NodeId,
+        /// The node that it will be.
+        successor: NodeId,
     },
     /// There is no member in it that could be recovered.
     #[error("the data dir {} holds no member of a cluster: is it the right directory?", path.display())]
@@ -158,9 +179,20 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError`]. Nothing in the directory was changed then, but for the lock file.
     pub fn open(path: impl Into<PathBuf>) -> Result<DataDir, DataDirError> {
-        let path = path.into();
+        DataDir::open_for_service(path.into(), true)
+    }
+
+    /// Takes the directory of a member whose term and vote are missing, so that it can come back under a new id.
+    ///
+    /// # Errors
+    /// As [`DataDir::open`], but for [`DataDirError::StateMissing`].
+    pub fn open_without_state(path: impl Into<PathBuf>) -> Result<DataDir, DataDirError> {
+        DataDir::open_for_service(path.into(), false)
+    }
+
+    fn open_for_service(path: PathBuf, needs_state: bool) -> Result<DataDir, DataDirError> {
         fs::create_dir_all(&path).map_err(unusable("create", &path))?;
-        let directory = DataDir::take(path)?;
+        let directory = DataDir::take(path, needs_state)?;
         let node = directory.node.filter(|node| node.recovering.is_some());
         match node.and_then(|node| node.identity.cluster) {
             Some(cluster) => Err(DataDirError::RecoveryUnfinished { path: directory.path, cluster }),
@@ -174,22 +206,29 @@ impl DataDir {
     /// [`DataDirError`]. Nothing in the directory was changed then, but for the lock file.
     pub fn open_for_recovery(path: impl Into<PathBuf>) -> Result<DataDir, DataDirError> {
         let path = path.into();
+        refuse_other_versions(&path)?;
         match read_node_file(&path)? {
+            Some(NodeFile { identity, successor: Some(successor), .. }) => {
+                Err(DataDirError::ComingBack { path, node: identity.node, successor })
+            }
             Some(NodeFile { identity: Identity { cluster: Some(_), history: Some(_), .. }, .. }) => {
-                DataDir::take(path)
+                DataDir::take(path, true)
             }
             _ => Err(DataDirError::NoMember { path }),
         }
     }
 
-    fn take(path: PathBuf) -> Result<DataDir, DataDirError> {
+    fn take(path: PathBuf, needs_state: bool) -> Result<DataDir, DataDirError> {
+        refuse_other_versions(&path)?;
         let lock = lock(&path)?;
         let directory = DataDir { node: read_node_file(&path)?, path, _lock: lock };
         if let Some(node) = &directory.node {
             if !has_version(&directory.path)? {
                 directory.write(VERSION, VERSION_TEXT.as_bytes())?;
             }
-            check_state(&directory.path, &node.identity)?;
+            if needs_state {
+                check_state(&directory.path, node)?;
+            }
         }
         Ok(directory)
     }
@@ -218,15 +257,14 @@ impl DataDir {
     /// # Panics
     /// When it holds no member, or another recovery was begun.
     pub fn begin_recovery(&mut self, history: HistoryId) -> Result<(), DataDirError> {
-        let node = self.node.as_mut().expect("only a member's directory is recovered");
+        let node = self.node.as_ref().expect("only a member's directory is recovered");
         assert!(
             node.recovering.is_none_or(|begun| begun == history),
             "{history} after {:?}",
             node.recovering
         );
-        node.recovering = Some(history);
-        let content = node.encode();
-        self.write(NODE, content.as_bytes())
+        let node = NodeFile { recovering: Some(history), ..*node };
+        self.store_node(node)
     }
 
     /// Makes it this node's, durably: of a new node, of one that has learnt its cluster, or of one that was recovered.
@@ -239,11 +277,20 @@ impl DataDir {
     pub fn identify(&mut self, identity: Identity) -> Result<(), DataDirError> {
         let known = self.node.map_or(identity.node, |known| known.identity.node);
         assert_eq!(known, identity.node, "the data dir belongs to another node");
-        let node = NodeFile { identity, recovering: None };
-        self.write(NODE, node.encode().as_bytes())?;
+        let node = NodeFile { identity, recovering: None, successor: None };
+        self.store_node(node)?;
         if !has(&self.path, VERSION) {
             self.write(VERSION, VERSION_TEXT.as_bytes())?;
         }
+        Ok(())
+    }
+
+    pub(crate) fn node_file(&self) -> Option<NodeFile> {
+        self.node
+    }
+
+    pub(crate) fn store_node(&mut self, node: NodeFile) -> Result<(), DataDirError> {
+        self.write(NODE, node.encode().as_bytes())?;
         self.node = Some(node);
         Ok(())
     }
@@ -315,6 +362,12 @@ pub(crate) fn read_node_file(directory: &Path) -> Result<Option<NodeFile>, DataD
     Ok(None)
 }
 
+/// Refuses a directory of another version, also one that can't be understood otherwise: what a release must not take
+/// for damage comes first.
+pub(crate) fn refuse_other_versions(directory: &Path) -> Result<(), DataDirError> {
+    if has(directory, VERSION) { has_version(directory).map(drop) } else { Ok(()) }
+}
+
 /// Whether the layout's version is written down; one of another release is an error.
 pub(crate) fn has_version(directory: &Path) -> Result<bool, DataDirError> {
     let path = directory.join(VERSION);
@@ -331,12 +384,20 @@ pub(crate) fn has_version(directory: &Path) -> Result<bool, DataDirError> {
     }
 }
 
-/// A member's storage was begun before `node.toml` named its cluster: one without term and vote has lost them.
-pub(crate) fn check_state(directory: &Path, identity: &Identity) -> Result<(), DataDirError> {
-    let Some(cluster) = identity.cluster else { return Ok(()) };
-    let path = directory.join(STABLE);
-    let begun = fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some());
-    if begun { Ok(()) } else { Err(DataDirError::StateMissing { path, cluster }) }
+/// A member's storage was begun before `node.toml` named its cluster: one without term and vote has lost them. Files of
+/// zeros are none either: storage would begin anew with them, beside an empty log. One on its way back has none yet.
+pub(crate) fn check_state(directory: &Path, node: &NodeFile) -> Result<(), DataDirError> {
+    let NodeFile { identity: Identity { cluster: Some(cluster), .. }, successor: None, .. } = node else {
+        return Ok(());
+    };
+    let written = |path: &str| match fs::read(directory.join(path)) {
+        Ok(content) => !is_zero(&content),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    if stable::PATHS.iter().any(|path| written(path)) {
+        return Ok(());
+    }
+    Err(DataDirError::StateMissing { path: directory.join(STABLE), cluster: *cluster })
 }
 
 fn lock(directory: &Path) -> Result<File, DataDirError> {
@@ -397,7 +458,7 @@ mod tests {
     /// What storage leaves at its first open, as far as it matters here.
     fn begin_storage(path: &Path) {
         fs::create_dir_all(path.join(STABLE)).unwrap();
-        fs::write(path.join(STABLE).join("a"), "").unwrap();
+        fs::write(path.join(STABLE).join("a"), "term and vote").unwrap();
     }
 
     #[test]
@@ -409,6 +470,8 @@ mod tests {
         let refused = error(root.path());
         assert!(matches!(refused, DataDirError::StateMissing { cluster: ClusterId(8), .. }));
         assert!(refused.to_string().contains("stable"));
+        fs::write(root.path().join(STABLE).join("b"), [0; 512]).unwrap();
+        assert!(matches!(error(root.path()), DataDirError::StateMissing { .. }), "files of zeros");
         begin_storage(root.path());
         assert!(DataDir::open(root.path()).is_ok());
     }
@@ -454,7 +517,7 @@ mod tests {
         fs::remove_file(&node).unwrap();
         for remains in OF_A_NODE {
             let _ = fs::remove_file(root.path().join(VERSION));
-            fs::write(root.path().join(remains), "").unwrap();
+            fs::write(root.path().join(remains), VERSION_TEXT).unwrap();
             let refused = error(root.path());
             assert!(matches!(&refused, DataDirError::NodeFileMissing { entry, .. } if entry == remains));
             fs::remove_file(root.path().join(remains)).unwrap();
@@ -470,6 +533,11 @@ mod tests {
         fs::write(&version, "quorate 2\n").unwrap();
         let refused = error(root.path());
         assert!(matches!(&refused, DataDirError::UnknownVersion { found, .. } if found == "quorate 2\n"));
+        // What a newer release says of a node is its own business.
+        let node = fs::read(root.path().join(NODE)).unwrap();
+        fs::write(root.path().join(NODE), "node = 7").unwrap();
+        assert!(matches!(error(root.path()), DataDirError::UnknownVersion { .. }));
+        fs::write(root.path().join(NODE), node).unwrap();
         // A crash right after node.toml: there is nothing of storage yet.
         fs::remove_file(&version).unwrap();
         assert!(DataDir::open(root.path()).is_ok());
@@ -486,8 +554,11 @@ mod tests {
         assert!(matches!(DataDir::open_for_recovery(root.path()), Err(DataDirError::NoMember { .. })));
         begin_storage(root.path());
         fs::write(root.path().join(VERSION), VERSION_TEXT).unwrap();
-        fs::write(root.path().join(NODE), NodeFile { identity: identity(), recovering: None }.encode())
-            .unwrap();
+        fs::write(
+            root.path().join(NODE),
+            NodeFile { identity: identity(), recovering: None, successor: None }.encode(),
+        )
+        .unwrap();
         let new = HistoryId(10);
         let mut directory = DataDir::open_for_recovery(root.path()).unwrap();
         assert_eq!(directory.recovering(), None);

@@ -32,16 +32,28 @@ pub enum OpenError {
     /// The disk refused an operation.
     #[error(transparent)]
     Disk(#[from] Fatal),
+    /// A file was written by another release, in a format that this one does not know. It is no damage.
+    #[error(
+        "{path} has version {found} of its format, and this release knows version {known} alone: use the release that \
+         wrote it; nothing was changed"
+    )]
+    UnknownVersion {
+        /// The file, relative to the data dir.
+        path: String,
+        /// Its version.
+        found: u32,
+        /// The version that is known.
+        known: u32,
+    },
     /// Neither file of term and vote can be read. The node may have voted and cannot know for whom.
     #[error(
-        "both files in stable/ are damaged: whom this node voted for is lost; remove it from the cluster and let it \
-         join again with an empty data dir, under a new id"
+        "both files in stable/ are damaged: whom this node voted for is lost; it can only come back under a new id"
     )]
     TermAndVoteLost,
     /// There is a term and a vote, and no log that can be read.
     #[error(
-        "the node has written up to batch {acknowledged}, and log/ holds no readable segment; remove the node from \
-         the cluster and let it join again with an empty data dir, under a new id"
+        "the node has written up to batch {acknowledged}, and log/ holds no readable segment; it can only come back \
+         under a new id"
     )]
     LogLost {
         /// The number of a batch that is known to have been written.
@@ -49,8 +61,9 @@ pub enum OpenError {
     },
     /// The log begins after a checkpoint that cannot be read.
     #[error(
-        "the log begins after {base}, and no whole checkpoint reaches that far (the newest ends at {newest:?}); \
-         remove the node from the cluster and let it join again with an empty data dir, under a new id"
+        "the log begins after {base}, and no whole checkpoint reaches that far ({}); the node can only come back \
+         under a new id",
+        newest.map_or("there is none".to_owned(), |last| format!("the newest ends at {last}"))
     )]
     CheckpointLost {
         /// The slot before the log's first.
@@ -60,8 +73,8 @@ pub enum OpenError {
     },
     /// A change of membership is damaged, and no copy is left. Without it the node does not know who votes.
     #[error(
-        "the membership entry {id} is damaged and neither a segment nor a checkpoint repeats it; remove the node \
-         from the cluster and let it join again with an empty data dir, under a new id"
+        "the membership entry {id} is damaged and neither a segment nor a checkpoint repeats it; the node can only \
+         come back under a new id"
     )]
     MembershipLost {
         /// The entry.
@@ -78,4 +91,18 @@ pub enum OpenError {
         /// The recorded term.
         term: Term,
     },
+}
+
+impl OpenError {
+    /// Whether the node has lost what it must not forget, so that it can only come back under a new id. Not so when
+    /// the files contradict each other: what they are is for a person to find out.
+    pub fn costs_the_id(&self) -> bool {
+        match self {
+            OpenError::TermAndVoteLost
+            | OpenError::LogLost { .. }
+            | OpenError::CheckpointLost { .. }
+            | OpenError::MembershipLost { .. } => true,
+            OpenError::Disk(_) | OpenError::UnknownVersion { .. } | OpenError::TermBehindLog { .. } => false,
+        }
+    }
 }

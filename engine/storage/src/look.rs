@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use quorate_wire::HistoryId;
 
 use crate::data_dir::{
-    DataDirError, Identity, LOCK, check_state, has_version, pid, read_node_file, unusable,
+    DataDirError, Identity, LOCK, check_state, has_version, pid, read_node_file, refuse_other_versions,
+    unusable,
 };
+use crate::node_file::NodeFile;
 
 /// A process that uses a data dir.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +45,19 @@ impl Look {
     /// [`DataDirError`]: it holds no member, or can't be understood.
     pub fn at(path: impl Into<PathBuf>) -> Result<Look, DataDirError> {
         let path = path.into();
+        refuse_other_versions(&path)?;
         let (in_use, guard) = ask_for_lock(&path)?;
         let node = read_node_file(&path)?;
+        if let Some(NodeFile { identity, successor: Some(successor), .. }) = node {
+            return Err(DataDirError::ComingBack { path, node: identity.node, successor });
+        }
         let Some(node) =
             node.filter(|node| node.identity.cluster.is_some() && node.identity.history.is_some())
         else {
             return Err(DataDirError::NoMember { path });
         };
         has_version(&path)?;
-        check_state(&path, &node.identity)?;
+        check_state(&path, &node)?;
         Ok(Look { identity: node.identity, recovering: node.recovering, in_use, guard })
     }
 
@@ -96,7 +102,7 @@ mod tests {
         let mut user = DataDir::open(root.path()).unwrap();
         user.identify(identity).unwrap();
         fs::create_dir(root.path().join("stable")).unwrap();
-        fs::write(root.path().join("stable/a"), "").unwrap();
+        fs::write(root.path().join("stable/a"), "term and vote").unwrap();
         let look = Look::at(root.path()).unwrap();
         assert_eq!((look.identity, look.in_use), (identity, Some(InUse { pid: Some(std::process::id()) })));
         drop(user);

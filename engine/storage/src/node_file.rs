@@ -23,6 +23,8 @@ pub(crate) struct NodeFile {
     pub(crate) identity: Identity,
     /// The history that a recovery from lost quorum will lead to, from its first change to its last.
     pub(crate) recovering: Option<HistoryId>,
+    /// The id under which a node comes back that has lost what it must not forget, until it is a member again.
+    pub(crate) successor: Option<NodeId>,
 }
 
 impl NodeFile {
@@ -40,6 +42,9 @@ impl NodeFile {
         if let Some(recovering) = self.recovering {
             text.push_str(&format!("recovering = \"{recovering}\"\n"));
         }
+        if let Some(successor) = self.successor {
+            text.push_str(&format!("successor = \"{successor}\"\n"));
+        }
         let checksum = crc32c::crc32c(text.as_bytes());
         text.push_str(&format!("checksum = \"{checksum:08x}\"\n"));
         text
@@ -48,7 +53,8 @@ impl NodeFile {
     /// Reads it, or says what is wrong with it.
     pub(crate) fn decode(content: &[u8]) -> Result<NodeFile, String> {
         let text = std::str::from_utf8(content).map_err(|_| "it is not UTF-8".to_owned())?;
-        let (mut node, mut cluster, mut history, mut recovering) = (None, None, None, None);
+        let (mut node, mut cluster, mut history) = (None, None, None);
+        let (mut recovering, mut successor) = (None, None);
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let parts = line.strip_suffix('"').and_then(|line| line.split_once(" = \""));
             let Some((name, value)) = parts else {
@@ -60,12 +66,13 @@ impl NodeFile {
                 "cluster" => cluster = Some(ClusterId(id()?)),
                 "history" => history = Some(HistoryId(id()?)),
                 "recovering" => recovering = Some(HistoryId(id()?)),
+                "successor" => successor = Some(NodeId(id()?)),
                 "checksum" => {}
                 _ => return Err(format!("the name {name:?} is not known")),
             }
         }
         let Some(node) = node else { return Err("it names no node".to_owned()) };
-        let file = NodeFile { identity: Identity { node, cluster, history }, recovering };
+        let file = NodeFile { identity: Identity { node, cluster, history }, recovering, successor };
         if file.encode() != text {
             return Err("its checksum does not fit".to_owned());
         }
@@ -80,8 +87,9 @@ mod tests {
     #[test]
     fn it_is_read_as_written_and_no_flipped_bit_passes() {
         let identity = Identity { node: NodeId(7), cluster: Some(ClusterId(8)), history: Some(HistoryId(9)) };
-        for recovering in [None, Some(HistoryId(10))] {
-            let file = NodeFile { identity, recovering };
+        let more = [(None, None), (Some(HistoryId(10)), None), (None, Some(NodeId(11)))];
+        for (recovering, successor) in more {
+            let file = NodeFile { identity, recovering, successor };
             let good = file.encode().into_bytes();
             assert_eq!(NodeFile::decode(&good), Ok(file));
             for bit in 0..good.len() * 8 {

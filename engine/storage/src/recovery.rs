@@ -372,7 +372,8 @@ fn tail(scan: &Scan, items: &[Item], file: &[u8], closed: bool) -> Tail {
     }
 }
 
-fn read_header<F: DiskFile>(file: &F, number: SegmentNumber) -> Option<SegmentHeader> {
+/// The header of a segment file, from either copy.
+pub(crate) fn read_header<F: DiskFile>(file: &F, number: SegmentNumber) -> Option<SegmentHeader> {
     /// Enough for both copies of an ordinary header.
     const USUAL_BYTES: u64 = 64 << 10;
     let length = file.len().ok()?;

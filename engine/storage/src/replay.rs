@@ -332,7 +332,8 @@ fn anchor(header: &Header) -> Option<LogId> {
     }
 }
 
-fn read_members(record: &Record, file: &[u8]) -> Option<Members> {
+/// What a membership record says, when its payload is sound.
+pub(crate) fn read_members(record: &Record, file: &[u8]) -> Option<Members> {
     let header = &record.header;
     if header.kind != Kind::Members || record.payload != Condition::Sound {
         return None;

@@ -29,10 +29,10 @@ pub(crate) const VERSION: u32 = 1;
 /// The directory of the log.
 pub(crate) const DIRECTORY: &str = "log";
 /// The copies of a header begin at multiples of this.
-const PAGE_BYTES: u32 = 4096;
+pub(crate) const PAGE_BYTES: u32 = 4096;
 /// No configuration is larger than this many pages.
 const MAX_COPY_PAGES: u32 = 256;
-const MAGIC: &[u8; 8] = b"QRTE-LOG";
+pub(crate) const MAGIC: &[u8; 8] = b"QRTE-LOG";
 const FIXED_BYTES: u32 = 128;
 
 /// Names a segment. They only grow; the first is 1, and 0 stands for none.

@@ -33,9 +33,10 @@ use crate::reread::settled;
 pub(crate) const DIRECTORY: &str = "stable";
 /// The two files.
 pub(crate) const PATHS: [&str; 2] = ["stable/a", "stable/b"];
-const VERSION: u32 = 1;
-const MAGIC: &[u8; 8] = b"QRTESTAB";
-const SLOT_BYTES: usize = 512;
+/// The version of the format of `stable/`.
+pub(crate) const VERSION: u32 = 1;
+pub(crate) const MAGIC: &[u8; 8] = b"QRTESTAB";
+pub(crate) const SLOT_BYTES: usize = 512;
 
 /// What both files say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use crate::segment::{self, Link, LogFile, SegmentNumber};
 use crate::snapshots::{self, Content, Draft, Snapshots};
 use crate::spares::Spares;
 use crate::stable::{self, Stable, StableState, StableValue};
+use crate::versions::refuse_other_versions;
 
 /// Work for storage.
 pub enum Job {
@@ -56,6 +57,7 @@ impl<D: Disk> Storage<D> {
     /// # Errors
     /// [`OpenError`]: something is lost that this node cannot do without, or the disk refused an operation.
     pub fn open(disk: D, options: Options) -> Result<(Storage<D>, Found), OpenError> {
+        refuse_other_versions(&disk)?;
         for directory in [segment::DIRECTORY, stable::DIRECTORY, snapshots::DIRECTORY] {
             disk.create_dir(directory).map_err(Fatal::new("create", directory))?;
         }

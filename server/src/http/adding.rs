@@ -6,6 +6,8 @@
 //! | known | another, nobody's | the member's address changes |
 //! | new | nobody's | a new learner |
 //! | new | another member's, where the new id answers and that member is not heard | it was wiped: one change takes it out and the new one in |
+//! | any but a member's that it replaces | its own, and a member that is not heard is named as `Replaces` | the same, whatever that member's address was |
+//! | new | any, and one that is no member is named as `Replaces` | refused: it was removed, and is not to come back by itself |
 //! | any | any, where another id answers, or nobody | refused |
 //! | known | another member's | refused |
 
@@ -70,23 +72,33 @@ impl<R: Runtime, N: Net> App<R, N> {
     }
 
     /// Adds a newcomer that has answered at its address. Whoever else is known by that address is not there any more:
-    /// when it is not heard from elsewhere either, it leaves in the same change.
+    /// when it is not heard from elsewhere either, it leaves in the same change. So does the one that it says it
+    /// replaces, wherever that one was.
     async fn add_here(
         &self,
         id: NodeId,
         learner: Learner,
         contact: Contact,
+        replaces: Option<NodeId>,
         deadline: Time,
     ) -> Result<(), NotChanged> {
         let request = |replaces| Request::AddLearner { id, learner, contact: contact.clone(), replaces };
-        let by = match self.change_members_here(request(None), deadline).await {
-            Err(NotChanged::Refused(Refusal::AddressInUse { by })) => by,
-            done => return done,
+        let by = match replaces {
+            Some(former) => former,
+            None => match self.change_members_here(request(None), deadline).await {
+                Err(NotChanged::Refused(Refusal::AddressInUse { by })) => by,
+                done => return done,
+            },
         };
         let mut news = News::new(self, deadline);
         // One that was wiped a moment ago still counts as heard for an election timeout.
         while self.hears(by).await {
             if news.wait().await.is_err() {
+                if replaces.is_some() {
+                    return Err(NotChanged::Failed(ApiError::AddressInUse(format!(
+                        "the member {by} is heard, so node {id} can't take its place: end {by}, or remove it"
+                    ))));
+                }
                 return Err(NotChanged::Failed(ApiError::AddressInUse(format!(
                     "{} is the address of the member {by}, which is heard from elsewhere, and node {id} answers there: \
                      restart {by}, so that it tells its new address, or remove it",
@@ -95,6 +107,12 @@ impl<R: Runtime, N: Net> App<R, N> {
             }
         }
         match self.change_members_here(request(Some(by)), deadline).await {
+            Err(NotChanged::Refused(Refusal::WouldLoseQuorum)) if replaces.is_some() => {
+                Err(NotChanged::Failed(ApiError::WouldLoseQuorum(format!(
+                    "without the member {by} the voters who are heard would be no majority, so node {id} can't take its \
+                     place now: bring other voters back first"
+                ))))
+            }
             Err(NotChanged::Refused(Refusal::WouldLoseQuorum)) => {
                 Err(NotChanged::Failed(ApiError::AddressInUse(format!(
                     "{} is the address of the member {by}, and without that one the voters who are heard would be no \
@@ -104,7 +122,7 @@ impl<R: Runtime, N: Net> App<R, N> {
             }
             Ok(()) => {
                 let address = contact.address;
-                tracing::info!(node = %id, replaced = %by, address, "took the place of a wiped node");
+                tracing::info!(node = %id, replaced = %by, address, "took the place of a node that is gone");
                 Ok(())
             }
             other => other,
@@ -148,17 +166,30 @@ impl<R: Runtime, N: Net> App<R, N> {
 
 impl<R: Runtime, N: Net> Operation<R, N> for Add {
     async fn perform(&self, app: &App<R, N>, deadline: Time) -> Result<Response<AnswerBody>, AttemptError> {
-        let NewMember { id, address, url, name, learner } = self.member.clone();
+        let NewMember { id, address, url, name, learner, replaces } = self.member.clone();
         let address = address.to_string();
-        let known = app.context.handle.view().current().members.contacts.get(&id).cloned();
+        let members = app.context.handle.view().current().members.clone();
+        let known = members.contacts.get(&id).cloned();
+        let (replaces, gone): (Option<NodeId>, _) = match replaces {
+            Some(former) if !members.contains(former) => (None, Some(former)),
+            replaces => (replaces, None),
+        };
+        // A member that was removed is not to come back by itself, under another id. When the newcomer is known, it has
+        // asked before, and took the place.
+        if let Some(former) = gone.filter(|_| known.is_none()) {
+            return Err(ApiError::MemberNotFound(former.to_string()).into());
+        }
         if known.as_ref().is_none_or(|contact| contact.address != address) {
             app.call_back(&self.member, deadline).await?;
         }
         let is_new = known.is_none();
         let known = known.unwrap_or_default();
         let contact = Contact { address, url: url.unwrap_or(known.url), name: name.unwrap_or(known.name) };
-        if is_new {
-            app.add_here(id, learner, contact, deadline).await?;
+        if is_new || replaces.is_some() {
+            // Who takes the place of a standing learner is to be no more than that.
+            let is_standing = |former| members.learners.get(&former) == Some(&Learner::Standing);
+            let learner = if replaces.is_some_and(is_standing) { Learner::Standing } else { learner };
+            app.add_here(id, learner, contact, replaces, deadline).await?;
         } else {
             let request = Request::AddLearner { id, learner, contact, replaces: None };
             app.change_members_here(request, deadline).await?;

@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderMap, HeaderValue, RETRY_AFTER};
+use quorate_node::raft::NodeId;
 use quorate_node::wire::entry::MAX_COMMAND_BYTES;
 use serde::Serialize;
 
@@ -132,6 +133,15 @@ pub(crate) enum ApiError {
         "this node is still joining its cluster: nothing was done; try again, or ask a node given with --join"
     )]
     Joining,
+    /// This node has lost what it must not forget, and is not back under a new id yet. Nothing was done.
+    #[error(
+        "this node has lost its state and is to come back under a new id, once {former}, which it was, can be \
+         replaced: nothing was done; ask another node, and see this one's log"
+    )]
+    ComingBack {
+        /// Who it was.
+        former: NodeId,
+    },
     /// Too many requests wait. Nothing was done.
     #[error("too many requests are waiting: nothing was done; try again later")]
     Overloaded,
@@ -198,9 +208,10 @@ impl ApiError {
                 (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large")
             }
             ApiError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
-            ApiError::NoLeader(_) | ApiError::Outside(_) | ApiError::Joining => {
-                (StatusCode::SERVICE_UNAVAILABLE, "no_leader")
-            }
+            ApiError::NoLeader(_)
+            | ApiError::Outside(_)
+            | ApiError::Joining
+            | ApiError::ComingBack { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_leader"),
             ApiError::Overloaded | ApiError::TooMuchHeld { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
             }
@@ -232,6 +243,10 @@ impl ApiError {
                 if let Ok(url) = HeaderValue::from_str(url) {
                     to.insert(headers::QUORATE_LEADER, url);
                 }
+            }
+            ApiError::ComingBack { former } => {
+                let former = HeaderValue::from_str(&former.to_string());
+                to.insert(headers::QUORATE_LOST, former.expect("hex digits are a header value"));
             }
             _ => {}
         }

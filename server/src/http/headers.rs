@@ -16,6 +16,8 @@ pub(crate) const QUORATE_FORWARDED: HeaderName = HeaderName::from_static("quorat
 pub(crate) const QUORATE_TIMEOUT: HeaderName = HeaderName::from_static("quorate-timeout");
 /// On `421 not_leader`: the leader's URL.
 pub(crate) const QUORATE_LEADER: HeaderName = HeaderName::from_static("quorate-leader");
+/// From a node that has lost what it must not forget, and waits to come back as another: who it was.
+pub(crate) const QUORATE_LOST: HeaderName = HeaderName::from_static("quorate-lost");
 /// Makes a write safe to repeat; not in this version.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

@@ -1,4 +1,5 @@
-//! What a node answers while it waits to join a cluster: that it lives, and that it can't serve yet.
+//! What a node answers while it waits to join a cluster: that it lives, and that it can't serve yet. One that was a
+//! member and has lost its state says so, and who it was: so others of that kind can tell whether a quorum is left.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -11,6 +12,7 @@ use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
+use quorate_node::raft::NodeId;
 
 use super::app::{json, refusal};
 use super::body::AnswerBody;
@@ -31,14 +33,22 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long nothing is accepted after an error, as afterwards.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Answers on `listener` for as long as it is polled; what was accepted ends with `over`.
-pub(crate) async fn serve_joining<R: Runtime, L>(runtime: &R, listener: &mut L, over: &Shutdown) -> Infallible
+/// Answers on `listener` for as long as it is polled; what was accepted ends with `over`. `former` is who the node was,
+/// when it has lost its state.
+pub(crate) async fn serve_joining<R: Runtime, L>(
+    runtime: &R,
+    listener: &mut L,
+    over: &Shutdown,
+    former: Option<NodeId>,
+) -> Infallible
 where
     L: Listener<Stream: Read + Write + Unpin + Send + 'static>,
 {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => runtime.spawn(serve_connection(stream, runtime.clone(), over.clone())),
+            Ok((stream, _)) => {
+                runtime.spawn(serve_connection(stream, runtime.clone(), over.clone(), former));
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 runtime.sleep(ACCEPT_PAUSE).await;
@@ -47,7 +57,7 @@ where
     }
 }
 
-async fn serve_connection<R: Runtime, S>(stream: S, runtime: R, over: Shutdown)
+async fn serve_connection<R: Runtime, S>(stream: S, runtime: R, over: Shutdown, former: Option<NodeId>)
 where
     S: Read + Write + Unpin + Send + 'static,
 {
@@ -55,7 +65,7 @@ where
     let stream = Linger::new(stream, runtime.clone(), Arc::clone(&unread));
     let service = service_fn(|request: Request<Incoming>| {
         unread.store(!request.body().is_end_stream(), Ordering::Relaxed);
-        let response = answer(&request).unwrap_or_else(|error| refusal(&error));
+        let response = answer(&request, former).unwrap_or_else(|error| refusal(&error));
         async move { Ok::<_, Infallible>(response) }
     });
     let mut builder = http1::Builder::new();
@@ -64,14 +74,15 @@ where
     let _ = race(pin!(builder.serve_connection(stream, service)), over.begun()).await;
 }
 
-fn answer<B>(request: &Request<B>) -> Result<Response<AnswerBody>, ApiError> {
+fn answer<B>(request: &Request<B>, former: Option<NodeId>) -> Result<Response<AnswerBody>, ApiError> {
     let call = routes::find(request.method(), request.uri().path())?;
     match call {
         Call::Livez => Ok(json(ALIVE)),
         Call::Version => Ok(version()),
         Call::Readyz => {
-            Ok(joining_readiness(Query::parse(request.uri().query(), call.parameters())?.verbose))
+            let query = Query::parse(request.uri().query(), call.parameters())?;
+            Ok(joining_readiness(former, query.verbose))
         }
-        _ => Err(ApiError::Joining),
+        _ => Err(former.map_or(ApiError::Joining, |former| ApiError::ComingBack { former })),
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct NewMember {
     pub(crate) url: Option<String>,
     /// What people call it; may be empty.
     pub(crate) name: Option<String>,
+    /// The member whose place it takes: that one has lost what it must not forget, and is not coming back.
+    pub(crate) replaces: Option<NodeId>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +50,8 @@ struct AddBody {
     url: Option<String>,
     #[serde(rename = "Name")]
     name: Option<String>,
+    #[serde(rename = "Replaces")]
+    replaces: Option<String>,
 }
 
 /// Who is to belong to the cluster, as `POST /raft/members` names them. No id is in both, and somebody votes.
@@ -109,7 +113,15 @@ pub(crate) fn parse_add(body: &[u8]) -> Result<NewMember, ApiError> {
     if let Some(name) = name.as_ref().filter(|name| !name.is_empty()) {
         parse_name(name).map_err(|error| ApiError::BadJson(format!("\"Name\" is {name:?}: {error}")))?;
     }
-    Ok(NewMember { id: parse_id(&body.id)?, address, learner, url, name })
+    let id = parse_id(&body.id)?;
+    let replaces = body.replaces.map(|former| former.parse::<NodeId>()).transpose();
+    let replaces = replaces.map_err(|error| ApiError::BadJson(format!("\"Replaces\": {error}")))?;
+    if replaces == Some(id) {
+        return Err(ApiError::BadJson(format!(
+            "\"Replaces\" is {id}, as \"ID\": a node can't replace itself"
+        )));
+    }
+    Ok(NewMember { id, address, learner, url, name, replaces })
 }
 
 /// A leader whose URL can't be dialled would get no request that another node passes on.
@@ -201,7 +213,7 @@ mod tests {
         let body = br#"{"ID":"urn:uuid:00000000-0000-0000-0000-00000000000a","Address":"127.0.0.1:9080"}"#;
         let member = parse_add(body).unwrap();
         assert_eq!((member.id, member.learner), (NodeId(10), Learner::Joining));
-        assert_eq!((member.url, member.name), (None, None));
+        assert_eq!((member.url, member.name, member.replaces), (None, None, None));
         assert_eq!(member.address.to_string(), "127.0.0.1:9080");
     }
 
@@ -213,6 +225,11 @@ mod tests {
         let member = parse_add(body.as_bytes()).unwrap();
         assert_eq!((member.learner, member.url.as_deref()), (Learner::Standing, Some("http://n:2")));
         assert_eq!(member.name.as_deref(), Some("one"));
+        let former = NodeId(11);
+        let member =
+            parse_add(format!(r#"{{"ID":"{id}","Address":"n:1","Replaces":"{former}"}}"#).as_bytes())
+                .unwrap();
+        assert_eq!(member.replaces, Some(former));
     }
 
     #[test]
@@ -233,6 +250,8 @@ mod tests {
             (format!(r#"{{"ID":"{id}","Address":"a:1","Role":"boss"}}"#), "\"boss\""),
             (format!(r#"{{"ID":"{id}","Address":"a:1","Name":"{}"}}"#, "n".repeat(65)), "64 bytes"),
             (format!(r#"{{"ID":"{id}","Address":"a:1","Name":"a\u001b[2J"}}"#), "control characters"),
+            (format!(r#"{{"ID":"{id}","Address":"a:1","Replaces":"me"}}"#), "\"Replaces\""),
+            (format!(r#"{{"ID":"{id}","Address":"a:1","Replaces":"{id}"}}"#), "replace itself"),
             (
                 format!(r#"{{"ID":"{id}","Address":"a:1","URL":"the first floor"}}"#),
                 "does not begin with http://",

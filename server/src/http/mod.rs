@@ -43,5 +43,6 @@ mod status;
 mod tests;
 
 pub(crate) use data::parse_import;
+pub(crate) use headers::{QUORATE_ERROR, QUORATE_LOST};
 pub(crate) use joining::serve_joining;
 pub(crate) use service::serve;

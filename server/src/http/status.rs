@@ -3,7 +3,7 @@
 use hyper::{Response, StatusCode};
 use quorate_client::{Leader, Peer, Status};
 use quorate_node::View;
-use quorate_node::raft::{PeerState, PeerStatus, Role};
+use quorate_node::raft::{NodeId, PeerState, PeerStatus, Role};
 use serde::Serialize;
 
 use super::app::{App, json, with_type};
@@ -77,10 +77,18 @@ impl Checks<Check> {
         Checks { leader, caught_up, disk, membership }
     }
 
-    /// Those of a node that belongs to no cluster yet.
-    fn joining() -> Self {
-        let waits = || Check::new(false, "this node is still joining its cluster".to_owned());
-        let disk = Check::new(true, "nothing is stored yet".to_owned());
+    /// Those of a node that belongs to no cluster yet, or that was another and has lost what it must not forget.
+    fn joining(former: Option<NodeId>) -> Self {
+        let waits = || match former {
+            None => Check::new(false, "this node is still joining its cluster".to_owned()),
+            Some(former) => {
+                Check::new(false, format!("this node was {former}, and is to come back under a new id"))
+            }
+        };
+        let disk = match former {
+            None => Check::new(true, "nothing is stored yet".to_owned()),
+            Some(_) => Check::new(false, "its state is lost: see the log".to_owned()),
+        };
         Checks { leader: waits(), caught_up: waits(), disk, membership: waits() }
     }
 
@@ -139,8 +147,8 @@ pub(super) fn version() -> Response<AnswerBody> {
 }
 
 /// `GET /readyz` before this node belongs to a cluster.
-pub(super) fn joining_readiness(verbose: bool) -> Response<AnswerBody> {
-    readiness(Checks::joining(), verbose)
+pub(super) fn joining_readiness(former: Option<NodeId>, verbose: bool) -> Response<AnswerBody> {
+    readiness(Checks::joining(former), verbose)
 }
 
 fn readiness(checks: Checks<Check>, verbose: bool) -> Response<AnswerBody> {

@@ -2,7 +2,7 @@
 //! the segment that is begun behind it, and one bad place is survived.
 
 use quorate_raft::{Entry, Found, Index, LogId, SnapshotMeta, Write};
-use quorate_storage::{Job, MemoryDisk, Storage};
+use quorate_storage::{Job, MemoryDisk, OpenError, Storage, newest_members};
 
 use crate::common::{
     append, changed_sectors, command, members, members_entry, newest_segment, noop, open, perform, settle,
@@ -187,4 +187,36 @@ fn a_loss_across_the_end_of_a_checkpoint_hides_no_change_of_membership() {
         };
         assert_eq!((found.terms.last(), found.damaged, found.unknown), expected);
     }
+}
+
+/// A node that can't be opened still says whom it may ask to take it in again.
+#[test]
+fn the_newest_configuration_is_found_where_nothing_else_can_be() {
+    let (disk, mut storage, _) = written();
+    let of = |disk: &MemoryDisk| newest_members(disk.clone());
+    // Also of one that was dropped: it's for asking, not for deciding.
+    assert_eq!(of(&disk), Some((LogId::new(2, 10), members(&["dropped"]))));
+    let (last, members_at) = (LogId::new(2, 10), LogId::new(2, 9));
+    let content = Box::new(std::iter::once(vec![7; 100]));
+    let checkpoint = Job::Checkpoint { last, members: members(&["a", "d"]), members_at, content };
+    storage.perform(vec![checkpoint]).unwrap();
+    settle(&mut storage);
+    for path in ["stable/a", "stable/b"] {
+        disk.garbage(path, 0..512, 1);
+    }
+    let lost = open(&disk).err().unwrap();
+    assert!(matches!(lost, OpenError::TermAndVoteLost) && lost.costs_the_id(), "{lost}");
+    let segments: Vec<String> = disk.files().into_iter().filter(|path| path.ends_with(".log")).collect();
+    for path in &segments[1..] {
+        disk.zero(path, 0..usize::try_from(disk.len(path).unwrap()).unwrap());
+    }
+    let changes = disk.changes();
+    assert_eq!(of(&disk), Some((LogId::new(2, 9), members(&["a", "d"]))), "the checkpoint's");
+    for path in disk.files().iter().filter(|path| path.ends_with(".snap")) {
+        disk.garbage(path, 0..4096, 2);
+    }
+    assert_eq!(of(&disk), Some((LogId::new(1, 1), members(&["a"]))), "the first segment's");
+    assert_eq!(disk.changes(), changes, "nothing was written");
+    disk.zero(&segments[0], 0..usize::try_from(disk.len(&segments[0]).unwrap()).unwrap());
+    assert_eq!(of(&disk), None);
 }

@@ -1,0 +1,167 @@
+//! Which release wrote a file: looked at before anything else is, and before anything is changed.
+//!
+//! Recovery takes what it does not understand for damage, and mends it: it would set aside a checkpoint of a newer
+//! release, cut its log, and write over its term and vote. So a file that is *whole* and of another version has to be
+//! told from a damaged one. Whatever changes between versions, this much of a file's beginning does not:
+//!
+//! ```text
+//!   0              8         12        16        20
+//!   | magic        | checksum| version | size    |
+//! ```
+//!
+//! The checksum covers the bytes from 12 to *size*, in `stable/` to 512. (A segment's header stands twice; the second
+//! copy begins at *size*.) A file whose checksum does not fit says nothing about its version.
+
+use crate::disk::{Disk, DiskFile};
+use crate::error::OpenError;
+use crate::layout::position;
+use crate::{segment, snapshots, stable};
+
+/// A directory whose files have a version.
+struct Format {
+    directory: &'static str,
+    /// How the names of its files end.
+    suffix: &'static str,
+    magic: &'static [u8; 8],
+    known: u32,
+    /// How much a checksum covers; nothing when the file says so itself.
+    checked_bytes: Option<usize>,
+}
+
+const FORMATS: [Format; 3] = [
+    Format {
+        directory: stable::DIRECTORY,
+        suffix: "",
+        magic: stable::MAGIC,
+        known: stable::VERSION,
+        checked_bytes: Some(stable::SLOT_BYTES),
+    },
+    Format {
+        directory: segment::DIRECTORY,
+        suffix: ".log",
+        magic: segment::MAGIC,
+        known: segment::VERSION,
+        checked_bytes: None,
+    },
+    Format {
+        directory: snapshots::DIRECTORY,
+        suffix: ".snap",
+        magic: b"QRTESNAP",
+        known: 1,
+        checked_bytes: None,
+    },
+];
+
+/// How much of a file is looked at: enough for both copies of an ordinary header.
+const BEGINNING_BYTES: u64 = 64 << 10;
+
+/// Refuses a disk with a file of another version.
+///
+/// # Errors
+/// [`OpenError::UnknownVersion`].
+pub(crate) fn refuse_other_versions<D: Disk>(disk: &D) -> Result<(), OpenError> {
+    for format in &FORMATS {
+        // What can't be listed or read is met again, by whoever needs it.
+        for name in disk.list(format.directory).unwrap_or_default() {
+            if name.ends_with(format.suffix) {
+                let path = format!("{}/{name}", format.directory);
+                if let Some(found) = other_version(disk, &path, format) {
+                    return Err(OpenError::UnknownVersion { path, found, known: format.known });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn other_version<D: Disk>(disk: &D, path: &str, format: &Format) -> Option<u32> {
+    let file = disk.open(path).ok()?;
+    let mut beginning = vec![0; position(file.len().ok()?.min(BEGINNING_BYTES))];
+    let read = file.read_at(&mut beginning, 0).ok()?;
+    let pages = beginning[..read].chunks(segment::PAGE_BYTES as usize).count();
+    let starts = (0..pages).map(|page| page * segment::PAGE_BYTES as usize);
+    let versions = starts.filter_map(|start| version_at(&beginning[..read], start, format));
+    versions.into_iter().find(|version| *version != format.known)
+}
+
+/// The version of the header at `start`, if it is whole.
+fn version_at(beginning: &[u8], start: usize, format: &Format) -> Option<u32> {
+    let bytes = &beginning[start..];
+    let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+    let (checksum, version, size) = (number(8)?, number(12)?, number(16)?);
+    let size = format.checked_bytes.unwrap_or(position(size.into()));
+    let in_place = start == 0 || start == size;
+    let whole = || Some(crc32c::crc32c(bytes.get(12..size)?) == checksum);
+    (bytes.starts_with(format.magic) && in_place && whole()?).then_some(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory_disk::MemoryDisk;
+    use crate::{Options, Storage};
+
+    fn options() -> Options {
+        Options { segment_bytes: 16 << 10, ..Options::new(1) }
+    }
+
+    /// The same file, as a newer release might have written it.
+    fn raise(bytes: &mut [u8], size: usize) {
+        bytes[12] = 2;
+        bytes[size - 1] = 7;
+        let checksum = crc32c::crc32c(&bytes[12..size]);
+        bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+    }
+
+    fn change(disk: &MemoryDisk, path: &str, change: impl FnOnce(&mut [u8])) {
+        let mut bytes = disk.content(path).unwrap();
+        change(&mut bytes);
+        disk.open(path).unwrap().write_at(&bytes, 0).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_refused_and_nothing_is_changed() {
+        let snapshot = include_bytes!("../tests/golden/3-2.snap");
+        for (path, size) in [
+            ("stable/a", 512),
+            ("stable/b", 512),
+            ("log/00000001.log", 4096),
+            ("snaps/0000000000000003-0000000000000002.snap", 4096),
+        ] {
+            let disk = MemoryDisk::new();
+            drop(Storage::open(disk.clone(), options()).unwrap());
+            disk.create("snaps/0000000000000003-0000000000000002.snap")
+                .unwrap()
+                .write_at(snapshot, 0)
+                .unwrap();
+            change(&disk, path, |bytes| raise(bytes, size));
+            let (files, changes) = (disk.files(), disk.changes());
+            let refused = Storage::open(disk.clone(), options()).err().unwrap();
+            assert!(
+                matches!(&refused, OpenError::UnknownVersion { path: named, found: 2, known: 1 } if named == path)
+            );
+            assert!(!refused.costs_the_id() && refused.to_string().contains(path), "{refused}");
+            assert_eq!((disk.files(), disk.changes()), (files, changes), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_second_copy_of_a_header_tells_too_and_damage_tells_nothing() {
+        let disk = MemoryDisk::new();
+        drop(Storage::open(disk.clone(), options()).unwrap());
+        let path = "log/00000001.log";
+        let good = disk.content(path).unwrap();
+        change(&disk, path, |bytes| raise(&mut bytes[4096..], 4096));
+        assert!(matches!(refuse_other_versions(&disk), Err(OpenError::UnknownVersion { found: 2, .. })));
+        change(&disk, path, |bytes| bytes[..10].fill(0xa5));
+        assert!(matches!(refuse_other_versions(&disk), Err(OpenError::UnknownVersion { found: 2, .. })));
+        for rotten in [12, 16, 4090] {
+            change(&disk, path, |bytes| {
+                bytes.copy_from_slice(&good);
+                bytes[rotten] ^= 2;
+            });
+            assert!(refuse_other_versions(&disk).is_ok(), "byte {rotten}");
+            assert!(Storage::open(disk.clone(), options()).is_ok(), "byte {rotten}: the other copy is whole");
+        }
+    }
+}
