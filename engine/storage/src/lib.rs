@@ -5,6 +5,7 @@
 //! `docs/FORMAT.md`.
 
 mod anew;
+mod ballast;
 mod batch;
 mod checkpoint;
 pub mod data_dir;
@@ -27,7 +28,9 @@ mod record;
 mod recovery;
 mod replay;
 mod reread;
+mod room;
 mod scan;
+mod scrub;
 mod segment;
 mod snapshots;
 mod spares;
@@ -42,5 +45,6 @@ pub use look::{InUse, Look};
 pub use memory_disk::{Counters, MemoryDisk, MemoryFile, Microseconds, Operation, Pace};
 pub use options::Options;
 pub use overlay::{Overlay, OverlayFile};
+pub use scrub::{Finding, Scrubbed};
 pub use snapshots::Content;
 pub use storage::{Job, Storage};

@@ -159,6 +159,8 @@ pub(crate) fn event(event: &Event) -> String {
         Event::MembersChanged { at } => format!("members are those of {at}"),
         Event::Damaged { slot } => format!("finds {slot} damaged"),
         Event::Repaired { slot } => format!("has {slot} again"),
+        Event::ShortOfRoom => "is SHORT OF ROOM".into(),
+        Event::RoomAgain => "has room again".into(),
         Event::Nonsense { from, what } => {
             let whose = from.map_or("the disk".into(), |id| id.0.to_string());
             format!("drops NONSENSE from {whose}: {what}")
