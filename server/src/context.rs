@@ -5,6 +5,7 @@ use std::sync::Arc;
 use quorate_node::raft::{Contact, NodeId};
 use quorate_node::wire::{ClusterId, HistoryId};
 
+use crate::disk_health::DiskHealth;
 use crate::handle::Handle;
 use crate::peers::PeerCounters;
 use crate::runtime::Runtime;
@@ -25,6 +26,8 @@ pub struct Context<R, N> {
     pub contact: Contact,
     /// The bounds on what is taken in.
     pub limits: Limits,
+    /// How this node's disk is.
+    pub disk: Arc<DiskHealth>,
     /// What goes wrong between peers, counted.
     pub counters: Arc<PeerCounters>,
     /// How the parts hear that the server ends. HTTP holds a guard for each open connection.

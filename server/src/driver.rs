@@ -8,6 +8,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use quorate_node::raft::{Done, Time};
 use quorate_node::{Input, Node, Output, View};
@@ -30,6 +31,13 @@ const TURN: usize = 1024;
 
 /// How many requests may wait for their turn; more are refused as overload.
 const WAITING_ASKS: usize = 8192;
+
+/// How often the storage is told to tend its disk.
+const PULSE: Duration = Duration::from_millis(500);
+const PULSES_PER_SECOND: u64 = 2;
+
+/// A disk that has been busy for so long stands still.
+const STANDS_STILL: Duration = Duration::from_millis(250);
 
 /// Why the driver ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +65,9 @@ pub(crate) struct Driver<R: Runtime, N: Net> {
     taken: Taken,
     /// A look at the node was asked for, to be given at the end of the turn.
     looks: Vec<oneshot::Sender<View>>,
+    pulse_at: Time,
+    /// The log says that the disk stands still.
+    disk_stands_still: bool,
     end: Option<DriverEnd>,
     inspector: Option<Box<dyn Inspector>>,
 }
@@ -94,6 +105,8 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             alarm: Alarm::default(),
             taken: Taken::default(),
             looks: Vec::new(),
+            pulse_at: Time(0),
+            disk_stands_still: false,
             end: None,
             inspector,
         };
@@ -155,6 +168,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         if self.node.deadline().is_some_and(|deadline| deadline <= now) {
             self.feed(now, Input::Timeout);
         }
+        self.pulse(now);
         self.perform();
         // After the outputs: a reply that came just in time counts. So does one that says that nothing was done.
         let overdue = self.answers.overdue(now);
@@ -166,6 +180,24 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             self.answers.give(id, Answer::DeadlinePassed);
         }
         self.give_looks();
+    }
+
+    /// What the storage can't do by itself, for want of a clock.
+    fn pulse(&mut self, now: Time) {
+        if now < self.pulse_at {
+            return;
+        }
+        self.pulse_at = now + PULSE;
+        let StoragePort { jobs, health, scrub_bytes_per_second, .. } = &self.storage;
+        if health.ask_to_tend() {
+            // If the storage has ended, the next `take` finds out.
+            let _ = jobs.send(vec![Job::Tend { scrub_bytes: scrub_bytes_per_second / PULSES_PER_SECOND }]);
+        }
+        let still = health.under_way(now).is_some_and(|age| age >= STANDS_STILL);
+        if still != self.disk_stands_still {
+            self.disk_stands_still = still;
+            log_lines::disk_stands_still(&health.describe(now), still);
+        }
     }
 
     fn feed(&mut self, now: Time, input: Input) {
@@ -241,7 +273,8 @@ impl<R: Runtime, N: Net> Driver<R, N> {
     }
 
     fn set_alarm(&mut self) {
-        let wanted = [self.node.deadline(), self.answers.deadline()].into_iter().flatten().min();
+        let wanted =
+            [self.node.deadline(), self.answers.deadline(), Some(self.pulse_at)].into_iter().flatten().min();
         if let Some(wanted) = wanted {
             self.alarm.set(&self.runtime, wanted);
         }
@@ -249,7 +282,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
 
     /// Lets the storage finish. What is still pending is abandoned by dropping it, which its callers read as unknown.
     async fn finish_storage(self) {
-        let StoragePort { jobs, mut dones } = self.storage;
+        let StoragePort { jobs, mut dones, .. } = self.storage;
         drop(jobs);
         while dones.recv().await.is_some() {}
     }

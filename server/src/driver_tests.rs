@@ -49,7 +49,7 @@ impl Member {
         let local = Local::member(Identity { node: id, cluster: ClusterId(1), history: HistoryId(2) });
         let Inbound { local, deliver, events, counters } =
             Inbound::start::<_, RealNet>(&runtime, listener, local);
-        let (storage, found) = Storage::open(disk.clone(), Options::new(runtime.random())).unwrap();
+        let (storage, found) = Storage::open(disk.clone(), small_segments(runtime.random())).unwrap();
         let config = NodeConfig {
             raft: Config::new(id, runtime.random()),
             checkpoint_entries: 50,
@@ -57,8 +57,8 @@ impl Member {
         };
         let election_timeout = config.raft.election_timeout;
         let node = Node::open(config, found, runtime.now()).unwrap();
-        let (port, end) = storage_channel();
-        spawn_storage(storage, end).unwrap();
+        let (port, end) = storage_channel("memory", 1 << 20);
+        spawn_storage(storage, end, runtime).unwrap();
         let links = Links::new(runtime, RealNet, local, deliver, counters, election_timeout);
         let (driver, handle) = Driver::new(runtime, node, port, events, links, None);
         let (ended_sender, ended) = oneshot::channel();
@@ -105,7 +105,7 @@ impl Cluster {
         let mut members = Vec::new();
         for (id, address) in addresses {
             let disk = MemoryDisk::new();
-            let (mut storage, _) = Storage::open(disk.clone(), Options::new(7)).unwrap();
+            let (mut storage, _) = Storage::open(disk.clone(), small_segments(7)).unwrap();
             write_first(&mut storage, true, vec![first_entry(&founding)]).unwrap();
             drop(storage);
             members.push(Member::start(runtime, id, address, disk).await);
@@ -305,4 +305,9 @@ async fn large_values_over_slow_links_cost_no_leader_and_are_sent_once() {
         let carried = relay.carried_bytes();
         assert!(carried < 2 * COUNT * BYTES * 5 / 4, "{carried} bytes for {} of values", 2 * COUNT * BYTES);
     }
+}
+
+/// Disks in memory are many, and a node keeps a reserve of segments.
+fn small_segments(seed: u64) -> Options {
+    Options { segment_bytes: 2 << 20, ..Options::new(seed) }
 }

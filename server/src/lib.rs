@@ -29,6 +29,7 @@ mod cli;
 mod comeback;
 pub mod config;
 mod context;
+mod disk_health;
 mod driver;
 #[cfg(test)]
 mod driver_tests;
@@ -53,6 +54,7 @@ pub mod watch;
 
 pub use cli::main;
 pub use context::{Context, Identity, Limits};
+pub use disk_health::DiskHealth;
 pub use driver::DriverEnd;
 pub use founding::{Pairs, first_entries, write_first};
 pub use handle::{Answer, Handle};

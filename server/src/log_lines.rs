@@ -1,7 +1,8 @@
 //! What the log says of an election and of damage: one line each, with its cause.
 
 use quorate_node::raft::{CampaignCause, Event, StepDownCause};
-use tracing::{info, warn};
+use quorate_storage::Finding;
+use tracing::{error, info, warn};
 
 /// Writes the line for an event of the node.
 pub(crate) fn event(event: &Event) {
@@ -21,10 +22,46 @@ pub(crate) fn event(event: &Event) {
             warn!(%slot, "a damaged log entry that was never committed was given up, with all after it");
         }
         Event::Repaired { slot } => info!(%slot, "a damaged log entry was repaired"),
+        Event::ShortOfRoom => {
+            warn!(
+                "the disk is full: writes that need space will be refused, deletes and reads go on; free some"
+            );
+        }
+        Event::RoomAgain => info!("the disk has room again"),
         Event::Nonsense { from: Some(peer), what } => {
             warn!(%peer, what, "dropped a message that makes no sense");
         }
         Event::Nonsense { from: None, what } => warn!(what, "dropped an input that makes no sense"),
+    }
+}
+
+/// Writes the line for something that was found bad at rest.
+pub(crate) fn finding(finding: &Finding) {
+    match finding {
+        Finding::Slot { id, path, offset } => {
+            warn!(slot = %id, path, offset, "a log entry has gone bad at rest; asking peers for it");
+        }
+        Finding::HeaderMended { path } => {
+            warn!(path, "a copy of a log file's header had gone bad, and is mended")
+        }
+        Finding::HeaderLost { path } => {
+            error!(
+                path,
+                "both copies of a log file's header are bad: replace this disk, before a restart needs them"
+            );
+        }
+        Finding::StableMended { path } => {
+            warn!(path, "a file of term and vote had gone bad, and is mended");
+        }
+    }
+}
+
+/// Writes the line for a disk that stands still, or no longer does.
+pub(crate) fn disk_stands_still(disk: &str, still: bool) {
+    if still {
+        warn!(disk, "the disk stands still");
+    } else {
+        info!(disk, "the disk goes on");
     }
 }
 

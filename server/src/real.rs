@@ -14,13 +14,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use quorate_node::raft::Time;
-use quorate_storage::{Disk, Storage};
+use quorate_node::raft::{Done, Time};
+use quorate_storage::{Disk, Job, Storage};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::error;
 
+use crate::log_lines;
 use crate::net::{Listener, Net};
 use crate::runtime::{Either, Runtime, race};
 use crate::storage_port::StorageEnd;
@@ -158,17 +159,21 @@ impl Termination {
 }
 
 /// Gives the storage a thread of its own, which ends when the port is dropped or with a fatal error.
-pub(crate) fn spawn_storage<D>(storage: Storage<D>, end: StorageEnd) -> io::Result<JoinHandle<()>>
+pub(crate) fn spawn_storage<D>(
+    storage: Storage<D>,
+    end: StorageEnd,
+    clock: RealRuntime,
+) -> io::Result<JoinHandle<()>>
 where
     D: Disk + Send + 'static,
     D::File: Send,
 {
-    thread::Builder::new().name("storage".to_owned()).spawn(move || run_storage(storage, end))
+    thread::Builder::new().name("storage".to_owned()).spawn(move || run_storage(storage, end, clock))
 }
 
 /// Takes *everything* that waits, performs it with one sync, and answers in one message: what arrives during a sync
 /// shares the next one. That is group commit.
-fn run_storage<D: Disk>(mut storage: Storage<D>, mut end: StorageEnd) {
+fn run_storage<D: Disk>(mut storage: Storage<D>, mut end: StorageEnd, clock: RealRuntime) {
     let mut waiting = Vec::new();
     loop {
         // A checkpoint is written in slices, between which the log comes first; it must not wait for new jobs.
@@ -184,7 +189,21 @@ fn run_storage<D: Disk>(mut storage: Storage<D>, mut end: StorageEnd) {
         } else if end.jobs.blocking_recv_many(&mut waiting, usize::MAX) == 0 {
             return;
         }
-        match storage.perform(waiting.drain(..).flatten().collect()) {
+        let jobs: Vec<Job> = waiting.drain(..).flatten().collect();
+        let tends = jobs.iter().any(|job| matches!(job, Job::Tend { .. }));
+        end.health.begin(clock.now());
+        let performed = storage.perform(jobs);
+        let wrote =
+            performed.as_ref().is_ok_and(|dones| dones.iter().any(|done| matches!(done, Done::Written(_))));
+        end.health.end(clock.now(), wrote);
+        if tends {
+            end.health.tended();
+        }
+        for finding in storage.take_findings() {
+            end.health.note(&finding);
+            log_lines::finding(&finding);
+        }
+        match performed {
             Ok(dones) if dones.is_empty() => {}
             Ok(dones) => {
                 if end.dones.send(dones).is_err() {

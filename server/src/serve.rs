@@ -135,7 +135,7 @@ pub fn bootstrap(config: &ServeConfig) -> Result<(), ServeError> {
     }
     let content = first_content(config, &dir)?;
     let contact = contact(config, config.listen.port(), config.raft_listen.port());
-    found(&RealRuntime::start(), &mut dir, contact, content).map(drop)
+    found(config, &RealRuntime::start(), &mut dir, contact, content).map(drop)
 }
 
 async fn serve(config: ServeConfig) -> Result<(), ServeError> {
@@ -235,7 +235,7 @@ async fn start(
     let (identity, inbound) = match origin {
         Origin::Member(identity) => (identity, inbound(&runtime, peers, Local::member(identity))),
         Origin::Founds(content) => {
-            let identity = found(&runtime, dir, contact.clone(), content)?;
+            let identity = found(config, &runtime, dir, contact.clone(), content)?;
             (identity, inbound(&runtime, peers, Local::member(identity)))
         }
         Origin::Joins => {
@@ -360,15 +360,20 @@ async fn answering<T>(
     joined
 }
 
+fn storage_options(config: &ServeConfig, runtime: &RealRuntime) -> Options {
+    let (segment_bytes, keep_snapshots) = (config.segment_bytes, config.keep_snapshots);
+    Options { segment_bytes, keep_snapshots, ..Options::new(runtime.random()) }
+}
+
 fn open_storage(
     config: &ServeConfig,
     dir: &DataDir,
     runtime: &RealRuntime,
 ) -> Result<(StoragePort, Found), ServeError> {
-    let options = Options { keep_snapshots: config.keep_snapshots, ..Options::new(runtime.random()) };
+    let options = storage_options(config, runtime);
     let (storage, found) = Storage::open(FileDisk::new(dir.path()), options)?;
-    let (port, end) = storage_channel();
-    spawn_storage(storage, end).map_err(ServeError::Process)?;
+    let (port, end) = storage_channel(&dir.path().display().to_string(), config.scrub_bytes_per_second);
+    spawn_storage(storage, end, *runtime).map_err(ServeError::Process)?;
     Ok((port, found))
 }
 
@@ -431,6 +436,7 @@ fn first_content(config: &ServeConfig, dir: &DataDir) -> Result<Pairs, ServeErro
 
 /// Founds a cluster; the steps are those of [`crate::founding`].
 fn found(
+    config: &ServeConfig,
     runtime: &RealRuntime,
     dir: &mut DataDir,
     contact: Contact,
@@ -439,7 +445,7 @@ fn found(
     let node = node_id(runtime, dir)?;
     let entries = first_entries(node, contact, content)
         .map_err(|error| ServeError::Content { path: DATA_JSON.to_owned(), reason: error.to_string() })?;
-    let (mut storage, found) = Storage::open(FileDisk::new(dir.path()), Options::new(runtime.random()))?;
+    let (mut storage, found) = Storage::open(FileDisk::new(dir.path()), storage_options(config, runtime))?;
     write_first(&mut storage, found.terms.last() == LogId::ZERO, entries)?;
     drop(storage);
     dir.retire_data_json()?;

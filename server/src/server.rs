@@ -90,10 +90,11 @@ impl<R: Runtime, N: Net> Server<R, N> {
         local.settle(identity);
         let links =
             Links::new(runtime.clone(), net.clone(), local, deliver, Arc::clone(&counters), election_timeout);
+        let disk = Arc::clone(&storage.health);
         let (driver, handle) = Driver::new(runtime.clone(), node, storage, events, links, inspector);
         let shutdown = Shutdown::default();
         let context =
-            Arc::new(Context { runtime, net, handle, identity, contact, limits, counters, shutdown });
+            Arc::new(Context { runtime, net, handle, identity, contact, limits, disk, counters, shutdown });
         let (end_sender, end) = watch::channel(None);
         context.runtime.spawn(async move {
             let ended = driver.run().await;

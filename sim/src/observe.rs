@@ -43,6 +43,8 @@ pub enum Observation {
     Applied { host: Host, index: Index, state_hash: u64, revision: u64 },
     /// What a server's disk has cost when the faults are over: all syncs of files and directories.
     Cost { host: Host, syncs: u64 },
+    /// A server finds something bad at rest that nobody had asked for.
+    FoundAtRest { host: Host },
     /// A client makes a request. With `content`, a hash of the command as it will stand in the log, when no other
     /// request makes the same one.
     Asks { client: u8, number: u32, to: Host, key: String, call: Call, stale: bool, content: Option<u64> },

@@ -1,6 +1,6 @@
 //! The node: inputs, outputs, and what goes between the core and the store.
 
-use crate::held::Held;
+use crate::held::{Held, HeldWrite};
 use crate::pending::{Fate, Pending};
 use crate::request::{ReadLevel, Refusal, Reply, Request, RequestId};
 use crate::state::{Progress, State};
@@ -14,6 +14,7 @@ use quorate_raft::{
 use quorate_wire::entry::encode_command;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Settings of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +95,9 @@ pub enum Output {
     Failed(String),
 }
 
+/// How long deletes on a full disk are gathered before a checkpoint gives their space back.
+const RELIEF_PAUSE: Duration = Duration::from_secs(1);
+
 /// A whole node.
 #[derive(Debug)]
 pub struct Node {
@@ -110,6 +114,10 @@ pub struct Node {
     standing: Standing,
     /// Where the last checkpoint was begun, and whether it still runs.
     checkpoint: (Index, bool),
+    /// The last segment of a full log for which a checkpoint was begun.
+    relieved_segment: u32,
+    /// When a checkpoint is due that gives the space back that was freed on a full disk.
+    relief_at: Option<Time>,
     /// The time of the last input.
     now: Time,
     out: VecDeque<Output>,
@@ -145,6 +153,8 @@ impl Node {
             transfers: Vec::new(),
             standing,
             checkpoint: (checkpointed, false),
+            relieved_segment: 0,
+            relief_at: None,
             now,
             out: VecDeque::new(),
         })
@@ -168,6 +178,7 @@ impl Node {
                 self.transfers.retain(|waiting| *waiting != id);
             }
         }
+        self.relief_tick();
     }
 
     /// The next thing to do. Feed everything that waits first: it shares one batch.
@@ -186,7 +197,7 @@ impl Node {
 
     /// When [`Input::Timeout`] is due.
     pub fn deadline(&self) -> Option<Time> {
-        self.raft.deadline()
+        [self.raft.deadline(), self.relief_at].into_iter().flatten().min()
     }
 
     /// The core, to look at.
@@ -215,6 +226,7 @@ impl Node {
             members_at: status.members_at,
             settled: status.settled,
             damaged: status.damaged,
+            short_of_room: self.raft.room().is_some(),
             restoring: self.state.is_restoring(),
             revision: self.state.kv.revision(),
             keys: self.state.kv.len(),
@@ -239,6 +251,11 @@ impl Node {
                     self.reply(id, Reply::Checkpointed);
                 }
                 self.raft.handle(now, CoreInput::Done(Done::SnapshotTaken(meta)));
+                self.relieve_log();
+            }
+            Done::Room(room) => {
+                self.raft.handle(now, CoreInput::Done(Done::Room(room)));
+                self.relieve_log();
             }
             done => self.raft.handle(now, CoreInput::Done(done)),
         }
@@ -265,6 +282,9 @@ impl Node {
     fn apply(&mut self, entries: &[Entry]) {
         for entry in entries {
             let outcome = self.state.apply(entry);
+            if matches!(outcome, Some(Outcome::Deleted { count: 1.., .. })) && self.raft.room().is_some() {
+                self.relief_at.get_or_insert(self.now + RELIEF_PAUSE);
+            }
             for (id, fate) in self.pending.applied(entry) {
                 self.fulfil(id, fate, outcome, entry.id.index);
             }
@@ -288,6 +308,28 @@ impl Node {
         self.checkpoint = (last.index, true);
         let content = self.state.kv.snapshot();
         self.out.push_back(Output::Checkpoint { last, members, members_at, content });
+    }
+
+    /// A full log gets room by a checkpoint, below which it can be dropped: one for each segment that was begun since.
+    fn relieve_log(&mut self) {
+        let Some(room) = self.raft.room() else { return };
+        if room.newest_segment > self.relieved_segment && !self.checkpoint.1 {
+            self.begin_checkpoint(self.raft.status().applied);
+            if self.checkpoint.1 {
+                self.relieved_segment = room.newest_segment;
+            }
+        }
+    }
+
+    /// What was deleted on a full disk is there until a checkpoint is taken without it.
+    fn relief_tick(&mut self) {
+        if self.relief_at.is_some_and(|at| at <= self.now) {
+            // While one is being written there is nothing to wait for: its end is a time to look again.
+            self.relief_at = self.checkpoint.1.then(|| self.now + RELIEF_PAUSE);
+            if self.raft.room().is_some() {
+                self.begin_checkpoint(self.raft.status().applied);
+            }
+        }
     }
 
     fn fulfil(&mut self, id: RequestId, fate: Fate, outcome: Option<Outcome>, index: Index) {
@@ -338,17 +380,27 @@ impl Node {
 
     fn write(&mut self, now: Time, id: RequestId, command: &Command) {
         match encode_command(command) {
-            Ok(bytes) => self.propose(now, id, Arc::from(bytes)),
+            Ok(bytes) => {
+                let frees_space = matches!(command, Command::Delete { .. });
+                self.propose(now, HeldWrite { id, command: Arc::from(bytes), frees_space });
+            }
             Err(error) => self.reply(id, Reply::Refused(Refusal::TooLarge { bytes: error.bytes })),
         }
     }
 
-    fn propose(&mut self, now: Time, id: RequestId, command: Arc<[u8]>) {
+    fn propose(&mut self, now: Time, write: HeldWrite) {
         let limit_bytes = self.config.raft.uncommitted_bytes;
-        match self.raft.propose(now, Arc::clone(&command)) {
+        let (id, command) = (write.id, Arc::clone(&write.command));
+        let proposed = if write.frees_space {
+            self.raft.propose_freeing(now, command)
+        } else {
+            self.raft.propose(now, command)
+        };
+        match proposed {
             Ok(log_id) => self.pending.expect(log_id, id),
             Err(ProposeError::NotLeader(leader)) => self.reply(id, Reply::NotLeader { leader }),
-            Err(ProposeError::Transferring) if self.held.push(id, command, limit_bytes) => {}
+            Err(ProposeError::NoRoom) => self.reply(id, Reply::Refused(Refusal::DiskFull)),
+            Err(ProposeError::Transferring) if self.held.push(write, limit_bytes) => {}
             Err(ProposeError::Transferring | ProposeError::Full) => {
                 self.reply(id, Reply::Refused(Refusal::Overloaded));
             }
@@ -480,8 +532,8 @@ impl Node {
         }
         let held = std::mem::take(&mut self.held);
         let mut moved = held.count() > 0;
-        for (id, command) in held {
-            self.propose(self.now, id, command);
+        for write in held {
+            self.propose(self.now, write);
         }
         // Whether it succeeded is known when somebody leads. A node that was removed may never hear of that.
         let status = self.raft.status();
@@ -524,6 +576,7 @@ impl Node {
             Err(ChangeError::InProgress) => Reply::Refused(Refusal::ChangeInProgress),
             Err(ChangeError::NotMember(member)) => Reply::Refused(Refusal::MemberNotFound(member)),
             Err(ChangeError::NotCaughtUp(member)) => Reply::Refused(Refusal::NotCaughtUp(member)),
+            Err(ChangeError::NoRoom) => Reply::Refused(Refusal::DiskFull),
             Err(ChangeError::WouldLoseQuorum) => Reply::Refused(Refusal::WouldLoseQuorum),
             Err(error @ ChangeError::Invalid(_)) => Reply::Refused(Refusal::BadChange(error.to_string())),
         };
@@ -559,5 +612,6 @@ fn standing(raft: &Raft, state: &State) -> Standing {
         settled: status.settled,
         restoring: state.is_restoring(),
         damaged: status.damaged,
+        short_of_room: raft.room().is_some(),
     }
 }

@@ -138,6 +138,8 @@ pub enum Refusal {
     NotVoter(NodeId),
     /// No other voter could lead now.
     NoSuccessor,
+    /// The disk is full, and this would need space: only what frees some is taken.
+    DiskFull,
     /// The change is none; the text says why.
     BadChange(String),
 }

@@ -32,6 +32,8 @@ pub struct View {
     pub settled: bool,
     /// How many log slots are damaged or unknown.
     pub damaged: usize,
+    /// The disk has no space for more log: writes that need some are refused, or will be soon.
+    pub short_of_room: bool,
     /// The store is being restored from a checkpoint.
     pub restoring: bool,
     /// The store's revision.
@@ -52,4 +54,5 @@ pub(crate) struct Standing {
     pub(crate) settled: bool,
     pub(crate) restoring: bool,
     pub(crate) damaged: usize,
+    pub(crate) short_of_room: bool,
 }

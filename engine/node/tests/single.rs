@@ -2,8 +2,8 @@
 
 use quorate_node::kv::{Command, Outcome, Revision};
 use quorate_node::raft::{
-    Config, Contact, Done, Entry, Found, HardState, Index, Job, LogId, Members, NodeId, Payload, Role, Term,
-    TermRuns, Time, WriteId,
+    Config, Contact, Done, Entry, Found, HardState, Index, Job, LogId, Members, NodeId, Payload, Role, Room,
+    SnapshotMeta, Term, TermRuns, Time, WriteId,
 };
 use quorate_node::{Input, Node, NodeConfig, Output, ReadLevel, Reply, Request, RequestId};
 use std::sync::Arc;
@@ -130,6 +130,63 @@ fn a_checkpoint_is_begun_after_so_many_entries_and_one_at_a_time() {
     }
     assert_eq!(host.checkpoints, 1);
     assert_eq!(host.node.view().applied, Index(12));
+}
+
+/// What a full disk leaves: no spare beyond the reserve, and `rest` bytes of a segment.
+fn little_room(rest: u64, newest_segment: u32) -> Input {
+    let room = Room {
+        rest_bytes: rest,
+        spare_segments: 2,
+        segment_bytes: 1 << 20,
+        newest_segment,
+        is_reserved: false,
+    };
+    Input::Done(Done::Room(Some(room)))
+}
+
+#[test]
+fn a_full_disk_refuses_what_needs_space_and_takes_what_frees_some() {
+    let mut host = Host::start(1000);
+    host.elect();
+    assert!(!host.node.view().short_of_room);
+    host.feed(little_room(100, 1));
+    assert!(host.node.view().short_of_room);
+    host.ask(1, put("key", "value"));
+    assert_eq!(host.replies, vec![(1, Reply::Refused(quorate_node::Refusal::DiskFull))]);
+    host.ask(2, Request::Write(Command::Delete { key: Arc::from(&b"key"[..]) }));
+    host.ask(3, get("key", ReadLevel::Linearizable));
+    host.sync();
+    assert!(matches!(host.replies[1..], [(3, Reply::Read { .. }), (2, Reply::Written { .. })]));
+    host.feed(Input::Done(Done::Room(None)));
+    host.ask(4, put("key", "value"));
+    host.sync();
+    assert!(matches!(host.replies[3], (4, Reply::Written { .. })));
+}
+
+/// A checkpoint is what frees the log; one for each segment that was begun, or a full disk would do nothing else.
+#[test]
+fn a_full_disk_makes_a_checkpoint_for_each_segment() {
+    let mut host = Host::start(1000);
+    host.elect();
+    host.feed(little_room(100_000, 7));
+    assert_eq!(host.checkpoints, 1);
+    for id in 1..4 {
+        host.ask(id, put("key", "value"));
+        host.sync();
+        host.feed(little_room(90_000 - id, 7));
+    }
+    assert_eq!(host.checkpoints, 1, "one is being written, and the segment is the same");
+    let meta = |last| SnapshotMeta {
+        last,
+        members: Members::founder(ME, Contact::default()),
+        members_at: LogId::new(1, 1),
+        bytes: 1,
+        checksum: 0,
+    };
+    host.feed(Input::Done(Done::SnapshotTaken(meta(LogId::new(2, 2)))));
+    assert_eq!(host.checkpoints, 1);
+    host.feed(little_room(80_000, 8));
+    assert_eq!(host.checkpoints, 2);
 }
 
 #[test]

@@ -68,6 +68,10 @@ pub enum Event {
         /// The slot.
         slot: LogId,
     },
+    /// The disk has no space for more log: what needs space is refused, or will be soon.
+    ShortOfRoom,
+    /// The disk has space again.
+    RoomAgain,
     /// A peer or the disk said something that makes no sense; it was dropped.
     Nonsense {
         /// Whose it was.

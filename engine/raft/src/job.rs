@@ -51,6 +51,26 @@ pub enum Done {
     SnapshotTaken(SnapshotMeta),
     /// The payload of this entry cannot be read.
     Damaged(LogId),
+    /// How much room the log has left behind all that was answered; `None` when there is as much as anybody wants, as
+    /// it is before anything was said.
+    Room(Option<Room>),
+}
+
+/// What a log can still take when the disk has no space for another segment. Entries are placed one after the other;
+/// one that does not fit into the rest begins a spare segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Room {
+    /// What is left of the last segment, in bytes.
+    pub rest_bytes: u64,
+    /// How many segments are ready.
+    pub spare_segments: u32,
+    /// How much one of them takes, in bytes.
+    pub segment_bytes: u64,
+    /// The number of the last segment. It only grows.
+    pub newest_segment: u32,
+    /// There may be no space for the next checkpoint, which is what frees the log: then only what frees space is taken,
+    /// whatever is left.
+    pub is_reserved: bool,
 }
 
 /// One write. Its parts are made durable in this order: `hard`; then truncation and appending *as one record

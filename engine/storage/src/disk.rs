@@ -53,6 +53,17 @@ pub trait Disk {
     /// # Errors
     /// What the system says. The process must end then: a later success would prove nothing.
     fn sync_dir(&self, directory: &str) -> io::Result<()>;
+
+    /// About how many bytes new files can take; `u64::MAX` when nothing bounds them. A hint: others write too.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn free_bytes(&self) -> io::Result<u64>;
+}
+
+/// Whether an operation failed for want of space alone.
+pub(crate) fn is_for_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// An open file. Several handles to one file see each other's writes.

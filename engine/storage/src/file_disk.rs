@@ -73,6 +73,11 @@ impl Disk for FileDisk {
     fn sync_dir(&self, directory: &str) -> io::Result<()> {
         sync_directory(&self.path(directory))
     }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let system = rustix::fs::statvfs(&self.root)?;
+        Ok(system.f_bavail.saturating_mul(system.f_frsize))
+    }
 }
 
 /// Makes the names in a directory durable.

@@ -5,6 +5,7 @@
 //! `docs/FORMAT.md`.
 
 mod anew;
+mod ballast;
 mod batch;
 mod checkpoint;
 pub mod data_dir;
@@ -28,8 +29,10 @@ mod record;
 mod recovery;
 mod replay;
 mod reread;
+mod room;
 mod salvage;
 mod scan;
+mod scrub;
 mod segment;
 mod snapshots;
 mod spares;
@@ -46,5 +49,6 @@ pub use memory_disk::{Counters, MemoryDisk, MemoryFile, Microseconds, Operation,
 pub use options::Options;
 pub use overlay::{Overlay, OverlayFile};
 pub use salvage::newest_members;
+pub use scrub::{Finding, Scrubbed};
 pub use snapshots::Content;
 pub use storage::{Job, Storage};

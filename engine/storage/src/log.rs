@@ -271,8 +271,6 @@ impl<F: DiskFile> Log<F> {
         stable: &mut Stable<F>,
         record: u32,
     ) -> Result<(), Fatal> {
-        /// Sizes of segments are multiples of this.
-        const PAGE_BYTES: u32 = 4096;
         let (members_at, members) = self.config();
         let mut header = SegmentHeader {
             number: self.spares.next_number(),
@@ -289,8 +287,7 @@ impl<F: DiskFile> Log<F> {
         // masked, so zero is no id.
         header.id = Random::new(self.options.seed ^ header.batch.rotate_left(32)).next().max(1);
         let start = header.records_start();
-        let needed = round_up(start + record + 2 * SECTOR_BYTES, PAGE_BYTES);
-        let bytes = self.options.segment_bytes.max(needed);
+        let bytes = self.options.segment_bytes.max(needed_bytes(start, record));
         header.bytes = u64::from(bytes);
         let (file, path) = self.spares.take(disk, bytes)?;
         file.write_at(&header.encode(), 0).map_err(Fatal::new("write", &path))?;
@@ -311,7 +308,7 @@ impl<F: DiskFile> Log<F> {
     }
 
     /// The configuration in force at the end of the log.
-    fn config(&self) -> (LogId, Members) {
+    pub(crate) fn config(&self) -> (LogId, Members) {
         self.members.last().unwrap_or(&self.base_members).clone()
     }
 
@@ -332,4 +329,11 @@ impl<F: DiskFile> Log<F> {
             self.members.retain(|(id, _)| id.index < from);
         }
     }
+}
+
+/// The size of a segment whose records begin at `start` and whose first has so many bytes.
+pub(crate) fn needed_bytes(start: u32, record: u32) -> u32 {
+    /// Sizes of segments are multiples of this.
+    const PAGE_BYTES: u32 = 4096;
+    round_up(start + record + 2 * SECTOR_BYTES, PAGE_BYTES)
 }

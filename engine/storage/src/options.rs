@@ -12,7 +12,9 @@ pub struct Options {
     pub segment_bytes: u32,
     /// How many checkpoints are kept.
     pub keep_snapshots: usize,
-    /// How many zero-filled segments are kept ready. With none ready the write that needs one waits for it.
+    /// How many zero-filled segments are kept ready. The last two are the reserve of a full disk: writes that need
+    /// space are refused before they are touched. With fewer than three every such write is refused when the disk is
+    /// full.
     pub spare_segments: usize,
     /// How much of a checkpoint or of a spare segment is written in one call of [`crate::Storage::perform`], in
     /// bytes: what a log write may have to wait for.
@@ -25,6 +27,6 @@ pub struct Options {
 impl Options {
     /// The usual settings.
     pub fn new(seed: u64) -> Options {
-        Options { segment_bytes: 16 << 20, keep_snapshots: 5, spare_segments: 2, slice_bytes: 1 << 20, seed }
+        Options { segment_bytes: 16 << 20, keep_snapshots: 5, spare_segments: 3, slice_bytes: 1 << 20, seed }
     }
 }

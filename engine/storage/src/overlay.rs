@@ -128,6 +128,11 @@ impl<D: Disk> Disk for Overlay<D> {
     fn sync_dir(&self, _directory: &str) -> io::Result<()> {
         Ok(())
     }
+
+    /// Nothing is written to the disk.
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 impl<F: DiskFile> DiskFile for OverlayFile<F> {

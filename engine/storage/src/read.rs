@@ -18,7 +18,37 @@ pub(crate) struct Loaded {
     pub(crate) damaged: Option<LogId>,
 }
 
+/// Entries that were checked, and those that failed.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) next: Index,
+    pub(crate) bytes: u64,
+    pub(crate) damaged: Vec<(LogId, Place)>,
+}
+
 impl<F: DiskFile> Log<F> {
+    /// Checks the headers and payloads of the slots from `first` on, about `bytes` of them, but for those that are
+    /// known to be damaged.
+    pub(crate) fn check(&self, first: Index, bytes: usize) -> Checked {
+        let mut window = Window::new(self, bytes);
+        let next = first.max(self.terms.base().index.next());
+        let mut checked = Checked { next, bytes: 0, damaged: Vec::new() };
+        while checked.bytes < bytes as u64 && checked.next <= self.terms.last().index {
+            let index = checked.next;
+            checked.next = index.next();
+            checked.bytes += u64::from(HEADER_BYTES);
+            let (Some(id), Some(place)) = (self.terms.id(index), self.places.at(index)) else { continue };
+            if self.damaged.contains(&index) {
+                continue;
+            }
+            match window.payload(id, place) {
+                Some((_, weight)) => checked.bytes += weight as u64,
+                None => checked.damaged.push((id, place)),
+            }
+        }
+        checked
+    }
+
     /// Reads entries from `first` to `last`, at most `bytes` of payload but at least one entry; nothing when the log
     /// does not hold `first`. Ends before the first damaged one, and names it.
     pub(crate) fn load(&self, first: Index, last: Index, bytes: usize) -> Loaded {

@@ -374,10 +374,8 @@ fn tail(scan: &Scan, items: &[Item], file: &[u8], closed: bool) -> Tail {
 
 /// The header of a segment file, from either copy.
 pub(crate) fn read_header<F: DiskFile>(file: &F, number: SegmentNumber) -> Option<SegmentHeader> {
-    /// Enough for both copies of an ordinary header.
-    const USUAL_BYTES: u64 = 64 << 10;
     let length = file.len().ok()?;
-    let usual = read_whole(file, length.min(USUAL_BYTES));
+    let usual = read_whole(file, length.min(SegmentHeader::USUAL_BYTES));
     SegmentHeader::decode(&usual, number).or_else(|| SegmentHeader::decode(&read_whole(file, length), number))
 }
 

@@ -114,6 +114,9 @@ pub(crate) fn copy_bytes(members: &Members) -> u32 {
 }
 
 impl SegmentHeader {
+    /// How much of a file is read for its header at first: enough for both copies of an ordinary one.
+    pub(crate) const USUAL_BYTES: u64 = 64 << 10;
+
     /// Where the first batch begins.
     pub(crate) fn records_start(&self) -> u32 {
         2 * copy_bytes(&self.members)

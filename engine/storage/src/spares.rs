@@ -5,10 +5,15 @@
 //! file system's own records, so a sync costs half. Filling goes on in slices, in the background of log writes. A
 //! file that's being filled has a name of its own and is worthless after a crash; it becomes a spare, by a rename,
 //! when its zeros are durable.
+//!
+//! This is where a full disk is met, and not where anything is written that counts: a file that finds no space is
+//! removed again, and nothing is made anew until the host says that it may be tried again. What was dropped from the
+//! log is filled all the same: it has its blocks.
 
 use std::collections::VecDeque;
+use std::io;
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_for_space};
 use crate::error::Fatal;
 use crate::layout::{is_zero, write_zeros};
 use crate::reread::settled;
@@ -28,10 +33,21 @@ pub(crate) struct Spares<F> {
     filling: Option<Filling<F>>,
     /// Dropped segments that become spares.
     recycled: VecDeque<SegmentNumber>,
+    /// Segments of their own size, each for one record that needs it, ready for what is about to be written.
+    large: VecDeque<Large<F>>,
+    /// There was no space for another, and nobody has said since that there may be.
+    refused: bool,
     /// Numbers above all in use.
     next_number: SegmentNumber,
     segment_bytes: u32,
     limit: usize,
+}
+
+#[derive(Debug)]
+struct Large<F> {
+    path: String,
+    bytes: u32,
+    file: F,
 }
 
 impl<F: DiskFile> Spares<F> {
@@ -43,9 +59,16 @@ impl<F: DiskFile> Spares<F> {
         segment_bytes: u32,
         limit: usize,
     ) -> Result<Spares<F>, Fatal> {
-        let ready = VecDeque::new();
-        let mut spares =
-            Spares { ready, filling: None, recycled: VecDeque::new(), next_number, segment_bytes, limit };
+        let mut spares = Spares {
+            ready: VecDeque::new(),
+            filling: None,
+            recycled: VecDeque::new(),
+            large: VecDeque::new(),
+            refused: false,
+            next_number,
+            segment_bytes,
+            limit,
+        };
         for file in files {
             let LogFile::Spare(number) = file else { continue };
             match zeros(disk, *file, segment_bytes) {
@@ -68,24 +91,82 @@ impl<F: DiskFile> Spares<F> {
 
     /// Whether there's something to do in the background.
     pub(crate) fn busy(&self) -> bool {
-        self.filling.is_some() || self.ready.len() < self.limit || !self.recycled.is_empty()
+        self.filling.is_some() || !self.recycled.is_empty() || (!self.refused && !self.are_all_ready())
+    }
+
+    /// How many are ready.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Whether as many are ready as there should be.
+    pub(crate) fn are_all_ready(&self) -> bool {
+        self.ready.len() >= self.limit
+    }
+
+    /// Whether there was no space for another one.
+    pub(crate) fn are_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// There may be space again.
+    pub(crate) fn retry(&mut self) {
+        self.refused = false;
     }
 
     /// Does a slice of what there's to do.
     pub(crate) fn work<D: Disk<File = F>>(&mut self, disk: &D, slice_bytes: usize) -> Result<(), Fatal> {
         if self.filling.is_none() {
             match self.recycled.pop_front() {
-                Some(number) if self.ready.len() >= self.limit => return remove(disk, number),
+                Some(number) if self.are_all_ready() => return remove(disk, number),
                 Some(number) => {
                     let path = LogFile::Filling(number).path();
                     let file = disk.open(&path).map_err(Fatal::new("open", path))?;
                     self.filling = Some(Filling { number, file, done: 0 });
                 }
-                None if self.ready.len() >= self.limit => return Ok(()),
-                None => self.filling = Some(self.create(disk)?),
+                None if self.are_all_ready() || self.refused => return Ok(()),
+                None => self.filling = self.create(disk)?,
             }
         }
         self.fill(disk, slice_bytes)
+    }
+
+    /// Makes so many ready, now; false when there's no space for them.
+    pub(crate) fn provide<D: Disk<File = F>>(&mut self, disk: &D, count: usize) -> Result<bool, Fatal> {
+        while self.ready.len() < count {
+            if self.filling.is_none() && self.recycled.is_empty() {
+                if self.refused {
+                    return Ok(false);
+                }
+                self.filling = self.create(disk)?;
+            }
+            self.work(disk, self.segment_bytes as usize)?;
+        }
+        Ok(true)
+    }
+
+    /// Makes a segment of `bytes` ready, which is not the usual size; false when there's no space for it.
+    pub(crate) fn provide_large<D: Disk<File = F>>(&mut self, disk: &D, bytes: u32) -> Result<bool, Fatal> {
+        let Some(Filling { number, file, .. }) = self.create(disk)? else { return Ok(false) };
+        let path = LogFile::Filling(number).path();
+        match write_zeros(&file, 0, u64::from(bytes)).and_then(|()| file.sync_data()) {
+            Ok(()) => self.large.push_back(Large { path, bytes, file }),
+            Err(error) if is_for_space(&error) => {
+                drop(file);
+                self.give_up(disk, number)?;
+                return Ok(false);
+            }
+            Err(error) => return Err(Fatal::new("fill", path)(error)),
+        }
+        Ok(true)
+    }
+
+    /// Removes what [`Spares::provide_large`] made and nobody took.
+    pub(crate) fn remove_large<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Fatal> {
+        while let Some(Large { path, .. }) = self.large.pop_front() {
+            disk.remove(&path).map_err(Fatal::new("remove", path))?;
+        }
+        Ok(())
     }
 
     /// Takes a file out of the log, to become a spare. Its new name is durable after the next sync of the directory,
@@ -105,50 +186,70 @@ impl<F: DiskFile> Spares<F> {
             self.recycled.push_back(number);
             return Ok(());
         }
+        self.refused = false;
         disk.remove(&path).map_err(Fatal::new("remove", path))
     }
 
     /// A file of `bytes` zeros, durable, and its path. Waits for one to be filled when none is ready.
     pub(crate) fn take<D: Disk<File = F>>(&mut self, disk: &D, bytes: u32) -> Result<(F, String), Fatal> {
+        let full = |path: String| Fatal::new("make room for", path)(io::ErrorKind::StorageFull.into());
         if bytes != self.segment_bytes {
-            let large = self.create(disk)?;
-            let path = LogFile::Filling(large.number).path();
-            write_zeros(&large.file, 0, u64::from(bytes)).map_err(Fatal::new("write", &path))?;
-            large.file.sync_data().map_err(Fatal::new("sync", &path))?;
-            return Ok((large.file, path));
-        }
-        while self.ready.is_empty() {
-            if self.filling.is_none() && self.recycled.is_empty() {
-                self.filling = Some(self.create(disk)?);
+            if self.large.front().is_none_or(|large| large.bytes != bytes)
+                && !self.provide_large(disk, bytes)?
+            {
+                return Err(full(LogFile::Filling(self.next_number).path()));
             }
-            self.work(disk, self.segment_bytes as usize)?;
+            let large = self.large.pop_front().expect("one has just been provided, or was there");
+            return Ok((large.file, large.path));
         }
-        let (number, file) = self.ready.pop_front().expect("the loop above ended with one ready");
+        if !self.provide(disk, 1)? {
+            return Err(full(LogFile::Filling(self.next_number).path()));
+        }
+        let (number, file) = self.ready.pop_front().expect("one has just been provided");
         Ok((file, LogFile::Spare(number).path()))
     }
 
-    fn create<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Filling<F>, Fatal> {
+    /// An empty file, to be filled; none when there's no space even for that.
+    fn create<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Option<Filling<F>>, Fatal> {
         let number = self.next_number();
         let path = LogFile::Filling(number).path();
-        let file = disk.create(&path).map_err(Fatal::new("create", path))?;
-        Ok(Filling { number, file, done: 0 })
+        match disk.create(&path) {
+            Ok(file) => Ok(Some(Filling { number, file, done: 0 })),
+            Err(error) if is_for_space(&error) => {
+                self.refused = true;
+                Ok(None)
+            }
+            Err(error) => Err(Fatal::new("create", path)(error)),
+        }
     }
 
     fn fill<D: Disk<File = F>>(&mut self, disk: &D, slice_bytes: usize) -> Result<(), Fatal> {
         let Some(filling) = &mut self.filling else { return Ok(()) };
         let total = u64::from(self.segment_bytes);
-        let path = LogFile::Filling(filling.number).path();
+        let number = filling.number;
+        let path = LogFile::Filling(number).path();
         let slice = (total - filling.done).min(slice_bytes as u64);
-        write_zeros(&filling.file, filling.done, slice).map_err(Fatal::new("write", &path))?;
-        filling.done += slice;
-        filling.file.sync_data().map_err(Fatal::new("sync", &path))?;
+        match write_zeros(&filling.file, filling.done, slice).and_then(|()| filling.file.sync_data()) {
+            Ok(()) => filling.done += slice,
+            Err(error) if is_for_space(&error) => {
+                self.filling = None;
+                return self.give_up(disk, number);
+            }
+            Err(error) => return Err(Fatal::new("fill", path)(error)),
+        }
         if filling.done == total {
-            let spare = LogFile::Spare(filling.number).path();
+            let spare = LogFile::Spare(number).path();
             disk.rename(&path, &spare).map_err(Fatal::new("rename", path))?;
             disk.sync_dir(DIRECTORY).map_err(Fatal::new("sync", DIRECTORY))?;
             self.ready.extend(self.filling.take().map(|filled| (filled.number, filled.file)));
         }
         Ok(())
+    }
+
+    /// Gives back what was written of a file for which there is no space.
+    fn give_up<D: Disk<File = F>>(&mut self, disk: &D, number: SegmentNumber) -> Result<(), Fatal> {
+        self.refused = true;
+        remove(disk, number)
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) const PATHS: [&str; 2] = ["stable/a", "stable/b"];
 pub(crate) const VERSION: u32 = 1;
 pub(crate) const MAGIC: &[u8; 8] = b"QRTESTAB";
 pub(crate) const SLOT_BYTES: usize = 512;
+/// What both files hold together, in bytes.
+pub(crate) const BOTH_BYTES: u64 = 2 * SLOT_BYTES as u64;
 
 /// What both files say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -187,6 +189,28 @@ impl<F: DiskFile> Stable<F> {
     pub(crate) fn acknowledge(&mut self, last: LogId, batch: u64) -> Result<(), Fatal> {
         let value = self.value;
         self.write(value.with_log(last, batch))
+    }
+
+    /// Reads both files, and writes anew what does not hold the value that it has to: which they were.
+    pub(crate) fn mend<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Vec<&'static str>, Fatal> {
+        let whole = match read(disk) {
+            StableState::Value(value, whole) if value == self.value => whole,
+            _ => [false, false],
+        };
+        let mut mended = Vec::new();
+        for (file, path) in PATHS.into_iter().enumerate().filter(|(file, _)| !whole[*file]) {
+            // It may have been removed: then what is open has no name.
+            self.files[file] = match disk.open(path) {
+                Ok(open) => open,
+                Err(_) => disk.create(path).map_err(Fatal::new("create", path))?,
+            };
+            self.write_file(file)?;
+            mended.push(path);
+        }
+        if !mended.is_empty() {
+            disk.sync_dir(DIRECTORY).map_err(Fatal::new("sync", DIRECTORY))?;
+        }
+        Ok(mended)
     }
 
     fn write_file(&self, file: usize) -> Result<(), Fatal> {

@@ -1,7 +1,12 @@
 //! All of a node's storage, with one owner.
 
-use quorate_raft::{Done, Entry, Found, HardState, LogId, Members, Payload, SnapshotMeta, TermRuns, Write};
+use std::collections::VecDeque;
 
+use quorate_raft::{
+    Done, Entry, Found, HardState, Index, LogId, Members, Payload, Room, SnapshotMeta, TermRuns, Write,
+};
+
+use crate::ballast::Ballast;
 use crate::disk::Disk;
 use crate::error::{Fatal, OpenError};
 use crate::log::{Log, Position};
@@ -9,6 +14,7 @@ use crate::options::Options;
 use crate::places::Places;
 use crate::recovery::{Recovered, list, recover};
 use crate::replay::Replay;
+use crate::scrub::{Finding, Scrubbed, Scrubber};
 use crate::segment::{self, Link, LogFile, SegmentNumber};
 use crate::snapshots::{self, Content, Draft, Snapshots};
 use crate::spares::Spares;
@@ -30,6 +36,12 @@ pub enum Job {
         /// The content. It's asked for a slice at a time, while other work is done.
         content: Content,
     },
+    /// Look after what nobody asks for: whether a disk that was full has room again, and whether what is at rest is
+    /// still sound. The host says so now and then, since storage has no clock. Answer: none, but for what is found.
+    Tend {
+        /// How much to read of what is at rest, in bytes, in slices, while there is nothing else to do.
+        scrub_bytes: u64,
+    },
 }
 
 impl From<quorate_raft::Job> for Job {
@@ -47,6 +59,14 @@ pub struct Storage<D: Disk> {
     stable: Stable<D::File>,
     log: Log<D::File>,
     snapshots: Snapshots<D::File>,
+    ballast: Ballast<D::File>,
+    /// Writes that have not been done yet: the first of them found no room in the log.
+    waiting: VecDeque<Write>,
+    /// There was no space for a spare segment or for the ballast, and not all of them are back.
+    short_of_room: bool,
+    /// What was said last of the room there is.
+    told: Option<Room>,
+    scrubber: Scrubber,
     slice_bytes: usize,
     failed: bool,
 }
@@ -98,11 +118,27 @@ impl<D: Disk> Storage<D> {
 
     /// Whether there's something to go on with when nothing else waits: call [`Storage::perform`] with nothing.
     pub fn busy(&self) -> bool {
-        self.snapshots.busy() || self.log.spares.busy() || self.log.wants_mark()
+        let ballast_busy = self.ballast.busy(self.snapshots.newest());
+        self.snapshots.busy()
+            || self.log.spares.busy()
+            || ballast_busy
+            || self.log.wants_mark()
+            || self.scrubber.busy()
+    }
+
+    /// What was found bad at rest since this was asked last. The core hears of slots in any case.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.scrubber.findings)
+    }
+
+    /// How much was read at rest.
+    pub fn scrubbed(&self) -> Scrubbed {
+        self.scrubber.scrubbed
     }
 
     fn try_perform(&mut self, jobs: Vec<Job>) -> Result<Vec<Done>, Fatal> {
         let idle = jobs.is_empty();
+        let unasked = jobs.iter().all(|job| matches!(job, Job::Tend { .. }));
         let mut writes = Vec::new();
         let mut others = Vec::new();
         for job in jobs {
@@ -111,21 +147,101 @@ impl<D: Disk> Storage<D> {
                 other => others.push(other),
             }
         }
+        self.waiting.extend(writes);
         let mut done = Vec::new();
-        if !writes.is_empty() {
-            done.push(self.write(writes)?);
-        }
+        self.write_waiting(&mut done)?;
         for job in others {
             self.perform_other(job, &mut done)?;
         }
         if idle && self.log.wants_mark() {
             self.log.mark()?;
         }
+        if self.snapshots.busy() {
+            self.keep_space_for_checkpoint(self.slice_bytes)?;
+        }
         if let Some(meta) = self.snapshots.work(&self.disk)? {
             done.push(Done::SnapshotTaken(meta));
         }
         self.log.spares.work(&self.disk, self.slice_bytes)?;
+        if !self.log.spares.busy() && !self.snapshots.busy() {
+            self.ballast.work(&self.disk, self.snapshots.newest(), self.slice_bytes)?;
+        }
+        if unasked && self.waiting.is_empty() {
+            self.scrub(&mut done)?;
+        }
+        self.tell_room(&mut done);
         Ok(done)
+    }
+
+    /// Does the writes for which the log has room. Those for which it has none wait, with all behind them; if some of
+    /// these drop what is not needed any more, that is done at once.
+    fn write_waiting(&mut self, done: &mut Vec<Done>) -> Result<(), Fatal> {
+        let mut compacted = None;
+        while !self.waiting.is_empty() {
+            let fitting = self.log.make_room(&self.disk, &self.waiting)?;
+            if fitting > 0 {
+                let writes = self.waiting.drain(..fitting).collect();
+                done.push(self.write(writes)?);
+            }
+            self.log.spares.remove_large(&self.disk)?;
+            // A checkpoint covers what they drop, and no write ever goes back behind one.
+            let to = self.waiting.iter().filter_map(|write| write.compact_to).max();
+            let Some(to) = to.filter(|to| Some(*to) > compacted) else { break };
+            self.log.compact(&self.disk, to)?;
+            compacted = Some(to);
+        }
+        Ok(())
+    }
+
+    /// Gives the ballast up when the file system has no space left for another `bytes` of a checkpoint.
+    fn keep_space_for_checkpoint(&mut self, bytes: usize) -> Result<(), Fatal> {
+        /// Names, the checkpoint's head and foot, and what the file system itself needs.
+        const MARGIN_BYTES: u64 = 64 << 10;
+        let wanted = 2 * bytes as u64 + MARGIN_BYTES;
+        // A file system that does not say is asked by writing.
+        let is_short = self.disk.free_bytes().is_ok_and(|free| free < wanted);
+        if is_short && self.ballast.give_up(&self.disk)? {
+            self.short_of_room = true;
+        }
+        Ok(())
+    }
+
+    /// Reads a slice of what is at rest.
+    fn scrub(&mut self, done: &mut Vec<Done>) -> Result<(), Fatal> {
+        let Storage { disk, stable, log, scrubber, slice_bytes, .. } = self;
+        for id in scrubber.work(disk, log, stable, *slice_bytes)? {
+            log.damaged.insert(id.index);
+            done.push(Done::Damaged(id));
+        }
+        Ok(())
+    }
+
+    /// Whether the next checkpoint finds space, as far as the file system tells. It has at most what the newest has, and
+    /// what was logged since.
+    fn next_checkpoint_fits(&self) -> bool {
+        let (last, bytes) =
+            self.snapshots.newest().map_or((Index(0), 0), |newest| (newest.last.index, newest.bytes));
+        let most = bytes + bytes / 8 + self.log.bytes_above(last);
+        // A file system that does not say is asked by writing.
+        let free = self.disk.free_bytes().unwrap_or(u64::MAX);
+        self.ballast.bytes().saturating_add(free) >= most
+    }
+
+    /// Says how much room there is, when that has changed.
+    fn tell_room(&mut self, done: &mut Vec<Done>) {
+        let spares = &self.log.spares;
+        let is_reserved = !self.next_checkpoint_fits();
+        let refused = spares.are_refused() || self.ballast.is_refused() || !self.waiting.is_empty();
+        if refused || is_reserved {
+            self.short_of_room = true;
+        } else if spares.are_all_ready() && self.ballast.is_whole(self.snapshots.newest()) {
+            self.short_of_room = false;
+        }
+        let room = self.short_of_room.then(|| self.log.room(is_reserved));
+        if room != self.told {
+            self.told = room;
+            done.push(Done::Room(room));
+        }
     }
 
     /// All writes, in their order, with one sync of the log when they fit into one batch.
@@ -183,7 +299,15 @@ impl<D: Disk> Storage<D> {
                 }
             }
             Job::Core(Core::LoadSnapshot(load)) => done.push(self.snapshots.load(&self.disk, load)),
-            Job::Core(Core::StoreSnapshot(store)) => done.push(self.snapshots.store(&self.disk, store)?),
+            Job::Core(Core::StoreSnapshot(store)) => {
+                self.keep_space_for_checkpoint(store.chunk.data.len())?;
+                done.push(self.snapshots.store(&self.disk, store)?);
+            }
+            Job::Tend { scrub_bytes } => {
+                self.scrubber.allow(scrub_bytes);
+                self.log.spares.retry();
+                self.ballast.retry();
+            }
             Job::Checkpoint { last, members, members_at, content } => {
                 let durable = self.log.terms.last();
                 assert!(last.index <= durable.index, "a checkpoint of {last}, but the log ends at {durable}");
@@ -331,7 +455,19 @@ impl<D: Disk> Opening<D> {
 
     fn storage(self, log: Log<D::File>) -> Storage<D> {
         let Opening { disk, options, snapshots, stable, .. } = self;
-        Storage { disk, stable, log, snapshots, slice_bytes: options.slice_bytes, failed: false }
+        Storage {
+            ballast: Ballast::open(&disk, options.segment_bytes.into()),
+            disk,
+            stable,
+            log,
+            snapshots,
+            waiting: VecDeque::new(),
+            short_of_room: false,
+            told: None,
+            scrubber: Scrubber::new(),
+            slice_bytes: options.slice_bytes,
+            failed: false,
+        }
     }
 }
 

@@ -36,7 +36,7 @@ use std::time::Duration;
 ///
 /// Invariants (when made by [`resolve`]): what is advertised is never `0.0.0.0` or `::`; at least three heartbeats
 /// fit into an election timeout, and at least two of those pass before a voter counts as dead; the largest value fits
-/// into the largest request.
+/// into the largest request and into a segment of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServeConfig {
     /// Where the node keeps its data.
@@ -61,6 +61,8 @@ pub struct ServeConfig {
     pub max_request_bytes: usize,
     /// The most bytes of request bodies held at once.
     pub max_pending_bytes: usize,
+    /// The size of a log segment, in bytes.
+    pub segment_bytes: u32,
     /// How many checkpoints are kept.
     pub keep_snapshots: usize,
     /// A checkpoint is taken once this many entries were applied after the last one.
@@ -71,6 +73,8 @@ pub struct ServeConfig {
     pub heartbeat_interval: Duration,
     /// How much of checkpoints is sent to other nodes in a second, in bytes.
     pub snapshot_bytes_per_second: u64,
+    /// How much of what is at rest is read in a second, in bytes.
+    pub scrub_bytes_per_second: u64,
     /// A leader removes a voter that it has not heard for this long; never, when absent.
     pub remove_dead_voters_after: Option<Duration>,
     /// How many voters are left at least when a dead one is removed.

@@ -8,6 +8,7 @@ use super::{LogConfig, LogFormat, ServeConfig};
 use quorate_client::{Address, Endpoint};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
@@ -19,6 +20,9 @@ const RAFT_PORT_OFFSET: u16 = 1000;
 /// A request becomes one entry of the log, which is read into memory whole.
 const LARGEST_REQUEST_BYTES: usize = 64 << 20;
 const LONGEST_NAME_BYTES: usize = 64;
+/// What an entry takes in a segment beside its value: headers, a key, padding.
+const SEGMENT_OVERHEAD_BYTES: usize = 64 << 10;
+const SEGMENT_BYTES: RangeInclusive<u32> = 128 << 10..=1 << 30;
 /// In bytes a second.
 const SLOWEST_SNAPSHOTS: usize = 64 << 10;
 
@@ -51,10 +55,12 @@ pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolve
         max_value_bytes: lookup.single("max-value-bytes", "1MiB", parse_limit)?,
         max_request_bytes: lookup.single("max-request-bytes", "4MiB", parse_limit)?,
         max_pending_bytes: lookup.single("max-pending-bytes", "256MiB", parse_pending)?,
+        segment_bytes: lookup.single("segment-bytes", "16MiB", parse_segment)?,
         keep_snapshots: lookup.single("keep-snapshots", "5", parse_count)?,
         snapshot_entries: lookup.single("snapshot-entries", "100000", parse_count)?,
         election_timeout: lookup.single("election-timeout", "500ms", parse_interval)?,
         heartbeat_interval: lookup.single("heartbeat-interval", "50ms", parse_interval)?,
+        scrub_bytes_per_second: lookup.single("scrub-rate", "1MiB", parse_scrub_rate)?,
         snapshot_bytes_per_second: lookup.single("snapshot-rate", "128MiB", parse_rate)?,
         remove_dead_voters_after: lookup.single("remove-dead-voters-after", "never", parse_patience)?,
         min_voters: lookup.single("min-voters", "3", parse_count)?,
@@ -202,6 +208,14 @@ fn check(config: &ServeConfig) -> Result<(), ConfigError> {
             config.max_value_bytes, config.max_request_bytes
         ));
     }
+    let value_room = config.segment_bytes as usize - SEGMENT_OVERHEAD_BYTES;
+    if config.max_value_bytes > value_room {
+        return unusable(format!(
+            "--segment-bytes is {} and --max-value-bytes {}: the largest value has to fit into a file of the log, with \
+             {SEGMENT_OVERHEAD_BYTES} bytes to spare, or a full disk could not be told in time; raise --segment-bytes",
+            config.segment_bytes, config.max_value_bytes
+        ));
+    }
     // The body of an import may be twice as large as what is in it.
     if config.max_pending_bytes < 2 * config.max_request_bytes {
         return unusable(format!(
@@ -246,6 +260,18 @@ fn parse_limit(text: &str) -> Result<usize, String> {
         Ok(size) => Ok(size),
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn parse_segment(text: &str) -> Result<u32, String> {
+    let size = parse_size(text).map_err(|error| error.to_string())?;
+    match u32::try_from(size) {
+        Ok(size) if SEGMENT_BYTES.contains(&size) && size.is_multiple_of(4096) => Ok(size),
+        _ => Err("it has to be a multiple of 4KiB, from 128KiB to 1GiB".to_owned()),
+    }
+}
+
+fn parse_scrub_rate(text: &str) -> Result<u64, String> {
+    parse_size(text).map(|size| size as u64).map_err(|error| error.to_string())
 }
 
 fn parse_pending(text: &str) -> Result<usize, String> {

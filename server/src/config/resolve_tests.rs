@@ -49,6 +49,8 @@ fn the_defaults() {
         max_value_bytes: 1_048_576,
         max_request_bytes: 4_194_304,
         max_pending_bytes: 268_435_456,
+        segment_bytes: 16 << 20,
+        scrub_bytes_per_second: 1 << 20,
         keep_snapshots: 5,
         snapshot_entries: 100_000,
         election_timeout: Duration::from_millis(500),

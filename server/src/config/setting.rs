@@ -78,6 +78,12 @@ pub const SETTINGS: &[Setting] = &[
         Shape::Single,
         "Refuse requests while the bodies of others take up this much [default: 256MiB]",
     ),
+    setting(
+        "segment-bytes",
+        "SIZE",
+        Shape::Single,
+        "The size of one file of the log; with three more and room for a checkpoint in reserve [default: 16MiB]",
+    ),
     setting("keep-snapshots", "N", Shape::Single, "How many checkpoints to keep [default: 5]"),
     setting(
         "snapshot-entries",
@@ -102,6 +108,12 @@ pub const SETTINGS: &[Setting] = &[
         "SIZE",
         Shape::Single,
         "Send at most this much of checkpoints to other nodes in a second [default: 128MiB]",
+    ),
+    setting(
+        "scrub-rate",
+        "SIZE",
+        Shape::Single,
+        "Read this much of the log on disk in a second, to find what has gone bad; 0 for none [default: 1MiB]",
     ),
     setting(
         "remove-dead-voters-after",

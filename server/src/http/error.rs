@@ -162,6 +162,12 @@ pub(crate) enum ApiError {
         "the outcome is unknown, {0}: the write may or may not have been done, or still be; read to find out"
     )]
     OutcomeUnknown(String),
+    /// The disk is full. Nothing was done.
+    #[error(
+        "the leader's disk is full, and this needs space: nothing was done; reads and deletes go on: delete keys, or \
+         free space on its disk"
+    )]
+    DiskFull,
     /// The request has been here before.
     #[error(
         "the request came back to node {0} that had forwarded it: look at the advertised URLs in GET /raft/members"
@@ -217,6 +223,7 @@ impl ApiError {
             }
             ApiError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             ApiError::OutcomeUnknown(_) => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
+            ApiError::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
             ApiError::ProxyLoop(_) => (StatusCode::LOOP_DETECTED, "proxy_loop"),
         }
     }

@@ -194,6 +194,7 @@ fn refused(refusal: Refusal) -> ApiError {
             "of the voters there would be then, no majority is heard: start them, or choose others"
                 .to_owned(),
         ),
+        Refusal::DiskFull => ApiError::DiskFull,
         Refusal::BadChange(why) => ApiError::Malformed(why),
     }
 }

@@ -56,7 +56,7 @@ impl Check {
 }
 
 impl Checks<Check> {
-    fn of(view: &View) -> Self {
+    fn of(view: &View, disk: &str) -> Self {
         let leader = match view.leader {
             Some(id) => Check::new(true, format!("{id} leads in term {}", view.term)),
             None => Check::new(
@@ -72,7 +72,12 @@ impl Checks<Check> {
             view.leader.is_some() && !view.restoring && behind <= CAUGHT_UP_ENTRIES,
             format!("applied up to {} of {} known to be committed", view.applied, view.commit),
         );
-        let disk = Check::new(view.damaged == 0, format!("{} damaged log entries", view.damaged));
+        let mut detail = format!("{} damaged log entries; {disk}", view.damaged);
+        if view.short_of_room {
+            // No reason to send nobody here: reads and deletes go on.
+            detail += ", and the disk is full: writes that need space are refused";
+        }
+        let disk = Check::new(view.damaged == 0, detail);
         let membership = Check::new(view.members.contains(view.id), membership_detail(view));
         Checks { leader, caught_up, disk, membership }
     }
@@ -133,7 +138,8 @@ impl<R: Runtime, N: Net> App<R, N> {
     /// `GET /readyz`.
     pub(super) async fn readyz(&self, verbose: bool) -> Result<Response<AnswerBody>, ApiError> {
         let view = self.context.handle.status().await.ok_or(ApiError::ShuttingDown)?;
-        let mut checks = Checks::of(&view);
+        let disk = self.context.disk.describe(self.now());
+        let mut checks = Checks::of(&view, &disk);
         if self.context.shutdown.is_leaving() {
             checks.leader = Check::new(false, "this node is ending: send requests to another".to_owned());
         }

@@ -11,7 +11,7 @@ use crate::observe::{Ended, MessageKind, Observation};
 use crate::plan::Host;
 
 /// Every rare state that a campaign must have seen.
-pub(crate) const RARE_STATES: [&str; 23] = [
+pub(crate) const RARE_STATES: [&str; 26] = [
     LEADER_CHANGE,
     SPLIT_VOTE,
     TWO_LEADERS,
@@ -35,6 +35,9 @@ pub(crate) const RARE_STATES: [&str; 23] = [
     HANDED_OVER,
     GIVEN_UP,
     LEADER_REMOVED,
+    SHORT_OF_ROOM,
+    ROOM_AGAIN,
+    FOUND_AT_REST,
 ];
 
 const LEADER_CHANGE: &str = "leader change";
@@ -60,6 +63,9 @@ const JOINT: &str = "joint configuration";
 const HANDED_OVER: &str = "leader told to run by another";
 const GIVEN_UP: &str = "hand-over given up";
 const LEADER_REMOVED: &str = "leader steps down: no longer votes";
+const FOUND_AT_REST: &str = "damage found at rest, without a restart";
+const SHORT_OF_ROOM: &str = "no room for more log";
+const ROOM_AGAIN: &str = "room for the log again, without a restart";
 
 /// Counts rare states.
 #[derive(Debug, Default)]
@@ -107,6 +113,7 @@ impl Rare {
                 }
             }
             Observation::Members { outgoing, .. } if !outgoing.is_empty() => self.counts.note(JOINT),
+            Observation::FoundAtRest { .. } => self.counts.note(FOUND_AT_REST),
             Observation::Ended { host, why } => self.ended(*host, why),
             Observation::Hears { outcome: Outcome::Unknown, .. } => self.counts.note(UNKNOWN_OUTCOME),
             Observation::Hears { outcome: Outcome::Failed, .. } => self.counts.note(FAILED_OUTCOME),
@@ -157,6 +164,8 @@ impl Rare {
             Event::Damaged { .. } => self.counts.note(DAMAGED_WHILE_RUNNING),
             Event::Repaired { .. } => self.counts.note(REPAIRED),
             Event::TransferGivenUp { .. } => self.counts.note(GIVEN_UP),
+            Event::ShortOfRoom => self.counts.note(SHORT_OF_ROOM),
+            Event::RoomAgain => self.counts.note(ROOM_AGAIN),
             Event::MembersChanged { .. }
             | Event::TransferBegun { .. }
             | Event::Doubts { .. }

@@ -10,12 +10,15 @@ use quorate_storage::{Job, MemoryDisk, Storage};
 use super::CoreStack;
 use super::queue::{Answer, What};
 use crate::history::Call;
-use crate::identity::{FOUNDER, found, node_config, node_id, storage_options};
+use crate::identity::{FOUNDER, SCRUB_BYTES_PER_SECOND, found, node_config, node_id, storage_options};
 use crate::observe::Observation;
 use crate::plan::Host;
 use crate::random::Random;
 use crate::tap::{Tap, found_log};
 use crate::workload::Ask;
+
+/// How often the storage is told to tend its disk.
+const PULSE: Duration = Duration::from_millis(500);
 
 /// One process.
 pub(crate) struct Life {
@@ -70,6 +73,7 @@ impl CoreStack {
             random,
         });
         self.lives.insert(host, life);
+        self.queue.at_host(disk.clock() + PULSE, host, What::Pulse { life: number });
         // Nothing is heard before recovery is done.
         self.queue.at_host(disk.clock(), host, What::StorageDone { life: number, dones: Vec::new() });
     }
@@ -114,6 +118,7 @@ impl CoreStack {
                 self.turn(host);
                 self.run_storage(host);
             }
+            What::Pulse { life } => self.pulse(host, life),
             What::StorageFailed { life } => {
                 if self.lives.get(&host).is_some_and(|running| running.number == life) {
                     let effects = self.world.storage_failed(self.now, host);
@@ -124,6 +129,18 @@ impl CoreStack {
             What::HangUp { client, attempt } => self.hang_up(host, client, attempt),
             _ => unreachable!("everything else happens outside"),
         }
+    }
+
+    /// What the driver does on the full stack.
+    fn pulse(&mut self, host: Host, life: u32) {
+        let Some(running) = self.lives.get_mut(&host).filter(|running| running.number == life) else {
+            return;
+        };
+        if !running.jobs.iter().any(|job| matches!(job, Job::Tend { .. })) {
+            running.jobs.push(Job::Tend { scrub_bytes: SCRUB_BYTES_PER_SECOND / 2 });
+        }
+        self.queue.at_host(self.now + PULSE, host, What::Pulse { life });
+        self.run_storage(host);
     }
 
     fn deliver(&mut self, host: Host, envelope: Envelope) {
@@ -230,9 +247,12 @@ impl CoreStack {
         let disk = &self.world.machine(host).disk;
         disk.begin(now);
         let Some(life) = self.lives.get_mut(&host) else { return };
-        let done = life.storage.perform(jobs);
-        let at = self.world.machine(host).disk.clock().max(now);
         let number = life.number;
+        let done = life.storage.perform(jobs);
+        for _ in life.storage.take_findings() {
+            self.world.judge.observe(now, Observation::FoundAtRest { host });
+        }
+        let at = self.world.machine(host).disk.clock().max(now);
         let what = match done {
             Ok(dones) => What::StorageDone { life: number, dones },
             Err(_) => What::StorageFailed { life: number },

@@ -28,6 +28,8 @@ pub(crate) enum What {
     Alarm { life: u32 },
     /// The storage has done what it was doing.
     StorageDone { life: u32, dones: Vec<Done> },
+    /// The storage is to tend its disk.
+    Pulse { life: u32 },
     /// The storage has failed.
     StorageFailed { life: u32 },
     /// A client's request arrives.

@@ -2,17 +2,21 @@
 
 use std::collections::VecDeque;
 
+use quorate_node::raft::Done;
 use quorate_server::StorageEnd;
 use quorate_storage::{Job, MemoryDisk, Storage};
 use tokio::sync::mpsc::error::TryRecvError;
 
 use super::stage::FullStack;
+use crate::observe::Observation;
+use crate::plan::Host;
 
 /// What the storage thread does in production: takes everything that waits, performs it, answers. Here it is done at
 /// once, and a sleep stands for the time that the disk has charged for it, so that a crash finds work that was begun
 /// and not done: the disk itself undoes what would have come later.
 pub(super) async fn own_storage(
     stack: FullStack,
+    host: Host,
     mut storage: Storage<MemoryDisk>,
     disk: MemoryDisk,
     mut end: StorageEnd,
@@ -24,9 +28,21 @@ pub(super) async fn own_storage(
             return;
         }
         let count = if one_at_a_time { waiting.len().min(1) } else { waiting.len() };
+        let jobs: Vec<Job> = waiting.drain(..count).collect();
+        let tends = jobs.iter().any(|job| matches!(job, Job::Tend { .. }));
         disk.begin(stack.clock.now());
-        let performed = storage.perform(waiting.drain(..count).collect());
+        end.health.begin(stack.clock.now());
+        let performed = storage.perform(jobs);
+        for _ in storage.take_findings() {
+            stack.observe(Observation::FoundAtRest { host });
+        }
         stack.clock.sleep_until(disk.clock()).await;
+        let wrote =
+            performed.as_ref().is_ok_and(|dones| dones.iter().any(|done| matches!(done, Done::Written(_))));
+        end.health.end(stack.clock.now(), wrote);
+        if tends {
+            end.health.tended();
+        }
         match performed {
             Ok(dones) if dones.is_empty() => {}
             Ok(dones) => {

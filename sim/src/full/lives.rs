@@ -13,7 +13,8 @@ use super::network::HostNet;
 use super::runtime::HostRuntime;
 use super::stage::FullStack;
 use crate::identity::{
-    FOUNDER, HTTP_PORT, RAFT_PORT, address, contact, found, node_config, node_id, storage_options,
+    FOUNDER, HTTP_PORT, RAFT_PORT, SCRUB_BYTES_PER_SECOND, address, contact, found, node_config, node_id,
+    storage_options,
 };
 use crate::observe::Observation;
 use crate::plan::Host;
@@ -78,8 +79,8 @@ impl Process {
         let http = net.listen(&at(HTTP_PORT)).await.expect("the port of a dead process is free");
         let (storage, recovered) = self.open().await?;
         self.stack.stage().identities.insert(self.host, identity);
-        let (port, end) = storage_channel();
-        let owner = own_storage(self.stack.clone(), storage, self.disk.clone(), end);
+        let (port, end) = storage_channel(&address(host), SCRUB_BYTES_PER_SECOND);
+        let owner = own_storage(self.stack.clone(), self.host, storage, self.disk.clone(), end);
         drop(madsim::task::spawn(owner));
         let parts = Parts {
             config: node_config(&self.stack.plan, self.host, self.random.bits()),

@@ -80,6 +80,9 @@ impl Servers {
             Observation::Cost { host, syncs } => {
                 (*host, "event", format!("its disk has made {syncs} syncs"), Vec::new())
             }
+            Observation::FoundAtRest { host } => {
+                (*host, "event", "finds something bad at rest".to_owned(), Vec::new())
+            }
             Observation::Phase(_)
             | Observation::Fault { .. }
             | Observation::Sent { .. }
@@ -143,6 +146,8 @@ fn event_text(event: &Event) -> String {
         Event::Doubts { term, slot } => format!("enters term {term} to ask for slot {slot}"),
         Event::GaveUp { slot } => format!("slot {slot} given up"),
         Event::Repaired { slot } => format!("slot {slot} repaired"),
+        Event::ShortOfRoom => "is short of room".to_owned(),
+        Event::RoomAgain => "has room again".to_owned(),
         Event::Nonsense { from: Some(from), what } => format!("nonsense from {}: {what}", node(*from)),
         Event::Nonsense { from: None, what } => format!("nonsense: {what}"),
     }

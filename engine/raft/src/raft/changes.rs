@@ -29,6 +29,8 @@ pub enum ChangeError {
     NotCaughtUp(NodeId),
     /// Of the voters there would be then, no majority is heard: the cluster would stand still.
     WouldLoseQuorum,
+    /// The disk is full, and the reserve for changes is used up.
+    NoRoom,
 }
 
 impl fmt::Display for ChangeError {
@@ -51,6 +53,7 @@ impl fmt::Display for ChangeError {
             ChangeError::WouldLoseQuorum => {
                 write!(formatter, "of the voters there would be then, no majority is heard")
             }
+            ChangeError::NoRoom => write!(formatter, "the disk is full, to the last byte of its reserve"),
         }
     }
 }
@@ -90,8 +93,11 @@ impl Raft {
         if apart > 0 && !self.would_be_led(leader, &target) {
             return Err(ChangeError::WouldLoseQuorum);
         }
-        let next = if apart > 1 { current.joint_to(&target) } else { target };
-        Ok(self.append_own(Payload::Members(next)))
+        let next = Payload::Members(if apart > 1 { current.joint_to(&target) } else { target });
+        if !self.room.fits(&next) {
+            return Err(ChangeError::NoRoom);
+        }
+        Ok(self.append_own(next))
     }
 
     /// Makes the learner `id` a voter. Nothing changes when it is one.
@@ -134,14 +140,21 @@ impl Raft {
         let RoleState::Leader(leader) = &self.role else { return };
         let members = self.membership.current();
         if members.is_joint() {
-            let target = members.target();
-            self.append_own(Payload::Members(target));
+            self.append_members(members.target());
         } else if !members.is_voter(self.config.id) {
             self.leave();
         } else if leader.transfer.is_none()
             && let Some(target) = self.with_next_voter(leader).or_else(|| self.without_dead_voter(leader))
         {
-            self.append_own(Payload::Members(target));
+            self.append_members(target);
+        }
+    }
+
+    /// Appends what follows by itself, if there is room; if not, it is tried again with the next heartbeat.
+    fn append_members(&mut self, members: Members) {
+        let payload = Payload::Members(members);
+        if self.room.fits(&payload) {
+            self.append_own(payload);
         }
     }
 

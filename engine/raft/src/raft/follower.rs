@@ -64,8 +64,13 @@ impl Raft {
             let hint = self.log.terms().last_not_above(prev.index, prev.term);
             return self.send(from, Message::Conflict { prev, hint });
         }
-        let end = entries.last().map_or(prev.index, |entry| entry.id.index);
-        for entry in entries {
+        let taken = self.room_for(&entries);
+        if taken == 0 && !entries.is_empty() {
+            // As if the message had been lost, so that the leader sends no window full of what can't be taken.
+            return;
+        }
+        let end = entries[..taken].last().map_or(prev.index, |entry| entry.id.index);
+        for entry in entries.into_iter().take(taken) {
             if !self.take_entry(from, entry) {
                 return;
             }

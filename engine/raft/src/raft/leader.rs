@@ -144,8 +144,20 @@ impl Raft {
             self.broadcast_heartbeat();
             self.mark_peers();
             self.transfer_tick();
+            self.leave_slow_disk();
             // One that was not heard when its turn came may be back, with nothing new to acknowledge.
             self.advance_membership();
+        }
+    }
+
+    /// A disk that stands still will cost this node its office. Handed over before, that costs no election timeout.
+    fn leave_slow_disk(&mut self) {
+        let patience = self.config.election_timeout * 3 / 4;
+        if self.writer.oldest_issue().is_some_and(|issued| self.now.since(issued) > patience)
+            && !self.is_transferring()
+        {
+            // Without a successor it stays until it has to go.
+            let _ = self.transfer(self.now, None);
         }
     }
 

@@ -12,6 +12,7 @@ mod progress;
 mod reads;
 mod repair;
 mod replicate;
+mod room;
 mod snapshots;
 mod transfer;
 mod writer;
@@ -65,6 +66,7 @@ pub struct Raft {
     /// The state machine waits for entries that are being read from disk.
     loading: bool,
     snapshots: Snapshots,
+    room: room::Account,
     damage: Damage,
     reads: Reads,
     role: RoleState,
@@ -92,6 +94,8 @@ pub enum ProposeError {
     NotLeader(Option<NodeId>),
     /// Too much is waiting to be committed: try again later.
     Full,
+    /// There is no room for it in the log, but perhaps for something that frees space.
+    NoRoom,
     /// Leadership is being handed over: ask again when that has ended, after an election timeout at most.
     Transferring,
 }
@@ -104,6 +108,7 @@ impl fmt::Display for ProposeError {
             ProposeError::Full => {
                 write!(formatter, "too many proposals wait to be committed: try again later")
             }
+            ProposeError::NoRoom => write!(formatter, "the disk is full: only what frees space is taken"),
             ProposeError::Transferring => {
                 write!(formatter, "leadership is being handed over: try again soon")
             }
@@ -151,6 +156,20 @@ impl Raft {
     /// when another id is committed at that index (truncation proves nothing: another node may still carry it
     /// to commit); else, when a snapshot covers it, unknown.
     pub fn propose(&mut self, now: Time, command: Arc<[u8]>) -> Result<LogId, ProposeError> {
+        self.propose_command(now, command, false)
+    }
+
+    /// Proposes a command that frees space: on a full disk it may take from the reserve.
+    pub fn propose_freeing(&mut self, now: Time, command: Arc<[u8]>) -> Result<LogId, ProposeError> {
+        self.propose_command(now, command, true)
+    }
+
+    fn propose_command(
+        &mut self,
+        now: Time,
+        command: Arc<[u8]>,
+        frees_space: bool,
+    ) -> Result<LogId, ProposeError> {
         self.now = self.now.max(now);
         let RoleState::Leader(leader) = &self.role else {
             return Err(ProposeError::NotLeader(self.leader()));
@@ -163,7 +182,12 @@ impl Raft {
         {
             return Err(ProposeError::Full);
         }
-        Ok(self.append_own(Payload::Command(command)))
+        let payload = Payload::Command(command);
+        if !self.has_room_for(&payload, frees_space) {
+            self.hand_over_for_room();
+            return Err(ProposeError::NoRoom);
+        }
+        Ok(self.append_own(payload))
     }
 
     /// How this node stands.
@@ -276,6 +300,7 @@ impl Raft {
             Done::SnapshotStored { meta, next, complete } => self.snapshot_stored(&meta, next, complete),
             Done::SnapshotTaken(meta) => self.snapshot_taken(meta),
             Done::Damaged(slot) => self.found_damaged(slot),
+            Done::Room(room) => self.room_reported(room),
         }
     }
 
@@ -284,6 +309,7 @@ impl Raft {
         if !self.writer.finish(id) {
             return self.nonsense(None, "a write finished that was never issued");
         }
+        self.room.written(id);
         if self.hard_write <= self.writer.written() {
             for envelope in core::mem::take(&mut self.held) {
                 self.out.push_back(Output::Send(envelope));
@@ -371,6 +397,7 @@ impl Raft {
         if self.membership.note(&entry) {
             self.members_changed();
         }
+        self.room.issue(self.writer.next_id(), &entry.payload);
         self.writer.append(entry.clone());
         self.log.push(entry);
     }

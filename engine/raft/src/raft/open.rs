@@ -90,6 +90,7 @@ impl Raft {
             reads: Reads::new(random.next()),
             damage: Damage::new(random.next(), &damaged, found.unknown, hard.term),
             snapshots: Snapshots { newest: found.snapshot, incoming: None },
+            room: super::room::Account::default(),
             role: RoleState::Follower(Follower::default()),
             election_at,
             // It forgot whom it promised what before it restarted.

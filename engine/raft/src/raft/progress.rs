@@ -82,6 +82,11 @@ impl Progress {
         }
     }
 
+    /// Whether it is sent one append after the other, and takes them.
+    pub(super) fn keeps_up(&self) -> bool {
+        self.supply == Supply::Pipeline && self.suspect.is_none()
+    }
+
     /// Back to one append at a time, from the first entry that is not known to be there.
     pub(super) fn probe_from(&mut self, next: Index) {
         self.next = next.max(self.matched.next());

@@ -153,8 +153,10 @@ impl Raft {
     /// Takes a payload for a damaged slot from whoever has it: the same id is the same entry.
     pub(super) fn repair_slot(&mut self, entry: Entry) {
         let id = entry.id;
-        if self.damage.lost.get(&id.index) == Some(&id.term) {
+        // Without room for it the slot stays lost, and is asked for again.
+        if self.damage.lost.get(&id.index) == Some(&id.term) && self.room.fits(&entry.payload) {
             self.damage.lost.remove(&id.index);
+            self.room.issue(self.writer.next_id(), &entry.payload);
             self.damage.mending.insert(id.index, (id.term, self.writer.next_id()));
             self.writer.repair(entry);
         }

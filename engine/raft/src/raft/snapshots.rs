@@ -46,7 +46,12 @@ impl Raft {
         if meta.last <= self.snapshots.newest_id() {
             return;
         }
-        let keep_from = Index(meta.last.index.0.saturating_sub(self.config.keep_entries));
+        let keep_from = if self.room.is_bounded() {
+            // A full disk keeps no tail but for those who would need a snapshot for a handful of entries.
+            meta.last.index.min(self.lowest_supplied())
+        } else {
+            Index(meta.last.index.0.saturating_sub(self.config.keep_entries))
+        };
         self.snapshots.newest = Some(meta);
         self.compact(keep_from.min(self.pinned()));
         self.drop_covered_damage();

@@ -25,6 +25,7 @@
 //! | `crash 1 [keep n]`, `restart 1` | loses all pending writes but the first n; starts again |
 //! | `checkpoint 1` | the state machine as it is becomes a durable checkpoint |
 //! | `damage 1 5`, `lose-tail 1 5` | the payload of slot 5 is lost; all slots from 5 on rot, terms too |
+//! | `room 1 3000 2`, `room 1` | 3,000 bytes of node 1's last segment are left, and two spares; as much as it wants |
 //! | `status [1 2]`, `state [1 2]` | how nodes stand; what their state machines hold |
 
 use super::disk::Disk;
@@ -32,7 +33,7 @@ use super::network::Selector;
 use super::{Cluster, first_entry, trace};
 use quorate_raft::{
     Cleanup, Config, Contact, Done, Entry, HardState, Index, Input, Learner, LogId, Members, NodeId, Payload,
-    ReadId, ReadMode, Role, Term,
+    ReadId, ReadMode, Role, Room, Term,
 };
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -112,8 +113,8 @@ fn perform(cluster: &mut Cluster, words: &[&str]) {
         "stabilize" => cluster.stabilize(),
         "status" => status(cluster, rest),
         "state" => state(cluster, rest),
-        "propose" | "read" | "lease-read" | "promote" | "remove" | "change" | "address" | "transfer"
-        | "add-learner" => {
+        "propose" | "propose-freeing" | "read" | "lease-read" | "promote" | "remove" | "change"
+        | "address" | "transfer" | "add-learner" => {
             ask(cluster, words[0], node(rest[0]), &rest[1..]);
         }
         "new" => rest.iter().for_each(|word| cluster.add_node(node(word), Disk::default())),
@@ -127,6 +128,7 @@ fn perform(cluster: &mut Cluster, words: &[&str]) {
         "damage" | "lose-tail" | "hold-disk" | "finish-disk" | "release-disk" => {
             disk(cluster, words[0], node(rest[0]), &rest[1..]);
         }
+        "room" => room(cluster, node(rest[0]), &rest[1..]),
         "hold-apply" => cluster.node(node(rest[0])).hold_apply = true,
         "finish-apply" => finish_apply(cluster, node(rest[0])),
         _ => network(cluster, words[0], rest),
@@ -260,8 +262,12 @@ fn elect(cluster: &mut Cluster, id: NodeId) {
 fn ask(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
     let (core, now) = cluster.core(id);
     let answer = match command {
-        "propose" => {
-            let answers = words.iter().map(|word| match core.propose(now, command_bytes(word).into()) {
+        "propose" | "propose-freeing" => {
+            let mut propose = |bytes: Vec<u8>| match command {
+                "propose" => core.propose(now, bytes.into()),
+                _ => core.propose_freeing(now, bytes.into()),
+            };
+            let answers = words.iter().map(|word| match propose(command_bytes(word)) {
                 Ok(entry) => entry.to_string(),
                 Err(error) => format!("{error:?}"),
             });
@@ -360,6 +366,20 @@ fn disk(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
             }
         }
     }
+}
+
+/// `3000 2`: what is left of the last segment, in bytes, and how many spares of 10,000 bytes there are; nothing: as much
+/// as anybody wants.
+fn room(cluster: &mut Cluster, id: NodeId, words: &[&str]) {
+    let number = |at: usize| words[at].parse::<u32>().unwrap();
+    let room = (!words.is_empty()).then(|| Room {
+        rest_bytes: number(0).into(),
+        spare_segments: number(1),
+        segment_bytes: 10_000,
+        newest_segment: 1,
+        is_reserved: false,
+    });
+    cluster.input(id, Input::Done(Done::Room(room)));
 }
 
 fn finish_apply(cluster: &mut Cluster, id: NodeId) {

@@ -178,6 +178,8 @@ pub(crate) fn event(event: &Event) -> String {
         Event::Repaired { slot } => format!("has {slot} again"),
         Event::Doubts { term, slot } => format!("enters term {term} to ask for {slot}"),
         Event::GaveUp { slot } => format!("GIVES UP {slot}"),
+        Event::ShortOfRoom => "is SHORT OF ROOM".into(),
+        Event::RoomAgain => "has room again".into(),
         Event::Nonsense { from, what } => {
             let whose = from.map_or("the disk".into(), |id| id.0.to_string());
             format!("drops NONSENSE from {whose}: {what}")

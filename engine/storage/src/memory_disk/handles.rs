@@ -71,6 +71,10 @@ impl Disk for MemoryDisk {
     fn sync_dir(&self, directory: &str) -> io::Result<()> {
         self.state().sync_directory(directory)
     }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(self.state().free_bytes())
+    }
 }
 
 impl DiskFile for MemoryFile {

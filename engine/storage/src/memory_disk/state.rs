@@ -75,6 +75,11 @@ impl State {
         numbers.filter_map(|number| self.inodes.get(number)).map(|inode| inode.live.len() as u64).sum()
     }
 
+    /// What the capacity leaves, in bytes.
+    pub(super) fn free_bytes(&self) -> u64 {
+        self.faults.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.bytes_used()))
+    }
+
     fn change(&mut self) -> io::Result<()> {
         self.power.change(self.changes)?;
         self.changes += 1;
@@ -303,8 +308,10 @@ impl State {
 
     /// How many bytes a file can take from `offset` on.
     fn room(&mut self, number: InodeNumber, offset: u64) -> usize {
-        let Some(capacity) = self.faults.capacity else { return usize::MAX };
-        let free = capacity.saturating_sub(self.bytes_used());
+        if self.faults.capacity.is_none() {
+            return usize::MAX;
+        }
+        let free = self.free_bytes();
         let end = (self.inode(number).live.len() as u64).saturating_add(free);
         position(end.saturating_sub(offset))
     }

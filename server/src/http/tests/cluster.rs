@@ -8,7 +8,7 @@ use hyper::client::conn::http1;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request, StatusCode};
 use quorate_node::NodeConfig;
-use quorate_node::raft::{Config, Contact, Entry, LogId, Members, NodeId, Payload, Role};
+use quorate_node::raft::{Config, Contact, Done, Entry, LogId, Members, NodeId, Payload, Role, Room};
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_storage::{MemoryDisk, Options, Storage};
 
@@ -19,7 +19,7 @@ use crate::peers::{Inbound, Local};
 use crate::real::{RealNet, RealRuntime, spawn_storage};
 use crate::runtime::{Runtime, timeout_at};
 use crate::server::{Parts, Server};
-use crate::storage_port::storage_channel;
+use crate::storage_port::{StorageEnd, storage_channel};
 
 pub(super) const CLUSTER: ClusterId = ClusterId(0xc);
 pub(super) const HISTORY: HistoryId = HistoryId(0xd);
@@ -37,6 +37,8 @@ pub(super) struct Settings<'a> {
     pub(super) limits: Limits,
     pub(super) pending_requests: usize,
     pub(super) uncommitted_bytes: usize,
+    /// Their disks are full, whatever storage says.
+    pub(super) is_full: bool,
 }
 
 impl Default for Settings<'_> {
@@ -46,6 +48,7 @@ impl Default for Settings<'_> {
             limits: LIMITS,
             pending_requests: NodeConfig::PENDING_REQUESTS,
             uncommitted_bytes: 64 << 20,
+            is_full: false,
         }
     }
 }
@@ -222,12 +225,16 @@ fn server(
 ) -> Server<RealRuntime, RealNet> {
     let runtime = RealRuntime::start();
     let disk = MemoryDisk::new();
-    let (mut storage, _) = Storage::open(disk.clone(), Options::new(7)).unwrap();
+    let (mut storage, _) = Storage::open(disk.clone(), small_segments(7)).unwrap();
     write_first(&mut storage, true, vec![first_entry(founding)]).unwrap();
     drop(storage);
-    let (storage, found) = Storage::open(disk, Options::new(8)).unwrap();
-    let (port, end) = storage_channel();
-    spawn_storage(storage, end).unwrap();
+    let (storage, found) = Storage::open(disk, small_segments(8)).unwrap();
+    let (port, end) = storage_channel("memory", 1 << 20);
+    if settings.is_full {
+        runtime.spawn(own_full_storage(storage, end));
+    } else {
+        spawn_storage(storage, end, runtime).unwrap();
+    }
     let identity = Identity { node: id, cluster: CLUSTER, history: HISTORY };
     let inbound = Inbound::start::<_, RealNet>(&runtime, peers, Local::member(identity));
     Server::start(Parts {
@@ -253,6 +260,28 @@ fn server(
         inspector: None,
     })
     .unwrap()
+}
+
+/// A storage that never has room for what needs space.
+async fn own_full_storage(mut storage: Storage<MemoryDisk>, mut end: StorageEnd) {
+    let room = Room {
+        rest_bytes: 100,
+        spare_segments: 2,
+        segment_bytes: 1 << 20,
+        newest_segment: 1,
+        is_reserved: false,
+    };
+    while let Some(jobs) = end.jobs.recv().await {
+        let mut dones = storage.perform(jobs).unwrap();
+        while storage.busy() {
+            dones.extend(storage.perform(Vec::new()).unwrap());
+        }
+        dones.retain(|done| !matches!(done, Done::Room(_)));
+        dones.push(Done::Room(Some(room)));
+        if end.dones.send(dones).is_err() {
+            return;
+        }
+    }
 }
 
 fn first_entry(members: &Members) -> Entry {
@@ -300,4 +329,9 @@ impl Line {
         self.received.drain(..head.len() + 4 + length);
         Some((head[9..12].parse().unwrap(), body))
     }
+}
+
+/// Disks in memory are many, and a node keeps a reserve of segments.
+fn small_segments(seed: u64) -> Options {
+    Options { segment_bytes: 2 << 20, ..Options::new(seed) }
 }

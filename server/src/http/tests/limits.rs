@@ -36,6 +36,28 @@ async fn a_value_may_have_just_so_many_bytes() {
 }
 
 #[tokio::test]
+async fn a_full_disk_refuses_what_needs_space_and_nothing_else() {
+    let full = Settings { is_full: true, ..Settings::default() };
+    for nodes in [1, 3] {
+        let cluster = Cluster::start_with(nodes, full).await;
+        for at in 0..nodes {
+            let refused = cluster.ask(at, Method::PUT, "/key/a", b"value").await;
+            assert_eq!(
+                (refused.status.as_u16(), &*refused.code()),
+                (507, "disk_full"),
+                "node {at} of {nodes}"
+            );
+            assert_eq!(refused.header("quorate-error"), Some("disk_full"));
+            assert_eq!(cluster.ask(at, Method::DELETE, "/key/a", b"").await.status, 200);
+            assert_eq!(cluster.ask(at, Method::GET, "/key/a", b"").await.status, 404);
+        }
+        let ready = cluster.ask(0, Method::GET, "/readyz?verbose", b"").await;
+        assert_eq!(ready.status, 200, "reads and deletes go on: {}", ready.text());
+        assert!(ready.text().contains("the disk is full"), "{}", ready.text());
+    }
+}
+
+#[tokio::test]
 async fn a_declared_length_is_refused_before_it_is_sent() {
     let cluster = Cluster::start(1).await;
     let head = "PUT /key/a HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 9999999999\r\n\r\n";

@@ -61,6 +61,9 @@ fn stories() -> Vec<(&'static str, Story)> {
         ("leader told to run by another", cluster().event(1, told_to_run)),
         ("hand-over given up", cluster().event(1, Event::TransferGivenUp { to: NodeId(2) })),
         ("leader steps down: no longer votes", down(StepDownCause::Removed)),
+        ("no room for more log", cluster().event(1, Event::ShortOfRoom)),
+        ("room for the log again, without a restart", cluster().event(1, Event::RoomAgain)),
+        ("damage found at rest, without a restart", cluster().sees(Observation::FoundAtRest { host: 1 })),
     ]
 }
 

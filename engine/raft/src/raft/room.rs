@@ -1,0 +1,227 @@
+//! Room in the log: what does not fit is neither proposed nor accepted.
+//!
+//! Storage says what is left behind everything that it has written; what was issued since is counted here. Entries go
+//! into the log one after the other, and one that does not fit into the rest of a segment begins the next. That order
+//! is monotone: with larger entries the end never lies before the end with smaller ones. So each is counted with the
+//! most that it can take, and what fits here fits there. `docs/adr/0006-full-disk.md` has the whole argument.
+
+use super::{Raft, RoleState};
+use crate::{Entry, Event, Index, Payload, Room, WriteId};
+use alloc::collections::VecDeque;
+
+/// So many segments are left to entries that free space or that the cluster needs: a change of members takes one, a
+/// joint one two.
+const RESERVED_SEGMENTS: u32 = 2;
+
+/// What an entry takes beside its payload, at most: a record's header, padding to a sector and one for a mark.
+const OVERHEAD_BYTES: u64 = 1280;
+
+/// How much of the room is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Account {
+    /// What is left behind all that was issued; `None` when there is as much as anybody wants.
+    left: Option<Room>,
+    /// What was issued and is not written.
+    on_its_way: VecDeque<(WriteId, Need)>,
+    /// Leadership was handed over for want of room, once until there is some.
+    handed_over: bool,
+}
+
+/// What an entry takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Need {
+    bytes: u64,
+    /// A segment is begun behind it.
+    closes: bool,
+}
+
+impl Need {
+    fn of(payload: &Payload) -> Need {
+        let bytes = match payload {
+            Payload::Noop => 0,
+            Payload::Command(command) => command.len() as u64,
+            Payload::Members(members) => {
+                /// Ids, roles and lengths.
+                const MEMBER_BYTES: usize = 128;
+                let texts = members.contacts.values();
+                let texts = texts.map(|of| of.address.len() + of.url.len() + of.name.len() + MEMBER_BYTES);
+                texts.sum::<usize>() as u64
+            }
+        };
+        Need { bytes: bytes + OVERHEAD_BYTES, closes: matches!(payload, Payload::Members(_)) }
+    }
+}
+
+/// The room behind an entry; none when it does not fit.
+fn place(room: Room, need: Need) -> Option<Room> {
+    let mut room = room;
+    if need.bytes > room.rest_bytes {
+        room = begin_segment(room)?;
+    }
+    room.rest_bytes = room.rest_bytes.checked_sub(need.bytes)?;
+    if need.closes { begin_segment(room) } else { Some(room) }
+}
+
+fn begin_segment(room: Room) -> Option<Room> {
+    let spare_segments = room.spare_segments.checked_sub(1)?;
+    Some(Room { spare_segments, rest_bytes: room.segment_bytes, ..room })
+}
+
+/// Nothing fits.
+fn exhausted(room: Room) -> Room {
+    Room { spare_segments: 0, rest_bytes: 0, ..room }
+}
+
+impl Account {
+    /// An entry is issued with this write.
+    pub(super) fn issue(&mut self, write: WriteId, payload: &Payload) {
+        let need = Need::of(payload);
+        self.on_its_way.push_back((write, need));
+        self.left = self.left.map(|room| place(room, need).unwrap_or(exhausted(room)));
+    }
+
+    /// Everything up to this write is on the disk.
+    pub(super) fn written(&mut self, write: WriteId) {
+        while self.on_its_way.pop_front_if(|(issued, _)| *issued <= write).is_some() {}
+    }
+
+    /// Storage says what is left behind all that is written. True when that it is bounded, or not, is news.
+    fn reported(&mut self, room: Option<Room>) -> bool {
+        let news = room.is_some() != self.left.is_some();
+        let needs = self.on_its_way.iter().map(|(_, need)| *need);
+        self.left =
+            room.map(|room| needs.fold(room, |room, need| place(room, need).unwrap_or(exhausted(room))));
+        self.handed_over &= self.left.is_some();
+        news
+    }
+
+    pub(super) fn is_bounded(&self) -> bool {
+        self.left.is_some()
+    }
+
+    /// Whether an entry fits, from the reserve if need be.
+    pub(super) fn fits(&self, payload: &Payload) -> bool {
+        self.left.is_none_or(|room| place(room, Need::of(payload)).is_some())
+    }
+
+    /// Whether an entry fits and leaves the reserve alone.
+    fn fits_before_reserve(&self, payload: &Payload) -> bool {
+        self.left.is_none_or(|room| {
+            let left = place(room, Need::of(payload)).filter(|_| !room.is_reserved);
+            left.is_some_and(|left| left.spare_segments >= RESERVED_SEGMENTS)
+        })
+    }
+}
+
+impl Raft {
+    /// What is left of the log's room behind all that was issued; `None` when there is as much as anybody wants.
+    pub fn room(&self) -> Option<Room> {
+        self.room.left
+    }
+
+    pub(super) fn room_reported(&mut self, room: Option<Room>) {
+        if self.room.reported(room) {
+            self.event(if room.is_some() { Event::ShortOfRoom } else { Event::RoomAgain });
+        }
+    }
+
+    /// Whether a command may be proposed. One that frees space may take from the reserve.
+    pub(super) fn has_room_for(&self, payload: &Payload, frees_space: bool) -> bool {
+        if frees_space { self.room.fits(payload) } else { self.room.fits_before_reserve(payload) }
+    }
+
+    /// A proposal was refused here. Somebody else may have room; if nobody has, leadership comes back, and stays.
+    pub(super) fn hand_over_for_room(&mut self) {
+        if !core::mem::replace(&mut self.room.handed_over, true) {
+            // Without a successor it stays here; what was refused is refused all the same.
+            let _ = self.transfer(self.now, None);
+        }
+    }
+
+    /// The lowest index that those who keep up still need from the log, when it is to keep no more than that.
+    pub(super) fn lowest_supplied(&self) -> Index {
+        let RoleState::Leader(leader) = &self.role else { return Index(u64::MAX) };
+        let supplied = leader.peers.values().filter(|peer| self.hears(peer) && peer.keeps_up());
+        supplied.map(|peer| peer.matched).min().unwrap_or(Index(u64::MAX))
+    }
+
+    /// How many of these entries, which follow the log's end or are in it, can be taken.
+    pub(super) fn room_for(&self, entries: &[Entry]) -> usize {
+        let Some(mut room) = self.room.left else { return entries.len() };
+        let base = self.log.terms().base().index;
+        let is_new = |entry: &Entry| entry.id.index > base && !self.log.terms().holds(entry.id);
+        for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| is_new(entry)) {
+            match place(room, Need::of(&entry.payload)) {
+                Some(left) => room = left,
+                None => return at,
+            }
+        }
+        entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Members;
+
+    const ROOM: Room = Room {
+        rest_bytes: 3000,
+        spare_segments: 3,
+        segment_bytes: 11_000,
+        newest_segment: 7,
+        is_reserved: false,
+    };
+
+    fn command(bytes: usize) -> Payload {
+        Payload::Command(alloc::vec![0; bytes].into())
+    }
+
+    #[test]
+    fn the_reserve_is_for_those_who_free_space() {
+        let mut account = Account::default();
+        assert!(account.fits_before_reserve(&command(1 << 30)), "nothing is bounded before it is said");
+        assert!(account.reported(Some(ROOM)));
+        assert!(account.fits_before_reserve(&command(8000)), "into the third spare");
+        account.issue(WriteId(1), &command(8000));
+        assert!(!account.fits_before_reserve(&command(8000)));
+        assert!(account.fits(&command(8000)));
+        assert!(account.fits(&Payload::Members(Members::default())));
+        account.issue(WriteId(2), &command(8000));
+        account.issue(WriteId(3), &command(8000));
+        assert!(!account.fits(&command(8000)) && account.fits(&Payload::Noop));
+        assert!(
+            !account.fits(&Payload::Members(Members::default())),
+            "there is no segment left to begin behind it"
+        );
+    }
+
+    #[test]
+    fn what_is_on_its_way_counts_until_it_is_written() {
+        let mut account = Account::default();
+        account.issue(WriteId(1), &command(8000));
+        account.issue(WriteId(2), &command(8000));
+        account.reported(Some(ROOM));
+        assert_eq!(account.left.map(|room| room.spare_segments), Some(1));
+        account.written(WriteId(1));
+        account.reported(Some(ROOM));
+        assert_eq!(account.left.map(|room| room.spare_segments), Some(2));
+        assert!(account.reported(None));
+        assert!(account.fits_before_reserve(&command(1 << 30)));
+    }
+
+    #[test]
+    fn without_space_for_a_checkpoint_all_is_reserved() {
+        let mut account = Account::default();
+        account.reported(Some(Room { is_reserved: true, ..ROOM }));
+        assert!(!account.fits_before_reserve(&Payload::Noop) && account.fits(&command(8000)));
+    }
+
+    #[test]
+    fn more_than_fits_leaves_nothing() {
+        let mut account = Account::default();
+        (1..=9).for_each(|write| account.issue(WriteId(write), &command(8000)));
+        account.reported(Some(ROOM));
+        assert!(!account.fits(&Payload::Noop));
+    }
+}

@@ -1,0 +1,191 @@
+//! Reading everything at rest, slowly, so that what has gone bad is found while there are others to mend it from.
+//!
+//! Rot in what nobody reads shows at the worst time: when a second copy is lost and the first is wanted. So the host
+//! has storage read on, so many bytes for each [`crate::Job::Tend`], in rounds: the files of term and vote, the headers
+//! of the segments, every slot of the log. Nothing is called bad that was not read twice ([`crate::reread`]).
+//!
+//! | what | bad | then |
+//! |---|---|---|
+//! | term and vote | one file, or both | written anew: what they have to hold is in memory |
+//! | a segment's header | one of its two copies | written anew from the other |
+//! | | both | the host is told; the slots are read without it, but after a restart they would be lost |
+//! | a slot | header or payload | the core is told, as when somebody had asked for it, and wins it back from a peer |
+
+use std::collections::BTreeSet;
+
+use quorate_raft::{Index, LogId};
+
+use crate::disk::{Disk, DiskFile};
+use crate::error::Fatal;
+use crate::layout::position;
+use crate::log::Log;
+use crate::recovery::read_whole;
+use crate::reread::settled;
+use crate::segment::{LogFile, SegmentHeader, SegmentNumber};
+use crate::stable::Stable;
+
+/// Something bad that was found at rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// A slot's record fails a check. The core hears of it.
+    Slot {
+        /// The slot.
+        id: LogId,
+        /// The file.
+        path: String,
+        /// Where the record begins, in bytes.
+        offset: u32,
+    },
+    /// A copy of a segment's header was bad, and is mended.
+    HeaderMended {
+        /// The file.
+        path: String,
+    },
+    /// Both copies of a segment's header are bad.
+    HeaderLost {
+        /// The file.
+        path: String,
+    },
+    /// A file of term and vote was bad, and is mended.
+    StableMended {
+        /// The file.
+        path: &'static str,
+    },
+}
+
+/// How much was read at rest, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scrubbed {
+    /// In bytes.
+    pub bytes: u64,
+    /// How often everything was read.
+    pub rounds: u64,
+}
+
+/// What is read next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Stable,
+    /// The header of the first segment from this number on.
+    Header(SegmentNumber),
+    /// The first slot from this index on.
+    Slot(Index),
+}
+
+/// Where the reading is.
+#[derive(Debug)]
+pub(crate) struct Scrubber {
+    next: Next,
+    /// What may still be read before the host asks again, in bytes.
+    allowed_bytes: u64,
+    /// Segments whose header was reported lost.
+    without_header: BTreeSet<SegmentNumber>,
+    pub(crate) scrubbed: Scrubbed,
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Scrubber {
+    pub(crate) fn new() -> Scrubber {
+        Scrubber {
+            next: Next::Stable,
+            allowed_bytes: 0,
+            without_header: BTreeSet::new(),
+            scrubbed: Scrubbed::default(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// So much may be read now.
+    pub(crate) fn allow(&mut self, bytes: u64) {
+        self.allowed_bytes = bytes;
+    }
+
+    /// Whether there's something to do in the background.
+    pub(crate) fn busy(&self) -> bool {
+        self.allowed_bytes > 0
+    }
+
+    /// Reads about `slice_bytes`, if so much is allowed; the slots that fail a check.
+    pub(crate) fn work<D: Disk>(
+        &mut self,
+        disk: &D,
+        log: &Log<D::File>,
+        stable: &mut Stable<D::File>,
+        slice_bytes: usize,
+    ) -> Result<Vec<LogId>, Fatal> {
+        let mut left = self.allowed_bytes.min(slice_bytes as u64);
+        let mut damaged = Vec::new();
+        while left > 0 && self.allowed_bytes > 0 {
+            let read = match self.next {
+                Next::Stable => self.stable(disk, stable)?,
+                Next::Header(from) => self.header(log, from)?,
+                Next::Slot(first) => self.slots(log, first, position(left), &mut damaged),
+            };
+            self.scrubbed.bytes += read;
+            self.allowed_bytes = self.allowed_bytes.saturating_sub(read.max(1));
+            left = left.saturating_sub(read.max(1));
+        }
+        Ok(damaged)
+    }
+
+    fn stable<D: Disk>(&mut self, disk: &D, stable: &mut Stable<D::File>) -> Result<u64, Fatal> {
+        let mended = stable.mend(disk)?;
+        self.findings.extend(mended.into_iter().map(|path| Finding::StableMended { path }));
+        self.next = Next::Header(SegmentNumber(0));
+        Ok(crate::stable::BOTH_BYTES)
+    }
+
+    fn header<F: DiskFile>(&mut self, log: &Log<F>, from: SegmentNumber) -> Result<u64, Fatal> {
+        let Some(segment) = log.segments.iter().find(|segment| segment.number >= from) else {
+            self.next = Next::Slot(Index(0));
+            return Ok(0);
+        };
+        self.next = Next::Header(segment.number.next());
+        let path = LogFile::Segment(segment.number).path();
+        let read = || {
+            let beginning = read_whole(&segment.file, segment.bytes.min(SegmentHeader::USUAL_BYTES));
+            let header = SegmentHeader::decode(&beginning, segment.number);
+            header.filter(|header| header.id == segment.id).map(|header| {
+                let copies = header.encode();
+                let sound = beginning.get(..copies.len()) == Some(&copies[..]);
+                (copies, sound)
+            })
+        };
+        match settled(read, |read| read.as_ref().is_some_and(|(_, sound)| *sound)) {
+            Some((copies, true)) => return Ok(copies.len() as u64),
+            Some((copies, false)) => {
+                segment.file.write_at(&copies, 0).map_err(Fatal::new("write", &path))?;
+                segment.file.sync_data().map_err(Fatal::new("sync", &path))?;
+                self.findings.push(Finding::HeaderMended { path });
+            }
+            None if self.without_header.insert(segment.number) => {
+                self.findings.push(Finding::HeaderLost { path });
+            }
+            None => {}
+        }
+        Ok(SegmentHeader::USUAL_BYTES)
+    }
+
+    fn slots<F: DiskFile>(
+        &mut self,
+        log: &Log<F>,
+        first: Index,
+        bytes: usize,
+        damaged: &mut Vec<LogId>,
+    ) -> u64 {
+        let checked = log.check(first, bytes);
+        for (id, place) in checked.damaged {
+            let path = LogFile::Segment(place.segment).path();
+            self.findings.push(Finding::Slot { id, path, offset: place.offset });
+            damaged.push(id);
+        }
+        self.next = Next::Slot(checked.next);
+        if checked.next > log.terms.last().index {
+            // The next round begins when the host asks again: a small log is not read all the time.
+            self.next = Next::Stable;
+            self.scrubbed.rounds += 1;
+            self.allowed_bytes = 0;
+        }
+        checked.bytes
+    }
+}

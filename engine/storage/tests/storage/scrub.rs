@@ -1,0 +1,175 @@
+//! What goes bad at rest is found by reading on, without anybody asking for it.
+
+use quorate_raft::{Done, LogId};
+use quorate_storage::{Finding, Job, MemoryDisk, Storage};
+
+use crate::common::{append, command, newest_segment, noop, open, read, settle, started};
+
+/// Reads everything at rest once, and says what came of it.
+fn round(storage: &mut Storage<MemoryDisk>) -> (Vec<Done>, Vec<Finding>) {
+    let rounds = storage.scrubbed().rounds;
+    let mut done = Vec::new();
+    while storage.scrubbed().rounds == rounds {
+        done.extend(storage.perform(vec![Job::Tend { scrub_bytes: 1000 }]).unwrap());
+        while storage.busy() {
+            done.extend(storage.perform(Vec::new()).unwrap());
+        }
+    }
+    (done, storage.take_findings())
+}
+
+/// Twelve slots in some segments.
+fn twelve_slots() -> (MemoryDisk, Storage<MemoryDisk>) {
+    let (disk, mut storage) = started();
+    for index in 1..=12 {
+        append(&mut storage, &[command(1, index, &[3; 3000])]);
+    }
+    settle(&mut storage);
+    (disk, storage)
+}
+
+fn logs(disk: &MemoryDisk) -> Vec<String> {
+    disk.files().into_iter().filter(|path| path.ends_with(".log")).collect()
+}
+
+#[test]
+fn a_sound_disk_is_read_to_its_end_and_nothing_is_found() {
+    let (disk, mut storage) = twelve_slots();
+    let before = disk.changes();
+    assert_eq!(round(&mut storage), (vec![], vec![]));
+    assert!(storage.scrubbed().bytes > 12 * 3000, "{:?}", storage.scrubbed());
+    assert_eq!(disk.changes(), before, "nothing is written");
+}
+
+#[test]
+fn so_much_is_read_as_is_allowed() {
+    let (disk, mut storage) = twelve_slots();
+    let reads = disk.counters().reads;
+    assert_eq!(storage.perform(vec![Job::Tend { scrub_bytes: 0 }]).unwrap(), []);
+    assert_eq!((disk.counters().reads, storage.busy()), (reads, false));
+    for calls in 1.. {
+        storage.perform(vec![Job::Tend { scrub_bytes: 4000 }]).unwrap();
+        settle(&mut storage);
+        if storage.scrubbed().rounds > 0 {
+            // Two slots a call, and the headers, which are read whole.
+            assert!((6..=20).contains(&calls), "{calls} calls");
+            break;
+        }
+        // Term and vote, a whole header, or two slots.
+        assert!(storage.scrubbed().bytes <= calls * (64 << 10), "{calls} calls: {:?}", storage.scrubbed());
+    }
+}
+
+/// Flips a bit in each sector of a segment in turn.
+#[test]
+fn every_bad_sector_of_a_record_is_found_and_reported_once() {
+    let (disk, storage) = twelve_slots();
+    drop(storage);
+    let path = logs(&disk).remove(0);
+    let records = 8192..disk.len(&path).unwrap();
+    let mut found = 0;
+    for sector in records.step_by(512) {
+        let disk = disk.duplicate();
+        let Ok((mut storage, _)) = open(&disk) else { panic!("a sound log opens") };
+        settle(&mut storage);
+        disk.flip_bit(&path, sector * 8 + 77);
+        let (done, findings) = round(&mut storage);
+        let damaged: Vec<LogId> = done
+            .iter()
+            .filter_map(|done| if let Done::Damaged(id) = done { Some(*id) } else { None })
+            .collect();
+        assert_eq!(findings.len(), damaged.len(), "{findings:?}");
+        for (finding, id) in findings.iter().zip(&damaged) {
+            assert!(matches!(finding, Finding::Slot { id: of, path: at, .. } if of == id && *at == path));
+        }
+        found += damaged.len();
+        assert_eq!(round(&mut storage), (vec![], vec![]), "what is known is not reported again");
+    }
+    // Two slots of six sectors and a bit, of which padding hurts nobody; the rest of the segment is zeros.
+    assert!((12..=14).contains(&found), "{found} found");
+}
+
+#[test]
+fn a_repaired_slot_is_sound_again() {
+    let (disk, mut storage) = twelve_slots();
+    let path = logs(&disk).remove(0);
+    disk.garbage(&path, 9000..9100, 4);
+    let (done, _) = round(&mut storage);
+    let [Done::Damaged(id)] = done[..] else { panic!("{done:?}") };
+    let repaired = command(1, id.index.0, &[3; 3000]);
+    let repair = quorate_raft::Write { repair: vec![repaired], ..crate::common::write(13) };
+    crate::common::perform(&mut storage, vec![repair]).unwrap();
+    assert_eq!(round(&mut storage), (vec![], vec![]));
+    assert_eq!(read(&mut storage, 1, 12).1, []);
+}
+
+#[test]
+fn a_header_is_mended_from_its_other_copy() {
+    let (disk, mut storage) = twelve_slots();
+    for path in [logs(&disk).remove(0), newest_segment(&disk)] {
+        let sound = disk.content(&path).unwrap();
+        for copy in [0, 4096] {
+            disk.garbage(&path, copy..copy + 512, 9);
+            let (done, findings) = round(&mut storage);
+            assert_eq!((done, findings), (vec![], vec![Finding::HeaderMended { path: path.clone() }]));
+            assert_eq!(disk.durable_content(&path).unwrap()[..8192], sound[..8192]);
+        }
+        let duplicate = disk.duplicate();
+        duplicate.make_unreadable(&path, 0..4096);
+        let (mut storage, _) = open(&duplicate).unwrap();
+        settle(&mut storage);
+        let (_, findings) = round(&mut storage);
+        assert!(
+            findings.iter().all(|finding| matches!(finding, Finding::HeaderMended { .. })),
+            "{findings:?}"
+        );
+    }
+}
+
+#[test]
+fn a_header_without_a_sound_copy_is_reported() {
+    let (disk, mut storage) = twelve_slots();
+    let path = logs(&disk).remove(0);
+    disk.garbage(&path, 0..8192, 9);
+    let (done, findings) = round(&mut storage);
+    assert_eq!((done, findings), (vec![], vec![Finding::HeaderLost { path }]));
+    assert_eq!(round(&mut storage).1, [], "once is enough");
+    assert_eq!(read(&mut storage, 1, 12).1, [], "as long as the node runs, its slots can be read");
+}
+
+#[test]
+fn term_and_vote_are_mended_from_memory() {
+    for (bad, mended) in [(&["stable/a"][..], 1), (&["stable/b"], 1), (&["stable/a", "stable/b"], 2)] {
+        let (disk, mut storage) = started();
+        append(&mut storage, &[noop(1, 1)]);
+        settle(&mut storage);
+        let sound = disk.content("stable/a").unwrap();
+        bad.iter().for_each(|path| disk.garbage(path, 0..512, 5));
+        let (done, findings) = round(&mut storage);
+        assert_eq!((done, findings.len()), (vec![], mended), "{findings:?}");
+        for path in ["stable/a", "stable/b"] {
+            assert_eq!(disk.durable_content(path).unwrap(), sound, "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_file_of_term_and_vote_that_vanished_is_written_again() {
+    let (disk, mut storage) = started();
+    settle(&mut storage);
+    quorate_storage::Disk::remove(&disk, "stable/b").unwrap();
+    assert_eq!(round(&mut storage).1, [Finding::StableMended { path: "stable/b" }]);
+    disk.crash(1);
+    assert_eq!(disk.content("stable/a"), disk.content("stable/b"));
+}
+
+/// One bad read among good ones is none.
+#[test]
+fn what_reads_well_the_second_time_is_not_bad() {
+    let (disk, mut storage) = twelve_slots();
+    for other in 0..8 {
+        disk.fail(quorate_storage::Operation::Read, other);
+        assert_eq!(round(&mut storage), (vec![], vec![]), "read {other}");
+        disk.disarm();
+    }
+}
