@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use quorate_raft::{
-    Chunk, Config, Contact, Done, Entry, Envelope, HardState, Index, Input, Job, Learner, LogId, Members,
-    Message, NodeId, Output, Payload, Raft, ReadId, ReadMode, SnapshotMeta, Term, Time,
+    Chunk, Config, Contact, Done, Entry, Envelope, HardState, Held, Index, Input, Job, Learner, LogId,
+    Members, Message, NodeId, Output, Payload, Raft, ReadId, ReadMode, Report, SnapshotMeta, Term, Time,
 };
 
 #[path = "../../engine/raft/tests/harness/disk.rs"]
@@ -272,12 +272,24 @@ impl World {
             15 => Message::ReadIndexReply { batch: self.batch, index: high },
             16 => self.snapshot(bytes),
             17 => Message::SnapshotReply { last: id, next: high.0 },
-            18 => Message::Ask { nonce: 9, first: low, last: high, sound: self.index(bytes.next()) },
+            18 => {
+                let (sound, doubt) = (self.index(bytes.next()), granted.then_some(id));
+                Message::Ask { nonce: 9, first: low, last: high, sound, doubt }
+            }
             _ => {
-                let leads_to = granted.then_some(id);
-                Message::Tell { nonce: self.nonce, entries: self.entries(id, bytes), leads_to }
+                let (leads_to, report) = (granted.then_some(id), self.report(id, bytes));
+                let (nonce, committed) = (self.nonce, self.id(second, first));
+                Message::Tell { nonce, entries: self.entries(id, bytes), leads_to, committed, report }
             }
         }
+    }
+
+    /// What a peer says of a slot in doubt; nothing when it was not asked.
+    fn report(&self, slot: LogId, bytes: &mut Bytes<'_>) -> Option<Report> {
+        let word = bytes.next();
+        let held = [Held::Never, Held::Never, Held::Damaged, Held::Intact, Held::InSnapshot, Held::Unknown];
+        let held = *held.get(usize::from(word % 8))?;
+        Some(Report { slot, held, bound: word.is_multiple_of(16) })
     }
 
     fn say(&mut self, bytes: &mut Bytes<'_>) {
