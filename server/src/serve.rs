@@ -130,7 +130,8 @@ pub fn bootstrap(config: &ServeConfig) -> Result<(), ServeError> {
     }
     let content = first_content(config, &dir)?;
     let contact = contact(config, config.listen.port(), config.raft_listen.port());
-    found(&RealRuntime::start(), &mut dir, contact, content).map(drop)
+    let runtime = RealRuntime::start();
+    found(&runtime, &mut dir, options(config, &runtime), contact, content).map(drop)
 }
 
 async fn serve(config: ServeConfig) -> Result<(), ServeError> {
@@ -208,7 +209,7 @@ async fn start(
     let (identity, inbound) = match origin {
         Origin::Member(identity) => (identity, inbound(&runtime, peers, Local::member(identity))),
         Origin::Founds(content) => {
-            let identity = found(&runtime, dir, contact.clone(), content)?;
+            let identity = found(&runtime, dir, options(config, &runtime), contact.clone(), content)?;
             (identity, inbound(&runtime, peers, Local::member(identity)))
         }
         Origin::Joins => {
@@ -281,13 +282,20 @@ async fn answering(
     joined
 }
 
+fn options(config: &ServeConfig, runtime: &RealRuntime) -> Options {
+    Options {
+        segment_bytes: config.segment_bytes,
+        keep_snapshots: config.keep_snapshots,
+        ..Options::new(runtime.random())
+    }
+}
+
 fn open_storage(
     config: &ServeConfig,
     dir: &DataDir,
     runtime: &RealRuntime,
 ) -> Result<(StoragePort, Found), ServeError> {
-    let options = Options { keep_snapshots: config.keep_snapshots, ..Options::new(runtime.random()) };
-    let (storage, found) = Storage::open(FileDisk::new(dir.path()), options)?;
+    let (storage, found) = Storage::open(FileDisk::new(dir.path()), options(config, runtime))?;
     let (port, end) = storage_channel();
     spawn_storage(storage, end).map_err(ServeError::Process)?;
     Ok((port, found))
@@ -354,13 +362,14 @@ fn first_content(config: &ServeConfig, dir: &DataDir) -> Result<Pairs, ServeErro
 fn found(
     runtime: &RealRuntime,
     dir: &mut DataDir,
+    options: Options,
     contact: Contact,
     content: Pairs,
 ) -> Result<Identity, ServeError> {
     let node = node_id(runtime, dir)?;
     let entries = first_entries(node, contact, content)
         .map_err(|error| ServeError::Content { path: DATA_JSON.to_owned(), reason: error.to_string() })?;
-    let (mut storage, found) = Storage::open(FileDisk::new(dir.path()), Options::new(runtime.random()))?;
+    let (mut storage, found) = Storage::open(FileDisk::new(dir.path()), options)?;
     write_first(&mut storage, found.terms.last() == LogId::ZERO, entries)?;
     drop(storage);
     dir.retire_data_json()?;

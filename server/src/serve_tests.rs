@@ -30,6 +30,7 @@ fn config(dir: &Path) -> ServeConfig {
         max_value_bytes: 100,
         max_request_bytes: 1000,
         max_pending_bytes: 8 << 20,
+        segment_bytes: 16 << 20,
         keep_snapshots: 5,
         snapshot_entries: 1000,
         election_timeout: Duration::from_millis(500),

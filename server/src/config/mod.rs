@@ -60,6 +60,8 @@ pub struct ServeConfig {
     pub max_request_bytes: usize,
     /// The most bytes of request bodies held at once.
     pub max_pending_bytes: usize,
+    /// The size of a log segment, in bytes.
+    pub segment_bytes: u32,
     /// How many checkpoints are kept.
     pub keep_snapshots: usize,
     /// A checkpoint is taken once this many entries were applied after the last one.

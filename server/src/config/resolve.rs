@@ -8,6 +8,7 @@ use super::{LogConfig, LogFormat, ServeConfig};
 use quorate_client::{Address, Endpoint};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
@@ -19,6 +20,7 @@ const RAFT_PORT_OFFSET: u16 = 1000;
 /// A request becomes one entry of the log, which is read into memory whole.
 const LARGEST_REQUEST_BYTES: usize = 64 << 20;
 const LONGEST_NAME_BYTES: usize = 64;
+const SEGMENT_BYTES: RangeInclusive<u32> = 128 << 10..=1 << 30;
 /// In bytes a second.
 const SLOWEST_SNAPSHOTS: usize = 64 << 10;
 
@@ -51,6 +53,7 @@ pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolve
         max_value_bytes: lookup.single("max-value-bytes", "1MiB", parse_limit)?,
         max_request_bytes: lookup.single("max-request-bytes", "4MiB", parse_limit)?,
         max_pending_bytes: lookup.single("max-pending-bytes", "256MiB", parse_pending)?,
+        segment_bytes: lookup.single("segment-bytes", "16MiB", parse_segment)?,
         keep_snapshots: lookup.single("keep-snapshots", "5", parse_count)?,
         snapshot_entries: lookup.single("snapshot-entries", "100000", parse_count)?,
         election_timeout: lookup.single("election-timeout", "500ms", parse_interval)?,
@@ -244,6 +247,14 @@ fn parse_limit(text: &str) -> Result<usize, String> {
         Ok(size) if size > LARGEST_REQUEST_BYTES => Err("at most 64MiB is possible".to_owned()),
         Ok(size) => Ok(size),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+fn parse_segment(text: &str) -> Result<u32, String> {
+    let size = parse_size(text).map_err(|error| error.to_string())?;
+    match u32::try_from(size) {
+        Ok(size) if SEGMENT_BYTES.contains(&size) && size.is_multiple_of(4096) => Ok(size),
+        _ => Err("it has to be a multiple of 4KiB, from 128KiB to 1GiB".to_owned()),
     }
 }
 

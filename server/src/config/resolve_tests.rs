@@ -49,6 +49,7 @@ fn the_defaults() {
         max_value_bytes: 1_048_576,
         max_request_bytes: 4_194_304,
         max_pending_bytes: 268_435_456,
+        segment_bytes: 16 << 20,
         keep_snapshots: 5,
         snapshot_entries: 100_000,
         election_timeout: Duration::from_millis(500),
@@ -200,7 +201,7 @@ fn wildcards_are_never_advertised_and_the_right_flag_is_shown() {
 #[test]
 fn a_bad_value_names_its_place_itself_and_what_to_write() {
     type Case = (Pairs, Pairs, Option<&'static str>, bool, &'static [&'static str]);
-    let cases: [Case; 14] = [
+    let cases: [Case; 16] = [
         (&[("listen", "8080")], &[], None, true, &["--listen has the value \"8080\"", "127.0.0.1:8080"]),
         (
             &[],
@@ -231,6 +232,8 @@ fn a_bad_value_names_its_place_itself_and_what_to_write() {
             &["\"election-timeout\" in the file", "write for example 5s"],
         ),
         (&[("election-timeout", "2h")], &[], None, true, &["from 1ms to 60s"]),
+        (&[("segment-bytes", "64KiB")], &[], None, true, &["from 128KiB to 1GiB"]),
+        (&[("segment-bytes", "130000")], &[], None, true, &["multiple of 4KiB"]),
         (&[("keep-snapshots", "0")], &[], None, true, &["from 1 on"]),
         (&[("min-voters", "0")], &[], None, true, &["from 1 on"]),
         (&[("snapshot-rate", "1KiB")], &[], None, true, &["at least 64KiB"]),

@@ -78,6 +78,7 @@ pub const SETTINGS: &[Setting] = &[
         Shape::Single,
         "Refuse requests while the bodies of others take up this much [default: 256MiB]",
     ),
+    setting("segment-bytes", "SIZE", Shape::Single, "The size of one file of the log [default: 16MiB]"),
     setting("keep-snapshots", "N", Shape::Single, "How many checkpoints to keep [default: 5]"),
     setting(
         "snapshot-entries",
