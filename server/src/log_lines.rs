@@ -1,8 +1,19 @@
 //! What the log says of an election and of damage: one line each, with its cause.
 
-use quorate_node::raft::{CampaignCause, Event, StepDownCause};
+use quorate_node::raft::{CampaignCause, Event, Found, StepDownCause};
 use quorate_storage::Finding;
 use tracing::{error, info, warn};
+
+/// Writes a line for each run of slots that a start found damaged, and one for a lost end.
+pub(crate) fn found(found: &Found) {
+    for run in found.damaged.chunk_by(|one, next| one.index.next() == next.index) {
+        let (first, last) = (run[0], run[run.len() - 1]);
+        warn!(%first, %last, "log entries are damaged on disk; asking peers for them");
+    }
+    if let Some(from) = found.unknown {
+        warn!(%from, "the end of the log is lost on disk; this node does not vote until a leader has made up for it");
+    }
+}
 
 /// Writes the line for an event of the node.
 pub(crate) fn event(event: &Event) {

@@ -26,6 +26,7 @@ use crate::driver::DriverEnd;
 use crate::founding::{Pairs, first_entries, write_first};
 use crate::http::serve_joining;
 use crate::join::{Joined, join};
+use crate::log_lines;
 use crate::net::{Listener, Net};
 use crate::peers::{Inbound, Local};
 use crate::real::{RealListener, RealNet, RealRuntime, Termination, block_on, spawn_storage};
@@ -262,6 +263,7 @@ async fn start(
         node = %identity.node, cluster = %identity.cluster, history = %identity.history, url = contact.url,
         peers = contact.address, last = %found.terms.last(), "serves"
     );
+    log_lines::found(&found);
     let parts = Parts {
         config: node_config(config, identity, runtime.random()),
         runtime,

@@ -132,6 +132,25 @@ impl Node {
         (answer.status == 200).then(|| answer.json())
     }
 
+    /// What `/readyz?verbose` says now, and whether all of it is well, if it answers.
+    pub fn readiness(&self) -> Option<(bool, Value)> {
+        let answer =
+            Client::with_timeout(self.http, STATUS_TIMEOUT).request("GET", "/readyz?verbose", b"").ok()?;
+        matches!(answer.status, 200 | 503).then(|| (answer.status == 200, answer.json()))
+    }
+
+    /// How its process ended, if it has.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.running.as_mut()?.ended()
+    }
+
+    /// Ends it with `kill -9` if it runs; one that has ended by itself may be started again after this, too.
+    pub fn put_down(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            running.kill();
+        }
+    }
+
     /// Waits until it answers `/raft/status`, and returns that.
     ///
     /// # Panics

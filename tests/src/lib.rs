@@ -6,7 +6,9 @@
 
 pub mod cluster;
 pub mod deadline;
+pub mod harm;
 pub mod http;
+pub mod load;
 pub mod ports;
 pub mod program;
 pub mod relay;

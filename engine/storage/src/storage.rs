@@ -414,11 +414,7 @@ impl<D: Disk> Opening<D> {
             batch: Default::default(),
             options: self.options.clone(),
         };
-        for path in dead {
-            self.disk.remove(&path).map_err(Fatal::new("remove", path))?;
-        }
-        let directory = segment::DIRECTORY;
-        self.disk.sync_dir(directory).map_err(Fatal::new("sync", directory))?;
+        self.remove_dead(&dead)?;
         if let Some(meta) = newest.filter(|_| behind) {
             log.reset(&self.disk, &mut self.stable, &meta)?;
         }
@@ -426,6 +422,19 @@ impl<D: Disk> Opening<D> {
             log.begin_segment(&self.disk, &mut self.stable, 0)?;
         }
         Ok((self.storage(log), found))
+    }
+
+    /// Removes what is no part of the log any more.
+    fn remove_dead(&self, dead: &[String]) -> Result<(), Fatal> {
+        let directory = segment::DIRECTORY;
+        let sync = || self.disk.sync_dir(directory).map_err(Fatal::new("sync", directory));
+        // The process before may have died between giving a segment its name and syncing the directory. What that
+        // segment takes the place of must not go before the name is there to stay.
+        sync()?;
+        for path in dead {
+            self.disk.remove(path).map_err(Fatal::new("remove", path))?;
+        }
+        if dead.is_empty() { Ok(()) } else { sync() }
     }
 
     /// Makes what was found out durable before anything is written that relies on it.

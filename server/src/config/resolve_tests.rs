@@ -202,7 +202,7 @@ fn wildcards_are_never_advertised_and_the_right_flag_is_shown() {
 #[test]
 fn a_bad_value_names_its_place_itself_and_what_to_write() {
     type Case = (Pairs, Pairs, Option<&'static str>, bool, &'static [&'static str]);
-    let cases: [Case; 14] = [
+    let cases: [Case; 16] = [
         (&[("listen", "8080")], &[], None, true, &["--listen has the value \"8080\"", "127.0.0.1:8080"]),
         (
             &[],
@@ -233,6 +233,8 @@ fn a_bad_value_names_its_place_itself_and_what_to_write() {
             &["\"election-timeout\" in the file", "write for example 5s"],
         ),
         (&[("election-timeout", "2h")], &[], None, true, &["from 1ms to 60s"]),
+        (&[("segment-bytes", "64KiB")], &[], None, true, &["from 128KiB to 1GiB"]),
+        (&[("segment-bytes", "130000")], &[], None, true, &["multiple of 4KiB"]),
         (&[("keep-snapshots", "0")], &[], None, true, &["from 1 on"]),
         (&[("min-voters", "0")], &[], None, true, &["from 1 on"]),
         (&[("snapshot-rate", "1KiB")], &[], None, true, &["at least 64KiB"]),

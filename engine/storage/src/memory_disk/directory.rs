@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::counters::Counters;
 use super::inode::InodeNumber;
-use crate::random::Random;
 
 /// A directory. Subdirectories are directories of their own: their path is the key they are found by.
 #[derive(Clone, Debug, Default)]
@@ -82,10 +81,10 @@ impl Directory {
         changes.iter().filter_map(|change| change.apply(&mut self.durable)).collect()
     }
 
-    /// Each pending change becomes durable in `share` of 256 cases; then that is all there is.
-    pub(super) fn crash(&mut self, random: &mut Random, share: u64, counters: &mut Counters) {
+    /// Each pending change becomes durable or not, as `keep` says; then that is all there is.
+    pub(super) fn crash(&mut self, keep: &mut impl FnMut() -> bool, counters: &mut Counters) {
         for change in std::mem::take(&mut self.pending) {
-            if random.chance(share) {
+            if keep() {
                 change.apply(&mut self.durable);
             } else {
                 counters.name_changes_lost += 1;

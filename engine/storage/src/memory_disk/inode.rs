@@ -1,10 +1,10 @@
 //! The content of one file: what is durable, what readers see, and what lies between the two.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::counters::Counters;
 use crate::layout::position;
-use crate::random::Random;
 use crate::record::SECTOR_BYTES;
 
 /// The unit that a crash keeps or loses as a whole.
@@ -95,12 +95,28 @@ impl Inode {
         }
     }
 
-    /// Each sector of each pending write becomes durable in `share` of 256 cases; then that is all there is.
-    pub(super) fn crash(&mut self, random: &mut Random, share: u64, counters: &mut Counters) {
+    /// Of each sector of each pending write, whether it makes a difference that it becomes durable.
+    pub(super) fn stakes(&self) -> Vec<bool> {
+        let mut touched = BTreeSet::new();
+        let parts = self.pending.iter().flat_map(|write| write.sectors().map(move |part| (write, part)));
+        let matters = |(write, part): (&PendingWrite, Range<usize>)| {
+            let start = write.offset + part.start as u64;
+            let there = self.durable.get(position(start)..position(start) + part.len());
+            let differs = there != Some(&write.bytes[part]) || touched.contains(&(start / SECTOR));
+            if differs {
+                touched.insert(start / SECTOR);
+            }
+            differs
+        };
+        parts.map(matters).collect()
+    }
+
+    /// Each sector of each pending write becomes durable or not, as `keep` says; then that is all there is.
+    pub(super) fn crash(&mut self, keep: &mut impl FnMut() -> bool, counters: &mut Counters) {
         for write in std::mem::take(&mut self.pending) {
             let (mut kept, mut lost) = (0_u64, 0_u64);
             for part in write.sectors() {
-                if random.chance(share) {
+                if keep() {
                     kept += 1;
                     write_into(&mut self.durable, write.offset + part.start as u64, &write.bytes[part]);
                 } else {

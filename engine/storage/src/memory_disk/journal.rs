@@ -118,11 +118,40 @@ impl State {
                 self.undo(effect);
             }
         }
+        self.lose(|| random.chance(share));
+    }
+
+    /// The power goes at the end of all that was asked for, and comes back. `keep` is asked about each thing that is at
+    /// stake.
+    pub(super) fn crash_keeping(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        self.settle(Time(u64::MAX));
+        let mut stakes = self.stakes().into_iter();
+        let mut number = 0;
+        self.lose(|| {
+            let at_stake = stakes.next().expect("what can be lost was counted");
+            number += usize::from(at_stake);
+            !at_stake || keep(number - 1)
+        });
+    }
+
+    /// Whether it makes a difference what becomes of each pending sector and change of a name, in the order in which a
+    /// crash decides.
+    pub(super) fn stakes(&self) -> Vec<bool> {
+        let mut stakes = Vec::new();
+        for (number, inode) in &self.inodes {
+            let reachable = self.directories.values().any(|directory| directory.knows(*number));
+            stakes.extend(inode.stakes().into_iter().map(|matters| matters && reachable));
+        }
+        stakes.extend(self.directories.values().flat_map(|directory| directory.pending.iter().map(|_| true)));
+        stakes
+    }
+
+    fn lose(&mut self, mut keep: impl FnMut() -> bool) {
         for inode in self.inodes.values_mut() {
-            inode.crash(&mut random, share, &mut self.counters);
+            inode.crash(&mut keep, &mut self.counters);
         }
         for directory in self.directories.values_mut() {
-            directory.crash(&mut random, share, &mut self.counters);
+            directory.crash(&mut keep, &mut self.counters);
         }
         self.power = Power::default();
         self.faults.disarm();

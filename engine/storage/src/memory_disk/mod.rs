@@ -33,6 +33,7 @@ mod journal;
 mod pace;
 mod state;
 
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_raft::Time;
@@ -116,6 +117,35 @@ impl MemoryDisk {
     /// sometimes none, mostly some. A time before the last [`MemoryDisk::begin`] counts as that one.
     pub fn crash_at(&self, at: Time, seed: u64) {
         self.state().crash(at, seed);
+    }
+
+    /// How many sectors and changes of names are at stake, should the power go now: pending, and different from what is
+    /// durable or in the way of others that are.
+    pub fn at_stake(&self) -> usize {
+        self.state().stakes().into_iter().filter(|at_stake| *at_stake).count()
+    }
+
+    /// [`MemoryDisk::crash`], with `keep` in place of the draws: it's asked about each thing that is at stake.
+    pub fn crash_keeping(&self, keep: impl FnMut(usize) -> bool) {
+        self.state().crash_keeping(keep);
+    }
+
+    /// A number that two disks share if, and but for a coincidence only if, the same is durable on both.
+    pub fn fingerprint(&self) -> u64 {
+        let state = self.state();
+        let mut hasher = DefaultHasher::new();
+        for (path, directory) in &state.directories {
+            hasher.write(path.as_bytes());
+            for (name, inode) in &directory.durable {
+                let content = state.inodes.get(inode).map_or(&[][..], |inode| &inode.durable);
+                hasher.write_u64(name.len() as u64);
+                hasher.write(name.as_bytes());
+                hasher.write_u64(content.len() as u64);
+                hasher.write(content);
+            }
+            hasher.write_u64(u64::MAX);
+        }
+        hasher.finish()
     }
 
     /// The process dies at `at`, and the machine lives on. What ended by then is still to be seen, and what was

@@ -130,6 +130,25 @@ pub(crate) fn ids(found: &Found) -> Vec<LogId> {
     (base + 1..=last).map(|index| found.terms.id(Index(index)).unwrap()).collect()
 }
 
+/// Prints what is looked at, if the test fails before this is dropped.
+pub(crate) struct Looking<T: std::fmt::Debug>(pub(crate) T);
+
+impl<T: std::fmt::Debug> Drop for Looking<T> {
+    #[allow(clippy::print_stdout)]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("while looking at {:?}", self.0);
+        }
+    }
+}
+
+/// A well-mixed number for each pair.
+pub(crate) fn mix(seed: u64, number: u64) -> u64 {
+    let mixed = (seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 32)
+}
+
 /// How often a property is tried: a fixed sample, times the factor in `QUORATE_TRIALS`.
 #[allow(clippy::disallowed_methods)]
 pub(crate) fn trials(sample: u32) -> u32 {

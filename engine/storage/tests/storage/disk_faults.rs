@@ -358,3 +358,26 @@ fn an_open_file_outlives_its_name() {
     assert_eq!(read(&other, 2048, 512).unwrap(), [0; 512], "a gap reads as zeros");
     assert_eq!(disk.files(), [""; 0]);
 }
+
+/// What a crash may keep or lose can be counted, and chosen thing by thing.
+#[test]
+fn the_host_chooses_what_a_crash_keeps() {
+    let (disk, file) = four_sectors();
+    assert_eq!(disk.at_stake(), 0);
+    let before = disk.fingerprint();
+    file.write_at(&[9; 512], 0).unwrap();
+    file.write_at(&[2; 512], 512).unwrap();
+    file.write_at(&[1; 512], 0).unwrap();
+    disk.create("g").unwrap();
+    assert_eq!(disk.at_stake(), 3, "what was there already is not at stake, unless it takes another's place");
+    assert_eq!(disk.fingerprint(), before, "nothing of that is durable");
+    let outcomes = (0..8_u8).map(|subset| {
+        let disk = disk.duplicate();
+        disk.crash_keeping(|number| subset >> number & 1 == 1);
+        assert_eq!(disk.at_stake(), 0);
+        (sectors(&disk.content("f").unwrap())[0], disk.files().len(), disk.fingerprint() == before)
+    });
+    let same = |first, files| (first, files, first == 1 && files == 1);
+    let expected = [(1, 1), (9, 1), (1, 1), (1, 1), (1, 2), (9, 2), (1, 2), (1, 2)];
+    assert!(outcomes.eq(expected.map(|(first, files)| same(first, files))));
+}

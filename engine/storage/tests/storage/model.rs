@@ -1,6 +1,6 @@
 //! A node's storage as plain data, and a script of what the core may ask for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -29,6 +29,8 @@ pub(crate) enum Step {
     Checkpoint { back: u64, bytes: usize },
     /// A snapshot from a leader that is this far ahead.
     Install { ahead: u64, bytes: usize },
+    /// The payloads of all damaged slots, from a peer.
+    Repair,
 }
 
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -54,6 +56,8 @@ pub(crate) struct State {
     pub(crate) log: BTreeMap<u64, Entry>,
     /// The newest checkpoint.
     pub(crate) snapshot: Option<SnapshotMeta>,
+    /// The slots of the log that have lost their payloads, and are known to.
+    pub(crate) damaged: BTreeSet<u64>,
 }
 
 impl State {
@@ -61,8 +65,21 @@ impl State {
         self.log.last_key_value().map_or(self.base, |(_, entry)| entry.id)
     }
 
+    /// Without the payloads.
+    fn summary(&self) -> String {
+        let State { hard, base, log, snapshot, damaged } = self;
+        let ids: Vec<String> = log.values().map(|entry| entry.id.to_string()).collect();
+        let snapshot = snapshot.as_ref().map(|meta| meta.last);
+        format!("{hard:?}, {base} then {ids:?}, snapshot to {snapshot:?}, damaged {damaged:?}")
+    }
+
+    fn drop_from(&mut self, index: u64) {
+        self.log.split_off(&index);
+        self.damaged.split_off(&index);
+    }
+
     fn set(&mut self, entry: &Entry) {
-        self.log.split_off(&entry.id.index.0);
+        self.drop_from(entry.id.index.0);
         self.log.insert(entry.id.index.0, entry.clone());
     }
 }
@@ -137,7 +154,7 @@ impl Model {
             Step::Truncate { back } if last.index.0 > floor => {
                 let from = (last.index.0 + 1).saturating_sub(*back).max(floor + 1);
                 self.push(|state| state.hard = hard(term + 1));
-                self.push(|state| drop(state.log.split_off(&from)));
+                self.push(|state| state.drop_from(from));
                 let truncate_from = Some(Index(from));
                 self.write(storage, vec![Write { hard: Some(hard(term + 1)), truncate_from, ..write(1) }])?;
             }
@@ -152,9 +169,19 @@ impl Model {
             }
             Step::Checkpoint { back, bytes } => self.checkpoint(storage, *back, *bytes, floor)?,
             Step::Install { ahead, bytes } => self.install(storage, last.index.0 + ahead, *bytes)?,
+            Step::Repair => self.repair(storage)?,
         }
         self.promised = self.states.len() - 1;
         Ok(())
+    }
+
+    fn repair(&mut self, storage: &mut Storage<MemoryDisk>) -> Result<(), Fatal> {
+        let repair: Vec<Entry> =
+            self.now().damaged.iter().map(|index| self.now().log[index].clone()).collect();
+        for entry in &repair {
+            self.push(|state| state.damaged.retain(|index| *index != entry.id.index.0));
+        }
+        self.write(storage, vec![Write { repair, ..write(1) }])
     }
 
     fn write(&mut self, storage: &mut Storage<MemoryDisk>, writes: Vec<Write>) -> Result<(), Fatal> {
@@ -221,7 +248,7 @@ impl Model {
         };
         self.push(|state| {
             let hard = state.hard;
-            *state = State { hard, base: last, log: BTreeMap::new(), snapshot: Some(meta.clone()) };
+            *state = State { hard, base: last, snapshot: Some(meta.clone()), ..State::default() };
         });
         let mut offset = 0;
         loop {
@@ -240,17 +267,19 @@ impl Model {
 
     /// Checks that what was found is a state that may be found, whole. Says which.
     pub(crate) fn check(&self, storage: &mut Storage<MemoryDisk>, found: &Found) -> State {
-        assert_eq!(found.damaged, [], "nothing was damaged");
         assert_eq!(found.unknown, None, "no tail was lost");
         let candidates = &self.states[self.promised..];
         let state = candidates.iter().rev().find(|state| matches(state, found));
         let Some(state) = state else {
-            panic!("found {found:?}, but none of these was held:\n{candidates:#?}")
+            let held: Vec<String> = candidates.iter().map(State::summary).collect();
+            panic!("found {found:?}, but none of these was held:\n{}", held.join("\n"))
         };
         let (base, last) = (found.terms.base().index.0, found.terms.last().index.0);
-        let (entries, _) = read(storage, base + 1, last);
-        let expected: Vec<Entry> = state.log.range(base + 1..).map(|(_, entry)| entry.clone()).collect();
+        let (entries, damaged) = read(storage, base + 1, last);
+        let sound = |(index, entry): (&u64, &Entry)| (!state.damaged.contains(index)).then(|| entry.clone());
+        let expected: Vec<Entry> = state.log.range(base + 1..).filter_map(sound).collect();
         assert_eq!(entries, expected);
+        assert_eq!(damaged, found.damaged);
         if let Some(meta) = &found.snapshot {
             assert_eq!(
                 load_snapshot(storage, meta),
@@ -268,6 +297,7 @@ fn matches(state: &State, found: &Found) -> bool {
     let snapshot = found.snapshot.as_ref();
     let terms = (base.index.0 + 1..=found.terms.last().index.0).map(|index| found.terms.id(Index(index)));
     let expected = state.log.range(base.index.0 + 1..).map(|(_, entry)| Some(entry.id));
+    let damaged = state.damaged.range(base.index.0 + 1..).map(|index| state.log[index].id);
     let members = found.members.iter();
     let expected_members = state.log.range(base.index.0 + 1..).map(|(_, entry)| entry);
     let expected_members = expected_members.filter(|entry| matches!(entry.payload, Payload::Members(_)));
@@ -276,6 +306,7 @@ fn matches(state: &State, found: &Found) -> bool {
         && state.snapshot.as_ref() == snapshot
         && base >= state.base
         && base.index <= snapshot.map_or(Index(0), |meta| meta.last.index)
+        && damaged.eq(found.damaged.iter().copied())
         && terms.eq(expected)
         && members.eq(expected_members)
 }
