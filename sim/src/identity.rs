@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quorate_node::NodeConfig;
-use quorate_node::raft::{Config, Contact, NodeId};
+use quorate_node::raft::{Cleanup, Config, Contact, NodeId};
 use quorate_server::{first_entries, write_first};
 use quorate_storage::{MemoryDisk, Options, Storage};
 
@@ -18,25 +18,43 @@ pub(crate) const RAFT_PORT: u16 = 9080;
 /// The port of HTTP on every server.
 pub(crate) const HTTP_PORT: u16 = 8080;
 
+/// What separates the numbers of the servers that one host has in turn, each on a disk of its own.
+const NEXT_SERVER: Host = 10;
+
+/// The number of the server that a host has after so many wipes: the first has the host's own.
+pub(crate) fn server_of(host: Host, wipes: Host) -> Host {
+    host + wipes * NEXT_SERVER
+}
+
+/// The host of a server.
+pub(crate) fn machine_of(server: Host) -> Host {
+    server % NEXT_SERVER
+}
+
 /// The address of a host, without a port.
 pub(crate) fn address(host: Host) -> String {
     format!("10.0.0.{host}")
 }
 
-pub(crate) fn node_id(host: Host) -> NodeId {
-    NodeId(host.into())
+pub(crate) fn node_id(server: Host) -> NodeId {
+    NodeId(server.into())
 }
 
-pub(crate) fn contact(host: Host) -> Contact {
+pub(crate) fn contact(server: Host) -> Contact {
+    let address = address(machine_of(server));
     Contact {
-        address: format!("{}:{RAFT_PORT}", address(host)),
-        url: format!("http://{}:{HTTP_PORT}", address(host)),
-        name: format!("host-{host}"),
+        address: format!("{address}:{RAFT_PORT}"),
+        url: format!("http://{address}:{HTTP_PORT}"),
+        name: format!("server-{server}"),
     }
 }
 
-pub(crate) fn node_config(plan: &Plan, host: Host, seed: u64) -> NodeConfig {
+pub(crate) fn node_config(plan: &Plan, server: Host, seed: u64) -> NodeConfig {
     let knobs = &plan.knobs;
+    let cleanup = plan.cleans_up().then(|| Cleanup {
+        after: Duration::from_millis(knobs.cleanup_after_ms),
+        least_voters: knobs.cleanup_least_voters,
+    });
     let raft = Config {
         election_timeout: plan.election_timeout(),
         heartbeat_interval: Duration::from_millis(knobs.heartbeat_ms),
@@ -46,7 +64,8 @@ pub(crate) fn node_config(plan: &Plan, host: Host, seed: u64) -> NodeConfig {
         cache_bytes: knobs.cache_bytes,
         keep_entries: knobs.keep_entries,
         chunk_bytes: knobs.chunk_bytes,
-        ..Config::new(node_id(host), seed)
+        cleanup,
+        ..Config::new(node_id(server), seed)
     };
     NodeConfig {
         raft,

@@ -58,7 +58,8 @@ pub use campaign::{Campaign, Seed, Totals, run_campaign};
 pub use cli::main;
 pub use counts::Counts;
 pub use plan::{
-    Asks, Cluster, Damage, Fault, Host, Knobs, Link, Place, Plan, PlanError, Scenario, Shape, Timed, Workload,
+    Asks, Cluster, Damage, Fault, Host, Knobs, Link, Order, Place, Plan, PlanError, Scenario, Shape, Timed,
+    Workload,
 };
 pub use run::{Options, Report, Stack, run_plan};
 pub use shrink::{Shrunk, shrink};

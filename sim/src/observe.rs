@@ -8,7 +8,7 @@ use quorate_node::raft::{Event, HardState, Index, LogId, NodeId, Role, Term};
 use crate::history::{Call, Outcome};
 use crate::plan::Host;
 
-/// Something that happened. `host` is where.
+/// Something that happened. `host` is where; a server that takes the place of a wiped one counts as another.
 #[allow(missing_docs, reason = "the fields are explained in the line of their variant, or by their types")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Observation {
@@ -70,6 +70,8 @@ pub enum Phase {
 pub enum Ended {
     /// The process was killed.
     Killed,
+    /// It was asked to end, and has.
+    Stopped,
     /// The machine lost power.
     PowerLost,
     /// It stopped itself: its disk failed.

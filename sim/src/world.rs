@@ -1,17 +1,20 @@
 //! Everything outside the servers, as plain data: machines, network, clocks, and what the plan does to them. Both
 //! stacks run on it; what only a stack can do comes back to it as an [`Effect`].
 
+mod ends;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_node::raft::Time;
-use quorate_storage::{MemoryDisk, Microseconds, OpenError, Operation as DiskOperation, Pace};
+use quorate_storage::{MemoryDisk, OpenError, Operation as DiskOperation};
 
 use crate::agenda::{Agenda, Step};
 use crate::clock::{HostClock, RIGHT};
 use crate::counts::Counts;
 use crate::history::Operation;
+use crate::identity::server_of;
 use crate::judge::Judge;
 use crate::net_model::NetModel;
 use crate::observe::{Ended, Observation, Phase};
@@ -20,6 +23,7 @@ use crate::plan::{Fault, Host, Link, Plan, Shape};
 use crate::random::Random;
 use crate::rot;
 use crate::verdict::Verdict;
+use ends::blank_disk;
 
 /// How long a process that ended by itself stays away: a supervisor starts it again.
 const SUPERVISOR_PAUSE: Duration = Duration::from_millis(500);
@@ -51,6 +55,12 @@ pub(crate) struct Machine {
     pub(crate) up: bool,
     /// How many servers have run on it.
     pub(crate) lives: u32,
+    /// How often its disk was wiped: each time another server begins on it.
+    pub(crate) wipes: Host,
+    /// No server has started on its disk yet.
+    newborn: bool,
+    /// The server on its disk has taken the place of the one before.
+    replaced: bool,
     /// Why it will never run one again.
     pub(crate) gone: Option<String>,
     /// It belongs to the cluster, or is to join it.
@@ -80,6 +90,8 @@ pub(crate) enum Effect {
     End { host: Host, power: bool },
     /// A server starts on this host.
     Start(Host),
+    /// The server of this host is asked to end, by the plan's fault of this number.
+    Stop { host: Host, number: usize },
     /// The server of this host stands still.
     Pause(Host),
     /// It goes on.
@@ -181,6 +193,7 @@ impl World {
                 Vec::new()
             }
             Fault::Pause { host, .. } => self.pause(number, host),
+            Fault::Stop { host, .. } => vec![Effect::Stop { host, number }],
             Fault::Slow { host, by_us, .. } => {
                 self.machine(host).slowed.insert(number, by_us);
                 Vec::new()
@@ -202,7 +215,10 @@ impl World {
                 self.break_clock(now, fault)
             }
             Fault::LoseDisk { host } => self.lose_disk(now, number, host),
-            Fault::Transfer { .. } | Fault::Change { .. } => vec![Effect::Order(number)],
+            Fault::Wipe { host, .. } => self.wipe(now, number, host),
+            Fault::Transfer { .. } | Fault::Change { .. } | Fault::Member { .. } => {
+                vec![Effect::Order(number)]
+            }
             Fault::Join { host } => {
                 self.machine(host).invited = true;
                 self.fired().note(fault.kind());
@@ -246,7 +262,7 @@ impl World {
             self.machine(host).disk.kill_at(now, seed);
         }
         self.machine(host).up = false;
-        self.judge.observe(now, Observation::Ended { host, why });
+        self.judge.observe(now, Observation::Ended { host: self.server(host), why });
         vec![Effect::End { host, power }]
     }
 
@@ -293,6 +309,7 @@ impl World {
         let machine = self.machine(host);
         machine.up = false;
         machine.gone = Some(error.to_string());
+        let host = self.server(host);
         self.judge.observe(now, Observation::Ended { host, why: Ended::Refused(error.to_string()) });
         Vec::new()
     }
@@ -482,7 +499,7 @@ impl World {
         for (host, machine) in &self.machines {
             let counters = machine.disk.counters();
             let syncs = counters.syncs + counters.directory_syncs;
-            self.judge.observe(now, Observation::Cost { host: *host, syncs });
+            self.judge.observe(now, Observation::Cost { host: server_of(*host, machine.wipes), syncs });
         }
     }
 
@@ -495,30 +512,6 @@ impl World {
             None => Verdict::Liveness(format!("{what} by {now}: {outlook:?}")),
         }
     }
-
-    /// What the disks saw, counted with the faults that had an effect.
-    pub(crate) fn count_disk_faults(&mut self) {
-        for machine in self.machines.values() {
-            let counters = machine.disk.counters();
-            for (kind, count) in [
-                ("disk stall", counters.stalled_operations),
-                ("write error", counters.failed_writes),
-                ("sync error", counters.failed_syncs),
-                ("read error", counters.failed_reads),
-                ("full disk", counters.refused_for_space),
-                ("misdirected read", counters.misdirected_reads),
-                ("misdirected write", counters.misdirected_writes),
-                ("torn write", counters.torn_writes),
-                ("unsynced sector lost", counters.sectors_lost),
-                ("name change lost", counters.name_changes_lost),
-                ("operation undone by a crash", counters.operations_undone),
-            ] {
-                if count > 0 {
-                    self.judge.fired.add(kind, count);
-                }
-            }
-        }
-    }
 }
 
 impl Machine {
@@ -528,22 +521,15 @@ impl Machine {
     }
 
     fn new(plan: &Plan, host: Host) -> Self {
-        let disk = MemoryDisk::new();
-        let sync = plan.knobs.sync_us;
-        let pace = Pace {
-            read: Microseconds::between(5, 50),
-            write: Microseconds::between(5, 60),
-            page: Microseconds::between(0, 2),
-            sync: Microseconds::between(sync / 4, sync),
-            name: Microseconds::between(5, 100),
-        };
-        disk.set_pace(pace, Random::labelled(plan.seed, &format!("disk {host}")).bits());
         let ahead = plan.cluster.clocks_ahead_ms.get(usize::from(host) - 1).copied().unwrap_or(0);
         Machine {
-            disk,
+            disk: blank_disk(plan, host, 0),
             clock: HostClock::ahead(Duration::from_millis(ahead)),
             up: false,
             lives: 0,
+            wipes: 0,
+            newborn: true,
+            replaced: false,
             gone: None,
             invited: false,
             held_down: BTreeSet::new(),

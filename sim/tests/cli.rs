@@ -5,8 +5,11 @@ use std::process::{Command, Output};
 
 use quorate_sim::{Fault, Plan, Scenario, Timed};
 
+/// Runs it in a folder for tests: it saves smaller plans below the one that it runs in.
 fn sim(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sim")).args(arguments).output().expect("the binary that was built runs")
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
+    command.args(arguments).current_dir(env!("CARGO_TARGET_TMPDIR"));
+    command.output().expect("the binary that was built runs")
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -132,7 +132,7 @@ impl Rare {
         match why {
             Ended::DiskFailed => self.counts.note(DISK_FAILED),
             Ended::Refused(_) => self.counts.note(REFUSED),
-            Ended::Killed | Ended::PowerLost | Ended::DiskLost => {}
+            Ended::Killed | Ended::Stopped | Ended::PowerLost | Ended::DiskLost => {}
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use quorate_node::raft::Index;
 
 use super::{Checker, Evidence};
+use crate::identity::machine_of;
 use crate::observe::{Ended, FoundLog, LogWrite, Observation};
 use crate::plan::{Fault, Host, Plan};
 
@@ -74,7 +75,7 @@ impl Recovery {
     fn check(&mut self, host: Host, found: &FoundLog, evidence: &Evidence<'_>) -> Result<(), String> {
         let dropping = self.dropping.remove(&host).unwrap_or_default();
         let Some(log) = evidence.ledger.host(host) else { return Ok(()) };
-        let hurt = self.hurt.contains(&host);
+        let hurt = self.hurt.contains(&machine_of(host));
         if !hurt && let Some(slot) = found.damaged.first() {
             return Err(format!("host {host} found slot {slot} damaged; nothing has hurt its disk"));
         }
@@ -114,7 +115,7 @@ impl Checker for Recovery {
                 while dropping.pop_front_if(|dropping| dropping.write <= *write).is_some() {}
                 Ok(())
             }
-            Observation::Ended { host, why: Ended::Refused(why) } if !self.hurt.contains(host) => {
+            Observation::Ended { host, why: Ended::Refused(why) } if !self.hurt.contains(&machine_of(*host)) => {
                 Err(format!("host {host} will not start, though nothing has hurt its disk: {why}"))
             }
             _ => Ok(()),

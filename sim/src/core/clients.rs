@@ -8,6 +8,7 @@ use super::CoreStack;
 use super::queue::{Answer, What};
 use crate::bounds::OPERATOR;
 use crate::history::{Call, Outcome};
+use crate::identity::machine_of;
 use crate::plan::{FIRST_CLIENT, Host};
 use crate::source::{RETRY_PAUSE, Source};
 use crate::tap::host_of;
@@ -100,7 +101,7 @@ impl CoreStack {
             && current.hints < MOST_HINTS
         {
             current.hints += 1;
-            current.to = host_of(leader.0);
+            current.to = machine_of(host_of(leader.0));
             self.queue.outside(now, What::Wake { client: number });
             return;
         }

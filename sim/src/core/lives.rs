@@ -8,13 +8,14 @@ use quorate_node::{Input, Node, Output, Request, RequestId};
 use quorate_storage::{Job, MemoryDisk, Storage};
 
 use super::CoreStack;
+use super::leaving::Leaving;
 use super::queue::{Answer, What};
 use crate::history::Call;
 use crate::identity::{FOUNDER, SCRUB_BYTES_PER_SECOND, found, node_config, node_id, storage_options};
 use crate::observe::Observation;
 use crate::plan::Host;
 use crate::random::Random;
-use crate::tap::{Tap, found_log};
+use crate::tap::{Tap, found_log, host_of};
 use crate::workload::Ask;
 
 /// How often the storage is told to tend its disk.
@@ -22,7 +23,9 @@ const PULSE: Duration = Duration::from_millis(500);
 
 /// One process.
 pub(crate) struct Life {
-    number: u32,
+    pub(super) number: u32,
+    /// Its number among the servers, which is not the host's own once a disk was wiped.
+    server: Host,
     pub(crate) node: Node,
     tap: Tap,
     storage: Storage<MemoryDisk>,
@@ -33,20 +36,23 @@ pub(crate) struct Life {
     /// Who waits for which request.
     pub(super) waiting: BTreeMap<RequestId, (u8, u64)>,
     pub(super) requests: u64,
+    /// It was asked to end.
+    pub(super) leaving: Option<Leaving>,
     random: Random,
 }
 
 impl CoreStack {
     pub(super) fn start_life(&mut self, host: Host) {
         let (now, plan) = (self.now, self.plan.clone());
+        let server = self.world.server(host);
         let machine = self.world.machine(host);
         let (disk, number, local) = (machine.disk.clone(), machine.lives, machine.clock.at(now));
-        let first = number == 1;
+        let first = machine.is_newborn();
         disk.begin(now);
-        if first && host == FOUNDER {
+        if first && server == FOUNDER {
             found(&disk, &plan);
         } else if first {
-            self.queue.outside(now, What::Invite(host));
+            self.queue.outside(now, What::Invite(server));
         }
         let mut random = Random::labelled(plan.seed, &format!("host {host} life {number}"));
         let opened = Storage::open(disk.clone(), storage_options(&plan, random.bits()));
@@ -57,19 +63,21 @@ impl CoreStack {
                 return self.apply(effects);
             }
         };
-        self.world.judge.observe(now, Observation::Started { host, found: found_log(&recovered) });
-        let config = node_config(&plan, host, random.bits());
+        self.world.judge.observe(now, Observation::Started { host: server, found: found_log(&recovered) });
+        let config = node_config(&plan, server, random.bits());
         let node = Node::open(config, recovered, local).expect("what recovery found opens");
         let life = Box::new(Life {
             number,
+            server,
             node,
-            tap: Tap::new(host),
+            tap: Tap::new(server),
             storage,
             jobs: Vec::new(),
             storage_busy: true,
             alarm: None,
             waiting: BTreeMap::new(),
             requests: 0,
+            leaving: None,
             random,
         });
         self.lives.insert(host, life);
@@ -125,6 +133,17 @@ impl CoreStack {
                     self.apply(effects);
                 }
             }
+            What::HandOver { life } => {
+                if self.lives.get(&host).is_some_and(|running| running.number == life) {
+                    self.hand_over(host);
+                }
+            }
+            What::Stopped { life, number } => {
+                if self.lives.get(&host).is_some_and(|running| running.number == life) {
+                    let effects = self.world.stopped(self.now, host, number);
+                    self.apply(effects);
+                }
+            }
             What::Request { attempt, ask } => self.request(host, attempt, &ask),
             What::HangUp { client, attempt } => self.hang_up(host, client, attempt),
             _ => unreachable!("everything else happens outside"),
@@ -145,6 +164,10 @@ impl CoreStack {
 
     fn deliver(&mut self, host: Host, envelope: Envelope) {
         let Some(life) = self.lives.get_mut(&host) else { return };
+        // A link begins with both ends naming themselves: nobody gets what was meant for its former self.
+        if host_of(envelope.to.0) != life.server {
+            return;
+        }
         let from = envelope.from;
         let alarmed = life.random.between(1, 1_000) <= self.plan.knobs.false_alarms.into();
         self.give(host, Input::Message(envelope));
@@ -155,7 +178,8 @@ impl CoreStack {
     }
 
     pub(super) fn link_broke(&mut self, host: Host, to: Host) {
-        self.feed(host, Input::Unreachable(node_id(to)));
+        let to = node_id(self.world.server(to));
+        self.feed(host, Input::Unreachable(to));
     }
 
     pub(super) fn lateness(&mut self, host: Host, most: Duration) -> Duration {
@@ -198,7 +222,9 @@ impl CoreStack {
                     life.jobs.push(Job::Checkpoint { last, members, members_at, content: Box::new(content) });
                 }
                 Output::Reply { id, reply } => {
-                    if let Some((client, attempt)) = life.waiting.remove(&id) {
+                    if let Some(leaving) = life.leaving.as_mut().filter(|leaving| leaving.request == id) {
+                        leaving.told = Some(reply);
+                    } else if let Some((client, attempt)) = life.waiting.remove(&id) {
                         self.answer(host, client, attempt, Answer::Reply(Box::new(reply)));
                     }
                 }
@@ -219,6 +245,7 @@ impl CoreStack {
         }
         self.run_storage(host);
         self.set_alarm(host);
+        self.go_on_leaving(host);
     }
 
     /// Which leaders of earlier terms believe, at this moment, that nobody can become leader. (One of a later term may:
@@ -228,9 +255,10 @@ impl CoreStack {
         for (other, life) in &self.lives {
             let (shows, raft) = (self.world.machines[other].clock.at(self.now), life.node.raft());
             if raft.status().term < term && raft.lease_until().is_some_and(|until| shows < until) {
-                held.push(*other);
+                held.push(life.server);
             }
         }
+        let host = self.world.server(host);
         self.world.judge.observe(self.now, Observation::Leases { host, held });
     }
 

@@ -6,6 +6,7 @@ use quorate_node::wire::frame::encode_envelope;
 
 use super::CoreStack;
 use super::queue::What;
+use crate::identity::machine_of;
 use crate::plan::{Host, Link};
 use crate::tap::host_of;
 
@@ -18,7 +19,7 @@ pub(crate) struct Held {
 
 impl CoreStack {
     pub(super) fn send(&mut self, from: Host, envelope: Envelope) {
-        let to = host_of(envelope.to.0);
+        let to = machine_of(host_of(envelope.to.0));
         let fate =
             self.world.net.message(self.now, (from, to), bytes(&envelope), &mut self.world.judge.fired);
         let envelope = Box::new(envelope);

@@ -1,6 +1,7 @@
 //! The core stack: real nodes and real storage, driven by one queue of events, without a runtime. Volume lives here.
 
 mod clients;
+mod leaving;
 mod lives;
 mod messages;
 mod operator;
@@ -100,6 +101,7 @@ impl CoreStack {
             match effect {
                 Effect::End { host, power } => self.end_life(host, power),
                 Effect::Start(host) => self.start_life(host),
+                Effect::Stop { host, number } => self.stop_life(host, number),
                 Effect::Pause(_) => {}
                 Effect::Resume(host) => {
                     for event in self.parked.remove(&host).unwrap_or_default() {
@@ -131,7 +133,7 @@ impl CoreStack {
 
     fn handle_outside(&mut self, what: What) {
         match what {
-            What::Invite(host) => self.invite(host),
+            What::Invite(server) => self.invite(server),
             What::Order { number, until } => self.try_order(number, until),
             What::RestoreMembers => self.restore_members(),
             What::Wake { client } => self.client_asks(client),

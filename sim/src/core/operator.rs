@@ -10,28 +10,33 @@ use quorate_node::{Input, Reply, Request, RequestId};
 use super::CoreStack;
 use super::queue::{Answer, What};
 use crate::bounds::{OPERATOR, ORDER_PATIENCE};
-use crate::identity::{contact, node_id};
-use crate::plan::{Fault, Host};
+use crate::identity::{contact, machine_of, node_id};
+use crate::plan::{Fault, Host, Order};
 
 /// How often an operator tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl CoreStack {
-    /// Asks every server there is to take `host` in, until it knows for sure that it is a member.
-    pub(super) fn invite(&mut self, host: Host) {
+    /// Asks every server there is to take `server` in, until it knows for sure that it is a member.
+    pub(super) fn invite(&mut self, server: Host) {
+        let host = machine_of(server);
         let member = self.lives.get(&host).is_some_and(|life| {
             let status = life.node.raft().status();
-            status.members.contains(node_id(host)) && status.members_at.index <= status.commit
+            status.members.contains(node_id(server)) && status.members_at.index <= status.commit
         });
-        if member || self.world.machine(host).gone.is_some() {
+        if !self.world.is_current(server) || self.world.machine(host).gone.is_some() {
             return;
+        }
+        if member {
+            return self.world.took_its_place(server);
         }
         if self.lives.contains_key(&host) {
             for asked in self.lives.keys().copied().filter(|asked| *asked != host).collect::<Vec<Host>>() {
-                self.order(asked, add(host, Learner::Joining), None);
+                let request = self.add(asked, server, Learner::Joining);
+                self.order(asked, request, None);
             }
         }
-        self.queue.outside(self.now + PAUSE, What::Invite(host));
+        self.queue.outside(self.now + PAUSE, What::Invite(server));
     }
 
     /// The plan's order of this number goes out.
@@ -48,22 +53,49 @@ impl CoreStack {
         let Some((leader, members)) = self.leading() else { return };
         match self.plan.faults[number].fault.clone() {
             Fault::Transfer { to } => {
-                self.order(leader, Request::Transfer(to.map(node_id)), Some(number));
+                let to = to.map(|host| node_id(self.world.server(host)));
+                self.order(leader, Request::Transfer(to), Some(number));
             }
             Fault::Change { voters, learners } => {
+                let servers = |hosts: &[Host]| hosts.iter().map(|host| self.world.server(*host)).collect();
+                let (voters, learners): (Vec<Host>, Vec<Host>) = (servers(&voters), servers(&learners));
                 let strangers =
-                    voters.iter().chain(&learners).filter(|host| !members.contains(node_id(**host)));
+                    voters.iter().chain(&learners).filter(|server| !members.contains(node_id(**server)));
                 let strangers: Vec<Host> = strangers.copied().collect();
                 if strangers.is_empty() {
-                    let ids = |hosts: &[Host]| {
-                        hosts.iter().map(|host| node_id(*host)).collect::<BTreeSet<NodeId>>()
+                    let ids = |servers: &[Host]| {
+                        servers.iter().map(|server| node_id(*server)).collect::<BTreeSet<NodeId>>()
                     };
                     let request = Request::SetMembers { voters: ids(&voters), learners: ids(&learners) };
                     self.order(leader, request, Some(number));
                 }
-                strangers.into_iter().for_each(|host| self.order(leader, add(host, Learner::Standing), None));
+                for server in strangers {
+                    let request = self.add(leader, server, Learner::Standing);
+                    self.order(leader, request, None);
+                }
+            }
+            Fault::Member { host, order } => {
+                let server = self.world.server(host);
+                if let Some(request) = self.about_one(leader, &members, server, order) {
+                    self.order(leader, request, Some(number));
+                }
             }
             _ => {}
+        }
+    }
+
+    /// What has this done with one member, if there is anything to do.
+    fn about_one(&self, leader: Host, members: &Members, server: Host, order: Order) -> Option<Request> {
+        let id = node_id(server);
+        match order {
+            Order::Remove => members.contains(id).then_some(Request::Remove(id)),
+            Order::Promote => members.learners.contains_key(&id).then_some(Request::Promote(id)),
+            Order::Add => (!members.contains(id)).then(|| self.add(leader, server, Learner::Joining)),
+            Order::Demote => members.voters.contains(&id).then(|| {
+                let voters = members.voters.iter().copied().filter(|voter| *voter != id).collect();
+                let learners = members.learners.keys().copied().chain([id]).collect();
+                Request::SetMembers { voters, learners }
+            }),
         }
     }
 
@@ -85,7 +117,8 @@ impl CoreStack {
         for host in self.plan.cluster.core.clone() {
             let id = node_id(host);
             if !members.contains(id) {
-                self.order(leader, add(host, Learner::Joining), None);
+                let request = self.add(leader, host, Learner::Joining);
+                self.order(leader, request, None);
             } else if members.learners.get(&id) == Some(&Learner::Standing) {
                 self.order(leader, Request::Promote(id), None);
             }
@@ -113,8 +146,15 @@ impl CoreStack {
         }
         self.feed(host, Input::Request { id, request });
     }
-}
 
-fn add(host: Host, learner: Learner) -> Request {
-    Request::AddLearner { id: node_id(host), learner, contact: contact(host), replaces: None }
+    /// Has `server` taken in. Who else is known at its address, to the one that is asked, leaves in the same change: the
+    /// disk was wiped there.
+    fn add(&self, asked: Host, server: Host, learner: Learner) -> Request {
+        let (id, contact) = (node_id(server), contact(server));
+        let members = self.lives.get(&asked).map(|life| life.node.raft().status().members);
+        let former = members.into_iter().flat_map(|members| &members.contacts);
+        let mut former = former.filter(|(of, known)| **of != id && known.address == contact.address);
+        let replaces = former.next().map(|(of, _)| *of);
+        Request::AddLearner { id, learner, contact, replaces }
+    }
 }

@@ -32,11 +32,15 @@ pub(crate) enum What {
     Pulse { life: u32 },
     /// The storage has failed.
     StorageFailed { life: u32 },
+    /// A server that was asked to end hands leadership over.
+    HandOver { life: u32 },
+    /// A server that was asked to end, by the plan's fault of this number, has.
+    Stopped { life: u32, number: usize },
     /// A client's request arrives.
     Request { attempt: u64, ask: Box<Ask> },
     /// A client hangs up.
     HangUp { client: u8, attempt: u64 },
-    /// An operator asks for a server to be taken in.
+    /// An operator asks for this server to be taken in.
     Invite(Host),
     /// An operator tries to have the plan's order of this number carried out.
     Order { number: usize, until: Time },

@@ -3,7 +3,8 @@
 use quorate_node::raft::Found;
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_server::{
-    Endpoint, Identity, Inbound, Joined, Limits, Local, Net, Parts, Server, join, storage_channel,
+    DriverEnd, Either, Endpoint, Identity, Inbound, Joined, Limits, Local, Net, Parts, Server, join, race,
+    storage_channel,
 };
 use quorate_storage::{MemoryDisk, OpenError, Storage};
 
@@ -23,24 +24,27 @@ use crate::tap::found_log;
 
 /// One life of a server, from its start until it has to stop itself; everything else ends it from outside.
 pub(super) async fn live(stack: FullStack, host: Host) {
-    let (disk, number) = {
+    let (disk, number, server, first) = {
         let mut stage = stack.stage();
+        let server = stage.world.server(host);
         let machine = stage.world.machine(host);
-        (machine.disk.clone(), machine.lives)
+        (machine.disk.clone(), machine.lives, server, machine.is_newborn())
     };
-    if number == 1 && host == FOUNDER {
+    if first && server == FOUNDER {
         disk.begin(stack.clock.now());
         found(&disk, &stack.plan);
-        let identity = Identity { node: node_id(host), cluster: ClusterId(1), history: HistoryId(1) };
-        stack.stage().identities.insert(host, identity);
+        let identity = Identity { node: node_id(server), cluster: ClusterId(1), history: HistoryId(1) };
+        stack.stage().identities.insert(server, identity);
     }
     let random = Random::labelled(stack.plan.seed, &format!("host {host} life {number}"));
-    Process { stack, host, disk, random }.run().await;
+    Process { stack, host, server, disk, random }.run().await;
 }
 
 struct Process {
     stack: FullStack,
     host: Host,
+    /// Its number among the servers, which is not the host's own once a disk was wiped.
+    server: Host,
     disk: MemoryDisk,
     random: Random,
 }
@@ -49,9 +53,18 @@ impl Process {
     async fn run(mut self) {
         match self.start().await {
             Ok(server) => {
-                self.stack.stage().introduce(self.host, &server);
-                server.ended().await;
-                self.stack.change(|world, now| world.storage_failed(now, self.host));
+                let asked = self.stack.stage().introduce(self.host, &server);
+                let stopped = match race(server.ended(), asked).await {
+                    Either::Left(_) => None,
+                    Either::Right(number) => {
+                        let number = number.expect("whoever may ask outlives the process");
+                        (server.stop().await == DriverEnd::Stopped).then_some(number)
+                    }
+                };
+                self.stack.change(|world, now| match stopped {
+                    Some(number) => world.stopped(now, self.host, number),
+                    None => world.storage_failed(now, self.host),
+                });
             }
             Err(error) => {
                 self.stack.change(|world, now| world.refused(now, self.host, &error));
@@ -67,9 +80,9 @@ impl Process {
         let runtime = HostRuntime::new(self.stack.clone(), self.host, numbers);
         let host = self.host;
         let at = |port: u16| format!("{}:{port}", address(host));
-        let known = self.stack.stage().identities.get(&self.host).copied();
+        let known = self.stack.stage().identities.get(&self.server).copied();
         let peers = net.listen(&at(RAFT_PORT)).await.expect("the port of a dead process is free");
-        let local = known.map_or_else(|| Local::joining(node_id(self.host)), Local::member);
+        let local = known.map_or_else(|| Local::joining(node_id(self.server)), Local::member);
         // Also before it has joined: the leader calls back before it takes anybody in.
         let inbound = Inbound::start::<_, HostNet>(&runtime, peers, local);
         let identity = match known {
@@ -78,22 +91,26 @@ impl Process {
         };
         let http = net.listen(&at(HTTP_PORT)).await.expect("the port of a dead process is free");
         let (storage, recovered) = self.open().await?;
-        self.stack.stage().identities.insert(self.host, identity);
+        {
+            let mut stage = self.stack.stage();
+            stage.identities.insert(self.server, identity);
+            stage.world.took_its_place(self.server);
+        }
         let (port, end) = storage_channel(&address(host), SCRUB_BYTES_PER_SECOND);
-        let owner = own_storage(self.stack.clone(), self.host, storage, self.disk.clone(), end);
+        let owner = own_storage(self.stack.clone(), self.server, storage, self.disk.clone(), end);
         drop(madsim::task::spawn(owner));
         let parts = Parts {
-            config: node_config(&self.stack.plan, self.host, self.random.bits()),
+            config: node_config(&self.stack.plan, self.server, self.random.bits()),
             runtime,
             net,
             storage: port,
             found: recovered,
             identity,
-            contact: contact(self.host),
+            contact: contact(self.server),
             limits: Limits::default(),
             inbound,
             http,
-            inspector: Some(Box::new(Witness::new(self.stack.clone(), self.host))),
+            inspector: Some(Box::new(Witness::new(self.stack.clone(), self.server))),
         };
         Ok(Server::start(parts).expect("what recovery found opens"))
     }
@@ -107,8 +124,8 @@ impl Process {
         let urls = hosts.into_iter().map(|host| contact(host).url);
         let endpoints: Vec<Endpoint> =
             urls.map(|url| url.parse().expect("a URL of this world is an endpoint")).collect();
-        let node = node_id(self.host);
-        let Joined { cluster, history } = join(runtime, net, &endpoints, node, &contact(self.host)).await;
+        let (node, contact) = (node_id(self.server), contact(self.server));
+        let Joined { cluster, history } = join(runtime, net, &endpoints, node, &contact).await;
         Identity { node, cluster, history }
     }
 
@@ -117,7 +134,7 @@ impl Process {
         self.disk.begin(self.stack.clock.now());
         let opened = Storage::open(self.disk.clone(), storage_options(&self.stack.plan, self.random.bits()));
         if let Ok((_, recovered)) = &opened {
-            self.stack.observe(Observation::Started { host: self.host, found: found_log(recovered) });
+            self.stack.observe(Observation::Started { host: self.server, found: found_log(recovered) });
         }
         self.stack.clock.sleep_until(self.disk.clock()).await;
         opened

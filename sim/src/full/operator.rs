@@ -15,7 +15,7 @@ use super::network::HostNet;
 use super::stage::FullStack;
 use crate::bounds::{OPERATOR, ORDER_PATIENCE};
 use crate::identity::{HTTP_PORT, RAFT_PORT, address, node_id};
-use crate::plan::{FIRST_CLIENT, Fault, Host};
+use crate::plan::{FIRST_CLIENT, Fault, Host, Order};
 
 /// How often an operator tries.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -53,12 +53,11 @@ impl Operator {
     async fn carry_out(&self, server: Host, fault: &Fault) -> bool {
         match fault {
             Fault::Transfer { to } => {
-                let body = to.map_or_else(|| json!({}), |to| json!({ "ID": node_id(to).to_string() }));
+                let body = to.map_or_else(|| json!({}), |to| json!({ "ID": self.id_of(to) }));
                 self.post(server, "/raft/transfer", &body).await == Some(StatusCode::OK)
             }
             Fault::Change { voters, learners } => {
-                let ids =
-                    |hosts: &[Host]| hosts.iter().map(|host| node_id(*host).to_string()).collect::<Vec<_>>();
+                let ids = |hosts: &[Host]| hosts.iter().map(|host| self.id_of(*host)).collect::<Vec<_>>();
                 let body = json!({ "voters": ids(voters), "learners": ids(learners) });
                 let status = self.post(server, "/raft/members", &body).await;
                 if status == Some(StatusCode::NOT_FOUND) {
@@ -68,8 +67,47 @@ impl Operator {
                 }
                 status == Some(StatusCode::OK)
             }
+            Fault::Member { host, order } => self.about_one(server, *host, *order).await,
             _ => true,
         }
+    }
+
+    /// Has this done with one member; says whether there was something to do and it is done.
+    async fn about_one(&self, server: Host, host: Host, order: Order) -> bool {
+        let id = self.id_of(host);
+        let Some((voters, learners)) = self.members(server).await else { return false };
+        let (votes, learns) = (voters.contains(&id), learners.contains(&id));
+        let body = json!({ "ID": id });
+        let status = match order {
+            Order::Remove if votes || learns => self.post(server, "/raft/remove", &body).await,
+            Order::Promote if learns => self.post(server, "/raft/promote", &body).await,
+            Order::Add if !votes && !learns => self.add(server, host, "voter").await,
+            Order::Demote if votes => {
+                let voters: Vec<&String> = voters.iter().filter(|voter| **voter != id).collect();
+                let learners: Vec<&String> = learners.iter().chain([&id]).collect();
+                self.post(server, "/raft/members", &json!({ "voters": voters, "learners": learners })).await
+            }
+            _ => None,
+        };
+        status == Some(StatusCode::OK)
+    }
+
+    /// The ids of voters and learners, as a server says they are.
+    async fn members(&self, server: Host) -> Option<(Vec<String>, Vec<String>)> {
+        let request = Request::get(format!("/raft/members?timeout={PATIENCE_MS}ms"));
+        let answer = self.ask(server, request, Bytes::new()).await?;
+        let answer: Value = serde_json::from_slice(answer.body()).ok()?;
+        let of_role = |role: &str| {
+            let all = answer["members"].as_array().into_iter().flatten();
+            let ids = all.filter(|member| member["role"] == role).filter_map(|member| member["id"].as_str());
+            ids.map(str::to_owned).collect()
+        };
+        answer["members"].is_array().then(|| (of_role("voter"), of_role("learner")))
+    }
+
+    /// The id of the server that this host has now.
+    fn id_of(&self, host: Host) -> String {
+        node_id(self.stack.stage().world.server(host)).to_string()
     }
 
     /// Makes all of the healed core voters again, for as long as it takes.
@@ -81,7 +119,7 @@ impl Operator {
                 }
                 for host in self.stack.plan.cluster.core.clone() {
                     self.add(server, host, "voter").await;
-                    self.post(server, "/raft/promote", &json!({ "ID": node_id(host).to_string() })).await;
+                    self.post(server, "/raft/promote", &json!({ "ID": self.id_of(host) })).await;
                 }
             }
             self.pause().await;
@@ -95,13 +133,13 @@ impl Operator {
         status.is_some_and(|status| status["role"] == "leader")
     }
 
-    async fn add(&self, server: Host, host: Host, role: &str) {
+    async fn add(&self, server: Host, host: Host, role: &str) -> Option<StatusCode> {
         let peers = format!("{}:{RAFT_PORT}", address(host));
-        let mut body = json!({ "ID": node_id(host).to_string(), "Address": peers });
+        let mut body = json!({ "ID": self.id_of(host), "Address": peers });
         if role == "learner" {
             body["Role"] = json!(role);
         }
-        self.post(server, "/raft/add", &body).await;
+        self.post(server, "/raft/add", &body).await
     }
 
     async fn pause(&self) {

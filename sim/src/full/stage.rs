@@ -8,7 +8,7 @@ use madsim::runtime::{Handle, NodeHandle};
 use madsim::task::JoinHandle;
 use quorate_node::raft::Time;
 use quorate_server::{Context, Either, Identity, Server, race};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::lives;
 use super::network::HostNet;
@@ -26,7 +26,7 @@ pub(super) struct Stage {
     pub(super) world: World,
     pub(super) wires: Wires,
     pub(super) lives: BTreeMap<Host, Life>,
-    /// What stands in each `node.toml`, which a server writes before it first speaks as a member.
+    /// What stands in the `node.toml` of each server, which it writes before it first speaks as a member.
     pub(super) identities: BTreeMap<Host, Identity>,
     /// Operators at work.
     operators: Vec<JoinHandle<()>>,
@@ -39,6 +39,8 @@ pub(super) struct Life {
     process: NodeHandle,
     /// To look into it, once it has started.
     context: Option<Arc<Context<HostRuntime, HostNet>>>,
+    /// To ask it to end, by the plan's fault of a number, likewise.
+    stop: Option<oneshot::Sender<usize>>,
 }
 
 /// How long a server is waited for that is asked how it stands.
@@ -56,11 +58,19 @@ impl Stage {
         }
     }
 
-    /// The server of `host` has started, and can be looked into.
-    pub(super) fn introduce(&mut self, host: Host, server: &Server<HostRuntime, HostNet>) {
+    /// The server of `host` has started, can be looked into, and be asked to end: then the receiver gives the number of
+    /// the fault that does so.
+    pub(super) fn introduce(
+        &mut self,
+        host: Host,
+        server: &Server<HostRuntime, HostNet>,
+    ) -> oneshot::Receiver<usize> {
+        let (stop, asked) = oneshot::channel();
         if let Some(life) = self.lives.get_mut(&host) {
             life.context = Some(Arc::clone(&server.context));
+            life.stop = Some(stop);
         }
+        asked
     }
 }
 
@@ -101,6 +111,13 @@ impl FullStack {
         match effect {
             Effect::End { host, power } => self.end(host, power),
             Effect::Start(host) => self.start(host),
+            Effect::Stop { host, number } => {
+                let mut stage = self.stage();
+                if let Some(stop) = stage.lives.get_mut(&host).and_then(|life| life.stop.take()) {
+                    // One that ends at this very moment doesn't hear it.
+                    let _ = stop.send(number);
+                }
+            }
             Effect::Pause(host) => self.with_process(host, Handle::pause),
             Effect::Resume(host) => self.with_process(host, Handle::resume),
             Effect::Links => {
@@ -147,7 +164,7 @@ impl FullStack {
         let paused = {
             let stage = &mut *self.stage();
             stage.wires.plug_in(&mut stage.world, &self.clock, host);
-            stage.lives.insert(host, Life { process: process.clone(), context: None });
+            stage.lives.insert(host, Life { process: process.clone(), context: None, stop: None });
             stage.world.is_paused(host)
         };
         drop(process.spawn(lives::live(self.clone(), host)));

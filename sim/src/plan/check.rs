@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::{FIRST_CLIENT, Fault, Host, Plan};
+use super::{FIRST_CLIENT, Fault, Host, Order, Plan};
 
 /// What is wrong with a plan, if anything: what was wanted, and the value seen.
 pub(super) fn fault_of(plan: &Plan) -> Option<String> {
-    cluster(plan).or_else(|| knobs(plan)).or_else(|| workload(plan)).or_else(|| faults(plan))
+    cluster(plan)
+        .or_else(|| knobs(plan))
+        .or_else(|| workload(plan))
+        .or_else(|| faults(plan))
+        .or_else(|| members(plan))
+        .or_else(|| wipes(plan))
 }
 
 fn unless(holds: bool, what: impl FnOnce() -> String) -> Option<String> {
@@ -119,14 +124,61 @@ fn faults(plan: &Plan) -> Option<String> {
             Fault::Congest { bytes_per_second: 0, .. } => {
                 Some(about("lets nothing pass: use a cut".to_owned()))
             }
-            Fault::Change { ref voters, .. } => {
-                let core = voters.iter().filter(|host| plan.cluster.core.contains(host)).count();
-                unless(core * 2 > voters.len(), || {
-                    let all = &plan.cluster.core;
-                    about(format!("names the voters {voters:?}: the core {all:?} must be a majority of them"))
-                })
+            Fault::Wipe { host, .. } if plan.cluster.core.contains(&host) => {
+                let core = &plan.cluster.core;
+                Some(about(format!("wipes the disk of host {host} of the core {core:?}: choose another")))
             }
             _ => None,
         }
+    })
+}
+
+/// The most often that the disk of one host may be wiped: each of its servers has a number of its own, below the
+/// clients'.
+const MOST_WIPES: usize = 9;
+
+/// The core must be a majority of the voters whatever operators, newcomers and leaders that clean up make of them, and
+/// in whatever order, so that it can go on alone.
+fn members(plan: &Plan) -> Option<String> {
+    let core: BTreeSet<Host> = plan.cluster.core.iter().copied().collect();
+    let (mut leave, mut come) = (BTreeSet::new(), BTreeSet::new());
+    let first: BTreeSet<Host> = (1..=plan.cluster.servers).collect();
+    let mut ways = vec![first];
+    for timed in &plan.faults {
+        match &timed.fault {
+            Fault::Change { voters, .. } => ways.push(voters.iter().copied().collect()),
+            Fault::Member { host, order: Order::Remove | Order::Demote } => drop(leave.insert(*host)),
+            Fault::Member { host, order: Order::Promote | Order::Add } => drop(come.insert(*host)),
+            Fault::Wipe { host, .. } => drop(come.insert(*host)),
+            _ => {}
+        }
+    }
+    let outside = plan.hosts().find(|host| !core.contains(host)).filter(|_| plan.cleans_up());
+    if let Some(host) = outside {
+        return Some(format!(
+            "cleanup_after_ms is {}, and host {host} is not of the core {:?}: voters of the core could be taken out \
+             until it is no majority",
+            plan.knobs.cleanup_after_ms, plan.cluster.core
+        ));
+    }
+    ways.iter().find_map(|voters| {
+        let inside = voters.iter().filter(|host| core.contains(host) && !leave.contains(host)).count();
+        let outside = voters.union(&come).filter(|host| !core.contains(host)).count();
+        unless(inside > outside, || {
+            format!(
+                "of the voters {voters:?}, without {leave:?} and with {come:?}, the core {:?} must be a majority",
+                plan.cluster.core
+            )
+        })
+    })
+}
+
+fn wipes(plan: &Plan) -> Option<String> {
+    plan.hosts().find_map(|host| {
+        let of_host = |fault: &Fault| matches!(fault, Fault::Wipe { host: of, .. } if *of == host);
+        let count = plan.faults.iter().filter(|timed| of_host(&timed.fault)).count();
+        unless(count <= MOST_WIPES, || {
+            format!("the disk of host {host} is wiped {count} times: {MOST_WIPES} is the most")
+        })
     })
 }

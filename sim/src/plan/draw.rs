@@ -1,6 +1,6 @@
 //! Faults, kind by kind.
 
-use super::fault::{Damage, Fault, Link, Place, Shape, Timed};
+use super::fault::{Damage, Fault, Link, Order, Place, Shape, Timed};
 use super::{DRIFT, Host};
 use crate::random::Random;
 
@@ -12,9 +12,9 @@ pub(super) const NETWORK: &[Drawing] = &[
     reset,
 ];
 pub(super) const PROCESS: &[Drawing] =
-    &[kill, kill, kill_all, power_loss, power_loss, power_loss_all, pause, slow];
+    &[kill, kill, kill_all, power_loss, power_loss, power_loss_all, pause, slow, stop];
 pub(super) const CLOCK: &[Drawing] = &[clock_jump, clock_drift, clock_stop];
-pub(super) const OPERATOR: &[Drawing] = &[transfer, change, change];
+pub(super) const MEMBERS: &[Drawing] = &[change, change, member_leaves, member_rests, wipe];
 pub(super) const DISK: &[Drawing] = &[
     disk_stall,
     slow_disk,
@@ -224,6 +224,11 @@ pub(super) fn pause(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     at(at_ms, Fault::Pause { host, for_ms })
 }
 
+pub(super) fn stop(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, for_ms) = (draw.host(), draw.random.between(1, 2_000));
+    at(at_ms, Fault::Stop { host, for_ms })
+}
+
 pub(super) fn slow(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let (host, by_us, for_ms) = (draw.host(), draw.random.between(500, 30_000), draw.for_ms());
     at(at_ms, Fault::Slow { host, by_us, for_ms })
@@ -294,6 +299,27 @@ fn change(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let learners: Vec<Host> = rest.filter(|_| draw.random.one_in(3)).collect();
     voters.sort_unstable();
     if draw.servers < 2 { Vec::new() } else { at(at_ms, Fault::Change { voters, learners }) }
+}
+
+/// One member leaves, and is taken in again later.
+fn member_leaves(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, back_ms) = (draw.host(), at_ms + draw.random.between(100, 8_000));
+    let order = |at_ms, order| at(at_ms, Fault::Member { host, order });
+    [order(at_ms, Order::Remove), order(back_ms, Order::Add)].concat()
+}
+
+/// One voter becomes a learner for a while.
+fn member_rests(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, back_ms) = (draw.host(), at_ms + draw.random.between(100, 8_000));
+    let order = |at_ms, order| at(at_ms, Fault::Member { host, order });
+    [order(at_ms, Order::Demote), order(back_ms, Order::Promote)].concat()
+}
+
+/// Only hosts outside the core, so that at most a minority ever loses its disk.
+fn wipe(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let for_ms = draw.random.between(20, 4_000);
+    let host = draw.outsider();
+    host.map_or(Vec::new(), |host| at(at_ms, Fault::Wipe { host, for_ms }))
 }
 
 fn disk_stall(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {

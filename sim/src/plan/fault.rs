@@ -38,6 +38,9 @@ pub enum Fault {
     PowerLossAll { for_ms: u64 },
     /// A process stands still, with its connections and its disk; its clock goes on.
     Pause { host: Host, for_ms: u64 },
+    /// A process is asked to end, as by SIGTERM: it hands leadership over first. It is started again this long after it
+    /// has ended.
+    Stop { host: Host, for_ms: u64 },
     /// Everything that a process hears, it hears late, by up to so much.
     Slow { host: Host, by_us: u64, for_ms: u64 },
     /// Nothing passes on these links. With `flaps` above one they are cut and mended that often within the time.
@@ -86,12 +89,31 @@ pub enum Fault {
     MisdirectedWrite { host: Host, nth: u64 },
     /// A disk is lost with all that is on it. The machine stays away.
     LoseDisk { host: Host },
+    /// A disk is lost with all that is on it. After this time the machine is back with an empty one, and on it a new
+    /// server, which joins and takes the place of its former self. Only hosts outside the core are struck.
+    Wipe { host: Host, for_ms: u64 },
     /// A new server joins the cluster.
     Join { host: Host },
     /// An operator has leadership handed over, to this host or to the best.
     Transfer { to: Option<Host> },
     /// An operator makes these the voters and those the learners.
     Change { voters: Vec<Host>, learners: Vec<Host> },
+    /// An operator has one member changed, by a request about that one alone.
+    Member { host: Host, order: Order },
+}
+
+/// What becomes of one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// It leaves.
+    Remove,
+    /// A voter becomes a learner.
+    Demote,
+    /// A learner becomes a voter.
+    Promote,
+    /// It is taken in, as a learner that is to become a voter.
+    Add,
 }
 
 /// How links are chosen for a cut.
@@ -145,6 +167,7 @@ impl Fault {
             Fault::PowerLoss { .. } => "power loss",
             Fault::PowerLossAll { .. } => "power loss of all",
             Fault::Pause { .. } => "pause",
+            Fault::Stop { .. } => "graceful end",
             Fault::Slow { .. } => "slow process",
             Fault::Cut { flaps: 2.., .. } => "flapping",
             Fault::Cut { shape: Shape::Halves, .. } => "cut in halves",
@@ -178,9 +201,14 @@ impl Fault {
             Fault::MisdirectedRead { .. } => "misdirected read",
             Fault::MisdirectedWrite { .. } => "misdirected write",
             Fault::LoseDisk { .. } => "lost disk",
+            Fault::Wipe { .. } => "wiped disk",
             Fault::Join { .. } => "join",
             Fault::Transfer { .. } => "transfer",
             Fault::Change { .. } => "change of members",
+            Fault::Member { order: Order::Remove, .. } => "member removed",
+            Fault::Member { order: Order::Demote, .. } => "member demoted",
+            Fault::Member { order: Order::Promote, .. } => "member promoted",
+            Fault::Member { order: Order::Add, .. } => "member added",
         }
     }
 
@@ -198,6 +226,7 @@ impl Fault {
             | Fault::PowerLoss { for_ms, .. }
             | Fault::PowerLossAll { for_ms }
             | Fault::Pause { for_ms, .. }
+            | Fault::Stop { for_ms, .. }
             | Fault::Slow { for_ms, .. }
             | Fault::Cut { for_ms, .. }
             | Fault::Clog { for_ms, .. }
@@ -212,7 +241,8 @@ impl Fault {
             | Fault::ClockStop { for_ms, .. }
             | Fault::DiskStall { for_ms, .. }
             | Fault::SlowDisk { for_ms, .. }
-            | Fault::FullDisk { for_ms, .. } => Some(for_ms),
+            | Fault::FullDisk { for_ms, .. }
+            | Fault::Wipe { for_ms, .. } => Some(for_ms),
             Fault::Reset { .. }
             | Fault::ClockJump { .. }
             | Fault::WriteError { .. }
@@ -224,7 +254,8 @@ impl Fault {
             | Fault::LoseDisk { .. }
             | Fault::Join { .. }
             | Fault::Transfer { .. }
-            | Fault::Change { .. } => None,
+            | Fault::Change { .. }
+            | Fault::Member { .. } => None,
         }
     }
 
@@ -234,6 +265,7 @@ impl Fault {
             Fault::Kill { host, .. }
             | Fault::PowerLoss { host, .. }
             | Fault::Pause { host, .. }
+            | Fault::Stop { host, .. }
             | Fault::Slow { host, .. }
             | Fault::ClockJump { host, .. }
             | Fault::ClockDrift { host, .. }
@@ -248,7 +280,9 @@ impl Fault {
             | Fault::MisdirectedRead { host, .. }
             | Fault::MisdirectedWrite { host, .. }
             | Fault::LoseDisk { host }
-            | Fault::Join { host } => Some(*host),
+            | Fault::Wipe { host, .. }
+            | Fault::Join { host }
+            | Fault::Member { host, .. } => Some(*host),
             _ => None,
         }
     }

@@ -123,7 +123,7 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use crate::plan::Scenario;
+    use crate::plan::{Fault, Order, Scenario, Timed};
 
     use super::*;
 
@@ -159,5 +159,32 @@ mod tests {
         assert!(refused(&|plan| plan.cluster.core = vec![1]).contains("core"));
         assert!(refused(&|plan| plan.workload.keys = 0).contains("keys"));
         assert!(refused(&|plan| plan.knobs.segment_bytes = 1000).contains("1000"));
+    }
+
+    #[test]
+    fn the_core_stays_a_majority_whatever_operators_do() {
+        let refused = |faults: &[Fault], cleanup_after_ms: u64| {
+            let mut plan = Plan::new(Scenario::Calm, 1);
+            (plan.cluster.servers, plan.cluster.core) = (3, vec![1, 2]);
+            plan.knobs.cleanup_after_ms = cleanup_after_ms;
+            plan.faults = faults.iter().map(|fault| Timed { at_ms: 1, fault: fault.clone() }).collect();
+            plan.check().err().map(|error| error.to_string())
+        };
+        let member = |host, order| Fault::Member { host, order };
+        let change = |voters: &[u8]| Fault::Change { voters: voters.to_vec(), learners: Vec::new() };
+        let wipe = |host| Fault::Wipe { host, for_ms: 1 };
+        assert_eq!(refused(&[member(3, Order::Remove), member(3, Order::Add), wipe(3)], 0), None);
+        assert_eq!(refused(&[change(&[1, 2, 3]), change(&[1])], 0), None);
+        for faults in [
+            &[member(2, Order::Demote)][..],
+            &[change(&[1]), member(3, Order::Promote)],
+            &[change(&[1]), wipe(3)],
+            &[change(&[1, 3])],
+        ] {
+            assert!(refused(faults, 0).is_some_and(|why| why.contains("must be a majority")), "{faults:?}");
+        }
+        assert!(refused(&[wipe(1)], 0).is_some_and(|why| why.contains("host 1 of the core")));
+        assert!(refused(&[(); 10].map(|()| wipe(3)), 0).is_some_and(|why| why.contains("10 times")));
+        assert!(refused(&[], 2_000).is_some_and(|why| why.contains("2000, and host 3")));
     }
 }

@@ -4,8 +4,8 @@
 //! each seed has its own settings, so that what is rare under the usual ones is common under some.
 
 use super::draw::{
-    CLOCK, DISK, Draw, Drawing, NETWORK, OPERATOR, PROCESS, cut, delay, forgotten_promise, kill, kill_all,
-    loss, pause, power_loss, reset, slow, transfer,
+    CLOCK, DISK, Draw, Drawing, MEMBERS, NETWORK, PROCESS, cut, delay, forgotten_promise, kill, kill_all,
+    loss, pause, power_loss, reset, slow, stop, transfer,
 };
 use super::fault::{Fault, Place, Timed};
 use super::scenario::Scenario;
@@ -34,8 +34,45 @@ pub(super) fn plan(scenario: Scenario, seed: u64) -> Plan {
         faults.push(Timed { at_ms, fault: Fault::Join { host: cluster.servers + number } });
     }
     faults.sort_by_key(|timed| timed.at_ms);
-    let knobs = knobs(scenario, &mut label("knobs"));
-    Plan { seed, scenario, cluster, knobs, workload: workload(scenario, &mut label("workload")), faults }
+    let mut knobs = knobs(scenario, &mut label("knobs"));
+    clean_up(scenario, &cluster, joining, &mut knobs, &mut label("cleanup"));
+    let workload = workload(scenario, &mut label("workload"));
+    let mut plan = Plan { seed, scenario, cluster, knobs, workload, faults: Vec::new() };
+    keep_to_the_atlas(&mut plan, faults);
+    plan
+}
+
+/// Adds those of the faults that keep within what can be survived.
+fn keep_to_the_atlas(plan: &mut Plan, faults: Vec<Timed>) {
+    for timed in faults {
+        let of_members = |fault: &Fault| {
+            matches!(fault, Fault::Change { .. } | Fault::Member { .. } | Fault::Wipe { .. })
+        };
+        let must_fit = of_members(&timed.fault);
+        plan.faults.push(timed);
+        if must_fit && plan.check().is_err() {
+            plan.faults.pop();
+        }
+    }
+    // Where a log may go bad is reckoned with the configuration of the beginning.
+    if plan.changes_members() || plan.faults.iter().any(|timed| matches!(timed.fault, Fault::Wipe { .. })) {
+        plan.faults.retain(|timed| !matches!(timed.fault, Fault::Rot { place: Place::Log, .. }));
+    }
+}
+
+/// Leaders of some clusters take out voters that they don't hear; where all are of the core, or those that can be
+/// reckoned with in the end could be among them.
+fn clean_up(scenario: Scenario, cluster: &Cluster, joining: u8, knobs: &mut Knobs, random: &mut Random) {
+    let all_core = cluster.core.len() == usize::from(cluster.servers + joining);
+    let fits = match scenario {
+        Scenario::Membership => random.one_in(2),
+        Scenario::Swarm => random.one_in(4),
+        _ => false,
+    };
+    if fits && all_core && cluster.servers + joining > 1 {
+        knobs.cleanup_after_ms = knobs.election_timeout_ms * random.between(2, 6);
+        knobs.cleanup_least_voters = 1 + random.below(3);
+    }
 }
 
 fn cluster(scenario: Scenario, random: &mut Random) -> Cluster {
@@ -46,7 +83,8 @@ fn cluster(scenario: Scenario, random: &mut Random) -> Cluster {
         (Scenario::Swarm, 4) => 6,
         (Scenario::Swarm, 5) => 7,
         (Scenario::Membership, 1..=4) => 1,
-        (Scenario::Membership, 5..) => 3,
+        (Scenario::Membership, 5..=16) => 3,
+        (Scenario::Membership, 17..) => 4,
         (_, ..=11) => 3,
         _ => 5,
     };
@@ -84,20 +122,27 @@ fn joiners(cluster: &mut Cluster, random: &mut Random) -> u8 {
 }
 
 fn faults(scenario: Scenario, cluster: &Cluster, draw: &mut Draw) -> Vec<Timed> {
+    let members: &[Drawing] = if draw.random.one_in(2) { MEMBERS } else { &[] };
     let (kinds, one_in): (Vec<Drawing>, u64) = match scenario {
         Scenario::Calm => return Vec::new(),
         Scenario::Single => ([NETWORK, PROCESS, CLOCK, DISK].concat(), 3),
-        Scenario::Swarm => ([NETWORK, PROCESS, CLOCK, DISK, OPERATOR].concat(), 3),
-        Scenario::Membership => ([NETWORK, PROCESS, CLOCK, DISK, OPERATOR, OPERATOR, OPERATOR].concat(), 3),
+        Scenario::Swarm => ([NETWORK, PROCESS, CLOCK, DISK, &[transfer], members].concat(), 3),
+        Scenario::Membership => {
+            let often = [MEMBERS, MEMBERS, MEMBERS, &[transfer, transfer, stop]];
+            ([NETWORK, PROCESS, CLOCK, DISK, &often.concat()].concat(), 3)
+        }
         Scenario::Crash => ([PROCESS, &[transfer]].concat(), 2),
         Scenario::Partition => ([NETWORK, &[transfer]].concat(), 2),
         Scenario::Disk => ([DISK, &[kill, power_loss, power_loss, cut]].concat(), 2),
         Scenario::Clock => (
-            [CLOCK, &[pause, pause, slow, kill, cut, delay, transfer, forgotten_promise, forgotten_promise]]
-                .concat(),
+            [
+                CLOCK,
+                &[pause, pause, slow, kill, stop, cut, delay, transfer, forgotten_promise, forgotten_promise],
+            ]
+            .concat(),
             2,
         ),
-        Scenario::Client => (vec![kill, kill_all, power_loss, cut, reset, delay, loss, transfer], 2),
+        Scenario::Client => (vec![kill, kill_all, stop, power_loss, cut, reset, delay, loss, transfer], 2),
     };
     let enabled: Vec<Drawing> = kinds.iter().copied().filter(|_| draw.random.one_in(one_in)).collect();
     let enabled = if enabled.is_empty() { vec![kinds[draw.random.below(kinds.len())]] } else { enabled };
@@ -111,10 +156,6 @@ fn faults(scenario: Scenario, cluster: &Cluster, draw: &mut Draw) -> Vec<Timed> 
     // A fault of links needs two ends.
     faults.retain(|timed| !needs_links(&timed.fault) || !timed.fault.links().is_empty());
     faults.iter_mut().for_each(|timed| timed.at_ms = timed.at_ms.min(cluster.faults_ms));
-    // The atlas counts on the configuration of the beginning.
-    if faults.iter().any(|timed| matches!(timed.fault, Fault::Change { .. })) {
-        faults.retain(|timed| !matches!(timed.fault, Fault::Rot { place: Place::Log, .. }));
-    }
     faults
 }
 
@@ -146,6 +187,8 @@ fn knobs(scenario: Scenario, random: &mut Random) -> Knobs {
         early_timeouts: if random.one_in(3) { 50 } else { 0 },
         false_alarms: if random.one_in(4) { 5 } else { 0 },
         one_job_at_a_time: random.one_in(4),
+        cleanup_after_ms: 0,
+        cleanup_least_voters: 0,
     }
 }
 
@@ -168,6 +211,8 @@ fn usual_knobs(latency_us: u64, sync_us: u64) -> Knobs {
         early_timeouts: 0,
         false_alarms: 0,
         one_job_at_a_time: false,
+        cleanup_after_ms: 0,
+        cleanup_least_voters: 0,
     }
 }
 
@@ -218,7 +263,7 @@ mod tests {
         for seed in 0..100 {
             Plan::new(Scenario::Membership, seed).check().unwrap();
         }
-        assert_eq!(kinds.len(), 40, "{kinds:?}");
+        assert_eq!(kinds.len(), 46, "{kinds:?}");
         assert!(kinds.values().all(|count| *count > 30), "{kinds:?}");
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use fault::{Damage, Fault, Link, Place, Shape, Timed};
+pub use fault::{Damage, Fault, Link, Order, Place, Shape, Timed};
 pub use file::PlanError;
 pub use scenario::Scenario;
 
@@ -98,6 +98,12 @@ pub struct Knobs {
     pub false_alarms: u32,
     /// The storage performs one job at a time instead of all that wait.
     pub one_job_at_a_time: bool,
+    /// See `raft::Cleanup`: how long a voter must not have been heard to be taken out. 0: none ever is.
+    #[serde(default)]
+    pub cleanup_after_ms: u64,
+    /// See `raft::Cleanup`.
+    #[serde(default)]
+    pub cleanup_least_voters: usize,
 }
 
 /// What clients do, each one request at a time.
@@ -182,9 +188,15 @@ impl Plan {
         })
     }
 
-    /// Whether operators change the members while things break.
+    /// Whether members of the core may come and go while things break.
     pub(crate) fn changes_members(&self) -> bool {
-        self.faults.iter().any(|timed| matches!(timed.fault, Fault::Change { .. }))
+        let changes = |fault: &Fault| matches!(fault, Fault::Change { .. } | Fault::Member { .. });
+        self.cleans_up() || self.faults.iter().any(|timed| changes(&timed.fault))
+    }
+
+    /// Whether leaders take out voters that they don't hear.
+    pub(crate) fn cleans_up(&self) -> bool {
+        self.knobs.cleanup_after_ms > 0
     }
 
     /// How much there is to it: faults and requests.

@@ -1,6 +1,6 @@
 //! A run as data for the page's script: numbers in columns and short rows, every text once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -88,11 +88,13 @@ impl Data {
                 of_a_server => servers.see(at, of_a_server, &mut strings),
             }
         }
+        // A host whose disk was wiped has another server then, and that a lane of its own.
+        let hosts: BTreeSet<Host> = scene.plan.hosts().chain(servers.started()).collect();
         let (lives, stands, marks) = servers.into_parts();
         let operations = operations.into_rows();
         Data {
             about: about(scene),
-            hosts: scene.plan.hosts().collect(),
+            hosts: hosts.into_iter().collect(),
             clients: clients(scene.plan, &operations),
             strings: strings.all,
             phases,
@@ -166,9 +168,11 @@ fn end(faults: &mut [FaultSpan], number: usize, at: u64) {
 /// Which of the page's colors and patterns a kind of fault has.
 fn group(kind: &str) -> &'static str {
     match kind {
-        "kill" | "kill all" | "power loss" | "power loss of all" | "pause" | "slow process" => "process",
+        "kill" | "kill all" | "power loss" | "power loss of all" | "pause" | "slow process"
+        | "graceful end" => "process",
         "clock jump" | "clock drift" | "clock stop" => "clock",
-        "join" => "membership",
+        "join" | "transfer" | "change of members" => "membership",
+        order if order.starts_with("member ") => "membership",
         disk if ["disk", "write", "sync", "read", "rot"].iter().any(|word| disk.contains(word)) => "disk",
         _ => "network",
     }

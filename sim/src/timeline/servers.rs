@@ -93,6 +93,11 @@ impl Servers {
         self.marks.push(Mark(at, host, sort, strings.number(&text), fields));
     }
 
+    /// Every server that ever started.
+    pub(super) fn started(&self) -> impl Iterator<Item = Host> {
+        self.lives.iter().map(|life| life.0)
+    }
+
     pub(super) fn into_parts(self) -> (Vec<Life>, Vec<Stand>, Vec<Mark>) {
         (self.lives, self.stands, self.marks)
     }
@@ -122,6 +127,7 @@ fn role_name(role: Role) -> &'static str {
 fn why_ended(why: &Ended) -> String {
     match why {
         Ended::Killed => "killed".to_owned(),
+        Ended::Stopped => "ended when asked to".to_owned(),
         Ended::PowerLost => "power lost".to_owned(),
         Ended::DiskFailed => "disk failed".to_owned(),
         Ended::Refused(why) => format!("refused to start: {why}"),
