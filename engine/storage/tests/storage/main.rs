@@ -17,4 +17,5 @@ mod memory_disk;
 mod model;
 mod rot;
 mod snapshots;
+mod survey;
 mod tail;
