@@ -210,7 +210,7 @@ impl Former {
                 let asked = timeout_at(runtime, runtime.now() + PATIENCE, asked).await;
                 let reason = match asked.unwrap_or(Err(JoinError::Late)) {
                     Ok(joined) if joined == (Joined { cluster, history }) => {
-                        info!(%endpoint, %cluster, former = %node, node = %successor, "taken in under a new id");
+                        info!(%endpoint, former = %node, node = %successor, "taken in under a new id");
                         return Ok(());
                     }
                     Ok(Joined { cluster, history }) => {
@@ -241,8 +241,11 @@ impl Former {
             Ok(Err(error)) => return Sight::Nothing(error.to_string()),
             Err(late) => return Sight::Nothing(late.to_string()),
         };
-        if let Some(id) = id_in(answer.headers(), QUORATE_LOST.as_str()) {
-            return Sight::Lost(NodeId(id));
+        match id_in(answer.headers(), QUORATE_LOST.as_str()).map(NodeId) {
+            // One of the URLs may be its own.
+            Some(node) if node == self.identity.node => return Sight::Nothing("it is this node".to_owned()),
+            Some(node) => return Sight::Lost(node),
+            None => {}
         }
         if answer.status() != StatusCode::OK {
             return Sight::Nothing(format!("it answered {}", answer.status()));
@@ -372,9 +375,8 @@ mod tests {
     fn only_a_leader_of_the_own_cluster_and_history_is_asked() {
         let former = former(Members::default());
         let status = |cluster: u128, history: u128, leader: Value| {
-            json!({
-                "cluster": ClusterId(cluster).to_string(), "history": HistoryId(history).to_string(), "leader": leader
-            })
+            let (cluster, history) = (ClusterId(cluster).to_string(), HistoryId(history).to_string());
+            json!({ "cluster": cluster, "history": history, "leader": leader })
         };
         let leader = |id: u128| json!({ "id": NodeId(id).to_string(), "url": "http://n:1" });
         assert_eq!(former.judge(&status(8, 9, leader(2))), Sight::Leader);

@@ -107,7 +107,8 @@ fn a_follower_and_then_the_leader_lose_term_and_vote_under_load() {
 fn every_other_loss_is_come_back_from_as_well() {
     let mut cluster = Cluster::start(QUORATE, 3);
     assert_eq!(cluster.nodes[0].client().post("/key/a", b"1").status, 200);
-    let losses: [(&str, fn(&Node)); 3] = [
+    type Lose = fn(&Node);
+    let losses: [(&str, Lose); 3] = [
         ("log/ is empty", |node| segments(node).iter().for_each(|path| fs::remove_file(path).unwrap())),
         ("stable/ is missing", |node| fs::remove_dir_all(node.data_dir().join("stable")).unwrap()),
         ("stable/ is zeros and log/ is missing", |node| {
@@ -299,4 +300,61 @@ fn a_deleted_last_segment_is_damage_that_the_peers_repair() {
     cluster.nodes[down].kill();
     let up = (0..3).find(|number| ![victim, down].contains(number)).unwrap();
     assert_eq!(cluster.nodes[up].client().post("/key/a?timeout=20s", b"2").status, 200);
+}
+
+/// Whoever takes the place of another takes it wherever that one was, and is no more than that one was.
+#[test]
+fn a_learner_that_moved_is_replaced_by_a_learner() {
+    let mut cluster = Cluster::start(QUORATE, 3);
+    let victim = cluster.follower();
+    let ids: Vec<String> = cluster.nodes.iter_mut().map(Node::id).collect();
+    let voters: Vec<&String> = ids.iter().filter(|id| **id != ids[victim]).collect();
+    cluster.change(
+        (victim + 1) % 3,
+        "/raft/members",
+        &serde_json::json!({ "voters": voters, "learners": [ids[victim]] }),
+    );
+    cluster.wait_until_caught_up(victim);
+    cluster.nodes[victim].kill();
+    garble(&cluster.nodes[victim]);
+    let folder = cluster.nodes[victim].data_dir().parent().unwrap().to_owned();
+    cluster.nodes[victim] = Node::new(QUORATE, folder, &format!("node-{victim}"), &[]);
+    cluster.nodes[victim].start(&[]);
+    cluster.nodes[victim].wait_until_led();
+    let id = cluster.nodes[victim].id();
+    let answer = cluster.nodes[(victim + 1) % 3].client().get("/raft/members").json();
+    let members = answer["members"].as_array().unwrap();
+    let role =
+        |id: &str| members.iter().find(|member| member["id"] == id).map(|member| member["role"].clone());
+    assert_eq!((members.len(), role(&ids[victim]), role(&id)), (3, None, Some("learner".into())), "{answer}");
+}
+
+#[test]
+fn nobody_takes_a_place_that_is_taken_or_was_given_up() {
+    let mut cluster = Cluster::start(QUORATE, 3);
+    let (leader, victim) = (cluster.leader(), cluster.follower());
+    let owners: Vec<String> =
+        [(victim + 1) % 3, (victim + 2) % 3].map(|number| cluster.nodes[number].id()).into();
+    let former = cluster.nodes[victim].id();
+    cluster.nodes[victim].kill();
+    garble(&cluster.nodes[victim]);
+    cluster.change(leader, "/raft/remove", &serde_json::json!({ "ID": former }));
+    cluster.nodes[victim].start(&[]);
+    let (code, said) = ends(&mut cluster.nodes[victim]);
+    assert_eq!(code, BAD_CONFIGURATION, "{said}");
+    assert!(said.contains("no member of its cluster any more") && said.contains(&former), "{said}");
+    let lost = cluster.nodes[victim].data_dir().join(format!("lost-{former}"));
+    assert!(!lost.exists() && cluster.nodes[victim].data_dir().join("log").exists());
+    assert_eq!(members(&cluster, leader).len(), 2);
+
+    // The newcomer answers where it says it is; the member whose place it wants is there as well.
+    let joiner = cluster.join(leader);
+    let (id, address) = (cluster.nodes[joiner].id(), cluster.nodes[joiner].raft().to_string());
+    for owner in owners {
+        let body = serde_json::json!({ "ID": id, "Address": address, "Replaces": owner }).to_string();
+        let answer = cluster.nodes[leader].client().post("/raft/add?timeout=1s", body.as_bytes());
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (409, Some("address_in_use")));
+        assert!(answer.text().contains(&owner), "{}", answer.text());
+    }
+    assert_eq!(members(&cluster, leader).len(), 3);
 }

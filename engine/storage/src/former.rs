@@ -10,8 +10,8 @@
 //! 4. storage begins anew
 //! 5. `node.toml` names the successor as the node
 //!
-//! A crash between any two leaves a directory that the next start goes on with: a `successor` says that it was begun, and
-//! the name `lost-<former id>` that nothing else is to be moved. Nothing is ever deleted here.
+//! A crash between any two leaves a directory that the next start goes on with: a `successor` says that it was begun,
+//! and the name `lost-<former id>` that nothing else is to be moved. Nothing is ever deleted here.
 
 use std::fs;
 use std::io;

@@ -8,6 +8,7 @@ use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use quorate_raft::NodeId;
 use quorate_wire::HistoryId;
 
 use crate::data_dir::{
@@ -67,6 +68,57 @@ impl Look {
     }
 }
 
+/// A directory, whatever it holds: also of a node that has not joined yet, or that has lost its state.
+#[derive(Debug)]
+pub struct Directory {
+    /// Whose it is, when that can be read.
+    pub identity: Option<Identity>,
+    /// The history that an interrupted recovery was to begin.
+    pub recovering: Option<HistoryId>,
+    /// The id under which the node is coming back.
+    pub successor: Option<NodeId>,
+    /// Who uses it.
+    pub in_use: Option<InUse>,
+    /// What is wrong with the directory itself: with `VERSION`, `node.toml`, or that term and vote are missing.
+    pub flaws: Vec<DataDirError>,
+    _guard: Option<File>,
+}
+
+impl Directory {
+    /// Looks at a directory. No process can take it while the answer lives.
+    ///
+    /// # Errors
+    /// [`DataDirError::UnknownVersion`], [`DataDirError::Unusable`]; [`DataDirError::NoMember`] and
+    /// [`DataDirError::Foreign`] when it holds nothing of a node.
+    pub fn look(path: impl Into<PathBuf>) -> Result<Directory, DataDirError> {
+        let path = path.into();
+        refuse_other_versions(&path)?;
+        let (in_use, guard) = ask_for_lock(&path)?;
+        let mut flaws = Vec::new();
+        let node = match read_node_file(&path) {
+            Ok(Some(node)) => {
+                flaws.extend(has_version(&path).err());
+                flaws.extend(check_state(&path, &node).err());
+                Some(node)
+            }
+            Ok(None) => return Err(DataDirError::NoMember { path }),
+            Err(error @ (DataDirError::Unusable { .. } | DataDirError::Foreign { .. })) => return Err(error),
+            Err(error) => {
+                flaws.push(error);
+                None
+            }
+        };
+        Ok(Directory {
+            identity: node.map(|node| node.identity),
+            recovering: node.and_then(|node| node.recovering),
+            successor: node.and_then(|node| node.successor),
+            in_use,
+            flaws,
+            _guard: guard,
+        })
+    }
+}
+
 fn ask_for_lock(directory: &Path) -> Result<(Option<InUse>, Option<File>), DataDirError> {
     let path = directory.join(LOCK);
     let file = match File::open(&path) {
@@ -87,7 +139,6 @@ fn ask_for_lock(directory: &Path) -> Result<(Option<InUse>, Option<File>), DataD
 mod tests {
     use super::*;
     use crate::data_dir::DataDir;
-    use quorate_raft::NodeId;
     use quorate_wire::ClusterId;
     use std::fs;
 

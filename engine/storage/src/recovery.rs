@@ -34,9 +34,9 @@ pub(crate) struct Recovered<F> {
 }
 
 /// A segment of the chain.
-struct Chained<F> {
-    header: SegmentHeader,
-    file: F,
+pub(crate) struct Chained<F> {
+    pub(crate) header: SegmentHeader,
+    pub(crate) file: F,
 }
 
 /// The files of the log, by name.
@@ -52,15 +52,7 @@ pub(crate) fn recover<D: Disk>(
     snapshot: Option<&SnapshotMeta>,
     acknowledged: u64,
 ) -> Result<Recovered<D::File>, OpenError> {
-    let mut headers = BTreeMap::new();
-    for file in files {
-        let LogFile::Segment(number) = *file else { continue };
-        let path = file.path();
-        let open = disk.open(&path).map_err(Fatal::new("open", path))?;
-        if let Some(header) = settled(|| read_header(&open, number), Option::is_some) {
-            headers.insert(number, Chained { header, file: open });
-        }
-    }
+    let mut headers = headers(disk, files)?;
     let Some(newest) = headers.keys().next_back().copied() else {
         return Err(OpenError::LogLost { acknowledged });
     };
@@ -77,6 +69,23 @@ pub(crate) fn recover<D: Disk>(
     Ok(walk.finish(chain, dead, stale, acknowledged))
 }
 
+/// The segments whose header can be read.
+pub(crate) fn headers<D: Disk>(
+    disk: &D,
+    files: &[LogFile],
+) -> Result<BTreeMap<SegmentNumber, Chained<D::File>>, Fatal> {
+    let mut headers = BTreeMap::new();
+    for file in files {
+        let LogFile::Segment(number) = *file else { continue };
+        let path = file.path();
+        let open = disk.open(&path).map_err(Fatal::new("open", path))?;
+        if let Some(header) = settled(|| read_header(&open, number), Option::is_some) {
+            headers.insert(number, Chained { header, file: open });
+        }
+    }
+    Ok(headers)
+}
+
 fn paths(files: &[LogFile], which: impl Fn(SegmentNumber) -> bool) -> Vec<String> {
     let chosen = files.iter().filter(|file| matches!(file, LogFile::Segment(number) if which(*number)));
     chosen.map(|file| file.path()).collect()
@@ -91,7 +100,7 @@ fn is_dead<F>(chain: &[Chained<F>], number: SegmentNumber) -> bool {
 }
 
 /// The segments that lead to the newest one, oldest first.
-fn chain<F>(headers: &mut BTreeMap<SegmentNumber, Chained<F>>) -> Vec<Chained<F>> {
+pub(crate) fn chain<F>(headers: &mut BTreeMap<SegmentNumber, Chained<F>>) -> Vec<Chained<F>> {
     let mut chain = Vec::new();
     while let Some((_, segment)) = headers.pop_last() {
         let previous = segment.header.previous.segment;
@@ -242,15 +251,15 @@ impl Reading {
 
 /// What becomes of a segment's tail, and how many of the scan's items come before it.
 #[derive(PartialEq)]
-struct Judged {
-    verdict: Verdict,
-    kept: usize,
+pub(crate) struct Judged {
+    pub(crate) verdict: Verdict,
+    pub(crate) kept: usize,
     /// The highest batch that a mark or the term and vote files name.
     proven: u64,
 }
 
 /// Divides what a scan found into what is proven and the tail, and decides about the tail.
-fn judge(
+pub(crate) fn judge(
     scan: &Scan,
     file: &[u8],
     header: &SegmentHeader,
@@ -298,7 +307,7 @@ fn newest_batch(items: &[Item], which: impl Fn(Kind) -> bool) -> u64 {
 }
 
 /// What the record after this one links to. Marks are outside the chain.
-fn end_of_chain(record: &Record) -> Identity {
+pub(crate) fn end_of_chain(record: &Record) -> Identity {
     match record.header.kind {
         Kind::Mark => record.header.previous,
         _ => record.header.identity(record.checksum),

@@ -137,9 +137,10 @@ mod tests {
             change(&disk, path, |bytes| raise(bytes, size));
             let (files, changes) = (disk.files(), disk.changes());
             let refused = Storage::open(disk.clone(), options()).err().unwrap();
-            assert!(
-                matches!(&refused, OpenError::UnknownVersion { path: named, found: 2, known: 1 } if named == path)
-            );
+            let OpenError::UnknownVersion { path: named, found: 2, known: 1 } = &refused else {
+                panic!("{path}: {refused}");
+            };
+            assert_eq!(named, path);
             assert!(!refused.costs_the_id() && refused.to_string().contains(path), "{refused}");
             assert_eq!((disk.files(), disk.changes()), (files, changes), "{path}");
         }

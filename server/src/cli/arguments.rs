@@ -71,6 +71,10 @@ pub(crate) enum Command {
     },
     /// Check or print the configuration that `serve` would use
     Config(ConfigCommand),
+    /// Show what a data dir holds; changes nothing
+    Inspect(DirectoryCommand),
+    /// Check every checksum in a data dir that is not in use, and name each place that is wrong; changes nothing
+    Verify(DirectoryCommand),
     /// Bring service back when a majority of the voters is lost for good
     Recover(RecoverCommand),
 }
@@ -119,6 +123,14 @@ pub(crate) struct DeleteCommand {
 pub(crate) struct StatusCommand {
     #[command(flatten)]
     pub(crate) client: ClientFlags,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DirectoryCommand {
+    /// The data dir
+    pub(crate) dir: PathBuf,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
 }

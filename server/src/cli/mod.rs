@@ -17,6 +17,7 @@ mod configuration;
 mod dev;
 mod environment;
 mod exit;
+mod inspect;
 mod logging;
 mod membership;
 mod node_flags;
@@ -24,6 +25,7 @@ mod output;
 mod recover;
 mod recover_report;
 mod serve;
+mod verify;
 mod version;
 
 use arguments::{Cli, Command};
@@ -60,6 +62,8 @@ fn run(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<OsString>) ->
         Command::Version(output) => version::print(output.output),
         Command::Completions { shell } => arguments::print_completions(shell),
         Command::Config(command) => configuration::run(&command),
+        Command::Inspect(command) => inspect::inspect(&command),
+        Command::Verify(command) => verify::verify(&command),
         Command::Recover(command) => recover::run(command),
     }
 }

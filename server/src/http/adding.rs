@@ -13,7 +13,7 @@
 
 use hyper::Response;
 use hyper::http::request::Parts;
-use quorate_node::raft::{Contact, Learner, NodeId, PeerState, Time};
+use quorate_node::raft::{Contact, Learner, NodeId, PeerState, PeerStatus, Time};
 use quorate_node::{Refusal, Request};
 
 use super::app::{App, json};
@@ -129,14 +129,12 @@ impl<R: Runtime, N: Net> App<R, N> {
         }
     }
 
-    /// Whether this leader hears the member, wherever it is. It always hears itself.
+    /// Whether this leader hears the member, wherever it is. Itself it always does.
     async fn hears(&self, member: NodeId) -> bool {
-        if member == self.context.identity.node {
-            return true;
-        }
         let view = self.context.handle.status().await;
         let peers = view.map(|view| view.peers).unwrap_or_default();
-        peers.iter().any(|peer| peer.id == member && peer.state != PeerState::Down)
+        let is_up = |peer: &PeerStatus| peer.id == member && peer.state != PeerState::Down;
+        member == self.context.identity.node || peers.iter().any(is_up)
     }
 
     /// Waits for the leader to have made the learner a voter.

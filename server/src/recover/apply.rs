@@ -163,7 +163,7 @@ impl ApplyError {
         match self {
             ApplyError::DataDir(DataDirError::Locked { .. } | DataDirError::NoMember { .. }) => 4,
             ApplyError::DataDir(DataDirError::Unusable { .. }) => 1,
-            ApplyError::DataDir(_) => 78,
+            ApplyError::DataDir(_) | ApplyError::Storage(OpenError::UnknownVersion { .. }) => 78,
             ApplyError::Aside(AsideError::Io { .. })
             | ApplyError::Storage(OpenError::Disk(_))
             | ApplyError::Disk(_) => 1,

@@ -10,18 +10,18 @@ use quorate_storage::{Disk, DiskFile, Job, MemoryDisk};
 use crate::common::{command, members, members_entry, noop, open, perform, read, write};
 use crate::model::load_snapshot;
 
-type Files = &'static [(&'static str, &'static [u8])];
+pub(crate) type Files = &'static [(&'static str, &'static [u8])];
 
 const SNAPSHOT: &[u8] = include_bytes!("../golden/3-2.snap");
 
-const FIRST_RELEASE: Files = &[
+pub(crate) const FIRST_RELEASE: Files = &[
     ("stable/a", include_bytes!("../golden/stable-a")),
     ("stable/b", include_bytes!("../golden/stable-a")),
     ("log/00000001.log", include_bytes!("../golden/00000001.log")),
     ("snaps/0000000000000003-0000000000000002.snap", SNAPSHOT),
 ];
 
-const ROLLED: Files = &[
+pub(crate) const ROLLED: Files = &[
     ("stable/a", include_bytes!("../golden/rolled/stable-a")),
     ("stable/b", include_bytes!("../golden/rolled/stable-a")),
     ("log/00000001.log", include_bytes!("../golden/rolled/00000001.log")),
@@ -29,7 +29,7 @@ const ROLLED: Files = &[
     ("snaps/0000000000000003-0000000000000002.snap", SNAPSHOT),
 ];
 
-fn disk_with(files: Files) -> MemoryDisk {
+pub(crate) fn disk_with(files: Files) -> MemoryDisk {
     let disk = MemoryDisk::new();
     for directory in ["log", "stable", "snaps"] {
         disk.create_dir(directory).unwrap();

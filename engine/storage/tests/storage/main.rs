@@ -22,5 +22,6 @@ mod rot;
 mod rot_anywhere;
 mod scrub;
 mod snapshots;
+mod survey;
 mod tail;
 mod workloads;

@@ -1,0 +1,170 @@
+//! `quorate verify`: every checksum in a data dir.
+
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use quorate_storage::data_dir::DataDirError;
+use quorate_storage::{Directory, Fault, FileDisk, OpenError, Survey, Surveyed};
+use serde::Serialize;
+
+use crate::cli::arguments::DirectoryCommand;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::{self, Output, Table};
+
+/// How often a line is printed where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(2);
+
+/// `VERSION` and `node.toml`, which every data dir has, and the two files of term and vote.
+const OTHER_FILES: usize = 4;
+
+/// A place that is wrong.
+#[derive(Debug, Serialize)]
+pub(crate) struct Place {
+    file: String,
+    offset: Option<u64>,
+    index: Option<u64>,
+    reason: String,
+}
+
+impl From<&Fault> for Place {
+    fn from(fault: &Fault) -> Place {
+        Place {
+            file: fault.file.clone(),
+            offset: Some(fault.offset),
+            index: fault.index.map(|index| index.0),
+            reason: fault.reason.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    files: usize,
+    bytes: u64,
+    faults: Vec<Place>,
+}
+
+pub(crate) fn verify(command: &DirectoryCommand) -> Result<(), Failure> {
+    let directory = Directory::look(&command.dir).map_err(|error| unusable(&error))?;
+    if let Some(user) = directory.in_use {
+        // What is being written looks like what is torn.
+        return Err(unusable(&DataDirError::Locked { path: command.dir.clone(), pid: user.pid }));
+    }
+    let disk = FileDisk::read_only(&command.dir);
+    let total = Survey::bytes(&disk).map_err(|error| unreadable(&OpenError::Disk(error)))?;
+    let mut progress = Progress::new(total);
+    let surveyed =
+        Survey::take(&disk, &mut |bytes| progress.step(bytes)).map_err(|error| unreadable(&error))?;
+    progress.end();
+    let faults: Vec<Place> = flaws(&directory).chain(surveyed.faults.iter().map(Place::from)).collect();
+    let files = OTHER_FILES + surveyed.segments.len() + surveyed.checkpoints.len();
+    let report = Report { files, bytes: total, faults };
+    match command.output.output {
+        Output::Json => output::json(&report)?,
+        Output::Table if report.faults.is_empty() => {}
+        Output::Table => table(&report.faults).print()?,
+    }
+    let what = format!("{files} files, {total} bytes of log, term and vote, and checkpoints");
+    if report.faults.is_empty() {
+        output::say(&format!("{what}: every checksum fits"));
+        return Ok(());
+    }
+    let count = report.faults.len();
+    Err(Failure::failed(format!(
+        "{what}: {count} {} wrong; {}",
+        are(count),
+        what_to_do(&surveyed, &command.dir)
+    )))
+}
+
+fn are(count: usize) -> &'static str {
+    if count == 1 { "place is" } else { "places are" }
+}
+
+/// What is wrong with the directory itself.
+pub(crate) fn flaws(directory: &Directory) -> impl Iterator<Item = Place> {
+    directory.flaws.iter().map(|flaw| {
+        let file = match flaw {
+            DataDirError::UnknownVersion { .. } => "VERSION",
+            DataDirError::StateMissing { .. } => "stable",
+            _ => "node.toml",
+        };
+        Place { file: file.to_owned(), offset: None, index: None, reason: flaw.to_string() }
+    })
+}
+
+/// A table of faults.
+pub(crate) fn table(faults: &[Place]) -> Table<4> {
+    let mut table = Table::new(["FILE", "OFFSET", "INDEX", "REASON"]);
+    let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    for Place { file, offset, index, reason } in faults {
+        table.row([file.clone(), number(*offset), number(*index), reason.clone()]);
+    }
+    table
+}
+
+fn what_to_do(surveyed: &Surveyed, dir: &std::path::Path) -> String {
+    if surveyed.faults.is_empty() {
+        return "the node can't be started as it is".to_owned();
+    }
+    match Surveyed::found(FileDisk::read_only(dir)) {
+        Ok(found) if found.damaged.is_empty() && found.unknown.is_none() => {
+            "another copy serves, and the node mends it when it is started".to_owned()
+        }
+        Ok(_) => "the node repairs its log from the other members when it is started".to_owned(),
+        Err(error) => format!("the node can't be started as the one that it is: {error}"),
+    }
+}
+
+pub(crate) fn unusable(error: &DataDirError) -> Failure {
+    let exit = match error {
+        DataDirError::Unusable { .. } => Exit::Failed,
+        _ => Exit::BadConfiguration,
+    };
+    Failure::Ended(exit, error.to_string())
+}
+
+pub(crate) fn unreadable(error: &OpenError) -> Failure {
+    let exit = match error {
+        OpenError::UnknownVersion { .. } => Exit::BadConfiguration,
+        _ => Exit::Failed,
+    };
+    Failure::Ended(exit, error.to_string())
+}
+
+/// A bar on a terminal, a line now and then elsewhere.
+struct Progress {
+    bar: ProgressBar,
+    total: u64,
+    done: u64,
+    /// When the last line was printed, where there is no terminal.
+    line: Option<Instant>,
+}
+
+impl Progress {
+    fn new(total: u64) -> Self {
+        let terminal = stderr().is_terminal();
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(total), target);
+        let style =
+            ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left");
+        bar.set_style(style.expect("the template is one that indicatif knows"));
+        Progress { bar, total, done: 0, line: (!terminal).then(Instant::now) }
+    }
+
+    fn step(&mut self, bytes: u64) {
+        self.done += bytes;
+        self.bar.inc(bytes);
+        if let Some(last) = &mut self.line
+            && last.elapsed() >= LINE_EVERY
+        {
+            *last = Instant::now();
+            output::say(&format!("{} of {} bytes checked", self.done, self.total));
+        }
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,245 @@
+//! Data dirs offline: what earlier releases wrote, what later ones will, and what is wrong with one.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use quorate_kv::Kv;
+use quorate_raft::{Done, Index, Load, LogId, Payload, Reader, Term};
+use quorate_storage::{FileDisk, Options, Overlay, Storage};
+use quorate_tests::cluster::Node;
+use quorate_tests::ports::free_port;
+use quorate_tests::program::{Finished, Program};
+use quorate_wire::entry::decode_command;
+use serde_json::Value;
+
+const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
+
+const FAILED: i32 = 1;
+const BAD_CONFIGURATION: i32 = 78;
+
+/// What `data-dir-1` holds.
+const NODE: &str = "9bd587772dcf80491021273b44116578";
+const CLUSTER: &str = "08f8ce682552dbd432329f8e5be9645e";
+const HISTORY: &str = "b31b4c3088cc5ec9b8d7b8d04579ba4f";
+const STATE_HASH: u64 = 0xb48a_eeb6_fdfa_a3b9;
+
+/// The fixture of a version, as the node left it.
+fn fixture(version: u32, to: &Path) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/data-dir-{version}"));
+    for (path, content) in contents(&from) {
+        let copy = to.join(path.strip_prefix(&from).unwrap());
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::write(&copy, &content).unwrap();
+        if copy.extension().is_some_and(|extension| extension == "log") {
+            let bytes = u64::from_le_bytes(content[32..40].try_into().unwrap());
+            fs::OpenOptions::new().write(true).open(&copy).unwrap().set_len(bytes).unwrap();
+        }
+    }
+}
+
+/// Every file below a folder but for the lock, with what it holds.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(contents(&path)),
+            false if path.ends_with("LOCK") => {}
+            false => drop(found.insert(path.clone(), fs::read(&path).unwrap())),
+        }
+    }
+    found
+}
+
+fn quorate(arguments: &[&str]) -> Finished {
+    Program::new(QUORATE, arguments).run()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The store that the log in a data dir makes, and the log's end.
+fn replayed(dir: &Path) -> (Kv, LogId) {
+    let disk = Overlay::new(FileDisk::read_only(dir));
+    let (mut storage, found) = Storage::open(disk, Options::new(1)).unwrap();
+    assert_eq!((found.unknown, &found.damaged[..]), (None, &[][..]));
+    let last = found.terms.last();
+    let load = Load { reader: Reader::Apply, first: Index(1), last: last.index, bytes: usize::MAX };
+    let done = storage.perform(vec![quorate_raft::Job::Load(load).into()]).unwrap();
+    let [Done::Loaded { entries, .. }] = &done[..] else { panic!("{done:?}") };
+    let mut kv = Kv::new();
+    for entry in entries {
+        if let Payload::Command(command) = &entry.payload {
+            kv.apply(&decode_command(command).unwrap());
+        }
+    }
+    (kv, last)
+}
+
+#[test]
+fn what_version_1_wrote_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("node");
+    fixture(1, &dir);
+    let (kv, last) = replayed(&dir);
+    assert_eq!((last, kv.len()), (LogId { term: Term(3), index: Index(12) }, 6));
+    assert_eq!(kv.state_hash(), STATE_HASH, "the state hash is {:#018x}", kv.state_hash());
+    let verified = quorate(&["verify", text(&dir)]);
+    assert_eq!((verified.code, verified.stdout.as_str()), (Some(0), ""), "{verified:?}");
+
+    let mut node = Node::new(QUORATE, folder.path().to_owned(), "node", &[]);
+    node.start(&[]);
+    node.wait_until_led();
+    let status = node.status().unwrap();
+    let ids = ["id", "cluster", "history"].map(|name| status[name].as_str().unwrap().to_owned());
+    assert_eq!(ids, [NODE, CLUSTER, HISTORY]);
+    let url = node.url();
+    for (key, value) in
+        [("a", "2"), ("key/with/slash", ""), ("again", "after a kill"), ("imported", "from data.json")]
+    {
+        let got = quorate(&["get", key, "--endpoints", &url]);
+        assert_eq!((got.code, got.stdout.as_str()), (Some(0), value), "{key}");
+    }
+    assert_eq!(node.client().get("/key/gone").status, 404);
+    let keys: BTreeMap<String, String> =
+        serde_json::from_str(&quorate(&["export", "-", "--endpoints", &url]).stdout).unwrap();
+    let mut names: Vec<&str> = keys.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["YQ==", "YWdhaW4=", "Ynl0ZXM=", "a2V5L3dpdGgvc2xhc2g=", "aW1wb3J0ZWQ=", "emVyb3M="]);
+    assert_eq!((keys["Ynl0ZXM="].as_str(), keys["emVyb3M="].len()), ("AAD_Cg==", 4000));
+}
+
+/// A file as the next version may write it: the same beginning, and a checksum that fits.
+fn raise(path: &Path, size: usize) {
+    let mut content = fs::read(path).unwrap();
+    content[12..16].copy_from_slice(&2_u32.to_le_bytes());
+    content[size - 1] = 7;
+    let checksum = crc32c(&content[12..size]);
+    content[8..12].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(path, content).unwrap();
+}
+
+/// CRC-32C, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let step = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
+}
+
+#[test]
+fn a_downgraded_node_refuses_and_changes_nothing() {
+    type Raise = fn(&Path);
+    let raised: [(&str, Raise); 5] = [
+        ("VERSION", |path| fs::write(path, "quorate 2\n").unwrap()),
+        ("stable/a", |path| raise(path, 512)),
+        ("stable/b", |path| raise(path, 512)),
+        ("log/00000001.log", |path| raise(path, 4096)),
+        ("log/00000003.log", |path| raise(path, 4096)),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (file, raise)) in raised.into_iter().enumerate() {
+        let dir = folder.path().join(number.to_string());
+        fixture(1, &dir);
+        raise(&dir.join(file));
+        let before = contents(&dir);
+        let (http, raft) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+        let serve = ["serve", "--data-dir", text(&dir), "--listen", &http, "--raft-listen", &raft];
+        let join = [&serve[..], &["--join", "http://127.0.0.1:1"]].concat();
+        for command in [&serve[..], &join, &["verify", text(&dir)], &["inspect", text(&dir)]] {
+            let refused = quorate(command);
+            assert_eq!(refused.code, Some(BAD_CONFIGURATION), "{file}: {command:?}: {refused:?}");
+            for word in [file, "2", "1", "use the release that wrote it", "nothing was changed"] {
+                assert!(refused.stderr.contains(word), "{file}: {word:?} is not named in {}", refused.stderr);
+            }
+            assert_eq!(contents(&dir), before, "{file}: {command:?}");
+        }
+        let plan = quorate(&["recover", "plan", text(&dir)]);
+        assert!(plan.code != Some(0) || plan.stdout.contains("use the release that wrote it"), "{plan:?}");
+        assert_eq!(contents(&dir), before, "{file}");
+    }
+}
+
+#[test]
+fn verify_names_every_place_that_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("node");
+    fixture(1, &dir);
+    let path = dir.join("log/00000003.log");
+    let mut content = fs::read(&path).unwrap();
+    // The payload of the first record behind the header's two copies, and a byte of the second copy.
+    let record = (8192..content.len()).step_by(512).find(|at| content[at + 92] == 2).unwrap();
+    let index = u64::from_le_bytes(content[record + 40..record + 48].try_into().unwrap());
+    content[record + 96] ^= 1;
+    content[4096 + 60] ^= 1;
+    fs::write(&path, content).unwrap();
+    fs::write(dir.join("stable/b"), [0xa5; 512]).unwrap();
+    let before = contents(&dir);
+
+    let verified = quorate(&["verify", text(&dir)]);
+    assert_eq!(verified.code, Some(FAILED), "{verified:?}");
+    let lines: Vec<Vec<&str>> =
+        verified.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    let (offset, index) = ((record + 96).to_string(), index.to_string());
+    assert_eq!(lines[0][..4], ["FILE", "OFFSET", "INDEX", "REASON"]);
+    assert_eq!(lines[1][..3], ["stable/b", "0", "-"]);
+    assert_eq!(lines[2][..3], ["log/00000003.log", "4096", "-"]);
+    assert_eq!(lines[3][..3], ["log/00000003.log", &offset, &index]);
+    assert!(verified.stderr.contains("3 places are wrong"), "{verified:?}");
+
+    let verified = quorate(&["verify", "-o", "json", text(&dir)]);
+    assert_eq!(verified.code, Some(FAILED));
+    let report: Value = serde_json::from_str(&verified.stdout).unwrap();
+    assert_eq!(report["faults"][2]["index"].as_u64().map(|index| index.to_string()), Some(index));
+    assert_eq!(contents(&dir), before, "nothing is mended");
+
+    fs::write(dir.join("node.toml"), "garbage").unwrap();
+    let verified = quorate(&["verify", text(&dir)]);
+    assert!(verified.code == Some(FAILED) && verified.stdout.contains("node.toml"), "{verified:?}");
+    let nothing = folder.path().join("nothing");
+    fs::create_dir(&nothing).unwrap();
+    assert_eq!(quorate(&["verify", text(&nothing)]).code, Some(BAD_CONFIGURATION));
+}
+
+#[test]
+fn inspect_shows_what_a_data_dir_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("node");
+    fixture(1, &dir);
+    let before = contents(&dir);
+    let shown = quorate(&["inspect", text(&dir), "-o", "json"]);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    let report: Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!([&report["node"], &report["cluster"], &report["history"]], [NODE, CLUSTER, HISTORY]);
+    assert_eq!((report["term"].as_u64(), report["vote"].as_str()), (Some(3), Some(NODE)));
+    assert_eq!((report["log"]["last"].as_str(), report["log"]["error"].is_null()), (Some("3/12"), true));
+    let segments = report["segments"].as_array().unwrap();
+    let slots: Vec<_> =
+        segments.iter().map(|s| (s["first_index"].as_u64(), s["last_index"].as_u64())).collect();
+    assert_eq!(slots, [(Some(1), Some(1)), (Some(2), Some(12))]);
+    assert_eq!(report["members"][0]["name"], "fixture");
+    assert_eq!(report["faults"], serde_json::json!([]));
+    let table = quorate(&["inspect", text(&dir)]).stdout;
+    for word in [NODE, CLUSTER, HISTORY, "3/12", "log/00000003.log", "2-12", "voter"] {
+        assert!(table.contains(word), "{word} is not in\n{table}");
+    }
+    assert_eq!(contents(&dir), before);
+}
+
+#[test]
+fn a_data_dir_in_use_is_looked_at_from_outside_and_not_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::new(QUORATE, folder.path().to_owned(), "node", &[]);
+    node.start(&["--bootstrap"]);
+    node.wait_until_led();
+    let (dir, pid) = (node.data_dir(), node.process().pid().to_string());
+    let verified = quorate(&["verify", text(&dir)]);
+    assert_eq!(verified.code, Some(BAD_CONFIGURATION), "{verified:?}");
+    assert!(verified.stderr.contains(&pid), "{verified:?}");
+    let shown = quorate(&["inspect", text(&dir), "-o", "json"]);
+    let report: Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!((report["in_use"].as_str(), report["log"].is_null()), (Some(pid.as_str()), true));
+    assert_eq!(report["node"], node.id());
+    assert_eq!(node.client().post("/key/a", b"1").status, 200);
+}
