@@ -53,7 +53,7 @@ pub(crate) fn finding(finding: &Finding) {
             warn!(slot = %id, path, offset, "a log entry has gone bad at rest; asking peers for it");
         }
         Finding::HeaderMended { path } => {
-            warn!(path, "a copy of a log file's header had gone bad, and is mended")
+            warn!(path, "a copy of a log file's header had gone bad, and is mended");
         }
         Finding::HeaderLost { path } => {
             error!(

@@ -138,7 +138,8 @@ impl<D: Disk> Storage<D> {
 
     fn try_perform(&mut self, jobs: Vec<Job>) -> Result<Vec<Done>, Fatal> {
         let idle = jobs.is_empty();
-        let unasked = jobs.iter().all(|job| matches!(job, Job::Tend { .. }));
+        // Under steady load there is no idle moment; then each time that storage is told to tend its disk is one.
+        let may_scrub = idle || jobs.iter().any(|job| matches!(job, Job::Tend { .. }));
         let mut writes = Vec::new();
         let mut others = Vec::new();
         for job in jobs {
@@ -166,7 +167,7 @@ impl<D: Disk> Storage<D> {
         if !self.log.spares.busy() && !self.snapshots.busy() {
             self.ballast.work(&self.disk, self.snapshots.newest(), self.slice_bytes)?;
         }
-        if unasked && self.waiting.is_empty() {
+        if may_scrub && self.waiting.is_empty() {
             self.scrub(&mut done)?;
         }
         self.tell_room(&mut done);
@@ -216,8 +217,8 @@ impl<D: Disk> Storage<D> {
         Ok(())
     }
 
-    /// Whether the next checkpoint finds space, as far as the file system tells. It has at most what the newest has, and
-    /// what was logged since.
+    /// Whether the next checkpoint finds space, as far as the file system tells. It has at most what the newest has,
+    /// and what was logged since.
     fn next_checkpoint_fits(&self) -> bool {
         let (last, bytes) =
             self.snapshots.newest().map_or((Index(0), 0), |newest| (newest.last.index, newest.bytes));

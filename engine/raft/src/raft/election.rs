@@ -42,10 +42,9 @@ impl Raft {
         self.election_at = self.now + random_timeout(&self.config, &mut self.random) + patience;
     }
 
-    /// Whether this node could run: it votes, knows all it ever acknowledged, and its disk keeps up and has room for the
-    /// entry that begins a term. A node that is not
-    /// in its own latest configuration runs too while that is not committed, without a vote of its own: it may be the
-    /// only one that can bring that about (thesis §4.2.2).
+    /// Whether this node could run: it votes, knows all it ever acknowledged, its disk keeps up, and there is room for
+    /// the entry that begins a term. A node that is not in its own latest configuration runs too while that is not
+    /// committed, without a vote of its own: it may be the only one that can bring that about (thesis §4.2.2).
     pub(super) fn may_run(&self) -> bool {
         self.membership.may_be_needed(self.config.id, self.commit)
             && self.damage.allows_leading(self.commit)

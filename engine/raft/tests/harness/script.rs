@@ -368,8 +368,8 @@ fn disk(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
     }
 }
 
-/// `3000 2`: what is left of the last segment, in bytes, and how many spares of 10,000 bytes there are; nothing: as much
-/// as anybody wants.
+/// `3000 2`: what is left of the last segment, in bytes, and how many spares of 10,000 bytes there are; nothing: as
+/// much as anybody wants.
 fn room(cluster: &mut Cluster, id: NodeId, words: &[&str]) {
     let number = |at: usize| words[at].parse::<u32>().unwrap();
     let room = (!words.is_empty()).then(|| Room {
