@@ -27,7 +27,7 @@ pub(crate) struct Budget {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
     /// A message arrives; it is on its way no longer, unless it will come again.
     Deliver { fingerprint: u64, again: bool },
@@ -41,6 +41,8 @@ pub(crate) enum Action {
     Sync(usize),
     /// A node loses power and starts again, with so many of its pending writes on disk.
     Restart { at: usize, kept: usize, harm: Harm },
+    /// A slot rots under a node that runs.
+    Rot { at: usize, index: Index },
     /// A leader gets a command.
     Propose(usize),
 }
@@ -166,6 +168,11 @@ impl Cluster {
             if self.budget.proposals > 0 && leads {
                 actions.push(Action::Propose(at));
             }
+            if self.budget.harms > 0 {
+                let slots = host.disk.entries().iter().map(|entry| entry.id.index);
+                actions
+                    .extend(slots.filter(|index| *index > Index(1)).map(|index| Action::Rot { at, index }));
+            }
             if self.budget.restarts > 0 {
                 for kept in 0..=host.pending.len() {
                     actions.push(Action::Restart { at, kept, harm: Harm::None });
@@ -243,6 +250,11 @@ impl Cluster {
                 self.budget.harms -= u8::from(harm != Harm::None);
                 self.restart(at, kept, harm);
             }
+            Action::Rot { at, index } => {
+                self.budget.harms -= 1;
+                let input = self.host(at).rot(index);
+                self.feed(at, input);
+            }
             Action::Propose(at) => {
                 self.budget.proposals -= 1;
                 self.propose(at);
@@ -312,8 +324,8 @@ impl Cluster {
         let durable = |node: NodeId| self.hosts[Self::position(node)].1.core.status().term;
         // What is of a past term is not heard any more: at most it is answered, with what says nothing new.
         let past = |envelope: &Envelope| {
-            let lasts =
-                matches!(envelope.message, Message::Ask { .. } | Message::Tell { .. }) || !self.at_once;
+            let forgets = !self.at_once || self.lie == Lie::TermIsNotDurable;
+            let lasts = matches!(envelope.message, Message::Ask { .. } | Message::Tell { .. }) || forgets;
             envelope.term.0 > highest || (envelope.term < durable(envelope.to) && !lasts)
         };
         let kept: Vec<_> = self.network.iter().filter(|(_, envelope)| !past(envelope)).cloned().collect();

@@ -27,6 +27,8 @@ pub(crate) enum Harm {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Disk {
     hard: HardState,
+    /// What it was before the last write, when that only entered a term and the disk does not keep it.
+    before: Option<HardState>,
     commit_hint: Index,
     snapshot: Option<SnapshotMeta>,
     base: LogId,
@@ -98,6 +100,9 @@ impl Disk {
         {
             self.entries.retain(|entry| entry.id.index < first);
             self.damaged.clear();
+        }
+        if lie == Lie::TermIsNotDurable {
+            self.hard = self.before.take().unwrap_or(self.hard);
         }
         if lie == Lie::LostTailIsTheEnd {
             self.acknowledged = None;
@@ -211,6 +216,13 @@ impl Host {
         last
     }
 
+    /// The payload of a slot rots while the node runs, and it notices.
+    pub(crate) fn rot(&mut self, index: Index) -> Option<Input> {
+        let slot = self.disk.entry(index)?.id;
+        self.disk.damaged.insert(index);
+        Some(Input::Done(Done::Damaged(slot)))
+    }
+
     /// The state machine as it is becomes a checkpoint.
     pub(crate) fn checkpoint(&mut self) -> Option<Input> {
         let last = self.core.status().applied;
@@ -249,11 +261,15 @@ impl Host {
             Output::Send(envelope) => sent.push(envelope),
             Output::Job(Job::Write(write)) => {
                 self.writes += 1;
-                let lies = lie == Lie::TermIsNotDurable && is_term_alone(&write) && self.pending.is_empty();
-                if at_once || lies {
+                if at_once {
+                    let before = self.disk.hard;
+                    self.disk.perform(&write);
+                    let forgets = lie == Lie::TermIsNotDurable && enters_a_term(&write);
+                    self.disk.before = forgets.then_some(before);
                     inputs.push_back(Input::Done(Done::Written(write.id)));
+                } else {
+                    self.pending.push(write);
                 }
-                if at_once { self.disk.perform(&write) } else { self.pending.push(write) }
             }
             Output::Job(job) => inputs.extend(self.work(job)),
             Output::Apply(entries) => {
@@ -300,8 +316,10 @@ impl Host {
     }
 }
 
-fn is_term_alone(write: &Write) -> bool {
-    write.hard.is_some() && write.append.is_empty() && write.truncate_from.is_none()
+/// Whether it does that and no more: a vote that is forgotten would break more than the rule in question.
+fn enters_a_term(write: &Write) -> bool {
+    let alone = write.append.is_empty() && write.truncate_from.is_none();
+    alone && write.hard.is_some_and(|hard| hard.vote.is_none())
 }
 
 fn open(id: NodeId, life: u64, disk: &Disk, now: Time) -> Raft {

@@ -4,7 +4,7 @@
 use crate::cluster::{Budget, Cluster};
 use crate::host::Harm;
 use crate::lies::Lie;
-use quorate_raft::{Contact, Envelope, Index, Learner, Message, NodeId};
+use quorate_raft::{Contact, Envelope, Index, Learner, Message, NodeId, Term};
 
 /// A beginning, and how far to look from there.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ pub(crate) const NOBODY_MAY_RUN: Story = Story {
         cluster
     },
     budget: Budget { timeouts: 3, restarts: 1, ..NOTHING },
-    depth: 11,
+    depth: 8,
 };
 
 /// A slot is committed on two of three, and one of them loses its copy.
@@ -43,7 +43,7 @@ pub(crate) const ONE_COPY_IS_LOST: Story = Story {
         cluster
     },
     budget: Budget { timeouts: 2, restarts: 1, harms: 1, ..NOTHING },
-    depth: 10,
+    depth: 7,
 };
 
 /// A slot is committed on two of three, and both lose their copies.
@@ -57,7 +57,7 @@ pub(crate) const BOTH_COPIES_ARE_LOST: Story = Story {
         cluster
     },
     budget: Budget { timeouts: 2, restarts: 1, ..NOTHING },
-    depth: 11,
+    depth: 9,
 };
 
 /// A slot is committed on two of three; one loses the payload, the other its whole tail.
@@ -71,7 +71,7 @@ pub(crate) const A_TAIL_IS_LOST: Story = Story {
         cluster
     },
     budget: Budget { timeouts: 3, restarts: 1, ..NOTHING },
-    depth: 10,
+    depth: 9,
 };
 
 /// A slot is committed on two of three; one of them compacts it away, the other loses its copy.
@@ -79,14 +79,16 @@ pub(crate) const THE_OTHER_COMPACTED_IT: Story = Story {
     name: "the other compacted it",
     begin: |lie| {
         let mut cluster = committed_on_two(lie);
-        cluster.restart(0, 0, Harm::Damage(Index(2)));
-        let taken = cluster.host(1).checkpoint();
-        cluster.feed(1, taken);
+        let taken = cluster.host(0).checkpoint();
+        cluster.feed(0, taken);
+        cluster.restart(0, 0, Harm::None);
+        cluster.restart(1, 0, Harm::Damage(Index(2)));
         cluster.lose(|_| false);
+        cluster.timeout(1);
         cluster
     },
-    budget: Budget { timeouts: 3, restarts: 1, ..NOTHING },
-    depth: 10,
+    budget: Budget { timeouts: 2, restarts: 1, ..NOTHING },
+    depth: 8,
 };
 
 /// An entry is damaged for which another node has a different one at the same index.
@@ -107,7 +109,7 @@ pub(crate) const ANOTHER_ENTRY_STANDS_THERE: Story = Story {
         cluster
     },
     budget: Budget { timeouts: 2, restarts: 1, ..NOTHING },
-    depth: 10,
+    depth: 8,
 };
 
 /// A leader is at work, and everything may go wrong: crashes before anything is durable, and damage.
@@ -129,11 +131,29 @@ pub(crate) const AT_WORK: Story = Story {
         one_way: 0,
         highest_term: 4,
     },
-    depth: 8,
+    depth: 6,
+};
+
+/// A leader's own copy of an entry rots that is still on its way to the others, one of which said that it never had it.
+pub(crate) const A_LEADER_FINDS_DAMAGE: Story = Story {
+    name: "a leader finds damage",
+    begin: |lie| {
+        let mut cluster = committed_on_two(lie);
+        cluster.propose(0);
+        let rot = cluster.host(0).rot(Index(3));
+        cluster.feed(0, rot);
+        cluster.deliver(&[0, 2], |envelope| {
+            matches!(envelope.message, Message::Ask { .. } | Message::Tell { .. })
+        });
+        cluster.in_order = false;
+        cluster
+    },
+    budget: Budget { timeouts: 1, restarts: 1, proposals: 1, duplicates: 1, ..NOTHING },
+    depth: 7,
 };
 
 /// A leader of five has its entry on one other node, which loses it and asks the rest; the append is still on its way
-/// to one of them.
+/// to one of them. The rest said already that they never had it; now they are asked in a new term.
 pub(crate) const AN_APPEND_IS_ON_ITS_WAY: Story = Story {
     name: "an append is on its way",
     begin: |lie| {
@@ -143,10 +163,13 @@ pub(crate) const AN_APPEND_IS_ON_ITS_WAY: Story = Story {
         cluster.lose(|envelope| envelope.from == NodeId(5) && envelope.to == NodeId(2));
         cluster.restart(0, 0, Harm::Damage(Index(2)));
         cluster.lose(|envelope| envelope.from == NodeId(5));
-        cluster.defer_writes();
+        cluster.timeout(0);
+        cluster.deliver(&[0, 1, 2, 3], |envelope| envelope.term == Term(2) && envelope.from != NodeId(5));
+        cluster.lose(|envelope| envelope.to != NodeId(5));
+        cluster.deliver(&[0, 3], |_| true);
         cluster
     },
-    budget: Budget { timeouts: 2, restarts: 1, highest_term: 3, ..NOTHING },
+    budget: Budget { timeouts: 1, restarts: 1, highest_term: 4, ..NOTHING },
     depth: 9,
 };
 
@@ -173,20 +196,8 @@ pub(crate) const A_VOTER_WAS_ADDED_ABOVE: Story = Story {
         cluster
     },
     budget: Budget { timeouts: 3, ..NOTHING },
-    depth: 12,
+    depth: 10,
 };
-
-pub(crate) const ALL: [Story; 9] = [
-    NOBODY_MAY_RUN,
-    ONE_COPY_IS_LOST,
-    BOTH_COPIES_ARE_LOST,
-    A_TAIL_IS_LOST,
-    THE_OTHER_COMPACTED_IT,
-    ANOTHER_ENTRY_STANDS_THERE,
-    AT_WORK,
-    AN_APPEND_IS_ON_ITS_WAY,
-    A_VOTER_WAS_ADDED_ABOVE,
-];
 
 fn is_about_votes(envelope: &Envelope) -> bool {
     matches!(envelope.message, Message::Vote { .. } | Message::VoteReply { .. })
