@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use quorate_raft::{
-    Chunk, Config, Contact, Done, Entry, Envelope, HardState, Index, Input, Job, Learner, LogId, Members,
-    Message, NodeId, Output, Payload, Raft, ReadId, ReadMode, SnapshotMeta, Term, Time,
+    Chunk, Config, Contact, Done, Entry, Envelope, HardState, Held, Index, Input, Job, Learner, LogId,
+    Members, Message, NodeId, Output, Payload, Raft, ReadId, ReadMode, Report, SnapshotMeta, Term, Time,
 };
 
 #[path = "../../engine/raft/tests/harness/disk.rs"]
@@ -58,6 +58,8 @@ struct World {
     reads: u64,
     /// The names of its last questions: a peer that answers knows them.
     nonce: u64,
+    /// The slot it last asked about.
+    doubt: Option<LogId>,
     batch: u64,
 }
 
@@ -99,6 +101,7 @@ impl World {
             handed_over: Index(0),
             reads: 0,
             nonce: 0,
+            doubt: None,
             batch: 0,
         };
         world.drain();
@@ -180,7 +183,7 @@ impl World {
             Message::Appended { matched } | Message::HeartbeatReply { matched, .. } => {
                 assert!(self.disk.has_written(*matched), "acknowledges {matched}, which is not durable");
             }
-            Message::Ask { nonce, .. } => self.nonce = *nonce,
+            Message::Ask { nonce, doubt, .. } => (self.nonce, self.doubt) = (*nonce, *doubt),
             Message::ReadIndex { batch, .. } => self.batch = *batch,
             _ => {}
         }
@@ -272,10 +275,23 @@ impl World {
             15 => Message::ReadIndexReply { batch: self.batch, index: high },
             16 => self.snapshot(bytes),
             17 => Message::SnapshotReply { last: id, next: high.0 },
-            18 => Message::Ask { nonce: 9, first: low, last: high, sound: self.index(bytes.next()) },
+            18 => {
+                let sound = self.index(bytes.next());
+                Message::Ask { nonce: 9, first: low, last: high, sound, doubt: granted.then_some(id) }
+            }
             _ => {
                 let leads_to = granted.then_some(id);
-                Message::Tell { nonce: self.nonce, entries: self.entries(id, bytes), leads_to }
+                let held = if second.is_multiple_of(4) { Held::Damaged } else { Held::Never };
+                let report = self.doubt.map(|slot| Report { slot, held, bound: second.is_multiple_of(8) });
+                // What is said to be committed is not checked by anybody, as little as with a leader.
+                let committed = if second.is_multiple_of(5) { id } else { LogId::ZERO };
+                Message::Tell {
+                    nonce: self.nonce,
+                    entries: self.entries(id, bytes),
+                    leads_to,
+                    committed,
+                    report,
+                }
             }
         }
     }

@@ -56,7 +56,7 @@ pub(crate) const BOTH_COPIES_ARE_LOST: Story = Story {
         cluster.lose(|_| false);
         cluster
     },
-    budget: Budget { timeouts: 2, restarts: 1, ..NOTHING },
+    budget: Budget { timeouts: 2, restarts: 1, one_way: 1, ..NOTHING },
     depth: 9,
 };
 
@@ -70,7 +70,7 @@ pub(crate) const A_TAIL_IS_LOST: Story = Story {
         cluster.lose(|_| false);
         cluster
     },
-    budget: Budget { timeouts: 3, restarts: 1, ..NOTHING },
+    budget: Budget { timeouts: 3, restarts: 1, one_way: 1, ..NOTHING },
     depth: 9,
 };
 
@@ -108,7 +108,7 @@ pub(crate) const ANOTHER_ENTRY_STANDS_THERE: Story = Story {
         cluster.lose(|_| false);
         cluster
     },
-    budget: Budget { timeouts: 2, restarts: 1, ..NOTHING },
+    budget: Budget { timeouts: 2, restarts: 1, one_way: 1, ..NOTHING },
     depth: 8,
 };
 
