@@ -58,6 +58,8 @@ struct World {
     reads: u64,
     /// The names of its last questions: a peer that answers knows them.
     nonce: u64,
+    /// The slot it last asked about.
+    doubt: Option<LogId>,
     batch: u64,
 }
 
@@ -99,6 +101,7 @@ impl World {
             handed_over: Index(0),
             reads: 0,
             nonce: 0,
+            doubt: None,
             batch: 0,
         };
         world.drain();
@@ -180,7 +183,7 @@ impl World {
             Message::Appended { matched } | Message::HeartbeatReply { matched, .. } => {
                 assert!(self.disk.has_written(*matched), "acknowledges {matched}, which is not durable");
             }
-            Message::Ask { nonce, .. } => self.nonce = *nonce,
+            Message::Ask { nonce, doubt, .. } => (self.nonce, self.doubt) = (*nonce, *doubt),
             Message::ReadIndex { batch, .. } => self.batch = *batch,
             _ => {}
         }
@@ -273,23 +276,24 @@ impl World {
             16 => self.snapshot(bytes),
             17 => Message::SnapshotReply { last: id, next: high.0 },
             18 => {
-                let (sound, doubt) = (self.index(bytes.next()), granted.then_some(id));
-                Message::Ask { nonce: 9, first: low, last: high, sound, doubt }
+                let sound = self.index(bytes.next());
+                Message::Ask { nonce: 9, first: low, last: high, sound, doubt: granted.then_some(id) }
             }
             _ => {
-                let (leads_to, report) = (granted.then_some(id), self.report(id, bytes));
-                let (nonce, committed) = (self.nonce, self.id(second, first));
-                Message::Tell { nonce, entries: self.entries(id, bytes), leads_to, committed, report }
+                let leads_to = granted.then_some(id);
+                let held = if second.is_multiple_of(4) { Held::Damaged } else { Held::Never };
+                let report = self.doubt.map(|slot| Report { slot, held, bound: second.is_multiple_of(8) });
+                // What is said to be committed is not checked by anybody, as little as with a leader.
+                let committed = if second.is_multiple_of(5) { id } else { LogId::ZERO };
+                Message::Tell {
+                    nonce: self.nonce,
+                    entries: self.entries(id, bytes),
+                    leads_to,
+                    committed,
+                    report,
+                }
             }
         }
-    }
-
-    /// What a peer says of a slot in doubt; nothing when it was not asked.
-    fn report(&self, slot: LogId, bytes: &mut Bytes<'_>) -> Option<Report> {
-        let word = bytes.next();
-        let held = [Held::Never, Held::Never, Held::Damaged, Held::Intact, Held::InSnapshot, Held::Unknown];
-        let held = *held.get(usize::from(word % 8))?;
-        Some(Report { slot, held, bound: word.is_multiple_of(16) })
     }
 
     fn say(&mut self, bytes: &mut Bytes<'_>) {

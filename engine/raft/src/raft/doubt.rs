@@ -31,6 +31,14 @@ impl Raft {
         self.damage.lowest_above(self.commit).filter(|_| votes)
     }
 
+    /// No leader was heard until the election timer fired, and this node may not run.
+    pub(super) fn doubt_due(&mut self) {
+        if self.in_doubt().is_some() {
+            self.damage.doubt.wants_a_term = true;
+            self.damage.ask_now();
+        }
+    }
+
     /// What this node holds of a slot that another one lost. A "never" leaves when the term is durable, like a vote:
     /// from then on this node acknowledges nothing to the leaders before.
     pub(super) fn report_on(&self, slot: LogId) -> Report {

@@ -61,7 +61,7 @@ impl Raft {
     pub(super) fn election_due(&mut self) {
         self.reset_election_timer();
         if !self.may_run() {
-            return self.damage.doubt.wants_a_term = true;
+            return self.doubt_due();
         }
         // Who was asked for a read index is given up; as a leader this node would never hear the answer.
         self.reads.ask_again();
