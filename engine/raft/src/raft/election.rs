@@ -117,6 +117,7 @@ impl Raft {
         // What it had asked its former leader it now confirms itself.
         self.reads.ask_again();
         self.sync_peers();
+        self.supply_the_removed();
         self.event(Event::BecameLeader { term });
         // Without an entry of its own term it could not commit what came before (thesis §3.6.2, figure 3.7).
         self.append_own(Payload::Noop);

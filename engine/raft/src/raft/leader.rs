@@ -126,6 +126,33 @@ impl Raft {
         }
     }
 
+    /// A new leader supplies those, too, whom the last change has removed: the leader that did so may have left with them.
+    pub(super) fn supply_the_removed(&mut self) {
+        let leaves_at = self.now + self.config.election_timeout * 2;
+        let current = self.membership.current();
+        let Some(previous) = self.membership.previous() else { return };
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        for id in previous.ids().filter(|id| *id != self.config.id && !current.contains(*id)) {
+            let new = || Progress::new(self.log.last().index.next(), self.now);
+            leader.peers.entry(id).or_insert_with(new).leaves_at = Some(leaves_at);
+        }
+    }
+
+    /// Those who were removed leave the peers two election timeouts after that was committed.
+    fn part_with_the_removed(&mut self) {
+        let is_open = self.membership.current_at().index > self.commit;
+        let leaves_at = self.now + self.config.election_timeout * 2;
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        if is_open {
+            leader
+                .peers
+                .values_mut()
+                .filter_map(|peer| peer.leaves_at.as_mut())
+                .for_each(|at| *at = leaves_at);
+        }
+        leader.peers.retain(|_, peer| peer.leaves_at.is_none_or(|at| at > self.now));
+    }
+
     pub(super) fn leader_tick(&mut self) {
         if self.disk_is_slow() {
             return self.become_follower(None, StepDownCause::SlowDisk);
@@ -140,7 +167,7 @@ impl Raft {
         if self.now >= leader.heartbeat_at {
             // Only here: rounds that confirm reads must not put off the regular ones, which show what was lost.
             leader.heartbeat_at = self.now + self.config.heartbeat_interval;
-            leader.peers.retain(|_, peer| peer.leaves_at.is_none_or(|at| at > self.now));
+            self.part_with_the_removed();
             self.broadcast_heartbeat();
             self.mark_peers();
             self.transfer_tick();
