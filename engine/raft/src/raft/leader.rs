@@ -20,6 +20,8 @@ pub(super) struct Leader {
     /// Counts its heartbeats.
     pub(super) round: u64,
     heartbeat_at: Time,
+    /// The latest round that a majority has answered: kept, since each read by lease asks for it.
+    confirmed: u64,
     /// When each round was sent, from the latest on that a majority had answered when the last one was sent.
     rounds_sent: VecDeque<(u64, Time)>,
     /// Another node may have been told to run.
@@ -46,6 +48,7 @@ impl Leader {
             peers: BTreeMap::new(),
             first_own,
             round: 0,
+            confirmed: 0,
             heartbeat_at,
             rounds_sent: VecDeque::new(),
             lease_void: false,
@@ -124,6 +127,7 @@ impl Raft {
             let new = || Progress::new(self.log.last().index.next(), self.now);
             leader.peers.entry(id).or_insert_with(new).leaves_at = None;
         }
+        self.note_confirmed();
     }
 
     /// A new leader supplies those, too, whom the last change has removed: the leader that did so may have left with them.
@@ -223,6 +227,7 @@ impl Raft {
         let round = leader.round;
         leader.rounds_sent.push_back((round, self.now));
         let peers: Vec<NodeId> = leader.peers.keys().copied().collect();
+        self.note_confirmed();
         for to in peers {
             self.send(to, Message::Heartbeat { round, commit });
         }
@@ -256,7 +261,9 @@ impl Raft {
         }
         let Some(peer) = leader.peers.get_mut(&from) else { return };
         peer.heartbeat_answered(round, verified);
-        if matched > peer.matched {
+        let is_news = matched > peer.matched;
+        self.note_confirmed();
+        if is_news {
             self.appended(from, matched);
         }
         self.confirm_reads();
@@ -264,15 +271,22 @@ impl Raft {
 
     /// The latest round that a majority has answered: when it was sent, they were in this leader's term.
     pub(super) fn confirmed_round(&self) -> u64 {
-        let RoleState::Leader(leader) = &self.role else { return 0 };
-        let answered = |id: NodeId| {
+        match &self.role {
+            RoleState::Leader(leader) => leader.confirmed,
+            RoleState::Follower(_) | RoleState::Candidate(_) => 0,
+        }
+    }
+
+    /// Counts anew which round is confirmed: after each answer, each round sent, and each change of members.
+    fn note_confirmed(&mut self) {
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        leader.confirmed = agreed(self.membership.current(), |id| {
             if id == self.config.id {
                 leader.round
             } else {
                 leader.peers.get(&id).map_or(0, |peer| peer.round)
             }
-        };
-        agreed(self.membership.current(), answered)
+        });
     }
 
     /// Until when this node may serve reads by itself, on its own clock, if it leads: so long those who could elect
