@@ -8,6 +8,7 @@ use crate::{
     CampaignCause, Config, Envelope, Event, HardState, Index, LogId, Message, NodeId, Output, Payload,
     StepDownCause, Tally, Term, tally,
 };
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -112,7 +113,7 @@ impl Raft {
         let term = self.hard.term;
         assert_eq!(self.hard.vote, Some(self.config.id), "leads term {term} without its own vote");
         let heartbeat_at = self.now + self.config.heartbeat_interval;
-        self.role = RoleState::Leader(Leader::new(self.log.last().index.next(), heartbeat_at));
+        self.role = RoleState::Leader(Box::new(Leader::new(self.log.last().index.next(), heartbeat_at)));
         self.snapshots.incoming = None;
         // What it had asked its former leader it now confirms itself.
         self.reads.ask_again();

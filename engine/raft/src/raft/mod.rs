@@ -27,6 +27,7 @@ use crate::{
     Config, Done, Entry, Envelope, Event, HardState, Index, Input, Job, LogId, Members, Message, NodeId,
     Output, Payload, Role, Status, StepDownCause, Term, Time, WriteId,
 };
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -82,7 +83,7 @@ pub struct Raft {
 enum RoleState {
     Follower(Follower),
     Candidate(Candidate),
-    Leader(Leader),
+    Leader(Box<Leader>),
 }
 
 /// Why a proposal was not taken. It is certain that it will have no effect.
