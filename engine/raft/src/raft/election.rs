@@ -8,6 +8,7 @@ use crate::{
     CampaignCause, Config, Envelope, Event, HardState, Index, LogId, Message, NodeId, Output, Payload,
     StepDownCause, Tally, Term, tally,
 };
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -113,11 +114,12 @@ impl Raft {
         let term = self.hard.term;
         assert_eq!(self.hard.vote, Some(self.config.id), "leads term {term} without its own vote");
         let heartbeat_at = self.now + self.config.heartbeat_interval;
-        self.role = RoleState::Leader(Leader::new(self.log.last().index.next(), heartbeat_at));
+        self.role = RoleState::Leader(Box::new(Leader::new(self.log.last().index.next(), heartbeat_at)));
         self.snapshots.incoming = None;
         // What it had asked its former leader it now confirms itself.
         self.reads.ask_again();
         self.sync_peers();
+        self.supply_the_removed();
         self.event(Event::BecameLeader { term });
         // Without an entry of its own term it could not commit what came before (thesis §3.6.2, figure 3.7).
         self.append_own(Payload::Noop);

@@ -20,6 +20,8 @@ pub(super) struct Leader {
     /// Counts its heartbeats.
     pub(super) round: u64,
     heartbeat_at: Time,
+    /// The latest round that a majority has answered: kept, since each read by lease asks for it.
+    confirmed: u64,
     /// When each round was sent, from the latest on that a majority had answered when the last one was sent.
     rounds_sent: VecDeque<(u64, Time)>,
     /// Another node may have been told to run.
@@ -46,6 +48,7 @@ impl Leader {
             peers: BTreeMap::new(),
             first_own,
             round: 0,
+            confirmed: 0,
             heartbeat_at,
             rounds_sent: VecDeque::new(),
             lease_void: false,
@@ -124,6 +127,34 @@ impl Raft {
             let new = || Progress::new(self.log.last().index.next(), self.now);
             leader.peers.entry(id).or_insert_with(new).leaves_at = None;
         }
+        self.note_confirmed();
+    }
+
+    /// A new leader supplies those, too, whom the last change has removed: the leader that did so may have left with them.
+    pub(super) fn supply_the_removed(&mut self) {
+        let leaves_at = self.now + self.config.election_timeout * 2;
+        let current = self.membership.current();
+        let Some(previous) = self.membership.previous() else { return };
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        for id in previous.ids().filter(|id| *id != self.config.id && !current.contains(*id)) {
+            let new = || Progress::new(self.log.last().index.next(), self.now);
+            leader.peers.entry(id).or_insert_with(new).leaves_at = Some(leaves_at);
+        }
+    }
+
+    /// Those who were removed leave the peers two election timeouts after that was committed.
+    fn part_with_the_removed(&mut self) {
+        let is_open = self.membership.current_at().index > self.commit;
+        let leaves_at = self.now + self.config.election_timeout * 2;
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        if is_open {
+            leader
+                .peers
+                .values_mut()
+                .filter_map(|peer| peer.leaves_at.as_mut())
+                .for_each(|at| *at = leaves_at);
+        }
+        leader.peers.retain(|_, peer| peer.leaves_at.is_none_or(|at| at > self.now));
     }
 
     pub(super) fn leader_tick(&mut self) {
@@ -140,7 +171,7 @@ impl Raft {
         if self.now >= leader.heartbeat_at {
             // Only here: rounds that confirm reads must not put off the regular ones, which show what was lost.
             leader.heartbeat_at = self.now + self.config.heartbeat_interval;
-            leader.peers.retain(|_, peer| peer.leaves_at.is_none_or(|at| at > self.now));
+            self.part_with_the_removed();
             self.broadcast_heartbeat();
             self.mark_peers();
             self.transfer_tick();
@@ -208,6 +239,7 @@ impl Raft {
         let round = leader.round;
         leader.rounds_sent.push_back((round, self.now));
         let peers: Vec<NodeId> = leader.peers.keys().copied().collect();
+        self.note_confirmed();
         for to in peers {
             self.send(to, Message::Heartbeat { round, commit });
         }
@@ -241,7 +273,9 @@ impl Raft {
         }
         let Some(peer) = leader.peers.get_mut(&from) else { return };
         peer.heartbeat_answered(round, verified);
-        if matched > peer.matched {
+        let is_news = matched > peer.matched;
+        self.note_confirmed();
+        if is_news {
             self.appended(from, matched);
         }
         self.confirm_reads();
@@ -249,15 +283,22 @@ impl Raft {
 
     /// The latest round that a majority has answered: when it was sent, they were in this leader's term.
     pub(super) fn confirmed_round(&self) -> u64 {
-        let RoleState::Leader(leader) = &self.role else { return 0 };
-        let answered = |id: NodeId| {
+        match &self.role {
+            RoleState::Leader(leader) => leader.confirmed,
+            RoleState::Follower(_) | RoleState::Candidate(_) => 0,
+        }
+    }
+
+    /// Counts anew which round is confirmed: after each answer, each round sent, and each change of members.
+    fn note_confirmed(&mut self) {
+        let RoleState::Leader(leader) = &mut self.role else { return };
+        leader.confirmed = agreed(self.membership.current(), |id| {
             if id == self.config.id {
                 leader.round
             } else {
                 leader.peers.get(&id).map_or(0, |peer| peer.round)
             }
-        };
-        agreed(self.membership.current(), answered)
+        });
     }
 
     /// Until when this node may serve reads by itself, on its own clock, if it leads: so long those who could elect

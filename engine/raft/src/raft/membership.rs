@@ -35,6 +35,12 @@ impl Membership {
         self.newest().0
     }
 
+    /// The one before, which is in force again if the last one is truncated; `None` when a snapshot has covered it.
+    pub(super) fn previous(&self) -> Option<&Members> {
+        let before = self.configurations.len().checked_sub(2)?;
+        self.configurations.get(before).map(|(_, members)| members)
+    }
+
     /// The configuration in force at `index`, and the entry that set it.
     pub(super) fn at(&self, index: Index) -> &(LogId, Members) {
         let after = self.configurations.partition_point(|(at, _)| at.index <= index);

@@ -28,6 +28,7 @@ use crate::{
     Config, Done, Entry, Envelope, Event, HardState, Index, Input, Job, LogId, Members, Message, NodeId,
     Output, Payload, Role, Status, StepDownCause, Term, Time, WriteId,
 };
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -84,7 +85,7 @@ pub struct Raft {
 enum RoleState {
     Follower(Follower),
     Candidate(Candidate),
-    Leader(Leader),
+    Leader(Box<Leader>),
 }
 
 /// Why a proposal was not taken. It is certain that it will have no effect.

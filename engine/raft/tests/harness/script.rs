@@ -17,7 +17,7 @@
 //! | `partition {1} {2 3}`, `cut 1 2`, `heal` | cuts links, also for what is on its way; mends all |
 //! | `unreachable 1 2` | node 1 is told that its link to 2 broke |
 //! | `propose 1 a b*40`, `read 2 7`, `lease-read 2 7` | asks node 1 (or 2) for it |
-//! | `add-learner 1 4 [standing]`, `promote 1 4`, `remove 1 4`, `change 1 4 5 6 [learners 1]` | asks node 1 for it |
+//! | `add-learner 1 4 [standing] [replaces 3]`, `promote 1 4`, `remove 1 4`, `change 1 4 5 6 [learners 1]` | asks node 1 for it |
 //! | `address 1 2 new:7000` | asks node 1 to say that node 2 is reached there |
 //! | `new 4 5`, `transfer 1 [2]` | nodes that know nothing start; node 1 is asked to hand over |
 //! | `hold-disk 1`, `finish-disk 1 [n]`, `release-disk 1` | writes wait; some complete; all complete from now on |
@@ -300,7 +300,10 @@ fn ask(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
         }
         _ => {
             let learner = if words.contains(&"standing") { Learner::Standing } else { Learner::Joining };
-            let target = core.status().members.with_learner(node(words[0]), learner, Contact::default());
+            let replaced = words.iter().position(|word| *word == "replaces").map(|at| node(words[at + 1]));
+            let members = core.status().members;
+            let members = replaced.map_or_else(|| members.clone(), |replaced| members.without(replaced));
+            let target = members.with_learner(node(words[0]), learner, Contact::default());
             let answer = said(core.change_members(now, target));
             if !cluster.nodes.contains_key(&node(words[0])) {
                 cluster.add_node(node(words[0]), Disk::default());

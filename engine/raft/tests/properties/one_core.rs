@@ -212,12 +212,16 @@ impl World {
         self.check();
     }
 
-    /// One vote a term; the term only grows.
+    /// One vote a term, and none against a promise; the term only grows. What was given before a promise stands.
     fn check_hard(&mut self, hard: HardState) {
         let highest = self.votes.keys().next_back().copied().unwrap_or_default();
         assert!(hard.term >= highest && hard.term >= self.disk.hard.term, "the term goes back: {hard:?}");
         let durable = self.disk.hard;
         assert!(hard.term > durable.term || durable.vote.is_none() || durable.vote == hard.vote);
+        if let Some(to) = hard.vote.filter(|to| *to != ME && hard != durable) {
+            let free = self.by_transfer.contains(&(to, hard.term));
+            assert!(free || self.now >= self.promised_until, "votes, and promised not to: {hard:?}");
+        }
     }
 
     /// Nothing is promised that is not durable.
@@ -230,8 +234,6 @@ impl World {
                 assert_eq!(durable, HardState { term: envelope.term, vote: Some(envelope.to) });
                 let first = *self.votes.entry(envelope.term).or_insert(envelope.to);
                 assert_eq!(first, envelope.to, "votes twice in term {}", envelope.term);
-                let free = self.by_transfer.contains(&(envelope.to, envelope.term));
-                assert!(free || self.now >= self.promised_until, "votes, and promised not to: {envelope:?}");
             }
             Message::Appended { matched } | Message::HeartbeatReply { matched, .. } => {
                 assert!(self.disk.has_written(*matched), "acknowledges {matched}, which is not durable");
