@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::checkers::RARE_STATES;
+use crate::checkers::{RARE_STATES, wanted_by};
 use crate::counts::Counts;
 use crate::plan::{Plan, Scenario};
 use crate::run::{Options, Report, Stack, run_plan};
@@ -41,6 +41,8 @@ pub struct Totals {
     pub rare: Counts,
     /// The kinds of faults that the plans held and that this stack can have.
     enabled: BTreeSet<&'static str>,
+    /// The rare states that some of the plans ask for.
+    wanted: BTreeSet<&'static str>,
     each: Vec<Seed>,
 }
 
@@ -63,6 +65,7 @@ impl Totals {
         self.virtual_time += report.virtual_time;
         self.fired.merge(&report.fired);
         self.rare.merge(&report.rare);
+        self.wanted.extend(wanted_by(plan));
         self.enabled.extend(
             plan.faults
                 .iter()
@@ -85,7 +88,11 @@ impl Totals {
 
     /// The rare states that never occurred.
     pub fn missing_states(&self) -> Vec<&'static str> {
-        RARE_STATES.into_iter().filter(|state| self.rare.of(state) == 0).collect()
+        RARE_STATES
+            .into_iter()
+            .chain(self.wanted.iter().copied())
+            .filter(|state| self.rare.of(state) == 0)
+            .collect()
     }
 
     /// The median over the seeds.

@@ -24,6 +24,16 @@ impl HostClock {
         HostClock { since: Time(0), showed: Time(0) + by, rate: RIGHT }
     }
 
+    /// A clock that shows this at `since` and runs at so many thousandths from then on.
+    pub(crate) fn showing(since: Time, showed: Time, rate: u64) -> Self {
+        HostClock { since, showed, rate }
+    }
+
+    /// At how many thousandths of true time it runs.
+    pub(crate) fn rate(&self) -> u64 {
+        self.rate
+    }
+
     /// What it shows at `now`.
     pub(crate) fn at(&self, now: Time) -> Time {
         Time(self.showed.0 + now.0.saturating_sub(self.since.0).saturating_mul(self.rate) / RIGHT)

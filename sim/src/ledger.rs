@@ -212,7 +212,15 @@ mod tests {
 
     fn append(id: u64, slots: &[(u64, u64)]) -> LogWrite {
         let append = slots.iter().map(|(term, index)| (LogId::new(*term, *index), *index)).collect();
-        LogWrite { id, hard: None, install: None, truncate_from: None, append, repair: Vec::new() }
+        LogWrite {
+            id,
+            hard: None,
+            install: None,
+            truncate_from: None,
+            append,
+            repair: Vec::new(),
+            members: Vec::new(),
+        }
     }
 
     #[test]

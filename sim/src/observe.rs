@@ -3,7 +3,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use quorate_node::raft::{Event, HardState, Index, LogId, NodeId, Role, Term};
+use quorate_node::raft::{Event, HardState, Index, LogId, NodeId, Role, Term, Time};
 
 use crate::history::{Call, Outcome};
 use crate::plan::Host;
@@ -27,6 +27,10 @@ pub enum Observation {
     /// A server has become leader, and these leaders of earlier terms hold a lease at that moment (on the core stack
     /// only, where it can be seen).
     Leases { host: Host, held: Vec<Host> },
+    /// A machine's clock shows this from now on, and runs at so many thousandths of true time.
+    Clock { host: Host, shows: Time, rate: u64 },
+    /// A leader has answered a read by its lease: at once, although it has others to ask.
+    ServedByLease { host: Host },
     /// Something that the node itself would log.
     Event { host: Host, event: Event },
     /// A server sends a message. It may never arrive.
@@ -45,6 +49,10 @@ pub enum Observation {
     Cost { host: Host, syncs: u64 },
     /// A server finds something bad at rest that nobody had asked for.
     FoundAtRest { host: Host },
+    /// An operator has the members changed. The number is that of the order among all of the run.
+    Orders { number: u64, wanted: Wanted },
+    /// An operator hears that an order is done.
+    Told { number: u64 },
     /// A client makes a request. With `content`, a hash of the command as it will stand in the log, when no other
     /// request makes the same one.
     Asks { client: u8, number: u32, to: Host, key: String, call: Call, stale: bool, content: Option<u64> },
@@ -131,6 +139,8 @@ pub struct LogWrite {
     pub append: Vec<(LogId, u64)>,
     /// Damaged slots that are written anew, likewise.
     pub repair: Vec<(LogId, u64)>,
+    /// What those of the appended entries say that are about the members.
+    pub members: Vec<(LogId, Configuration)>,
 }
 
 impl LogWrite {
@@ -141,6 +151,35 @@ impl LogWrite {
             || self.truncate_from.or(first).is_some_and(|from| index >= from)
             || self.repair.iter().any(|(id, _)| id.index == index)
     }
+}
+
+/// Who is a member, and what each is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Configuration {
+    /// The voters.
+    pub voters: Vec<NodeId>,
+    /// In a joint configuration, the voters before.
+    pub outgoing: Vec<NodeId>,
+    /// The learners.
+    pub learners: Vec<NodeId>,
+}
+
+/// What an operator wants of the members. Ids ascend.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// This one is a member, and nobody else of its host is.
+    Member(NodeId),
+    /// These are all voters and all learners.
+    Members {
+        /// The voters.
+        voters: Vec<NodeId>,
+        /// The learners.
+        learners: Vec<NodeId>,
+    },
+    /// This one votes.
+    Voter(NodeId),
+    /// This one is no member.
+    Gone(NodeId),
 }
 
 /// The gist of a message.

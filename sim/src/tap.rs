@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use quorate_node::raft::{Done, Entry, Envelope, Index, Job, LogId, Message, Write};
-use quorate_node::{Input, Node, Output};
+use quorate_node::raft::{Done, Entry, Envelope, Index, Job, LogId, Message, Payload, Role, Write};
+use quorate_node::{Input, Node, Output, ReadLevel, Reply, Request, RequestId};
 
-use crate::observe::{FoundLog, LogWrite, MessageKind, Observation, Said, Stand, digest};
+use crate::observe::{
+    Configuration, FoundLog, LogWrite, MessageKind, Observation, Said, Stand, Wanted, digest,
+};
 use crate::plan::Host;
 
 /// Looks over one node's shoulder, for one life of it.
@@ -15,14 +17,18 @@ pub(crate) struct Tap {
     stand: Option<Stand>,
     members_at: Option<LogId>,
     applied: Index,
+    /// Reads of this turn that a lease is enough for.
+    lease_reads: Vec<RequestId>,
+    /// One of them is answered.
+    served: bool,
 }
 
 impl Tap {
     pub(crate) fn new(host: Host) -> Self {
-        Tap { host, stand: None, members_at: None, applied: Index(0) }
+        Tap { host, stand: None, members_at: None, applied: Index(0), lease_reads: Vec::new(), served: false }
     }
 
-    pub(crate) fn input(&self, input: &Input) -> Option<Observation> {
+    pub(crate) fn input(&mut self, input: &Input) -> Option<Observation> {
         let host = self.host;
         match input {
             Input::Message(envelope) => {
@@ -32,18 +38,26 @@ impl Tap {
             Input::Done(Done::SnapshotStored { meta, complete: true, .. }) => {
                 Some(Observation::Stored { host, last: meta.last })
             }
+            Input::Request { id, request: Request::Read { level: ReadLevel::Lease, .. } } => {
+                self.lease_reads.push(*id);
+                None
+            }
             Input::Done(Done::SnapshotTaken(meta)) => Some(Observation::Stored { host, last: meta.last }),
             _ => None,
         }
     }
 
-    pub(crate) fn output(&self, output: &Output) -> Option<Observation> {
+    pub(crate) fn output(&mut self, output: &Output) -> Option<Observation> {
         let host = self.host;
         match output {
             Output::Send(envelope) => {
                 Some(Observation::Sent { from: host, to: host_of(envelope.to.0), said: said(envelope) })
             }
             Output::Job(Job::Write(write)) => Some(Observation::Writes { host, write: log_write(write) }),
+            Output::Reply { id, reply: Reply::Read { .. } } => {
+                self.served |= self.lease_reads.contains(id);
+                None
+            }
             Output::Event(event) => Some(Observation::Event { host, event: event.clone() }),
             _ => None,
         }
@@ -72,6 +86,12 @@ impl Tap {
         if self.stand != Some(stand) {
             self.stand = Some(stand);
             tell(Observation::Stands { host, stand });
+        }
+        self.lease_reads.clear();
+        // Whoever has others to ask hears of them in a later turn at the earliest.
+        let has_others = status.members.voters.len() > 1;
+        if std::mem::take(&mut self.served) && has_others && status.role == Role::Leader {
+            tell(Observation::ServedByLease { host });
         }
         if self.applied != status.applied.index && status.applied.index > Index(0) {
             self.applied = status.applied.index;
@@ -103,13 +123,37 @@ fn log_write(write: &Write) -> LogWrite {
         truncate_from: write.truncate_from,
         append: write.append.iter().map(|entry| (entry.id, content(entry))).collect(),
         repair: write.repair.iter().map(|entry| (entry.id, content(entry))).collect(),
+        members: write.append.iter().filter_map(|entry| Some((entry.id, configuration(entry)?))).collect(),
+    }
+}
+
+fn configuration(entry: &Entry) -> Option<Configuration> {
+    let Payload::Members(members) = &entry.payload else { return None };
+    Some(Configuration {
+        voters: members.voters.iter().copied().collect(),
+        outgoing: members.outgoing.iter().copied().collect(),
+        learners: members.learners.keys().copied().collect(),
+    })
+}
+
+/// What a request wants of the members, if it is about them.
+pub(crate) fn wanted(request: &Request) -> Option<Wanted> {
+    match request {
+        Request::AddLearner { id, .. } => Some(Wanted::Member(*id)),
+        Request::SetMembers { voters, learners } => Some(Wanted::Members {
+            voters: voters.iter().copied().collect(),
+            learners: learners.iter().copied().collect(),
+        }),
+        Request::Promote(id) => Some(Wanted::Voter(*id)),
+        Request::Remove(id) => Some(Wanted::Gone(*id)),
+        _ => None,
     }
 }
 
 /// A hash of an entry's content.
 pub(crate) fn content(entry: &Entry) -> u64 {
     match &entry.payload {
-        quorate_node::raft::Payload::Command(bytes) => command_content(bytes),
+        Payload::Command(bytes) => command_content(bytes),
         other => digest(other),
     }
 }

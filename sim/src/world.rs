@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) machines: BTreeMap<Host, Machine>,
     agenda: Agenda,
     phase: Phase,
+    /// How many orders operators have given.
+    orders: u64,
 }
 
 /// A machine: what outlives its server.
@@ -116,6 +118,7 @@ impl World {
             machines,
             agenda: Agenda::default(),
             phase: Phase::Boot,
+            orders: 0,
             plan,
         }
     }
@@ -333,6 +336,9 @@ impl World {
     pub(crate) fn boot(&mut self, now: Time) -> Vec<Effect> {
         self.enter(now, Phase::Boot);
         let servers = self.plan.cluster.servers;
+        for host in self.plan.hosts() {
+            self.tell_clock(now, host);
+        }
         (1..=servers)
             .flat_map(|host| {
                 self.machine(host).invited = true;
@@ -372,6 +378,7 @@ impl World {
         if self.machine(host).up {
             self.fired().note(fault.kind());
         }
+        self.tell_clock(now, host);
         vec![Effect::Clock(host)]
     }
 
@@ -438,6 +445,7 @@ impl World {
         match fault {
             Fault::ClockDrift { .. } | Fault::ClockStop { .. } => {
                 machine.clock.run_at(now, RIGHT);
+                self.tell_clock(now, host);
                 effects.push(Effect::Clock(host));
             }
             Fault::SlowDisk { .. } => {
@@ -478,6 +486,7 @@ impl World {
                 // Mending has put the power back before it went.
                 machine.disk.cut_power_at(u64::MAX);
             }
+            self.tell_clock(now, host);
             effects.extend(self.start(host));
         }
         effects

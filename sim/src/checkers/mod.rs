@@ -18,6 +18,7 @@ mod linearizable;
 mod log_matching;
 mod monotonic;
 mod oracle;
+mod orders_kept;
 mod rare;
 mod read_confirmed;
 mod recovery;
@@ -37,7 +38,9 @@ use crate::observe::Observation;
 use crate::plan::{Plan, Scenario};
 use crate::verdict::Verdict;
 
-pub(crate) use rare::RARE_STATES;
+#[cfg(test)]
+use rare::ON_DEMAND;
+pub(crate) use rare::{RARE_STATES, wanted_by};
 
 /// What a checker may look at.
 pub(crate) struct Evidence<'a> {
@@ -82,9 +85,10 @@ impl Checkers {
             Box::new(ack_durable::AckDurable),
             Box::new(monotonic::Monotonic::default()),
             Box::new(state_machine::StateMachine::default()),
-            Box::new(read_confirmed::ReadConfirmed::default()),
+            Box::new(read_confirmed::ReadConfirmed::new(plan)),
             Box::new(lease_exclusive::LeaseExclusive::new(plan)),
             Box::new(recovery::Recovery::new(plan)),
+            Box::new(orders_kept::OrdersKept::default()),
             Box::new(oracle::Oracle::default()),
             Box::new(exactly_once::ExactlyOnce::default()),
             Box::new(honest_errors::HonestErrors::default()),

@@ -1,14 +1,17 @@
 //! Which rare states a run has been through: a campaign that never saw one of them has not tested it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-use quorate_node::raft::{CampaignCause, Event, Role, StepDownCause, Term};
+use quorate_node::raft::{CampaignCause, Event, NodeId, Role, StepDownCause, Term, Time};
 
 use super::Evidence;
 use crate::counts::Counts;
 use crate::history::Outcome;
-use crate::observe::{Ended, MessageKind, Observation};
-use crate::plan::Host;
+use crate::identity::machine_of;
+use crate::observe::{Ended, MessageKind, Observation, Wanted};
+use crate::plan::{Host, Plan};
+use crate::tap::host_of;
 
 /// Every rare state that a campaign must have seen.
 pub(crate) const RARE_STATES: [&str; 26] = [
@@ -40,6 +43,19 @@ pub(crate) const RARE_STATES: [&str; 26] = [
     FOUND_AT_REST,
 ];
 
+/// Those that only some plans can bring about.
+#[cfg(test)]
+pub(crate) const ON_DEMAND: [&str; 2] = [LEASE_READ, CLEANED_UP];
+
+/// The rare states that a campaign must have seen for the sake of this plan.
+pub(crate) fn wanted_by(plan: &Plan) -> Vec<&'static str> {
+    let by_lease = (plan.workload.lease_percent > 0).then_some(LEASE_READ);
+    by_lease.into_iter().chain(plan.cleans_up().then_some(CLEANED_UP)).collect()
+}
+
+/// For how long an order that is not answered may still be carried out.
+const ORDERS_LAST: Duration = Duration::from_secs(30);
+
 const LEADER_CHANGE: &str = "leader change";
 const SPLIT_VOTE: &str = "election without a winner";
 const TWO_LEADERS: &str = "two leaders at once, of different terms";
@@ -66,6 +82,8 @@ const LEADER_REMOVED: &str = "leader steps down: no longer votes";
 const FOUND_AT_REST: &str = "damage found at rest, without a restart";
 const SHORT_OF_ROOM: &str = "no room for more log";
 const ROOM_AGAIN: &str = "room for the log again, without a restart";
+const LEASE_READ: &str = "read served by lease";
+const CLEANED_UP: &str = "dead voter taken out";
 
 /// Counts rare states.
 #[derive(Debug, Default)]
@@ -74,6 +92,11 @@ pub(crate) struct Rare {
     leaders: BTreeMap<Host, Term>,
     campaigns: BTreeMap<Host, Term>,
     elected: Term,
+    /// Questions that a lease is enough for and that arrived at this moment: who was asked, by whom, and their numbers.
+    lease_questions: (Time, Vec<(Host, Host, u64)>),
+    voters: BTreeMap<Host, Vec<NodeId>>,
+    /// What operators have asked for lately.
+    orders: VecDeque<(Time, Wanted)>,
 }
 
 impl Rare {
@@ -112,8 +135,31 @@ impl Rare {
                     }
                 }
             }
-            Observation::Members { outgoing, .. } if !outgoing.is_empty() => self.counts.note(JOINT),
             Observation::FoundAtRest { .. } => self.counts.note(FOUND_AT_REST),
+            Observation::Members { host, voters, outgoing, .. } => {
+                self.members(evidence.at, *host, voters, outgoing);
+            }
+            Observation::Orders { wanted, .. } => {
+                while self.orders.pop_front_if(|(at, _)| *at + ORDERS_LAST < evidence.at).is_some() {}
+                self.orders.push_back((evidence.at, wanted.clone()));
+            }
+            Observation::ServedByLease { .. } => self.counts.note(LEASE_READ),
+            Observation::Received { from, to, said }
+                if said.kind == MessageKind::ReadIndex && said.numbers[1] == 1 =>
+            {
+                if self.lease_questions.0 != evidence.at {
+                    self.lease_questions = (evidence.at, Vec::new());
+                }
+                self.lease_questions.1.push((*to, *from, said.numbers[0]));
+            }
+            // A round takes longer.
+            Observation::Sent { from, to, said } if said.kind == MessageKind::ReadIndexReply => {
+                let question = (*from, *to, said.numbers[0]);
+                let (at, asked) = &self.lease_questions;
+                if *at == evidence.at && asked.contains(&question) {
+                    self.counts.note(LEASE_READ);
+                }
+            }
             Observation::Ended { host, why } => self.ended(*host, why),
             Observation::Hears { outcome: Outcome::Unknown, .. } => self.counts.note(UNKNOWN_OUTCOME),
             Observation::Hears { outcome: Outcome::Failed, .. } => self.counts.note(FAILED_OUTCOME),
@@ -121,6 +167,26 @@ impl Rare {
                 self.counts.note(FOLLOWER_READ);
             }
             _ => {}
+        }
+    }
+
+    fn members(&mut self, at: Time, host: Host, voters: &[NodeId], outgoing: &[NodeId]) {
+        if !outgoing.is_empty() {
+            self.counts.note(JOINT);
+        }
+        // Joint ones are not kept: what follows one is as somebody ordered.
+        let known = if outgoing.is_empty() { voters.to_vec() } else { Vec::new() };
+        let before = self.voters.insert(host, known).unwrap_or_default();
+        let gone: Vec<&NodeId> = before.iter().filter(|id| !voters.contains(id)).collect();
+        if let [gone] = gone[..]
+            && self.leaders.contains_key(&host)
+            && outgoing.is_empty()
+            && !self
+                .orders
+                .iter()
+                .any(|(asked, wanted)| *asked + ORDERS_LAST >= at && takes_out(wanted, *gone))
+        {
+            self.counts.note(CLEANED_UP);
         }
     }
 
@@ -172,5 +238,15 @@ impl Rare {
             | Event::GaveUp { .. }
             | Event::Nonsense { .. } => {}
         }
+    }
+}
+
+/// Whether what an operator wants takes this voter out of the voters.
+fn takes_out(wanted: &Wanted, voter: NodeId) -> bool {
+    match wanted {
+        Wanted::Gone(id) => *id == voter,
+        Wanted::Members { voters, .. } => !voters.contains(&voter),
+        Wanted::Member(id) => *id != voter && machine_of(host_of(id.0)) == machine_of(host_of(voter.0)),
+        Wanted::Voter(_) => false,
     }
 }

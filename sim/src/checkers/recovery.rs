@@ -115,7 +115,9 @@ impl Checker for Recovery {
                 while dropping.pop_front_if(|dropping| dropping.write <= *write).is_some() {}
                 Ok(())
             }
-            Observation::Ended { host, why: Ended::Refused(why) } if !self.hurt.contains(&machine_of(*host)) => {
+            Observation::Ended { host, why: Ended::Refused(why) }
+                if !self.hurt.contains(&machine_of(*host)) =>
+            {
                 Err(format!("host {host} will not start, though nothing has hurt its disk: {why}"))
             }
             _ => Ok(()),

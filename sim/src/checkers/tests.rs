@@ -9,6 +9,7 @@ mod commits;
 mod costs;
 mod elections;
 mod logs;
+mod orders;
 mod rare_states;
 mod reads;
 mod restarts;
@@ -66,6 +67,11 @@ impl Story {
     /// Time passes. Whatever is told without it is told of the same moment.
     fn waits(mut self) -> Self {
         self.now = Time(self.now.0 + 1);
+        self
+    }
+
+    fn waits_for_ms(mut self, milliseconds: u64) -> Self {
+        self.now = Time(self.now.0 + milliseconds * 1_000);
         self
     }
 
@@ -241,7 +247,15 @@ fn request(client: u8, number: u32) -> u64 {
 
 /// A write that does nothing yet.
 fn write(id: u64) -> LogWrite {
-    LogWrite { id, hard: None, install: None, truncate_from: None, append: Vec::new(), repair: Vec::new() }
+    LogWrite {
+        id,
+        hard: None,
+        install: None,
+        truncate_from: None,
+        append: Vec::new(),
+        repair: Vec::new(),
+        members: Vec::new(),
+    }
 }
 
 /// A write of these slots, by term and index, each with a content of its own.

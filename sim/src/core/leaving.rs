@@ -54,7 +54,9 @@ impl CoreStack {
         let now = self.now;
         let Some(life) = self.lives.get_mut(&host) else { return };
         let Some(leaving) = &mut life.leaving else { return };
-        let (Some(told), number, until) = (leaving.told.take(), leaving.number, leaving.until) else { return };
+        let (Some(told), number, until) = (leaving.told.take(), leaving.number, leaving.until) else {
+            return;
+        };
         let status = life.node.raft().status();
         let own = |id: &NodeId| *id == status.id;
         let has_others = !status.members.voters.iter().all(own);

@@ -35,6 +35,9 @@ pub(crate) struct CoreStack {
     held: Vec<messages::Held>,
     /// What waits for a host that stands still.
     parked: BTreeMap<Host, Vec<Event>>,
+    /// What operators wait for, by the number of their request.
+    ordered: BTreeMap<u64, operator::Ordered>,
+    requests_of_operators: u64,
     /// The plan's orders that operators had carried out.
     carried_out: BTreeSet<usize>,
     events: u64,
@@ -51,6 +54,8 @@ pub(crate) fn run(plan: &Arc<Plan>, options: &Options) -> Report {
         clients: BTreeMap::new(),
         held: Vec::new(),
         parked: BTreeMap::new(),
+        ordered: BTreeMap::new(),
+        requests_of_operators: 0,
         carried_out: BTreeSet::new(),
         events: 0,
     };

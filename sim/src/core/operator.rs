@@ -11,10 +11,20 @@ use super::CoreStack;
 use super::queue::{Answer, What};
 use crate::bounds::{OPERATOR, ORDER_PATIENCE};
 use crate::identity::{contact, machine_of, node_id};
+use crate::observe::Observation;
 use crate::plan::{Fault, Host, Order};
+use crate::tap::wanted;
 
 /// How often an operator tries.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// What an operator waits for.
+pub(super) struct Ordered {
+    /// The plan's order that it is for, if it is for one.
+    order: Option<usize>,
+    /// The number under which the judge knows it, if it does.
+    judged: Option<u64>,
+}
 
 impl CoreStack {
     /// Asks every server there is to take `server` in, until it knows for sure that it is a member.
@@ -100,12 +110,18 @@ impl CoreStack {
     }
 
     /// An answer to an operator.
-    pub(super) fn operator_hears(&mut self, number: u64, answer: &Answer) {
+    pub(super) fn operator_hears(&mut self, request: u64, answer: &Answer) {
+        let Some(Ordered { order, judged }) = self.ordered.remove(&request) else { return };
         let Answer::Reply(reply) = answer else { return };
-        let number = usize::try_from(number).unwrap_or(usize::MAX);
-        let done = matches!(**reply, Reply::MembersChanged { .. } | Reply::Transferred { .. });
-        if done && self.carried_out.insert(number) {
-            let kind = self.plan.faults[number].fault.kind();
+        let changed = matches!(**reply, Reply::MembersChanged { .. });
+        if let Some(number) = judged.filter(|_| changed) {
+            self.world.judge.observe(self.now, Observation::Told { number });
+        }
+        let done = changed || matches!(**reply, Reply::Transferred { .. });
+        if let Some(order) = order.filter(|_| done)
+            && self.carried_out.insert(order)
+        {
+            let kind = self.plan.faults[order].fault.kind();
             self.world.fired().note(kind);
         }
     }
@@ -134,21 +150,23 @@ impl CoreStack {
         Some((*host, life.node.raft().status().members.clone()))
     }
 
-    fn order(&mut self, host: Host, request: Request, number: Option<usize>) {
+    fn order(&mut self, host: Host, request: Request, order: Option<usize>) {
         if self.world.is_paused(host) {
             return;
         }
         let Some(life) = self.lives.get_mut(&host) else { return };
         life.requests += 1;
         let id = RequestId(life.requests);
-        if let Some(number) = number {
-            life.waiting.insert(id, (OPERATOR, number as u64));
-        }
+        self.requests_of_operators += 1;
+        let number = self.requests_of_operators;
+        life.waiting.insert(id, (OPERATOR, number));
+        let judged = wanted(&request).map(|wanted| self.world.orders(self.now, wanted));
+        self.ordered.insert(number, Ordered { order, judged });
         self.feed(host, Input::Request { id, request });
     }
 
-    /// Has `server` taken in. Who else is known at its address, to the one that is asked, leaves in the same change: the
-    /// disk was wiped there.
+    /// Has `server` taken in. Who else is known at its address, to the one that is asked, leaves in the same change:
+    /// the disk was wiped there.
     fn add(&self, asked: Host, server: Host, learner: Learner) -> Request {
         let (id, contact) = (node_id(server), contact(server));
         let members = self.lives.get(&asked).map(|life| life.node.raft().status().members);

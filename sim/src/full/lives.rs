@@ -17,7 +17,7 @@ use crate::identity::{
     FOUNDER, HTTP_PORT, RAFT_PORT, SCRUB_BYTES_PER_SECOND, address, contact, found, node_config, node_id,
     storage_options,
 };
-use crate::observe::Observation;
+use crate::observe::{Observation, Wanted};
 use crate::plan::Host;
 use crate::random::Random;
 use crate::tap::found_log;
@@ -125,7 +125,9 @@ impl Process {
         let endpoints: Vec<Endpoint> =
             urls.map(|url| url.parse().expect("a URL of this world is an endpoint")).collect();
         let (node, contact) = (node_id(self.server), contact(self.server));
+        let number = self.stack.stage().world.orders(self.stack.clock.now(), Wanted::Member(node));
         let Joined { cluster, history } = join(runtime, net, &endpoints, node, &contact).await;
+        self.stack.observe(Observation::Told { number });
         Identity { node, cluster, history }
     }
 

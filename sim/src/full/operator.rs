@@ -7,6 +7,7 @@ use http_body_util::Full;
 use hyper::header::HOST;
 use hyper::http::request::Builder;
 use hyper::{Request, Response, StatusCode};
+use quorate_node::raft::{NodeId, parse_id};
 use quorate_server::{Either, race};
 use serde_json::{Value, json};
 
@@ -15,6 +16,7 @@ use super::network::HostNet;
 use super::stage::FullStack;
 use crate::bounds::{OPERATOR, ORDER_PATIENCE};
 use crate::identity::{HTTP_PORT, RAFT_PORT, address, node_id};
+use crate::observe::{Observation, Wanted};
 use crate::plan::{FIRST_CLIENT, Fault, Host, Order};
 
 /// How often an operator tries.
@@ -53,13 +55,12 @@ impl Operator {
     async fn carry_out(&self, server: Host, fault: &Fault) -> bool {
         match fault {
             Fault::Transfer { to } => {
-                let body = to.map_or_else(|| json!({}), |to| json!({ "ID": self.id_of(to) }));
+                let body = to.map_or_else(|| json!({}), |to| json!({ "ID": self.id_of(to).to_string() }));
                 self.post(server, "/raft/transfer", &body).await == Some(StatusCode::OK)
             }
             Fault::Change { voters, learners } => {
                 let ids = |hosts: &[Host]| hosts.iter().map(|host| self.id_of(*host)).collect::<Vec<_>>();
-                let body = json!({ "voters": ids(voters), "learners": ids(learners) });
-                let status = self.post(server, "/raft/members", &body).await;
+                let status = self.set_members(server, ids(voters), ids(learners)).await;
                 if status == Some(StatusCode::NOT_FOUND) {
                     for host in voters.iter().chain(learners) {
                         self.add(server, *host, "learner").await;
@@ -75,39 +76,54 @@ impl Operator {
     /// Has this done with one member; says whether there was something to do and it is done.
     async fn about_one(&self, server: Host, host: Host, order: Order) -> bool {
         let id = self.id_of(host);
-        let Some((voters, learners)) = self.members(server).await else { return false };
+        let Some((mut voters, mut learners)) = self.members(server).await else { return false };
         let (votes, learns) = (voters.contains(&id), learners.contains(&id));
-        let body = json!({ "ID": id });
+        let body = json!({ "ID": id.to_string() });
         let status = match order {
-            Order::Remove if votes || learns => self.post(server, "/raft/remove", &body).await,
-            Order::Promote if learns => self.post(server, "/raft/promote", &body).await,
+            Order::Remove if votes || learns => {
+                self.change(server, "/raft/remove", &body, Wanted::Gone(id)).await
+            }
+            Order::Promote if learns => self.change(server, "/raft/promote", &body, Wanted::Voter(id)).await,
             Order::Add if !votes && !learns => self.add(server, host, "voter").await,
             Order::Demote if votes => {
-                let voters: Vec<&String> = voters.iter().filter(|voter| **voter != id).collect();
-                let learners: Vec<&String> = learners.iter().chain([&id]).collect();
-                self.post(server, "/raft/members", &json!({ "voters": voters, "learners": learners })).await
+                voters.retain(|voter| *voter != id);
+                learners.push(id);
+                self.set_members(server, voters, learners).await
             }
             _ => None,
         };
         status == Some(StatusCode::OK)
     }
 
+    async fn set_members(
+        &self,
+        server: Host,
+        mut voters: Vec<NodeId>,
+        mut learners: Vec<NodeId>,
+    ) -> Option<StatusCode> {
+        let texts = |ids: &[NodeId]| ids.iter().map(NodeId::to_string).collect::<Vec<_>>();
+        let body = json!({ "voters": texts(&voters), "learners": texts(&learners) });
+        voters.sort_unstable();
+        learners.sort_unstable();
+        self.change(server, "/raft/members", &body, Wanted::Members { voters, learners }).await
+    }
+
     /// The ids of voters and learners, as a server says they are.
-    async fn members(&self, server: Host) -> Option<(Vec<String>, Vec<String>)> {
+    async fn members(&self, server: Host) -> Option<(Vec<NodeId>, Vec<NodeId>)> {
         let request = Request::get(format!("/raft/members?timeout={PATIENCE_MS}ms"));
         let answer = self.ask(server, request, Bytes::new()).await?;
         let answer: Value = serde_json::from_slice(answer.body()).ok()?;
         let of_role = |role: &str| {
             let all = answer["members"].as_array().into_iter().flatten();
             let ids = all.filter(|member| member["role"] == role).filter_map(|member| member["id"].as_str());
-            ids.map(str::to_owned).collect()
+            ids.filter_map(|id| parse_id(id).ok().map(NodeId)).collect()
         };
         answer["members"].is_array().then(|| (of_role("voter"), of_role("learner")))
     }
 
     /// The id of the server that this host has now.
-    fn id_of(&self, host: Host) -> String {
-        node_id(self.stack.stage().world.server(host)).to_string()
+    fn id_of(&self, host: Host) -> NodeId {
+        node_id(self.stack.stage().world.server(host))
     }
 
     /// Makes all of the healed core voters again, for as long as it takes.
@@ -119,7 +135,9 @@ impl Operator {
                 }
                 for host in self.stack.plan.cluster.core.clone() {
                     self.add(server, host, "voter").await;
-                    self.post(server, "/raft/promote", &json!({ "ID": self.id_of(host) })).await;
+                    let id = self.id_of(host);
+                    let body = json!({ "ID": id.to_string() });
+                    self.change(server, "/raft/promote", &body, Wanted::Voter(id)).await;
                 }
             }
             self.pause().await;
@@ -135,11 +153,22 @@ impl Operator {
 
     async fn add(&self, server: Host, host: Host, role: &str) -> Option<StatusCode> {
         let peers = format!("{}:{RAFT_PORT}", address(host));
-        let mut body = json!({ "ID": self.id_of(host), "Address": peers });
+        let id = self.id_of(host);
+        let mut body = json!({ "ID": id.to_string(), "Address": peers });
         if role == "learner" {
             body["Role"] = json!(role);
         }
-        self.post(server, "/raft/add", &body).await
+        self.change(server, "/raft/add", &body, Wanted::Member(id)).await
+    }
+
+    /// Has the members changed; the judge hears of the order, and of success.
+    async fn change(&self, server: Host, path: &str, body: &Value, wanted: Wanted) -> Option<StatusCode> {
+        let number = self.stack.stage().world.orders(self.stack.clock.now(), wanted);
+        let status = self.post(server, path, body).await;
+        if status == Some(StatusCode::OK) {
+            self.stack.observe(Observation::Told { number });
+        }
+        status
     }
 
     async fn pause(&self) {

@@ -45,9 +45,8 @@ pub(super) fn plan(scenario: Scenario, seed: u64) -> Plan {
 /// Adds those of the faults that keep within what can be survived.
 fn keep_to_the_atlas(plan: &mut Plan, faults: Vec<Timed>) {
     for timed in faults {
-        let of_members = |fault: &Fault| {
-            matches!(fault, Fault::Change { .. } | Fault::Member { .. } | Fault::Wipe { .. })
-        };
+        let of_members =
+            |fault: &Fault| matches!(fault, Fault::Change { .. } | Fault::Member { .. } | Fault::Wipe { .. });
         let must_fit = of_members(&timed.fault);
         plan.faults.push(timed);
         if must_fit && plan.check().is_err() {

@@ -64,6 +64,9 @@ impl Servers {
             Observation::Leases { host, held } => {
                 (*host, "event", format!("leads while the hosts {held:?} hold a lease"), Vec::new())
             }
+            Observation::ServedByLease { host } => {
+                (*host, "event", "answers by its lease".to_owned(), Vec::new())
+            }
             Observation::Event { host, event } => (*host, "event", event_text(event), Vec::new()),
             Observation::Writes { host, write } => (*host, "write", write_text(write), write_fields(write)),
             Observation::Durable { host, write } => {
@@ -87,6 +90,9 @@ impl Servers {
             | Observation::Fault { .. }
             | Observation::Sent { .. }
             | Observation::Received { .. }
+            | Observation::Clock { .. }
+            | Observation::Orders { .. }
+            | Observation::Told { .. }
             | Observation::Asks { .. }
             | Observation::Hears { .. } => return,
         };

@@ -1,5 +1,4 @@
-//! Servers that end in good order, and disks that are wiped.
-
+//! Servers that end in good order, disks that are wiped, and what operators say and hear.
 
 use quorate_node::raft::Time;
 use quorate_storage::{MemoryDisk, Microseconds, Pace};
@@ -7,7 +6,7 @@ use quorate_storage::{MemoryDisk, Microseconds, Pace};
 use super::{Effect, Machine, World};
 use crate::agenda::Step;
 use crate::identity::{machine_of, server_of};
-use crate::observe::Ended;
+use crate::observe::{Ended, Observation, Wanted};
 use crate::plan::{Host, Plan};
 use crate::random::Random;
 
@@ -61,6 +60,19 @@ impl World {
         if server != host && !std::mem::replace(&mut self.machine(host).replaced, true) {
             self.fired().note("wiped disk");
         }
+    }
+
+    /// The judge hears what the clock of `host` is like from now on.
+    pub(super) fn tell_clock(&mut self, now: Time, host: Host) {
+        let clock = self.machine(host).clock;
+        self.judge.observe(now, Observation::Clock { host, shows: clock.at(now), rate: clock.rate() });
+    }
+
+    /// An operator gives an order; its number, under which the answer is told.
+    pub(crate) fn orders(&mut self, now: Time, wanted: Wanted) -> u64 {
+        self.orders += 1;
+        self.judge.observe(now, Observation::Orders { number: self.orders, wanted });
+        self.orders
     }
 
     /// What the disks saw, counted with the faults that had an effect.

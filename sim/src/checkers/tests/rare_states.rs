@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use quorate_node::raft::{CampaignCause, Event, Index, LogId, NodeId, Role, StepDownCause, Term};
 
-use super::super::RARE_STATES;
+use super::super::{ON_DEMAND, RARE_STATES};
 use super::{Story, append, found, install, replace};
 use crate::history::Outcome;
-use crate::observe::{Ended, FoundLog, MessageKind, Observation, Said};
+use crate::observe::{Ended, FoundLog, MessageKind, Observation, Said, Wanted};
 
 /// The rare states of a story, each with how often it was counted.
 fn rare(story: &Story) -> Vec<(&'static str, u64)> {
@@ -64,6 +64,8 @@ fn stories() -> Vec<(&'static str, Story)> {
         ("no room for more log", cluster().event(1, Event::ShortOfRoom)),
         ("room for the log again, without a restart", cluster().event(1, Event::RoomAgain)),
         ("damage found at rest, without a restart", cluster().sees(Observation::FoundAtRest { host: 1 })),
+        ("read served by lease", cluster().sees(Observation::ServedByLease { host: 1 })),
+        ("dead voter taken out", leader(cluster(), 1, 1).members(1, &[1, 2], &[])),
     ]
 }
 
@@ -77,7 +79,7 @@ fn each_rare_state_is_counted_once_and_nothing_else_is() {
 #[test]
 fn every_rare_state_has_a_story() {
     let told: BTreeSet<&str> = stories().into_iter().map(|(state, _)| state).collect();
-    assert_eq!(told, BTreeSet::from(RARE_STATES));
+    assert_eq!(told, RARE_STATES.into_iter().chain(ON_DEMAND).collect());
 }
 
 #[test]
@@ -106,6 +108,28 @@ fn leaders_that_follow_each_other_do_not_lead_at_once() {
     assert_eq!(rare(&story.stands(2, Role::Leader, 2, 0).stands(2, Role::Leader, 2, 0)), []);
     let story = Story::cluster(3).stands(1, Role::Leader, 1, 0).ends(1, Ended::Killed);
     assert_eq!(rare(&story.stands(2, Role::Leader, 2, 0)), [("leader ended", 1)]);
+}
+
+#[test]
+fn a_voter_that_an_operator_takes_out_was_not_dead() {
+    let ordered = |wanted| {
+        let story = Story::cluster(3).stands(1, Role::Leader, 1, 0);
+        rare(&story.sees(Observation::Orders { number: 1, wanted }).members(1, &[1, 2], &[]))
+    };
+    let (two, three) = (NodeId(2), NodeId(3));
+    assert_eq!(ordered(Wanted::Gone(three)), []);
+    assert_eq!(ordered(Wanted::Member(NodeId(13))), []);
+    assert_eq!(ordered(Wanted::Members { voters: vec![NodeId(1), two], learners: vec![three] }), []);
+    assert_eq!(ordered(Wanted::Gone(two)), [("dead voter taken out", 1)]);
+}
+
+#[test]
+fn only_an_answer_at_once_is_one_by_lease() {
+    let asked = Story::cluster(3).hears_message(2, 1, 1, MessageKind::ReadIndex, [7, 1, 0]);
+    let answered = |story: Story| rare(&story.says(1, 2, 1, MessageKind::ReadIndexReply, [7, 1, 0]));
+    assert_eq!(answered(asked), [("read served by lease", 1)]);
+    let asked = Story::cluster(3).hears_message(2, 1, 1, MessageKind::ReadIndex, [7, 1, 0]);
+    assert_eq!(answered(asked.waits()), []);
 }
 
 #[test]
