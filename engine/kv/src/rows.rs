@@ -23,9 +23,10 @@
 //! [`Manifest`](crate::Manifest). All rows have the same head, so that runs can be merged and compared without knowing
 //! what the tables mean.
 
-use alloc::collections::{BTreeMap, btree_map};
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use crate::store::Entry;
 
@@ -100,10 +101,12 @@ impl RowHead {
 pub(crate) type Changes = BTreeMap<Arc<[u8]>, Option<Entry>>;
 
 /// Writes a run, chunk by chunk. It owns what it writes, so it can go to another thread, and the store can move on
-/// meanwhile.
-#[derive(Debug)]
+/// meanwhile. A clone costs little and goes on by itself: whoever meets a full disk begins again with one.
+#[derive(Clone, Debug)]
 pub struct RunWriter {
-    rows: btree_map::IntoIter<Arc<[u8]>, Option<Entry>>,
+    rows: Arc<Changes>,
+    /// The key of the row in hand; the empty key is one, so nothing stands for the beginning.
+    key: Option<Arc<[u8]>>,
     /// What is being written: first `head`, then `value`. A value is never copied as a whole.
     head: Vec<u8>,
     value: Arc<[u8]>,
@@ -113,7 +116,8 @@ pub struct RunWriter {
 
 impl RunWriter {
     pub(crate) fn new(rows: Changes) -> RunWriter {
-        RunWriter { rows: rows.into_iter(), head: Vec::new(), value: Arc::default(), written: 0 }
+        let (head, value) = (Vec::new(), Arc::default());
+        RunWriter { rows: Arc::new(rows), key: None, head, value, written: 0 }
     }
 
     /// Moves on to the next row. False when there is none.
@@ -121,7 +125,10 @@ impl RunWriter {
         self.head.clear();
         self.written = 0;
         self.value = Arc::default();
-        let Some((key, entry)) = self.rows.next() else { return false };
+        let from = self.key.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let Some((key, entry)) = self.rows.range::<[u8], _>((from, Bound::Unbounded)).next() else {
+            return false;
+        };
         let body_bytes = entry.as_ref().map_or(0, |entry| ENTRY_HEAD_BYTES + entry.value.len());
         let length = |bytes| u32::try_from(bytes).expect("the log's codec takes no command of 4 GiB");
         let head = RowHead {
@@ -136,8 +143,9 @@ impl RunWriter {
             for number in [entry.create_revision.0, entry.mod_revision.0, entry.version] {
                 self.head.extend_from_slice(&number.to_le_bytes());
             }
-            self.value = entry.value;
+            self.value = entry.value.clone();
         }
+        self.key = Some(key.clone());
         true
     }
 }

@@ -6,7 +6,8 @@
 
 mod anew;
 mod batch;
-mod checkpoint;
+pub mod checkpoint_files;
+mod checkpoints;
 pub mod data_dir;
 pub mod data_json;
 mod disk;
@@ -29,12 +30,12 @@ mod replay;
 mod reread;
 mod scan;
 mod segment;
-mod snapshots;
 mod spares;
 mod stable;
 mod storage;
 mod verdict;
 
+pub use checkpoints::{Content, Draft};
 pub use disk::{Disk, DiskFile};
 pub use error::{Fatal, OpenError};
 pub use file_disk::FileDisk;
@@ -42,5 +43,4 @@ pub use look::{InUse, Look};
 pub use memory_disk::{Counters, MemoryDisk, MemoryFile, Microseconds, Operation, Pace};
 pub use options::Options;
 pub use overlay::{Overlay, OverlayFile};
-pub use snapshots::Content;
 pub use storage::{Job, Storage};

@@ -2,6 +2,7 @@
 
 use quorate_raft::{Done, Entry, Found, HardState, LogId, Members, Payload, SnapshotMeta, TermRuns, Write};
 
+use crate::checkpoints::{self, Checkpoints, Draft};
 use crate::disk::Disk;
 use crate::error::{Fatal, OpenError};
 use crate::log::{Log, Position};
@@ -10,7 +11,6 @@ use crate::places::Places;
 use crate::recovery::{Recovered, list, recover};
 use crate::replay::Replay;
 use crate::segment::{self, Link, LogFile, SegmentNumber};
-use crate::snapshots::{self, Content, Draft, Snapshots};
 use crate::spares::Spares;
 use crate::stable::{self, Stable, StableState, StableValue};
 
@@ -18,17 +18,9 @@ use crate::stable::{self, Stable, StableState, StableValue};
 pub enum Job {
     /// What the core asks for.
     Core(quorate_raft::Job),
-    /// A checkpoint that the node takes. Answer: [`Done::SnapshotTaken`], when it is durable.
-    Checkpoint {
-        /// The last slot it covers, which is durable in the log.
-        last: LogId,
-        /// The configuration in force there.
-        members: Members,
-        /// The entry that set that configuration.
-        members_at: LogId,
-        /// The content. It's asked for a slice at a time, while other work is done.
-        content: Content,
-    },
+    /// A checkpoint that the node takes. Answer: [`Done::SnapshotTaken`], when it is durable, or
+    /// [`Done::SnapshotLost`], when what it builds on can't be read.
+    Checkpoint(Box<Draft>),
 }
 
 impl From<quorate_raft::Job> for Job {
@@ -45,7 +37,7 @@ pub struct Storage<D: Disk> {
     disk: D,
     stable: Stable<D::File>,
     log: Log<D::File>,
-    snapshots: Snapshots<D::File>,
+    checkpoints: Checkpoints<D::File>,
     slice_bytes: usize,
     failed: bool,
 }
@@ -56,23 +48,23 @@ impl<D: Disk> Storage<D> {
     /// # Errors
     /// [`OpenError`]: something is lost that this node cannot do without, or the disk refused an operation.
     pub fn open(disk: D, options: Options) -> Result<(Storage<D>, Found), OpenError> {
-        for directory in [segment::DIRECTORY, stable::DIRECTORY, snapshots::DIRECTORY] {
+        for directory in [segment::DIRECTORY, stable::DIRECTORY, checkpoints::DIRECTORY] {
             disk.create_dir(directory).map_err(Fatal::new("create", directory))?;
         }
         let files = list(&disk)?;
-        let snapshots = Snapshots::open(&disk, &options)?;
+        let checkpoints = Checkpoints::open(&disk, &options)?;
         let has_log = files.iter().any(|file| matches!(file, LogFile::Segment(_)));
         let stable = match stable::read(&disk) {
             StableState::Value(value, whole) => Stable::open(&disk, value, whole)?,
-            StableState::Empty if !has_log && snapshots.newest().is_none() => Stable::create(&disk)?,
+            StableState::Empty if !has_log && checkpoints.newest().is_none() => Stable::create(&disk)?,
             StableState::Empty | StableState::Lost => return Err(OpenError::TermAndVoteLost),
         };
         let acknowledged = stable.value().acknowledged_batch;
         if has_log {
-            let recovered = recover(&disk, &files, snapshots.newest(), acknowledged)?;
-            Opening { disk, options, files, snapshots, stable }.with_log(recovered)
+            let recovered = recover(&disk, &files, checkpoints.newest(), acknowledged)?;
+            Opening { disk, options, files, checkpoints, stable }.with_log(recovered)
         } else if acknowledged == 0 {
-            Opening { disk, options, files, snapshots, stable }.without_log()
+            Opening { disk, options, files, checkpoints, stable }.without_log()
         } else {
             Err(OpenError::LogLost { acknowledged })
         }
@@ -96,7 +88,13 @@ impl<D: Disk> Storage<D> {
 
     /// Whether there's something to go on with when nothing else waits: call [`Storage::perform`] with nothing.
     pub fn busy(&self) -> bool {
-        self.snapshots.busy() || self.log.spares.busy() || self.log.wants_mark()
+        self.checkpoints.busy() || self.log.spares.busy() || self.log.wants_mark()
+    }
+
+    /// Whether a checkpoint or a merge waits for room on the disk: it was found full. What was half done is dropped, and
+    /// tried again after some more calls of [`Storage::perform`], empty ones among them.
+    pub fn waits_for_space(&self) -> bool {
+        self.checkpoints.waits_for_space()
     }
 
     fn try_perform(&mut self, jobs: Vec<Job>) -> Result<Vec<Done>, Fatal> {
@@ -119,9 +117,7 @@ impl<D: Disk> Storage<D> {
         if idle && self.log.wants_mark() {
             self.log.mark()?;
         }
-        if let Some(meta) = self.snapshots.work(&self.disk)? {
-            done.push(Done::SnapshotTaken(meta));
-        }
+        done.extend(self.checkpoints.work(&self.disk)?);
         self.log.spares.work(&self.disk, self.slice_bytes)?;
         Ok(done)
     }
@@ -180,12 +176,12 @@ impl<D: Disk> Storage<D> {
                     done.push(Done::Damaged(id));
                 }
             }
-            Job::Core(Core::LoadSnapshot(load)) => done.push(self.snapshots.load(&self.disk, load)),
-            Job::Core(Core::StoreSnapshot(store)) => done.push(self.snapshots.store(&self.disk, store)?),
-            Job::Checkpoint { last, members, members_at, content } => {
-                let durable = self.log.terms.last();
+            Job::Core(Core::LoadSnapshot(load)) => done.extend(self.checkpoints.load(&self.disk, load)),
+            Job::Core(Core::StoreSnapshot(store)) => done.extend(self.checkpoints.store(&self.disk, store)?),
+            Job::Checkpoint(draft) => {
+                let (last, durable) = (draft.last, self.log.terms.last());
                 assert!(last.index <= durable.index, "a checkpoint of {last}, but the log ends at {durable}");
-                self.snapshots.begin(Draft { last, members, members_at, content });
+                self.checkpoints.begin(*draft);
             }
         }
         Ok(())
@@ -197,14 +193,14 @@ struct Opening<D: Disk> {
     disk: D,
     options: Options,
     files: Vec<LogFile>,
-    snapshots: Snapshots<D::File>,
+    checkpoints: Checkpoints<D::File>,
     stable: Stable<D::File>,
 }
 
 impl<D: Disk> Opening<D> {
     /// Begins an empty log, after the checkpoint if there is one.
     fn without_log(mut self) -> Result<(Storage<D>, Found), OpenError> {
-        let start = Start::of(self.snapshots.newest());
+        let start = Start::of(self.checkpoints.newest());
         let position =
             Position { offset: 0, batch: 0, marked: true, previous: Link::default(), closed: true };
         let mut log = Log {
@@ -225,7 +221,7 @@ impl<D: Disk> Opening<D> {
         let found = Found {
             hard: self.stable.value().hard,
             commit_hint: log.commit_hint,
-            snapshot: self.snapshots.newest().cloned(),
+            snapshot: self.checkpoints.newest().cloned(),
             terms: log.terms.clone(),
             ..Found::default()
         };
@@ -236,7 +232,7 @@ impl<D: Disk> Opening<D> {
     fn with_log(mut self, recovered: Recovered<D::File>) -> Result<(Storage<D>, Found), OpenError> {
         let Recovered { segments, mut replay, position, dead, stale } = recovered;
         let hard = self.stable.value().hard;
-        let newest = self.snapshots.newest().cloned();
+        let newest = self.checkpoints.newest().cloned();
         let start = Start::of(newest.as_ref());
         let base = replay.terms.base();
         if base.index > start.last.index || (newest.is_none() && base != LogId::ZERO) {
@@ -328,8 +324,8 @@ impl<D: Disk> Opening<D> {
     }
 
     fn storage(self, log: Log<D::File>) -> Storage<D> {
-        let Opening { disk, options, snapshots, stable, .. } = self;
-        Storage { disk, stable, log, snapshots, slice_bytes: options.slice_bytes, failed: false }
+        let Opening { disk, options, checkpoints, stable, .. } = self;
+        Storage { disk, stable, log, checkpoints, slice_bytes: options.slice_bytes, failed: false }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quorate_node::raft::{Envelope, Event, Term, Time};
 use quorate_node::{Input, Node, Output, Request, RequestId};
+use quorate_server::checkpoint_job;
 use quorate_storage::{Job, MemoryDisk, Storage};
 
 use super::CoreStack;
@@ -177,9 +178,7 @@ impl CoreStack {
             match output {
                 Output::Send(envelope) => self.send(host, envelope),
                 Output::Job(job) => life.jobs.push(Job::Core(job)),
-                Output::Checkpoint { last, members, members_at, content } => {
-                    life.jobs.push(Job::Checkpoint { last, members, members_at, content: Box::new(content) });
-                }
+                Output::Checkpoint(checkpoint) => life.jobs.push(checkpoint_job(*checkpoint)),
                 Output::Reply { id, reply } => {
                     if let Some((client, attempt)) = life.waiting.remove(&id) {
                         self.answer(host, client, attempt, Answer::Reply(Box::new(reply)));
