@@ -253,7 +253,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
 pub fn checkpoint_job(checkpoint: Checkpoint) -> Job {
     let Checkpoint { last, members, members_at, base, tail_bytes, totals, rows } = checkpoint;
     let rows = Content::new(rows);
-    Job::Checkpoint(Box::new(Draft { last, members, members_at, base, tail_bytes, totals, rows }))
+    Job::Checkpoint(Draft { last, members, members_at, base, tail_bytes, totals, rows })
 }
 
 /// One timer, moved as rarely as possible: deadlines mostly move *later* (each heartbeat moves the election timeout),

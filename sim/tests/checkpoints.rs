@@ -1,7 +1,7 @@
 //! Replicas of one log write the same checkpoints, whatever else happens to each of them.
 //!
-//! Each replica is a real node with a real storage that follows the same leader's log. Some are asked for checkpoints in
-//! between, some restart in the middle of one, some fall behind and are sent a snapshot. Then the manifests of all
+//! Each replica is a real node with a real storage that follows the same leader's log. Some are asked for checkpoints
+//! in between, some restart in the middle of one, some fall behind and are sent a snapshot. Then the manifests of all
 //! boundaries are compared, byte by byte: they name the same runs.
 
 use std::collections::BTreeMap;
@@ -218,7 +218,8 @@ proptest! {
                     }
                     Fate::Asked => {
                         replica.follow(&log, end);
-                        replica.input(Input::Request { id: RequestId(end as u64), request: Request::Checkpoint });
+                        let (id, request) = (RequestId(end as u64), Request::Checkpoint);
+                        replica.input(Input::Request { id, request });
                     }
                     Fate::Follows => {
                         replica.follow(&log, end);
@@ -228,8 +229,10 @@ proptest! {
                 *slot = Some(replica);
             }
             let [first, others @ ..] = &mut replicas;
-            for (behind, _) in others.iter_mut().zip([one, other]).filter(|(_, fate)| matches!(fate, Fate::FallsBehind)) {
-                behind.as_mut().unwrap().install(first.as_mut().unwrap());
+            for (slot, fate) in others.iter_mut().zip([one, other]) {
+                if let Fate::FallsBehind = fate {
+                    slot.as_mut().unwrap().install(first.as_mut().unwrap());
+                }
             }
         }
         let boundaries = replicas.map(|replica| {

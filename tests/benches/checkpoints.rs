@@ -1,24 +1,22 @@
 //! What checkpoints cost, on a real disk: `cargo bench -p quorate-tests --bench checkpoints [keys]`.
 //!
-//! A store of 1,000,000 keys with values of 256 bytes; what a checkpoint of it writes, what one writes after a hundredth
-//! has changed (in one range, and anywhere), what a hundred such checkpoints write with all merges, how long a start
+//! A store of 1,000,000 keys with values of 256 bytes; what a checkpoint of it writes, what one writes after a
+//! hundredth has changed (in one range, and anywhere), what a hundred such checkpoints write with all merges, how long a start
 //! takes, what a follower fetches that missed a hundredth, and how much memory a key takes.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::path::Path;
 use std::time::Instant;
 
-use quorate_node::Checkpoint;
 use quorate_node::kv::{Command, Kv, Restore};
 use quorate_node::raft::{
     Contact, Done, Entry, Found, HardState, Index, LoadSnapshot, LogId, Members, NodeId, Payload, Reader,
     SnapshotMeta, StoreSnapshot, Term, Write, WriteId,
 };
-use quorate_server::checkpoint_job;
-use quorate_storage::{FileDisk, Job, Options, Storage};
+use quorate_storage::{Content, Draft, FileDisk, Job, Options, Storage};
 
 const VALUE_BYTES: usize = 256;
-const ONE: LogId = LogId::new(1, 1);
+const ONE: LogId = LogId { term: Term(1), index: Index(1) };
 
 fn main() {
     let keys = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(1_000_000_u64);
@@ -134,10 +132,10 @@ impl Bench {
         let last = LogId::new(1, self.index);
         let members = Members::founder(NodeId(1), Contact::default());
         let sealed = self.kv.seal();
-        let (totals, rows, base) = (sealed.totals, sealed.rows, self.base);
-        let checkpoint = Checkpoint { last, members, members_at: ONE, base, tail_bytes: None, totals, rows };
+        let (totals, rows, base) = (sealed.totals, Content::new(sealed.rows), self.base);
+        let draft = Draft { last, members, members_at: ONE, base, tail_bytes: None, totals, rows };
         self.base = last;
-        let mut jobs = vec![checkpoint_job(checkpoint)];
+        let mut jobs = vec![Job::Checkpoint(draft)];
         loop {
             for done in self.storage.perform(std::mem::take(&mut jobs)).unwrap() {
                 if let Done::SnapshotTaken(meta) = done {

@@ -270,7 +270,7 @@ impl Restore {
         if head.table != TABLE_KEYS {
             return Err(self.malformed("table 1", u64::from(head.table)));
         }
-        if !head.is_tombstone && head.body_bytes < ENTRY_HEAD_BYTES as u32 {
+        if !head.is_tombstone && (head.body_bytes as usize) < ENTRY_HEAD_BYTES {
             return Err(self.malformed("a body of at least 24 bytes", u64::from(head.body_bytes)));
         }
         if head.row_bytes() > left {

@@ -138,7 +138,7 @@ impl RunWriter {
             body_bytes: length(body_bytes),
         };
         self.head.extend_from_slice(&head.encode());
-        self.head.extend_from_slice(&key);
+        self.head.extend_from_slice(key);
         if let Some(entry) = entry {
             for number in [entry.create_revision.0, entry.mod_revision.0, entry.version] {
                 self.head.extend_from_slice(&number.to_le_bytes());

@@ -174,8 +174,8 @@ pub enum BuildError {
     Disk(#[from] OpenError),
 }
 
-/// Makes an empty data dir one whose log begins after a checkpoint, from a copy of the checkpoint's content. The term is
-/// that of `last`, and the node has voted for nobody. Whether the rows amount to what the manifest says is found out
+/// Makes an empty data dir one whose log begins after a checkpoint, from a copy of the checkpoint's content. The term
+/// is that of `last`, and the node has voted for nobody. Whether the rows amount to what the manifest says is found out
 /// when they are restored.
 ///
 /// # Errors

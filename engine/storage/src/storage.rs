@@ -20,7 +20,7 @@ pub enum Job {
     Core(quorate_raft::Job),
     /// A checkpoint that the node takes. Answer: [`Done::SnapshotTaken`], when it is durable, or
     /// [`Done::SnapshotLost`], when what it builds on can't be read.
-    Checkpoint(Box<Draft>),
+    Checkpoint(Draft),
 }
 
 impl From<quorate_raft::Job> for Job {
@@ -91,8 +91,8 @@ impl<D: Disk> Storage<D> {
         self.checkpoints.busy() || self.log.spares.busy() || self.log.wants_mark()
     }
 
-    /// Whether a checkpoint or a merge waits for room on the disk: it was found full. What was half done is dropped, and
-    /// tried again after some more calls of [`Storage::perform`], empty ones among them.
+    /// Whether a checkpoint or a merge waits for room on the disk: it was found full. What was half done is dropped,
+    /// and tried again after some more calls of [`Storage::perform`], empty ones among them.
     pub fn waits_for_space(&self) -> bool {
         self.checkpoints.waits_for_space()
     }
@@ -181,7 +181,7 @@ impl<D: Disk> Storage<D> {
             Job::Checkpoint(draft) => {
                 let (last, durable) = (draft.last, self.log.terms.last());
                 assert!(last.index <= durable.index, "a checkpoint of {last}, but the log ends at {durable}");
-                self.checkpoints.begin(*draft);
+                self.checkpoints.begin(draft);
             }
         }
         Ok(())

@@ -300,7 +300,7 @@ fn damage_below_the_checkpoint_hinders_nothing_and_above_it_everything() {
             totals: Kv::new().totals(),
             rows: Content::new(std::iter::empty()),
         };
-        let job = quorate_storage::Job::Checkpoint(Box::new(draft));
+        let job = quorate_storage::Job::Checkpoint(draft);
         assert!(
             storage.perform(vec![job]).unwrap().iter().any(|done| matches!(done, Done::SnapshotTaken(_)))
         );

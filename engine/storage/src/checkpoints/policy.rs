@@ -8,8 +8,8 @@
 /// How much runs must have grown.
 pub(crate) const RATIO: u64 = 4;
 
-/// Where a merge has to begin: that run and all newer ones become one. `sizes` are those of the runs of a boundary, from
-/// the oldest to the newest, in bytes.
+/// Where a merge has to begin: that run and all newer ones become one. `sizes` are those of the runs of a boundary,
+/// from the oldest to the newest, in bytes.
 pub(crate) fn merge_from(sizes: &[u64]) -> Option<usize> {
     let (oldest, _) = sizes.split_first()?;
     let mut newer: u64 = sizes.iter().sum();

@@ -7,8 +7,8 @@ use super::run::{RunFile, Verification};
 use crate::disk::{Disk, DiskFile};
 use crate::layout::position;
 
-/// A checkpoint to read from. All its files are open, so that it can be read to its end whatever happens to their names:
-/// a transfer may take longer than the newest few are kept.
+/// A checkpoint to read from. All its files are open, so that it can be read to its end whatever happens to their
+/// names: a transfer may take longer than the newest few are kept.
 #[derive(Debug)]
 pub(crate) struct Checkpoint<F> {
     pub(crate) described: Described,
@@ -55,6 +55,6 @@ impl<F: DiskFile> Checkpoint<F> {
 pub(crate) fn damaged_run<D: Disk>(disk: &D, described: &Described) -> Option<usize> {
     described.manifest.runs.iter().position(|run| {
         let file = RunFile::open(disk, run);
-        !file.is_some_and(|file| Verification::new(file).to_the_end())
+        !file.is_some_and(|file| Verification::new(file).verdict())
     })
 }

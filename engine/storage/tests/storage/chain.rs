@@ -55,9 +55,9 @@ fn state(content: &[u8]) -> (Manifest, BTreeMap<u64, Vec<u8>>) {
         let (key, body) = row[ROW_HEAD_BYTES..].split_at(8);
         let key = u64::from_be_bytes(key.try_into().unwrap());
         if head.is_tombstone {
-            drop(all.remove(&key))
+            drop(all.remove(&key));
         } else {
-            drop(all.insert(key, body.to_vec()))
+            drop(all.insert(key, body.to_vec()));
         }
         rest = after;
     }
@@ -218,7 +218,7 @@ fn when_merges_are_done_changes_nothing() {
             replica.rows.change((0..100).map(|key| (key * 97 + index * 1009) % 1000), 100);
         }
         let draft = slow.draft(index, false);
-        drafts.push(Job::Checkpoint(Box::new(draft)));
+        drafts.push(Job::Checkpoint(draft));
         fast.boundary(index);
         settle(&mut fast.storage);
     }
@@ -376,7 +376,7 @@ fn a_run_that_rots_under_a_merge_costs_one_whole_checkpoint() {
     assert_eq!(lost, Some(Done::SnapshotLost(LogId::new(1, 20))));
     // Whatever builds on it is refused as well.
     let draft = replica.draft(21, true);
-    let done = replica.storage.perform(vec![Job::Checkpoint(Box::new(draft))]).unwrap();
+    let done = replica.storage.perform(vec![Job::Checkpoint(draft)]).unwrap();
     assert_eq!(done, [Done::SnapshotLost(LogId::new(1, 21))]);
     replica.boundary = LogId::ZERO;
     replica.rows.everything_changed();
@@ -395,7 +395,7 @@ fn a_full_disk_only_delays_checkpoints() {
     let plain = |replica: &mut Replica| {
         replica.rows.change(0..4000, 100);
         let draft = replica.draft(20, false);
-        replica.storage.perform(vec![Job::Checkpoint(Box::new(draft))])
+        replica.storage.perform(vec![Job::Checkpoint(draft)])
     };
     let mut reference = Replica { disk: whole.disk.duplicate(), ..Replica::new() };
     reference.restart(&whole.rows);
@@ -441,7 +441,7 @@ fn other_errors_on_checkpoints_end_the_process() {
         replica.disk.fail_below("snaps/", operation, 0);
         replica.rows.change(0..100, 100);
         let draft = replica.draft(20, false);
-        let mut failed = replica.storage.perform(vec![Job::Checkpoint(Box::new(draft))]).is_err();
+        let mut failed = replica.storage.perform(vec![Job::Checkpoint(draft)]).is_err();
         while !failed && replica.storage.busy() {
             failed = replica.storage.perform(Vec::new()).is_err();
         }
@@ -467,8 +467,39 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 5..60)
 }
 
+/// Takes the steps until the power goes. Tells what the state was at each checkpoint, and which one was promised.
+fn play(steps: &[Step], replica: &mut Replica, states: &mut BTreeMap<LogId, Rows>, promised: &mut LogId) {
+    let mut index = 2;
+    for step in steps {
+        let draft = match step {
+            Step::Change { from, count } => {
+                replica.rows.change(*from..from + count, 300);
+                continue;
+            }
+            Step::Boundary => replica.draft(index, false),
+            Step::Tail => replica.draft(index, true),
+            Step::Work(times) => {
+                if (0..*times).any(|_| replica.storage.perform(Vec::new()).is_err()) {
+                    return;
+                }
+                continue;
+            }
+        };
+        states.insert(draft.last, replica.rows.clone());
+        match take(&mut replica.storage, draft) {
+            Ok(meta) => *promised = meta.last,
+            Err(_) => return,
+        }
+        index += 1;
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: trials(24), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: trials(24),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// A crash at any change of the disk leaves a checkpoint that was taken or just being taken, and nothing that is
     /// half done; the chain goes on from it.
@@ -478,44 +509,15 @@ proptest! {
         share in 0..100_u64,
         seed in any::<u64>(),
     ) {
-        let play = |replica: &mut Replica, states: &mut BTreeMap<LogId, Rows>, promised: &mut LogId| {
-            let mut index = 2;
-            for step in &steps {
-                let draft = match step {
-                    Step::Change { from, count } => {
-                        replica.rows.change(*from..from + count, 300);
-                        continue;
-                    }
-                    Step::Boundary => Some(replica.draft(index, false)),
-                    Step::Tail => Some(replica.draft(index, true)),
-                    Step::Work(times) => {
-                        for _ in 0..*times {
-                            if replica.storage.perform(Vec::new()).is_err() {
-                                return;
-                            }
-                        }
-                        None
-                    }
-                };
-                if let Some(draft) = draft {
-                    states.insert(draft.last, replica.rows.clone());
-                    match take(&mut replica.storage, draft) {
-                        Ok(meta) => *promised = meta.last,
-                        Err(_) => return,
-                    }
-                    index += 1;
-                }
-            }
-        };
         let (mut states, mut promised) = (BTreeMap::new(), LogId::ZERO);
         let mut replica = Replica::new();
         let start = replica.disk.changes();
-        play(&mut replica, &mut states, &mut promised);
+        play(&steps, &mut replica, &mut states, &mut promised);
         let total = replica.disk.changes() - start;
         let (mut states, mut promised) = (BTreeMap::new(), LogId::ZERO);
         let mut replica = Replica::new();
         replica.disk.cut_power_at(replica.disk.changes() + total * share / 100);
-        play(&mut replica, &mut states, &mut promised);
+        play(&steps, &mut replica, &mut states, &mut promised);
         replica.disk.crash(seed);
         let (storage, found) = open(&replica.disk).unwrap();
         replica.storage = storage;

@@ -155,7 +155,7 @@ pub(crate) fn pieces(rows: &[u8]) -> Content {
 
 /// Takes a checkpoint, and goes on until it is durable.
 pub(crate) fn take(storage: &mut Storage<MemoryDisk>, draft: Draft) -> Result<SnapshotMeta, Fatal> {
-    let mut done = storage.perform(vec![Job::Checkpoint(Box::new(draft))])?;
+    let mut done = storage.perform(vec![Job::Checkpoint(draft)])?;
     loop {
         let taken = done.into_iter().find_map(|done| match done {
             Done::SnapshotTaken(meta) => Some(meta),

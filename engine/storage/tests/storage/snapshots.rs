@@ -50,7 +50,7 @@ fn newest_run(storage: &mut Storage<MemoryDisk>, meta: &SnapshotMeta) -> String 
 fn a_checkpoint_is_written_in_slices_while_writes_go_on() {
     let (disk, mut storage) = started(2);
     let (draft, described, expected) = draft(2, 100_000);
-    storage.perform(vec![Job::Checkpoint(Box::new(draft))]).unwrap();
+    storage.perform(vec![Job::Checkpoint(draft)]).unwrap();
     let mut writes = 0;
     let meta = loop {
         writes += 1;
@@ -122,7 +122,7 @@ fn a_checkpoint_has_no_name_before_it_is_durable() {
         checkpoint(&mut other, 2, 80_000);
         let total = whole.changes() - before;
         disk.cut_power_at(before + total * seed / 20);
-        let mut jobs = vec![Job::Checkpoint(Box::new(draft(2, 80_000).0))];
+        let mut jobs = vec![Job::Checkpoint(draft(2, 80_000).0)];
         while storage.perform(std::mem::take(&mut jobs)).is_ok() && storage.busy() {}
         disk.crash(seed);
         let (mut storage, found) = open(&disk).unwrap();
