@@ -4,6 +4,8 @@
 //! in between, some restart in the middle of one, some fall behind and are sent a snapshot. Then the manifests of all
 //! boundaries are compared, byte by byte: they name the same runs.
 
+#![allow(missing_docs, clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
