@@ -17,7 +17,7 @@ use quorate_raft::{
 #[expect(dead_code, reason = "the core's own tests ask more of it")]
 mod disk;
 
-use disk::{Disk, checksum};
+use disk::{Disk, digest};
 
 const ME: NodeId = NodeId(1);
 
@@ -248,7 +248,8 @@ impl World {
         let last = self.id(first, second);
         let members = if kind % 8 == 7 { Members::default() } else { members([1, 2, 3]) };
         let members_at = if kind.is_multiple_of(4) { last } else { LogId::new(1, 1) };
-        let meta = SnapshotMeta { last, members, members_at, bytes: 6, checksum: checksum(&content) };
+        let meta =
+            SnapshotMeta { last, members, members_at, bytes: 6, digest: digest(&content), state_hash: 0 };
         let offset = [0, 0, 3, u64::MAX][usize::from(kind / 8 % 4)];
         let data = &content[..if offset == 0 { 6 } else { 3 }];
         let chunk = Chunk { offset, data: data.into(), done: !kind.is_multiple_of(3) };
@@ -355,7 +356,8 @@ impl World {
             return;
         };
         let content = vec![7; 6];
-        let meta = SnapshotMeta { last, members, members_at, bytes: 6, checksum: checksum(&content) };
+        let meta =
+            SnapshotMeta { last, members, members_at, bytes: 6, digest: digest(&content), state_hash: 0 };
         self.disk.keep_snapshot(meta.clone(), content);
         self.input(Input::Done(Done::SnapshotTaken(meta)));
     }

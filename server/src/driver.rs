@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use quorate_node::raft::{Done, Time};
-use quorate_node::{Input, Node, Output, View};
-use quorate_storage::Job;
+use quorate_node::{Checkpoint, Input, Node, Output, View};
+use quorate_storage::{Content, Draft, Job};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -237,9 +237,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             match output {
                 Output::Send(envelope) => self.links.send(envelope),
                 Output::Job(job) => jobs.push(Job::Core(job)),
-                Output::Checkpoint { last, members, members_at, content } => {
-                    jobs.push(Job::Checkpoint { last, members, members_at, content: Box::new(content) });
-                }
+                Output::Checkpoint(checkpoint) => jobs.push(checkpoint_job(*checkpoint)),
                 Output::Reply { id, reply } => self.answers.give(id, Answer::Reply(reply)),
                 Output::Changed => changed = true,
                 Output::Event(event) => log_lines::event(&event),
@@ -286,6 +284,13 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         drop(jobs);
         while dones.recv().await.is_some() {}
     }
+}
+
+/// What a node calls a checkpoint storage calls a draft of one.
+pub fn checkpoint_job(checkpoint: Checkpoint) -> Job {
+    let Checkpoint { last, members, members_at, base, tail_bytes, totals, rows } = checkpoint;
+    let rows = Content::new(rows);
+    Job::Checkpoint(Draft { last, members, members_at, base, tail_bytes, totals, rows })
 }
 
 /// One timer, moved as rarely as possible: deadlines mostly move *later* (each heartbeat moves the election timeout),

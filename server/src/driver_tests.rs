@@ -53,6 +53,7 @@ impl Member {
         let config = NodeConfig {
             raft: Config::new(id, runtime.random()),
             checkpoint_entries: 50,
+            checkpoint_bytes: NodeConfig::CHECKPOINT_BYTES,
             pending_requests: 1000,
         };
         let election_timeout = config.raft.election_timeout;

@@ -91,8 +91,12 @@ mod tests {
     #[test]
     fn who_finds_the_line_full_is_refused_at_once() {
         let (_, found) = Storage::open(MemoryDisk::new(), Options::new(1)).unwrap();
-        let config =
-            NodeConfig { raft: Config::new(NodeId(1), 1), checkpoint_entries: 1, pending_requests: 1 };
+        let config = NodeConfig {
+            raft: Config::new(NodeId(1), 1),
+            checkpoint_entries: 1,
+            checkpoint_bytes: 1,
+            pending_requests: 1,
+        };
         let view = Node::open(config, found, Time(0)).unwrap().view();
         let (asks, mut line) = mpsc::channel(1);
         let handle = Handle::new(asks, watch::Sender::new(Arc::new(view)).subscribe());

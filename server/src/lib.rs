@@ -55,7 +55,7 @@ pub mod watch;
 pub use cli::main;
 pub use context::{Context, Identity, Limits};
 pub use disk_health::DiskHealth;
-pub use driver::DriverEnd;
+pub use driver::{DriverEnd, checkpoint_job};
 pub use founding::{Pairs, first_entries, write_first};
 pub use handle::{Answer, Handle};
 pub use http::fuzzing;

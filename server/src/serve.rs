@@ -297,6 +297,7 @@ fn node_config(config: &ServeConfig, identity: Identity, seed: u64) -> NodeConfi
     NodeConfig {
         raft,
         checkpoint_entries: config.snapshot_entries,
+        checkpoint_bytes: NodeConfig::CHECKPOINT_BYTES,
         pending_requests: NodeConfig::PENDING_REQUESTS,
     }
 }

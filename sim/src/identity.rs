@@ -70,6 +70,8 @@ pub(crate) fn node_config(plan: &Plan, server: Host, seed: u64) -> NodeConfig {
     NodeConfig {
         raft,
         checkpoint_entries: knobs.checkpoint_entries,
+        // Now one bound is met first, and now the other.
+        checkpoint_bytes: knobs.checkpoint_entries * 250,
         pending_requests: NodeConfig::PENDING_REQUESTS,
     }
 }

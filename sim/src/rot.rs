@@ -109,9 +109,15 @@ fn strike_checkpoint(world: &mut World, host: Host, damage: Damage, random: &mut
     if world.plan.cluster.core.contains(&host) {
         return false;
     }
-    let files = world.machine(host).disk.files();
-    let newest = files.into_iter().rfind(|path| path.starts_with("snaps/") && path.ends_with(".snap"));
-    newest.is_some_and(|path| spoil(&world.machine(host).disk, &path, damage, random))
+    let mut files = world.machine(host).disk.files();
+    files.retain(|path| path.starts_with("snaps/") && (path.ends_with(".snap") || path.ends_with(".run")));
+    let newest = files.iter().rfind(|path| path.ends_with(".snap")).cloned();
+    files.retain(|path| path.ends_with(".run"));
+    let chosen = match files.is_empty() || random.one_in(3) {
+        true => newest,
+        false => Some(files.swap_remove(random.below(files.len()))),
+    };
+    chosen.is_some_and(|path| spoil(&world.machine(host).disk, &path, damage, random))
 }
 
 fn spoil(disk: &MemoryDisk, path: &str, damage: Damage, random: &mut Random) -> bool {

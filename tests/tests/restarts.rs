@@ -104,10 +104,12 @@ fn a_leader_that_hung_does_not_lie_when_it_wakes_up() {
     }
 }
 
-/// The names of a node's checkpoints, which tell the log's index and term that each reaches to.
+/// The names of a node's checkpoints, which tell the log's index and term that each reaches to. Runs are shared by
+/// several.
 fn checkpoints(node: &Node) -> BTreeSet<OsString> {
     let folder = std::fs::read_dir(node.data_dir().join("snaps")).unwrap();
-    folder.map(|entry| entry.unwrap().file_name()).collect()
+    let names = folder.map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().ends_with(".snap")).collect()
 }
 
 /// Writes through one node, with 16 clients that have a key each, until `done` gives something. Returns each client's

@@ -1,21 +1,19 @@
-//! A snapshot read back, in pieces of any size, trusting none of it.
+//! A checkpoint read back, in pieces of any size, trusting none of it.
 //!
 //! The bytes may come from a peer or a rotten disk, so every field is checked, and the state that comes out
-//! is one that a store could have had: lengths against what is there, order, revisions, the row count, the
-//! state hash.
+//! is one that a store could have had: lengths against what is there, order within each run, revisions, the row count,
+//! the state hash. That a run is the one that the manifest names is for whoever fetched it to check.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
 use crate::command::Revision;
-use crate::snapshot::{
-    ENTRY_HEAD_BYTES, FOOTER_BODY_BYTES, HEADER_BYTES, MAGIC, ROW_HEAD_BYTES, TABLE_FOOTER, TABLE_KEYS,
-    VERSION,
-};
-use crate::store::{Entry, Kv};
+use crate::manifest::{Boundary, Fields, Manifest, VERSION};
+use crate::rows::{CHUNK_BYTES, Changes, ENTRY_HEAD_BYTES, ROW_HEAD_BYTES, RowHead, TABLE_KEYS};
+use crate::store::{Entry, Kv, Row};
 
-/// Builds a [`Kv`] from the bytes of a snapshot.
+/// Builds a [`Kv`] from the content of a checkpoint: a manifest and its runs, from the oldest to the newest.
 ///
 /// Memory: besides the rows themselves it holds the bytes of the one row that is still incomplete. A length
 /// that a row announces reserves nothing: the buffer grows with what was really received, to at most twice
@@ -23,9 +21,14 @@ use crate::store::{Entry, Kv};
 #[derive(Debug)]
 pub struct Restore {
     stage: Stage,
+    manifest: Manifest,
+    /// The rows of the oldest run: they come in order, and become a map at once when all are there.
+    oldest: Vec<(Arc<[u8]>, Row)>,
     kv: Kv,
-    row_count: u64,
-    /// Received, but not yet a whole header or row.
+    tail: Changes,
+    /// The key before, in the same run.
+    last_key: Option<Arc<[u8]>>,
+    /// Received, but not yet a whole manifest or row.
     pending: Vec<u8>,
     /// Where in the snapshot `pending` begins.
     offset: u64,
@@ -33,11 +36,24 @@ pub struct Restore {
 
 #[derive(Debug)]
 enum Stage {
-    Header,
-    Rows,
+    Manifest,
+    /// In the run of that number, of which so many bytes are still to come.
+    Run {
+        number: usize,
+        left: u64,
+    },
     Complete,
     /// Once wrong, always wrong: whoever goes on after an error gets the same error.
     Failed(RestoreError),
+}
+
+/// What a checkpoint held.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The store. What a tail holds counts as changed since the boundary.
+    pub kv: Kv,
+    /// The last boundary, and how far the host had come since.
+    pub boundary: Boundary,
 }
 
 /// Why a snapshot was refused. The caller drops what it has and takes another copy, or another snapshot.
@@ -55,7 +71,7 @@ pub enum RestoreError {
     },
     /// A field holds what it can't hold: the snapshot was damaged.
     Malformed {
-        /// Where the header, row or footer that holds the field begins, in bytes from the start of the
+        /// Where the manifest or row that holds the field begins, in bytes from the start of the
         /// snapshot.
         offset: u64,
         /// What ought to be there.
@@ -63,13 +79,13 @@ pub enum RestoreError {
         /// The number that was found instead.
         found: u64,
     },
-    /// All rows were well formed, but a total in the footer does not match them: some were lost or altered.
+    /// All rows were well formed, but a total in the manifest does not match them: some were lost or altered.
     WrongTotal {
-        /// Where the footer begins, in bytes from the start of the snapshot.
+        /// Where the snapshot ends, in bytes from its start.
         offset: u64,
         /// Which total.
         total: &'static str,
-        /// What the footer says.
+        /// What the manifest says.
         expected: u64,
         /// What the rows amount to.
         found: u64,
@@ -123,7 +139,16 @@ impl Default for Restore {
 impl Restore {
     /// Waits for the first byte.
     pub fn new() -> Restore {
-        Restore { stage: Stage::Header, kv: Kv::new(), row_count: 0, pending: Vec::new(), offset: 0 }
+        Restore {
+            stage: Stage::Manifest,
+            manifest: Manifest::default(),
+            oldest: Vec::new(),
+            kv: Kv::new(),
+            tail: Changes::new(),
+            last_key: None,
+            pending: Vec::new(),
+            offset: 0,
+        }
     }
 
     /// Takes the next bytes of the snapshot: as many as there are, cut anywhere.
@@ -135,7 +160,7 @@ impl Restore {
             return Err(error.clone());
         }
         // In pieces, so that a whole snapshot fed at once isn't copied into the buffer at once.
-        for piece in chunk.chunks(crate::snapshot::CHUNK_BYTES) {
+        for piece in chunk.chunks(CHUNK_BYTES) {
             self.pending.extend_from_slice(piece);
             if let Err(error) = self.take_pending() {
                 self.stage = Stage::Failed(error.clone());
@@ -149,14 +174,19 @@ impl Restore {
     /// The restored store, once every byte was fed.
     ///
     /// # Errors
-    /// [`RestoreError::Truncated`] if the footer did not come, or the error that [`Restore::feed`] gave.
-    pub fn finish(self) -> Result<Kv, RestoreError> {
+    /// [`RestoreError::Truncated`] if the last run did not come to its end, or the error that [`Restore::feed`] gave.
+    pub fn finish(self) -> Result<Restored, RestoreError> {
         let expected = match self.stage {
-            Stage::Complete => return Ok(self.kv),
+            Stage::Complete => {
+                return Ok(Restored {
+                    kv: self.kv.with_changes(self.tail),
+                    boundary: self.manifest.boundary,
+                });
+            }
             Stage::Failed(error) => return Err(error),
-            Stage::Header => "the rest of the header",
-            Stage::Rows if self.pending.is_empty() => "a row or the footer",
-            Stage::Rows => "the rest of a row",
+            Stage::Manifest => "the rest of the manifest",
+            Stage::Run { .. } if self.pending.is_empty() => "a row",
+            Stage::Run { .. } => "the rest of a row",
         };
         Err(RestoreError::Truncated { offset: self.offset + self.pending.len() as u64, expected })
     }
@@ -168,6 +198,7 @@ impl Restore {
         while let Some(bytes) = self.take_one(rest)? {
             rest = &rest[bytes..];
             self.offset += bytes as u64;
+            self.end_runs()?;
         }
         let consumed = pending.len() - rest.len();
         self.pending = pending;
@@ -175,98 +206,50 @@ impl Restore {
         Ok(())
     }
 
-    /// Consumes one header or row from the beginning of `bytes`, and says how long it was; nothing while it
+    /// Consumes the manifest or one row from the beginning of `bytes`, and says how long it was; nothing while it
     /// is incomplete.
     fn take_one(&mut self, bytes: &[u8]) -> Result<Option<usize>, RestoreError> {
         match self.stage {
-            Stage::Header => self.take_header(bytes),
-            Stage::Rows => self.take_row(bytes),
+            Stage::Manifest => self.take_manifest(bytes),
+            Stage::Run { number, left } => self.take_row(bytes, number, left),
             // The byte, not the number of bytes: that would depend on how the stream was cut.
             Stage::Complete => match bytes.first() {
                 None => Ok(None),
-                Some(byte) => Err(self.malformed("the end, after the footer", u64::from(*byte))),
+                Some(byte) => Err(self.malformed("the end, after the last run", u64::from(*byte))),
             },
             Stage::Failed(ref error) => Err(error.clone()),
         }
     }
 
-    fn take_header(&mut self, bytes: &[u8]) -> Result<Option<usize>, RestoreError> {
-        let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return Ok(None) };
-        let mut fields = Fields(header);
-        let magic = fields.array();
-        if magic != MAGIC {
-            return Err(RestoreError::NotASnapshot { found: magic });
-        }
-        let version = u16::from_le_bytes(fields.array());
-        if version != VERSION {
-            return Err(RestoreError::UnknownVersion { found: version });
-        }
-        let zero = u16::from_le_bytes(fields.array());
-        if zero != 0 {
-            return Err(self.malformed("0 in the header's spare field", u64::from(zero)));
-        }
-        let revision = Revision(fields.u64());
-        if revision > Revision::MAX {
-            return Err(self.malformed("a revision below 2^63", revision.0));
-        }
-        self.kv = Kv::at_revision(revision);
-        self.stage = Stage::Rows;
-        Ok(Some(HEADER_BYTES))
+    fn take_manifest(&mut self, bytes: &[u8]) -> Result<Option<usize>, RestoreError> {
+        let Some(manifest) = Manifest::decode(bytes)? else { return Ok(None) };
+        self.kv = Kv::at_revision(manifest.totals.revision);
+        self.manifest = manifest;
+        self.stage = self.run(0);
+        Ok(Some(usize::try_from(self.manifest.bytes()).expect("the manifest lies in memory")))
     }
 
-    fn take_row(&mut self, bytes: &[u8]) -> Result<Option<usize>, RestoreError> {
-        let Some((head, rest)) = bytes.split_first_chunk::<ROW_HEAD_BYTES>() else { return Ok(None) };
-        let mut fields = Fields(head);
-        let [table] = fields.array();
-        let (key_bytes, body_bytes) = (fields.u32(), fields.u32());
-        // Told by the head alone, so that a broken length is noticed before gigabytes are waited for.
-        match table {
-            TABLE_KEYS if body_bytes < ENTRY_HEAD_BYTES as u64 => {
-                return Err(self.malformed("a body of at least 24 bytes", body_bytes));
-            }
-            TABLE_FOOTER if key_bytes != 0 => return Err(self.malformed("a footer without a key", key_bytes)),
-            TABLE_FOOTER if body_bytes != FOOTER_BODY_BYTES as u64 => {
-                return Err(self.malformed("a footer of 16 bytes", body_bytes));
-            }
-            TABLE_KEYS | TABLE_FOOTER => {}
-            _ => return Err(self.malformed("table 1 or 255", u64::from(table))),
+    fn run(&self, number: usize) -> Stage {
+        match self.manifest.runs.get(number) {
+            Some(run) => Stage::Run { number, left: run.bytes },
+            None => Stage::Run { number, left: 0 },
         }
-        if (rest.len() as u64) < key_bytes + body_bytes {
-            return Ok(None);
-        }
-        let key_bytes = usize::try_from(key_bytes).expect("the key lies in memory");
-        let body_bytes = usize::try_from(body_bytes).expect("the body lies in memory");
-        let (key, rest) = rest.split_at(key_bytes);
-        let body = Fields(&rest[..body_bytes]);
-        match table {
-            TABLE_KEYS => self.restore_key(key, body)?,
-            _ => self.check_footer(body)?,
-        }
-        Ok(Some(ROW_HEAD_BYTES + key_bytes + body_bytes))
     }
 
-    fn restore_key(&mut self, key: &[u8], mut body: Fields<'_>) -> Result<(), RestoreError> {
-        let create_revision = Revision(body.u64());
-        let mod_revision = Revision(body.u64());
-        let version = body.u64();
-        let entry = Entry { value: Arc::from(body.0), create_revision, mod_revision, version };
-        if let Some((expected, found)) = entry.unsound(self.kv.revision()) {
-            return Err(self.malformed(expected, found));
+    /// Goes on to the next run when one has ended, and looks at the totals behind the last.
+    fn end_runs(&mut self) -> Result<(), RestoreError> {
+        let Stage::Run { number, left: 0 } = self.stage else { return Ok(()) };
+        self.last_key = None;
+        if number == 0 {
+            self.kv.fill(core::mem::take(&mut self.oldest));
         }
-        if self.kv.last_key().is_some_and(|last| last >= key) {
-            return Err(
-                self.malformed("a key above the one before (rows already read given)", self.row_count)
-            );
+        if number + 1 < self.manifest.runs.len() {
+            self.stage = self.run(number + 1);
+            return Ok(());
         }
-        self.kv.insert(Arc::from(key), entry);
-        self.row_count += 1;
-        Ok(())
-    }
-
-    fn check_footer(&mut self, mut body: Fields<'_>) -> Result<(), RestoreError> {
-        let (row_count, state_hash) = (body.u64(), body.u64());
+        let (expected, found) = (self.manifest.totals, self.kv.totals());
         let totals =
-            [("row count", row_count, self.row_count), ("state hash", state_hash, self.kv.state_hash())];
+            [("row count", expected.rows, found.rows), ("state hash", expected.state_hash, found.state_hash)];
         for (total, expected, found) in totals {
             if expected != found {
                 return Err(RestoreError::WrongTotal { offset: self.offset, total, expected, found });
@@ -276,26 +259,64 @@ impl Restore {
         Ok(())
     }
 
+    fn take_row(&mut self, bytes: &[u8], number: usize, left: u64) -> Result<Option<usize>, RestoreError> {
+        // Whatever follows: bytes of the next run are no part of this row.
+        if left < ROW_HEAD_BYTES as u64 {
+            return Err(self.malformed("a row that ends where its run does (bytes left given)", left));
+        }
+        let Some((head, rest)) = bytes.split_first_chunk::<ROW_HEAD_BYTES>() else { return Ok(None) };
+        let head = RowHead::decode(head).map_err(|bad| self.malformed(bad.expected, bad.found))?;
+        // Told by the head alone, so that a broken length is noticed before gigabytes are waited for.
+        if head.table != TABLE_KEYS {
+            return Err(self.malformed("table 1", u64::from(head.table)));
+        }
+        if !head.is_tombstone && (head.body_bytes as usize) < ENTRY_HEAD_BYTES {
+            return Err(self.malformed("a body of at least 24 bytes", u64::from(head.body_bytes)));
+        }
+        if head.row_bytes() > left {
+            return Err(self.malformed("a row that ends where its run does (bytes left given)", left));
+        }
+        if (bytes.len() as u64) < head.row_bytes() {
+            return Ok(None);
+        }
+        let key_bytes = usize::try_from(head.key_bytes).expect("the key lies in memory");
+        let row_bytes = usize::try_from(head.row_bytes()).expect("the row lies in memory");
+        let (key, body) = rest[..row_bytes - ROW_HEAD_BYTES].split_at(key_bytes);
+        let entry = if head.is_tombstone { None } else { Some(self.entry(body)?) };
+        self.take(number, Arc::from(key), entry)?;
+        self.stage = Stage::Run { number, left: left - head.row_bytes() };
+        Ok(Some(row_bytes))
+    }
+
+    fn entry(&self, body: &[u8]) -> Result<Entry, RestoreError> {
+        let mut body = Fields(body);
+        let (create_revision, mod_revision) = (Revision(body.u64()), Revision(body.u64()));
+        let version = body.u64();
+        let entry = Entry { value: Arc::from(body.0), create_revision, mod_revision, version };
+        match entry.unsound(self.kv.revision()) {
+            Some((expected, found)) => Err(self.malformed(expected, found)),
+            None => Ok(entry),
+        }
+    }
+
+    fn take(&mut self, number: usize, key: Arc<[u8]>, entry: Option<Entry>) -> Result<(), RestoreError> {
+        if let Some(last) = self.last_key.as_ref().filter(|last| **last >= key) {
+            return Err(self.malformed("a key above the one before (its length given)", last.len() as u64));
+        }
+        self.last_key = Some(key.clone());
+        if self.manifest.has_tail && number + 1 == self.manifest.runs.len() {
+            self.tail.insert(key.clone(), entry.clone());
+        }
+        match entry {
+            Some(entry) if number == 0 => self.oldest.push((key.clone(), Row::new(&key, entry))),
+            // Nothing lies below the oldest run.
+            None if number == 0 => {}
+            entry => self.kv.overwrite(key, entry),
+        }
+        Ok(())
+    }
+
     fn malformed(&self, expected: &'static str, found: u64) -> RestoreError {
         RestoreError::Malformed { offset: self.offset, expected, found }
-    }
-}
-
-/// Takes fixed-size fields off the front of bytes whose length was checked before.
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn array<const N: usize>(&mut self) -> [u8; N] {
-        let (field, rest) = self.0.split_first_chunk().expect("the length was checked");
-        self.0 = rest;
-        *field
-    }
-
-    fn u32(&mut self) -> u64 {
-        u64::from(u32::from_le_bytes(self.array()))
-    }
-
-    fn u64(&mut self) -> u64 {
-        u64::from_le_bytes(self.array())
     }
 }

@@ -2,12 +2,14 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ops::Bound;
 
 use crate::bytes::Pair;
 use crate::command::{Command, Outcome, Revision};
 use crate::hash::{RowHash, RowSum};
-use crate::snapshot::{self, SnapshotWriter};
+use crate::manifest::Totals;
+use crate::rows::{Changes, RunWriter, TABLE_KEYS};
 
 /// What the store holds under one key.
 ///
@@ -53,7 +55,7 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(key: &[u8], entry: Entry) -> Row {
-        let hash = RowHash::new(snapshot::TABLE_KEYS)
+        let hash = RowHash::new(TABLE_KEYS)
             .bytes(key)
             .number(entry.create_revision.0)
             .number(entry.mod_revision.0)
@@ -70,12 +72,35 @@ impl Row {
 /// rows' hashes, and `live_bytes` that of their keys' and values' lengths.
 ///
 /// A clone copies references, not keys and values; it still visits every row.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Beside the state the store remembers which rows have changed since they were last taken away for a checkpoint
+/// ([`Kv::seal`]). That is no part of the state: stores that differ in it are equal.
+#[derive(Clone, Debug, Default)]
 pub struct Kv {
     rows: BTreeMap<Arc<[u8]>, Row>,
     revision: Revision,
     rows_hash: RowSum,
     live_bytes: u64,
+    changed: Changes,
+}
+
+impl PartialEq for Kv {
+    fn eq(&self, other: &Kv) -> bool {
+        (self.revision, self.rows_hash, self.live_bytes)
+            == (other.revision, other.rows_hash, other.live_bytes)
+            && self.rows == other.rows
+    }
+}
+
+impl Eq for Kv {}
+
+/// What a checkpoint is made of, beside the runs that are there already.
+#[derive(Debug)]
+pub struct Sealed {
+    /// What all runs together, this one as the newest, must amount to.
+    pub totals: Totals,
+    /// The rows that changed, as one run.
+    pub rows: RunWriter,
 }
 
 impl Kv {
@@ -142,16 +167,34 @@ impl Kv {
         self.rows_hash.state_hash(self.rows.len() as u64, self.revision.0)
     }
 
-    /// A consistent copy of this moment, to be written as a checkpoint while the store moves on. Copies
-    /// references to keys and values, not their bytes. Equal states give equal bytes.
-    pub fn snapshot(&self) -> SnapshotWriter {
-        SnapshotWriter::new(self.revision, self.state_hash(), self.rows.clone())
+    /// What the rows amount to, as a manifest says it.
+    pub fn totals(&self) -> Totals {
+        Totals { revision: self.revision, rows: self.rows.len() as u64, state_hash: self.state_hash() }
+    }
+
+    /// Takes away the rows that changed since the last time, to be written as a run while the store moves on. It costs
+    /// the same however many there are. Equal histories give equal bytes.
+    pub fn seal(&mut self) -> Sealed {
+        Sealed { totals: self.totals(), rows: RunWriter::new(core::mem::take(&mut self.changed)) }
+    }
+
+    /// What [`Kv::seal`] would give, without taking it away. Copies references to the keys and values that changed.
+    pub fn tail(&self) -> Sealed {
+        Sealed { totals: self.totals(), rows: RunWriter::new(self.changed.clone()) }
+    }
+
+    /// Counts every row as changed: the runs that were written before are no longer there to build on. Visits every
+    /// row.
+    pub fn count_all_as_changed(&mut self) {
+        let all = self.rows.iter().map(|(key, row)| (key.clone(), Some(row.entry.clone())));
+        self.changed = all.collect();
     }
 
     fn put(&mut self, key: &Arc<[u8]>, value: &Arc<[u8]>) {
         let (value, mod_revision) = (value.clone(), self.revision);
         let Some(row) = self.rows.get_mut(&**key) else {
             let entry = Entry { value, create_revision: mod_revision, mod_revision, version: 1 };
+            self.changed.insert(key.clone(), Some(entry.clone()));
             return self.insert(key.clone(), entry);
         };
         let Entry { create_revision, mod_revision: written, version, .. } = row.entry;
@@ -163,14 +206,15 @@ impl Kv {
         *row = Row::new(key, Entry { value, create_revision, mod_revision, version });
         self.rows_hash.add(row.hash);
         self.live_bytes += row.entry.value.len() as u64;
+        self.changed.insert(key.clone(), Some(row.entry.clone()));
     }
 
     fn delete(&mut self, key: &[u8]) -> Outcome {
-        let Some(Row { entry, hash }) = self.rows.remove(key) else {
+        let Some((key, row)) = self.rows.remove_entry(key) else {
             return Outcome::Deleted { count: 0, revision: self.revision };
         };
-        self.rows_hash.remove(hash);
-        self.live_bytes -= (key.len() + entry.value.len()) as u64;
+        self.forget(&key, &row);
+        self.changed.insert(key, None);
         self.revision = self.revision.next();
         Outcome::Deleted { count: 1, revision: self.revision }
     }
@@ -189,22 +233,54 @@ impl Kv {
         Outcome::Imported { count, revision: self.revision }
     }
 
-    /// Adds a row whose key is not there. Also how a snapshot is read back, with `revision` set before.
-    pub(crate) fn insert(&mut self, key: Arc<[u8]>, entry: Entry) {
+    /// Adds a row whose key is not there.
+    fn insert(&mut self, key: Arc<[u8]>, entry: Entry) {
         assert_eq!(entry.unsound(self.revision), None, "store at revision {}: {entry:?}", self.revision);
         let row = Row::new(&key, entry);
-        self.rows_hash.add(row.hash);
-        self.live_bytes += (key.len() + row.entry.value.len()) as u64;
+        self.count(&key, &row);
         let old = self.rows.insert(key, row);
         assert!(old.is_none(), "a row was overwritten without leaving the sums: {old:?}");
     }
 
-    pub(crate) fn at_revision(revision: Revision) -> Kv {
-        Kv { revision, ..Kv::default() }
+    fn count(&mut self, key: &[u8], row: &Row) {
+        self.rows_hash.add(row.hash);
+        self.live_bytes += (key.len() + row.entry.value.len()) as u64;
     }
 
-    pub(crate) fn last_key(&self) -> Option<&[u8]> {
-        self.rows.last_key_value().map(|(key, _)| &**key)
+    fn forget(&mut self, key: &[u8], row: &Row) {
+        self.rows_hash.remove(row.hash);
+        self.live_bytes -= (key.len() + row.entry.value.len()) as u64;
+    }
+
+    /// Takes the rows of a checkpoint's oldest run, which come in order: a map is built from those faster than row by
+    /// row, and is denser.
+    pub(crate) fn fill(&mut self, rows: Vec<(Arc<[u8]>, Row)>) {
+        assert!(
+            self.rows.is_empty(),
+            "the oldest run is taken first, but {} rows are there",
+            self.rows.len()
+        );
+        rows.iter().for_each(|(key, row)| self.count(key, row));
+        self.rows = rows.into_iter().collect();
+    }
+
+    /// Takes a row of a newer run: what it says counts, whatever was there.
+    pub(crate) fn overwrite(&mut self, key: Arc<[u8]>, entry: Option<Entry>) {
+        if let Some((key, row)) = self.rows.remove_entry(&*key) {
+            self.forget(&key, &row);
+        }
+        if let Some(entry) = entry {
+            self.insert(key, entry);
+        }
+    }
+
+    /// The store with these rows for changed.
+    pub(crate) fn with_changes(self, changed: Changes) -> Kv {
+        Kv { changed, ..self }
+    }
+
+    pub(crate) fn at_revision(revision: Revision) -> Kv {
+        Kv { revision, ..Kv::default() }
     }
 }
 

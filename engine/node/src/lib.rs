@@ -6,6 +6,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `checkpoints` | when a checkpoint is taken, and what it builds on |
 //! | `node` | [`Node`]: inputs, outputs, dispatch |
 //! | `request` | what can be asked of a node, and what it answers |
 //! | `pending` | requests that wait for the log |
@@ -13,6 +14,7 @@
 //! | `state` | the key-value store, and how it is restored from a checkpoint |
 //! | `view` | how a node stands |
 
+mod checkpoints;
 mod held;
 mod node;
 mod pending;
@@ -20,6 +22,7 @@ mod request;
 mod state;
 mod view;
 
+pub use checkpoints::Checkpoint;
 pub use node::{Input, Node, NodeConfig, Output};
 pub use quorate_kv as kv;
 pub use quorate_raft as raft;

@@ -1,11 +1,12 @@
 //! The node: inputs, outputs, and what goes between the core and the store.
 
+use crate::checkpoints::{Checkpoint, Checkpoints};
 use crate::held::{Held, HeldWrite};
 use crate::pending::{Fate, Pending};
 use crate::request::{ReadLevel, Refusal, Reply, Request, RequestId};
 use crate::state::{Progress, State};
 use crate::view::{Standing, View};
-use quorate_kv::{Command, Kv, Outcome, SnapshotWriter};
+use quorate_kv::{Command, Kv, Outcome};
 use quorate_raft::{
     ChangeError, Config, Contact, Done, Entry, Envelope, Event, Found, Index, Input as CoreInput, Job,
     Learner, LogId, Members, NodeId, OpenError, Output as CoreOutput, PeerState, PeerStatus, ProposeError,
@@ -21,9 +22,11 @@ use std::time::Duration;
 pub struct NodeConfig {
     /// Those of its core.
     pub raft: Config,
-    /// A checkpoint is taken when an entry was applied whose index is a multiple of this, unless one is still being
-    /// written.
+    /// A checkpoint is taken when an entry was applied whose index is a multiple of this. With another value than on
+    /// other nodes a node can't share the files of its checkpoints with them.
     pub checkpoint_entries: u64,
+    /// And when the commands applied since hold more than so many bytes. The same is true of this value.
+    pub checkpoint_bytes: u64,
     /// The most requests pending; more are refused as overload, but for hand-overs.
     pub pending_requests: usize,
 }
@@ -31,6 +34,9 @@ pub struct NodeConfig {
 impl NodeConfig {
     /// The usual bound on requests that wait for the log or for a read round.
     pub const PENDING_REQUESTS: usize = 16_384;
+    /// The usual distance of checkpoints in bytes of commands. A restart applies at most about so much again, and rows
+    /// that wait to be written hold about so much memory; a smaller run is merged more often.
+    pub const CHECKPOINT_BYTES: u64 = 64 << 20;
 }
 
 /// How many hand-overs may wait for their end however much else waits.
@@ -69,17 +75,8 @@ pub enum Output {
     Send(Envelope),
     /// Work for storage.
     Job(Job),
-    /// Work for storage: write a checkpoint. Answer: [`Done::SnapshotTaken`].
-    Checkpoint {
-        /// The last slot it covers.
-        last: LogId,
-        /// The configuration in force there.
-        members: Members,
-        /// The entry that set it.
-        members_at: LogId,
-        /// Its content, a piece at a time.
-        content: SnapshotWriter,
-    },
+    /// Work for storage: write a checkpoint. Answer: [`Done::SnapshotTaken`] or [`Done::SnapshotLost`].
+    Checkpoint(Box<Checkpoint>),
     /// What came of a request.
     Reply {
         /// The request.
@@ -112,8 +109,7 @@ pub struct Node {
     held: Held,
     transfers: Vec<RequestId>,
     standing: Standing,
-    /// Where the last checkpoint was begun, and whether it still runs.
-    checkpoint: (Index, bool),
+    checkpoints: Checkpoints,
     /// The last segment of a full log for which a checkpoint was begun.
     relieved_segment: u32,
     /// When a checkpoint is due that gives the space back that was freed on a full disk.
@@ -139,6 +135,7 @@ impl Node {
     /// Starts a node from what recovery found.
     pub fn open(config: NodeConfig, found: Found, now: Time) -> Result<Node, OpenError> {
         let checkpointed = found.snapshot.as_ref().map_or(Index(0), |meta| meta.last.index);
+        let checkpoints = Checkpoints::new(config.checkpoint_entries, config.checkpoint_bytes, checkpointed);
         let raft = Raft::open(config.raft.clone(), found, now)?;
         let state = State::new();
         let standing = standing(&raft, &state);
@@ -152,7 +149,7 @@ impl Node {
             held: Held::default(),
             transfers: Vec::new(),
             standing,
-            checkpoint: (checkpointed, false),
+            checkpoints,
             relieved_segment: 0,
             relief_at: None,
             now,
@@ -171,6 +168,7 @@ impl Node {
             Input::Request { id, request } => self.request(now, id, request),
             Input::Cancel(id) => {
                 self.pending.cancel(id);
+                self.checkpoints.cancel(id);
                 self.cancel_read(id);
                 if self.held.cancel(id) {
                     self.reply(id, Reply::NotLeader { leader: None });
@@ -246,16 +244,17 @@ impl Node {
                 }
             }
             Done::SnapshotTaken(meta) => {
-                self.checkpoint.1 = false;
-                for id in std::mem::take(&mut self.pending.checkpoints) {
-                    self.reply(id, Reply::Checkpointed);
-                }
+                self.checkpointed(meta.last.index);
                 self.raft.handle(now, CoreInput::Done(Done::SnapshotTaken(meta)));
                 self.relieve_log();
             }
             Done::Room(room) => {
                 self.raft.handle(now, CoreInput::Done(Done::Room(room)));
                 self.relieve_log();
+            }
+            Done::SnapshotLost(last) => {
+                let whole = self.checkpoints.lost(last, &mut self.state, &self.raft);
+                self.begin_checkpoint(whole);
             }
             done => self.raft.handle(now, CoreInput::Done(done)),
         }
@@ -272,7 +271,7 @@ impl Node {
                 for id in self.pending.covered(meta.last.index) {
                     self.reply(id, Reply::Unknown);
                 }
-                self.checkpoint.0 = meta.last.index;
+                self.checkpointed(meta.last.index);
                 let first = self.state.begin_restore(meta);
                 self.out.push_back(Output::Job(Job::LoadSnapshot(first)));
             }
@@ -288,36 +287,33 @@ impl Node {
             for (id, fate) in self.pending.applied(entry) {
                 self.fulfil(id, fate, outcome, entry.id.index);
             }
-            // At the same indices on every node, so that a follower can have one half of a checkpoint from one leader
-            // and the other from the next.
-            if entry.id.index.0.is_multiple_of(self.config.checkpoint_entries) {
-                self.begin_checkpoint(entry.id);
-            }
+            let due = self.checkpoints.applied(entry, &mut self.state, &self.raft);
+            self.begin_checkpoint(due);
         }
         if let Some(last) = entries.last() {
             self.raft.handle(self.now, CoreInput::Applied(last.id.index));
         }
     }
 
-    /// Begins a checkpoint of the store as it is, right after `last` was applied; one at a time.
-    fn begin_checkpoint(&mut self, last: LogId) {
-        if self.checkpoint.1 || last.index <= self.checkpoint.0 {
-            return;
+    fn begin_checkpoint(&mut self, checkpoint: Option<Checkpoint>) {
+        self.out.extend(checkpoint.map(|checkpoint| Output::Checkpoint(Box::new(checkpoint))));
+    }
+
+    fn checkpointed(&mut self, last: Index) {
+        for id in self.checkpoints.taken(last) {
+            self.reply(id, Reply::Checkpointed);
         }
-        let Some((members, members_at)) = self.raft.checkpoint(last) else { return };
-        self.checkpoint = (last.index, true);
-        let content = self.state.kv.snapshot();
-        self.out.push_back(Output::Checkpoint { last, members, members_at, content });
     }
 
     /// A full log gets room by a checkpoint, below which it can be dropped: one for each segment that was begun since.
     fn relieve_log(&mut self) {
         let Some(room) = self.raft.room() else { return };
-        if room.newest_segment > self.relieved_segment && !self.checkpoint.1 {
-            self.begin_checkpoint(self.raft.status().applied);
-            if self.checkpoint.1 {
+        if room.newest_segment > self.relieved_segment && !self.checkpoints.are_under_way() {
+            let checkpoint = self.checkpoints.asked(&self.state, &self.raft);
+            if checkpoint.is_some() {
                 self.relieved_segment = room.newest_segment;
             }
+            self.begin_checkpoint(checkpoint);
         }
     }
 
@@ -325,9 +321,11 @@ impl Node {
     fn relief_tick(&mut self) {
         if self.relief_at.is_some_and(|at| at <= self.now) {
             // While one is being written there is nothing to wait for: its end is a time to look again.
-            self.relief_at = self.checkpoint.1.then(|| self.now + RELIEF_PAUSE);
-            if self.raft.room().is_some() {
-                self.begin_checkpoint(self.raft.status().applied);
+            let waits = self.checkpoints.are_under_way();
+            self.relief_at = waits.then(|| self.now + RELIEF_PAUSE);
+            if !waits && self.raft.room().is_some() {
+                let checkpoint = self.checkpoints.asked(&self.state, &self.raft);
+                self.begin_checkpoint(checkpoint);
             }
         }
     }
@@ -346,7 +344,8 @@ impl Node {
     }
 
     fn request(&mut self, now: Time, id: RequestId, request: Request) {
-        let waiting = self.pending.count() + self.reads.len() + self.held.count() + self.transfers.len();
+        let waiting = self.pending.count() + self.checkpoints.count() + self.reads.len();
+        let waiting = waiting + self.held.count() + self.transfers.len();
         // A node with too much to do has to be able to hand over: that it ends may be for that very reason.
         let may_hand_over =
             matches!(request, Request::Transfer(_)) && self.transfers.len() < WAITING_TRANSFERS;
@@ -584,10 +583,9 @@ impl Node {
     }
 
     fn checkpoint_asked(&mut self, id: RequestId) {
-        self.begin_checkpoint(self.raft.status().applied);
-        if self.checkpoint.1 {
-            self.pending.checkpoints.push(id);
-        } else {
+        let due = self.checkpoints.asked(&self.state, &self.raft);
+        self.begin_checkpoint(due);
+        if !self.checkpoints.wait(id) {
             self.reply(id, Reply::Checkpointed);
         }
     }

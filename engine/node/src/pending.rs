@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 pub(crate) struct Pending {
     proposals: BTreeMap<Index, Vec<(Term, RequestId)>>,
     indices: BTreeMap<RequestId, Index>,
-    pub(crate) checkpoints: Vec<RequestId>,
     /// Who waits for the end of a joint change.
     pub(crate) joint: Vec<RequestId>,
 }
@@ -29,7 +28,7 @@ pub(crate) enum Fate {
 
 impl Pending {
     pub(crate) fn count(&self) -> usize {
-        self.indices.len() + self.checkpoints.len() + self.joint.len()
+        self.indices.len() + self.joint.len()
     }
 
     pub(crate) fn expect(&mut self, id: LogId, request: RequestId) {
@@ -77,7 +76,6 @@ impl Pending {
                 self.proposals.remove(&index);
             }
         }
-        self.checkpoints.retain(|waiting| *waiting != request);
         self.joint.retain(|waiting| *waiting != request);
     }
 }

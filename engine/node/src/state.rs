@@ -1,7 +1,7 @@
 //! The state machine: the store, and how it is restored from a checkpoint.
 
-use crate::kv::{Kv, Outcome, Restore};
-use quorate_raft::{Chunk, Entry, Index, LoadSnapshot, Payload, Reader, SnapshotMeta};
+use crate::kv::{Boundary, Kv, Outcome, Restore, Restored, Sealed};
+use quorate_raft::{Chunk, Entry, Index, LoadSnapshot, LogId, Payload, Reader, SnapshotMeta, Term};
 use quorate_wire::entry::decode_command;
 
 /// How much of a checkpoint is read at a time, in bytes.
@@ -11,6 +11,8 @@ const PIECE_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) kv: Kv,
+    /// Where the rows that changed were last taken away, and the commands applied since.
+    pub(crate) boundary: Boundary,
     restoring: Option<Restoring>,
 }
 
@@ -33,7 +35,7 @@ pub(crate) enum Progress {
 
 impl State {
     pub(crate) fn new() -> Self {
-        State { kv: Kv::new(), restoring: None }
+        State { kv: Kv::new(), boundary: Boundary::default(), restoring: None }
     }
 
     pub(crate) fn is_restoring(&self) -> bool {
@@ -51,6 +53,23 @@ impl State {
             Ok(command) => Some(self.kv.apply(&command)),
             Err(error) => panic!("the committed command at {} cannot be decoded: {error}", entry.id),
         }
+    }
+
+    /// The last boundary; zero while there was none.
+    pub(crate) fn base(&self) -> LogId {
+        LogId { term: Term(self.boundary.term), index: Index(self.boundary.index) }
+    }
+
+    /// Takes away what changed since the last boundary: `last` is the next.
+    pub(crate) fn seal(&mut self, last: LogId) -> Sealed {
+        self.boundary = Boundary { term: last.term.0, index: last.index.0, command_bytes: 0 };
+        self.kv.seal()
+    }
+
+    /// The next checkpoint builds on none.
+    pub(crate) fn forget_base(&mut self) {
+        self.boundary = Boundary { term: 0, index: 0, ..self.boundary };
+        self.kv.count_all_as_changed();
     }
 
     /// Begins to restore the snapshot; gives the first piece to read.
@@ -73,7 +92,7 @@ impl State {
         restoring.restore.feed(&chunk.data).map_err(bad)?;
         restoring.offset += chunk.data.len() as u64;
         if chunk.done {
-            self.kv = restoring.restore.finish().map_err(bad)?;
+            Restored { kv: self.kv, boundary: self.boundary } = restoring.restore.finish().map_err(bad)?;
             return Ok(Progress::Complete(last.index));
         }
         let next = piece(&restoring.meta, restoring.offset);

@@ -57,7 +57,12 @@ impl Cluster {
         let start = |number: u128| {
             let seed = u64::try_from(number).unwrap();
             let raft = Config { uncommitted_bytes, ..Config::new(id(number), seed) };
-            let config = NodeConfig { raft, checkpoint_entries: 1_000, pending_requests: 100 };
+            let config = NodeConfig {
+                raft,
+                checkpoint_entries: 1_000,
+                checkpoint_bytes: 1 << 20,
+                pending_requests: 100,
+            };
             (id(number), Node::open(config, founded(), Time(0)).unwrap())
         };
         let nodes = (1..=3).map(start).collect();
@@ -92,7 +97,7 @@ impl Cluster {
                         node.handle(self.now, Input::Done(Done::Loaded { load, entries }));
                     }
                     Output::Reply { id, reply } => self.replies.push((id.0, reply)),
-                    Output::Job(_) | Output::Checkpoint { .. } | Output::Failed(_) => panic!("{output:?}"),
+                    Output::Job(_) | Output::Checkpoint(_) | Output::Failed(_) => panic!("{output:?}"),
                     Output::Changed | Output::Event(_) => {}
                 }
             }

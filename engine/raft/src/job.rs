@@ -3,6 +3,7 @@
 use crate::{Entry, HardState, Index, LogId, Members, NodeId, WriteId};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// One piece of work for storage. Writes are performed in the order issued; the others at any time.
@@ -44,11 +45,14 @@ pub enum Done {
         meta: SnapshotMeta,
         /// The offset the next piece must have, in bytes; zero when the transfer must begin again.
         next: u64,
-        /// Whether it is whole, verified against its checksum, and durable.
+        /// Whether it is whole, verified against its digest, and durable.
         complete: bool,
     },
     /// A checkpoint that the host took is durable.
     SnapshotTaken(SnapshotMeta),
+    /// The checkpoint that was to end there can't be written: what it builds on can't be read any more. The host has to
+    /// give its whole state once.
+    SnapshotLost(LogId),
     /// The payload of this entry cannot be read.
     Damaged(LogId),
     /// How much room the log has left behind all that was answered; `None` when there is as much as anybody wants, as
@@ -155,8 +159,8 @@ pub struct Chunk {
     pub done: bool,
 }
 
-/// A snapshot: the state after `last` was applied. Its content is the host's; only its size and checksum are
-/// known here.
+/// A snapshot: the state after `last` was applied. Its content is the host's; only its size and what it hashes to
+/// are known here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SnapshotMeta {
     /// The last slot it covers.
@@ -167,6 +171,24 @@ pub struct SnapshotMeta {
     pub members_at: LogId,
     /// The size of the content, in bytes.
     pub bytes: u64,
-    /// The CRC-32C of the content.
-    pub checksum: u32,
+    /// What the content is recognized by.
+    pub digest: Digest,
+    /// A hash of the state itself: equal on all nodes that have applied the same, whatever their content looks like.
+    pub state_hash: u64,
+}
+
+/// The hash of what names all the rest of a snapshot's content: for Quorate's own, the BLAKE3 of its manifest.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
 }

@@ -39,7 +39,9 @@ pub use entry::{Entry, Payload};
 pub use event::{CampaignCause, Event, StepDownCause};
 pub use id::{Index, LogId, NodeId, ParseIdError, ReadId, Term, WriteId, parse_id};
 pub use io::{Found, HardState, Input, Output};
-pub use job::{Chunk, Done, Job, Load, LoadSnapshot, Reader, Room, SnapshotMeta, StoreSnapshot, Write};
+pub use job::{
+    Chunk, Digest, Done, Job, Load, LoadSnapshot, Reader, Room, SnapshotMeta, StoreSnapshot, Write,
+};
 pub use members::{Contact, Learner, Members};
 pub use message::{Envelope, Held, Message, Report};
 use quorum::agreed;

@@ -22,10 +22,10 @@ use quorate_raft::NodeId;
 use crate::data_dir::{DataDir, DataDirError, Identity, NODE, VERSION, unusable};
 use crate::file_disk::sync_directory;
 use crate::node_file::NodeFile;
-use crate::{segment, snapshots, stable};
+use crate::{checkpoints, segment, stable};
 
 /// What belongs to the former node.
-const STATE: [&str; 3] = [segment::DIRECTORY, stable::DIRECTORY, snapshots::DIRECTORY];
+const STATE: [&str; 3] = [segment::DIRECTORY, stable::DIRECTORY, checkpoints::DIRECTORY];
 
 impl DataDir {
     /// The id under which its node is coming back, when it is.

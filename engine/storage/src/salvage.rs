@@ -6,6 +6,7 @@
 
 use quorate_raft::{LogId, Members};
 
+use crate::checkpoints::Checkpoints;
 use crate::disk::Disk;
 use crate::error::Fatal;
 use crate::options::Options;
@@ -15,13 +16,12 @@ use crate::replay::read_members;
 use crate::reread::settled;
 use crate::scan::{Item, scan};
 use crate::segment::LogFile;
-use crate::snapshots::Snapshots;
 
 /// The newest configuration that can be read in a data dir, and the entry that set it. Changes nothing.
 pub fn newest_members<D: Disk>(disk: D) -> Option<(LogId, Members)> {
     let mut found = in_log(&disk).unwrap_or_default();
-    if let Ok(snapshots) = Snapshots::open(&Overlay::new(disk), &Options::new(0)) {
-        found.extend(snapshots.newest().map(|meta| (meta.members_at, meta.members.clone())));
+    if let Ok(checkpoints) = Checkpoints::open(&Overlay::new(disk), &Options::new(0)) {
+        found.extend(checkpoints.newest().map(|meta| (meta.members_at, meta.members.clone())));
     }
     found.retain(|(_, members)| members.fault().is_none());
     found.into_iter().max_by_key(|(id, _)| *id)

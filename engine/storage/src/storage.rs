@@ -7,6 +7,7 @@ use quorate_raft::{
 };
 
 use crate::ballast::Ballast;
+use crate::checkpoints::{self, Checkpoints, Draft};
 use crate::disk::Disk;
 use crate::error::{Fatal, OpenError};
 use crate::log::{Log, Position};
@@ -16,7 +17,6 @@ use crate::recovery::{Recovered, list, recover};
 use crate::replay::Replay;
 use crate::scrub::{Finding, Scrubbed, Scrubber};
 use crate::segment::{self, Link, LogFile, SegmentNumber};
-use crate::snapshots::{self, Content, Draft, Snapshots};
 use crate::spares::Spares;
 use crate::stable::{self, Stable, StableState, StableValue};
 use crate::versions::refuse_other_versions;
@@ -25,17 +25,9 @@ use crate::versions::refuse_other_versions;
 pub enum Job {
     /// What the core asks for.
     Core(quorate_raft::Job),
-    /// A checkpoint that the node takes. Answer: [`Done::SnapshotTaken`], when it is durable.
-    Checkpoint {
-        /// The last slot it covers, which is durable in the log.
-        last: LogId,
-        /// The configuration in force there.
-        members: Members,
-        /// The entry that set that configuration.
-        members_at: LogId,
-        /// The content. It's asked for a slice at a time, while other work is done.
-        content: Content,
-    },
+    /// A checkpoint that the node takes. Answer: [`Done::SnapshotTaken`], when it is durable, or
+    /// [`Done::SnapshotLost`], when what it builds on can't be read.
+    Checkpoint(Draft),
     /// Look after what nobody asks for: whether a disk that was full has room again, and whether what is at rest is
     /// still sound. The host says so now and then, since storage has no clock. Answer: none, but for what is found.
     Tend {
@@ -58,7 +50,7 @@ pub struct Storage<D: Disk> {
     disk: D,
     stable: Stable<D::File>,
     log: Log<D::File>,
-    snapshots: Snapshots<D::File>,
+    checkpoints: Checkpoints<D::File>,
     ballast: Ballast<D::File>,
     /// Writes that have not been done yet: the first of them found no room in the log.
     waiting: VecDeque<Write>,
@@ -78,23 +70,23 @@ impl<D: Disk> Storage<D> {
     /// [`OpenError`]: something is lost that this node cannot do without, or the disk refused an operation.
     pub fn open(disk: D, options: Options) -> Result<(Storage<D>, Found), OpenError> {
         refuse_other_versions(&disk)?;
-        for directory in [segment::DIRECTORY, stable::DIRECTORY, snapshots::DIRECTORY] {
+        for directory in [segment::DIRECTORY, stable::DIRECTORY, checkpoints::DIRECTORY] {
             disk.create_dir(directory).map_err(Fatal::new("create", directory))?;
         }
         let files = list(&disk)?;
-        let snapshots = Snapshots::open(&disk, &options)?;
+        let checkpoints = Checkpoints::open(&disk, &options)?;
         let has_log = files.iter().any(|file| matches!(file, LogFile::Segment(_)));
         let stable = match stable::read(&disk) {
             StableState::Value(value, whole) => Stable::open(&disk, value, whole)?,
-            StableState::Empty if !has_log && snapshots.newest().is_none() => Stable::create(&disk)?,
+            StableState::Empty if !has_log && checkpoints.newest().is_none() => Stable::create(&disk)?,
             StableState::Empty | StableState::Lost => return Err(OpenError::TermAndVoteLost),
         };
         let acknowledged = stable.value().acknowledged_batch;
         if has_log {
-            let recovered = recover(&disk, &files, snapshots.newest(), acknowledged)?;
-            Opening { disk, options, files, snapshots, stable }.with_log(recovered)
+            let recovered = recover(&disk, &files, checkpoints.newest(), acknowledged)?;
+            Opening { disk, options, files, checkpoints, stable }.with_log(recovered)
         } else if acknowledged == 0 {
-            Opening { disk, options, files, snapshots, stable }.without_log()
+            Opening { disk, options, files, checkpoints, stable }.without_log()
         } else {
             Err(OpenError::LogLost { acknowledged })
         }
@@ -118,8 +110,8 @@ impl<D: Disk> Storage<D> {
 
     /// Whether there's something to go on with when nothing else waits: call [`Storage::perform`] with nothing.
     pub fn busy(&self) -> bool {
-        let ballast_busy = self.ballast.busy(self.snapshots.newest());
-        self.snapshots.busy()
+        let ballast_busy = self.ballast.busy(self.checkpoints.newest());
+        self.checkpoints.busy()
             || self.log.spares.busy()
             || ballast_busy
             || self.log.wants_mark()
@@ -134,6 +126,12 @@ impl<D: Disk> Storage<D> {
     /// How much was read at rest.
     pub fn scrubbed(&self) -> Scrubbed {
         self.scrubber.scrubbed
+    }
+
+    /// Whether a checkpoint or a merge waits for room on the disk: it was found full. What was half done is dropped,
+    /// and tried again after some more calls of [`Storage::perform`], empty ones among them.
+    pub fn waits_for_space(&self) -> bool {
+        self.checkpoints.waits_for_space()
     }
 
     fn try_perform(&mut self, jobs: Vec<Job>) -> Result<Vec<Done>, Fatal> {
@@ -157,15 +155,13 @@ impl<D: Disk> Storage<D> {
         if idle && self.log.wants_mark() {
             self.log.mark()?;
         }
-        if self.snapshots.busy() {
+        if self.checkpoints.busy() {
             self.keep_space_for_checkpoint(self.slice_bytes)?;
         }
-        if let Some(meta) = self.snapshots.work(&self.disk)? {
-            done.push(Done::SnapshotTaken(meta));
-        }
+        done.extend(self.checkpoints.work(&self.disk)?);
         self.log.spares.work(&self.disk, self.slice_bytes)?;
-        if !self.log.spares.busy() && !self.snapshots.busy() {
-            self.ballast.work(&self.disk, self.snapshots.newest(), self.slice_bytes)?;
+        if !self.log.spares.busy() && !self.checkpoints.busy() {
+            self.ballast.work(&self.disk, self.checkpoints.newest(), self.slice_bytes)?;
         }
         if may_scrub && self.waiting.is_empty() {
             self.scrub(&mut done)?;
@@ -221,7 +217,7 @@ impl<D: Disk> Storage<D> {
     /// and what was logged since.
     fn next_checkpoint_fits(&self) -> bool {
         let (last, bytes) =
-            self.snapshots.newest().map_or((Index(0), 0), |newest| (newest.last.index, newest.bytes));
+            self.checkpoints.newest().map_or((Index(0), 0), |newest| (newest.last.index, newest.bytes));
         let most = bytes + bytes / 8 + self.log.bytes_above(last);
         // A file system that does not say is asked by writing.
         let free = self.disk.free_bytes().unwrap_or(u64::MAX);
@@ -235,7 +231,7 @@ impl<D: Disk> Storage<D> {
         let refused = spares.are_refused() || self.ballast.is_refused() || !self.waiting.is_empty();
         if refused || is_reserved {
             self.short_of_room = true;
-        } else if spares.are_all_ready() && self.ballast.is_whole(self.snapshots.newest()) {
+        } else if spares.are_all_ready() && self.ballast.is_whole(self.checkpoints.newest()) {
             self.short_of_room = false;
         }
         let room = self.short_of_room.then(|| self.log.room(is_reserved));
@@ -299,20 +295,20 @@ impl<D: Disk> Storage<D> {
                     done.push(Done::Damaged(id));
                 }
             }
-            Job::Core(Core::LoadSnapshot(load)) => done.push(self.snapshots.load(&self.disk, load)),
+            Job::Core(Core::LoadSnapshot(load)) => done.extend(self.checkpoints.load(&self.disk, load)),
             Job::Core(Core::StoreSnapshot(store)) => {
                 self.keep_space_for_checkpoint(store.chunk.data.len())?;
-                done.push(self.snapshots.store(&self.disk, store)?);
+                done.extend(self.checkpoints.store(&self.disk, store)?);
             }
             Job::Tend { scrub_bytes } => {
                 self.scrubber.allow(scrub_bytes);
                 self.log.spares.retry();
                 self.ballast.retry();
             }
-            Job::Checkpoint { last, members, members_at, content } => {
-                let durable = self.log.terms.last();
+            Job::Checkpoint(draft) => {
+                let (last, durable) = (draft.last, self.log.terms.last());
                 assert!(last.index <= durable.index, "a checkpoint of {last}, but the log ends at {durable}");
-                self.snapshots.begin(Draft { last, members, members_at, content });
+                self.checkpoints.begin(draft);
             }
         }
         Ok(())
@@ -324,14 +320,14 @@ struct Opening<D: Disk> {
     disk: D,
     options: Options,
     files: Vec<LogFile>,
-    snapshots: Snapshots<D::File>,
+    checkpoints: Checkpoints<D::File>,
     stable: Stable<D::File>,
 }
 
 impl<D: Disk> Opening<D> {
     /// Begins an empty log, after the checkpoint if there is one.
     fn without_log(mut self) -> Result<(Storage<D>, Found), OpenError> {
-        let start = Start::of(self.snapshots.newest());
+        let start = Start::of(self.checkpoints.newest());
         let position =
             Position { offset: 0, batch: 0, marked: true, previous: Link::default(), closed: true };
         let mut log = Log {
@@ -352,7 +348,7 @@ impl<D: Disk> Opening<D> {
         let found = Found {
             hard: self.stable.value().hard,
             commit_hint: log.commit_hint,
-            snapshot: self.snapshots.newest().cloned(),
+            snapshot: self.checkpoints.newest().cloned(),
             terms: log.terms.clone(),
             ..Found::default()
         };
@@ -363,7 +359,7 @@ impl<D: Disk> Opening<D> {
     fn with_log(mut self, recovered: Recovered<D::File>) -> Result<(Storage<D>, Found), OpenError> {
         let Recovered { segments, mut replay, position, dead, stale } = recovered;
         let hard = self.stable.value().hard;
-        let newest = self.snapshots.newest().cloned();
+        let newest = self.checkpoints.newest().cloned();
         let start = Start::of(newest.as_ref());
         let base = replay.terms.base();
         if base.index > start.last.index || (newest.is_none() && base != LogId::ZERO) {
@@ -464,13 +460,13 @@ impl<D: Disk> Opening<D> {
     }
 
     fn storage(self, log: Log<D::File>) -> Storage<D> {
-        let Opening { disk, options, snapshots, stable, .. } = self;
+        let Opening { disk, options, checkpoints, stable, .. } = self;
         Storage {
             ballast: Ballast::open(&disk, options.segment_bytes.into()),
             disk,
             stable,
             log,
-            snapshots,
+            checkpoints,
             waiting: VecDeque::new(),
             short_of_room: false,
             told: None,

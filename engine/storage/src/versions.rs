@@ -9,13 +9,13 @@
 //!   | magic        | checksum| version | size    |
 //! ```
 //!
-//! The checksum covers the bytes from 12 to *size*, in `stable/` to 512. (A segment's header stands twice; the second
+//! The checksum covers the bytes from 12 to *size*, in `stable/` and in runs to 512. (A segment's header stands twice; the second
 //! copy begins at *size*.) A file whose checksum does not fit says nothing about its version.
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::OpenError;
 use crate::layout::position;
-use crate::{segment, snapshots, stable};
+use crate::{checkpoints, segment, stable};
 
 /// A directory whose files have a version.
 struct Format {
@@ -28,7 +28,7 @@ struct Format {
     checked_bytes: Option<usize>,
 }
 
-const FORMATS: [Format; 3] = [
+const FORMATS: [Format; 4] = [
     Format {
         directory: stable::DIRECTORY,
         suffix: "",
@@ -44,11 +44,18 @@ const FORMATS: [Format; 3] = [
         checked_bytes: None,
     },
     Format {
-        directory: snapshots::DIRECTORY,
-        suffix: ".snap",
-        magic: b"QRTESNAP",
-        known: 1,
+        directory: checkpoints::DIRECTORY,
+        suffix: checkpoints::MANIFEST_SUFFIX,
+        magic: checkpoints::MANIFEST_MAGIC,
+        known: checkpoints::MANIFEST_VERSION,
         checked_bytes: None,
+    },
+    Format {
+        directory: checkpoints::DIRECTORY,
+        suffix: checkpoints::RUN_SUFFIX,
+        magic: checkpoints::RUN_MAGIC,
+        known: checkpoints::RUN_VERSION,
+        checked_bytes: Some(checkpoints::RUN_HEADER_BYTES as usize),
     },
 ];
 

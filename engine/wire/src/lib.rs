@@ -7,6 +7,7 @@
 //!
 //! | module | what it lays out |
 //! |---|---|
+//! | [`checkpoint`] | manifests and rows, as `quorate-kv` draws them |
 //! | [`codec`] | messages, membership, commands: everything that is a serde type |
 //! | [`entry`] | the payload of a log entry, as the write-ahead log and peers' messages carry it |
 //! | [`frame`] | a checksummed, length-delimited piece of a peer link, and its incremental decoder |
@@ -21,6 +22,14 @@ pub mod entry;
 pub mod frame;
 pub mod hello;
 pub mod id;
+
+/// The bytes of a checkpoint's manifest and of the rows in its runs. Who stores checkpoints needs to know no more of
+/// the state machine.
+pub mod checkpoint {
+    pub use quorate_kv::manifest::{Boundary, Manifest, RunRef, Totals};
+    pub use quorate_kv::rows::{BadRowHead, ROW_HEAD_BYTES, RowHead};
+    pub use quorate_kv::{RestoreError, Revision};
+}
 
 pub use codec::{DecodeError, Encoded};
 pub use frame::{Frame, FrameDecoder, FrameError, FrameKind};

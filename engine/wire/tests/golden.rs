@@ -10,10 +10,10 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use quorate_kv::{Command, Kv, Outcome, Restore, Revision};
+use quorate_kv::{Boundary, Command, Kv, Manifest, Outcome, Restore, Revision, RunRef};
 use quorate_raft::{
-    Chunk, Contact, Entry, Envelope, HardState, Held, Index, Learner, LogId, Members, Message, NodeId,
-    Payload, Report, SnapshotMeta, Term,
+    Chunk, Contact, Digest, Entry, Envelope, HardState, Held, Index, Learner, LogId, Members, Message,
+    NodeId, Payload, Report, SnapshotMeta, Term,
 };
 use quorate_wire::entry::{decode_payload, encode_command, encode_entry};
 use quorate_wire::frame::{encode_envelope, encode_frame};
@@ -82,7 +82,8 @@ fn meta() -> SnapshotMeta {
         members: members(),
         members_at: LogId::new(2, 900),
         bytes: 65_536,
-        checksum: 0xC5C5_0001,
+        digest: Digest([0xD1; 32]),
+        state_hash: 0x5A5A_0002,
     }
 }
 
@@ -227,17 +228,25 @@ fn frames() {
 }
 
 #[test]
-fn a_snapshot_of_the_store() {
+fn a_checkpoint_of_the_store() {
     let mut kv = Kv::new();
     kv.apply(&put());
     kv.apply(&Command::Put { key: b"other".as_slice().into(), value: [].into() });
+    let first: Vec<u8> = kv.seal().rows.flatten().collect();
     kv.apply(&put());
-    let bytes = golden(
-        "kv_snapshot",
-        "a store with two keys at revision 3",
-        &kv.snapshot().flatten().collect::<Vec<u8>>(),
-    );
+    kv.apply(&Command::Delete { key: b"other".as_slice().into() });
+    let tail: Vec<u8> = kv.tail().rows.flatten().collect();
+    let name = |digest, run: &Vec<u8>| RunRef { digest: [digest; 32], bytes: run.len() as u64 };
+    let manifest = Manifest {
+        totals: kv.totals(),
+        boundary: Boundary { term: 2, index: 1000, command_bytes: 77 },
+        has_tail: true,
+        runs: vec![name(0xA1, &first), name(0xB2, &tail)],
+    };
+    let content = [manifest.encode(), first, tail].concat();
+    let bytes =
+        golden("kv_checkpoint", "a store with one key at revision 4: manifest, run and tail", &content);
     let mut restore = Restore::new();
     restore.feed(&bytes).unwrap();
-    assert_eq!(restore.finish().unwrap(), kv);
+    assert_eq!(restore.finish().unwrap().kv, kv);
 }

@@ -7,8 +7,8 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use quorate_kv::Command;
 use quorate_raft::{
-    Chunk, Contact, Entry, Envelope, HardState, Held, Index, Learner, LogId, Members, Message, NodeId,
-    Payload, Report, SnapshotMeta, Term,
+    Chunk, Contact, Digest, Entry, Envelope, HardState, Held, Index, Learner, LogId, Members, Message,
+    NodeId, Payload, Report, SnapshotMeta, Term,
 };
 use quorate_wire::entry::{decode_command, decode_payload, encode_command, encode_entry};
 use quorate_wire::frame::{encode_envelope, encode_frame};
@@ -70,13 +70,14 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 fn meta() -> impl Strategy<Value = SnapshotMeta> {
-    (log_id(), members(), log_id(), any::<u64>(), any::<u32>()).prop_map(
-        |(last, members, members_at, bytes, checksum)| SnapshotMeta {
+    (log_id(), members(), log_id(), any::<u64>(), any::<[u8; 32]>(), any::<u64>()).prop_map(
+        |(last, members, members_at, bytes, digest, state_hash)| SnapshotMeta {
             last,
             members,
             members_at,
             bytes,
-            checksum,
+            digest: Digest(digest),
+            state_hash,
         },
     )
 }

@@ -1,5 +1,5 @@
 use super::*;
-use quorate_node::raft::{Chunk, Members, NodeId, Payload, SnapshotMeta};
+use quorate_node::raft::{Chunk, Digest, Members, NodeId, Payload, SnapshotMeta};
 
 fn envelope(message: Message) -> Envelope {
     Envelope { from: NodeId(1), to: NodeId(2), term: Term(1), message }
@@ -18,7 +18,8 @@ fn heartbeat(round: u64) -> Envelope {
 
 fn piece(offset: u64) -> Envelope {
     let (last, members) = (LogId::new(1, 9), Members::default());
-    let meta = SnapshotMeta { last, members, members_at: LogId::ZERO, bytes: 100, checksum: 0 };
+    let (members_at, digest) = (LogId::ZERO, Digest::default());
+    let meta = SnapshotMeta { last, members, members_at, bytes: 100, digest, state_hash: 0 };
     envelope(Message::Snapshot { meta, chunk: Chunk { offset, data: vec![0; 10].into(), done: false } })
 }
 

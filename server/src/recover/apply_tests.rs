@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use quorate_node::kv::Kv;
 use quorate_node::raft::{
     Config, Contact, Done, Entry, HardState, Index, Input, Job, Learner, LogId, Members, NodeId, Output,
     Payload, Raft, Role, Term, Time, Write, WriteId,
 };
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
-use quorate_storage::{Disk, FileDisk, MemoryDisk, Options, Storage};
+use quorate_storage::{Content, Disk, Draft, FileDisk, MemoryDisk, Options, Storage};
 
 use super::apply::{Applied, ApplyError, Order, apply, become_only_voter};
 use super::aside::AsideError;
@@ -307,10 +308,16 @@ fn damage_below_the_checkpoint_hinders_nothing_and_above_it_everything() {
     fill(disk.clone(), members(&[1, 2, 3]), &[1, 2, 2]);
     let checkpoint = |last: LogId| {
         let (mut storage, _) = Storage::open(disk.clone(), options()).unwrap();
-        let members_at = LogId::new(1, 1);
-        let content = Box::new(std::iter::once(vec![7; 100]));
-        let job =
-            quorate_storage::Job::Checkpoint { last, members: members(&[1, 2, 3]), members_at, content };
+        let draft = Draft {
+            last,
+            members: members(&[1, 2, 3]),
+            members_at: LogId::new(1, 1),
+            base: LogId::ZERO,
+            tail_bytes: Some(0),
+            totals: Kv::new().totals(),
+            rows: Content::new(std::iter::empty()),
+        };
+        let job = quorate_storage::Job::Checkpoint(draft);
         assert!(
             storage.perform(vec![job]).unwrap().iter().any(|done| matches!(done, Done::SnapshotTaken(_)))
         );

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quorate_node::raft::{Envelope, Event, Term, Time};
 use quorate_node::{Input, Node, Output, Request, RequestId};
+use quorate_server::checkpoint_job;
 use quorate_storage::{Job, MemoryDisk, Storage};
 
 use super::CoreStack;
@@ -218,9 +219,7 @@ impl CoreStack {
             match output {
                 Output::Send(envelope) => self.send(host, envelope),
                 Output::Job(job) => life.jobs.push(Job::Core(job)),
-                Output::Checkpoint { last, members, members_at, content } => {
-                    life.jobs.push(Job::Checkpoint { last, members, members_at, content: Box::new(content) });
-                }
+                Output::Checkpoint(checkpoint) => life.jobs.push(checkpoint_job(*checkpoint)),
                 Output::Reply { id, reply } => {
                     if let Some(leaving) = life.leaving.as_mut().filter(|leaving| leaving.request == id) {
                         leaving.told = Some(reply);

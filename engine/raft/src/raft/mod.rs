@@ -300,6 +300,8 @@ impl Raft {
             Done::SnapshotLoaded { load, chunk } => self.snapshot_loaded(load, chunk),
             Done::SnapshotStored { meta, next, complete } => self.snapshot_stored(&meta, next, complete),
             Done::SnapshotTaken(meta) => self.snapshot_taken(meta),
+            // For the host, which will give another one.
+            Done::SnapshotLost(_) => {}
             Done::Damaged(slot) => self.found_damaged(slot),
             Done::Room(room) => self.room_reported(room),
         }

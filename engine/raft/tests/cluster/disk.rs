@@ -1,6 +1,6 @@
 //! A disk as the contract of `Job` and `Done` has it: what is durable on one node.
 
-use crate::machine::checksum;
+use crate::machine::digest;
 use crate::random::Random;
 use quorate_raft::{
     Chunk, Entry, Found, HardState, Index, Load, LoadSnapshot, LogId, Payload, SnapshotMeta, StoreSnapshot,
@@ -201,7 +201,7 @@ impl Disk {
             return (next, false);
         }
         let (_, content) = self.incoming.take().unwrap();
-        assert_eq!(checksum(&content), meta.checksum, "a snapshot was put together wrongly");
+        assert_eq!(digest(&content), meta.digest, "a snapshot was put together wrongly");
         self.keep_snapshot(meta, content.into());
         (next, true)
     }

@@ -1,6 +1,6 @@
 //! A state machine that remembers everything it applied, in one number.
 
-use quorate_raft::{Entry, Index};
+use quorate_raft::{Digest, Entry, Index};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -49,6 +49,8 @@ impl Machine {
     }
 }
 
-pub(crate) fn checksum(content: &[u8]) -> u32 {
-    u32::try_from(hash_of(&content) & 0xffff_ffff).unwrap()
+pub(crate) fn digest(content: &[u8]) -> Digest {
+    let mut digest = Digest::default();
+    digest.0[..8].copy_from_slice(&hash_of(&content).to_le_bytes());
+    digest
 }

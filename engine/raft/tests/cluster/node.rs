@@ -1,7 +1,7 @@
 //! One node: a core, its disk, its state machine, and a host that keeps the contract.
 
 use crate::disk::{Disk, Part, Slots};
-use crate::machine::{Machine, checksum};
+use crate::machine::{Machine, digest};
 use crate::random::Random;
 use quorate_raft::{
     Config, Entry, Index, Input, LogId, Members, NodeId, Payload, Raft, ReadId, SnapshotMeta, Term, Time,
@@ -154,8 +154,8 @@ impl Life {
         let (members, members_at) =
             self.core.checkpoint(last).filter(|_| last.index == self.machine.applied)?;
         let content = self.machine.content();
-        let checksum = checksum(&content);
-        Some((SnapshotMeta { last, members, members_at, bytes: content.len() as u64, checksum }, content))
+        let (bytes, digest) = (content.len() as u64, digest(&content));
+        Some((SnapshotMeta { last, members, members_at, bytes, digest, state_hash: 0 }, content))
     }
 
     /// The configuration that the log says is in force, unless it was compacted away.

@@ -2,8 +2,8 @@
 
 use crate::lies::Lie;
 use quorate_raft::{
-    Chunk, Config, Done, Entry, Envelope, Event, Found, HardState, Index, Input, Job, LogId, NodeId, Output,
-    Payload, Raft, SnapshotMeta, TermRuns, Time, Write,
+    Chunk, Config, Digest, Done, Entry, Envelope, Event, Found, HardState, Index, Input, Job, LogId, NodeId,
+    Output, Payload, Raft, SnapshotMeta, TermRuns, Time, Write,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
@@ -227,7 +227,8 @@ impl Host {
     pub(crate) fn checkpoint(&mut self) -> Option<Input> {
         let last = self.core.status().applied;
         let (members, members_at) = self.core.checkpoint(last)?;
-        let meta = SnapshotMeta { last, members, members_at, bytes: 0, checksum: 0 };
+        let meta =
+            SnapshotMeta { last, members, members_at, bytes: 0, digest: Digest([0; 32]), state_hash: 0 };
         self.disk.snapshot = Some(meta.clone());
         Some(Input::Done(Done::SnapshotTaken(meta)))
     }

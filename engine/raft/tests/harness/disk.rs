@@ -1,7 +1,7 @@
 //! A disk in memory that honours the contract of [`Write`], completes writes when told, and can be damaged.
 
 use quorate_raft::{
-    Chunk, Done, Entry, Found, HardState, Index, Load, LoadSnapshot, LogId, Payload, SnapshotMeta,
+    Chunk, Digest, Done, Entry, Found, HardState, Index, Load, LoadSnapshot, LogId, Payload, SnapshotMeta,
     StoreSnapshot, TermRuns, Write, WriteId,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -220,7 +220,7 @@ impl Disk {
         let next = content.len() as u64;
         let complete = next == meta.bytes;
         if complete && let Some((whole, content)) = self.incoming.take() {
-            if checksum(&content) != whole.checksum {
+            if digest(&content) != whole.digest {
                 return answer(0, false);
             }
             self.keep_snapshot(whole, content);
@@ -238,7 +238,10 @@ impl Disk {
     }
 }
 
-/// Any checksum will do here: the core never looks into it.
-pub(crate) fn checksum(content: &[u8]) -> u32 {
-    content.iter().fold(1, |sum: u32, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()))
+/// Any hash will do here: the core never looks into it.
+pub(crate) fn digest(content: &[u8]) -> Digest {
+    let sum = content.iter().fold(1, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()));
+    let mut digest = Digest::default();
+    digest.0[..8].copy_from_slice(&sum.to_le_bytes());
+    digest
 }

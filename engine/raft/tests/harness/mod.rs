@@ -8,7 +8,7 @@ mod trace;
 
 pub(crate) use script::run;
 
-use disk::{Disk, checksum};
+use disk::{Disk, digest};
 use history::History;
 use network::Network;
 use quorate_raft::{
@@ -267,7 +267,7 @@ impl Cluster {
         let node = self.node(id);
         let content = node.machine.commands.join(" ").into_bytes();
         let bytes = content.len() as u64;
-        let meta = SnapshotMeta { last, members, members_at, bytes, checksum: checksum(&content) };
+        let meta = SnapshotMeta { last, members, members_at, bytes, digest: digest(&content), state_hash: 0 };
         node.disk.keep_snapshot(meta.clone(), content);
         self.line(format!("{} has a checkpoint of {last}, {bytes} bytes", id.0));
         self.input(id, Input::Done(Done::SnapshotTaken(meta)));

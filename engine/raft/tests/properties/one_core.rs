@@ -6,7 +6,7 @@
 //! that a write is done which is not, for then no promise could be kept.
 
 use crate::cases;
-use crate::disk::{Disk, checksum};
+use crate::disk::{Disk, digest};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use quorate_raft::{
@@ -334,7 +334,7 @@ impl World {
             7 => members(&[2, 3, 4]),
             _ => members(&[1, 2, 3]),
         };
-        SnapshotMeta { last, members, members_at, bytes: 6, checksum: checksum(&content) }
+        SnapshotMeta { last, members, members_at, bytes: 6, digest: digest(&content), state_hash: 0 }
     }
 
     fn message(&self, raw: Raw) -> Message {
@@ -455,7 +455,8 @@ impl World {
             return;
         };
         let content = vec![7; 6];
-        let meta = SnapshotMeta { last, members, members_at, bytes: 6, checksum: checksum(&content) };
+        let meta =
+            SnapshotMeta { last, members, members_at, bytes: 6, digest: digest(&content), state_hash: 0 };
         self.disk.keep_snapshot(meta.clone(), content);
         self.input(Input::Done(Done::SnapshotTaken(meta)));
     }

@@ -16,12 +16,12 @@ use std::collections::BTreeSet;
 
 use quorate_raft::{Found, HardState, Index, LogId};
 
+use crate::checkpoints;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Fatal, OpenError};
 use crate::options::Options;
 use crate::overlay::Overlay;
 use crate::segment::LogFile;
-use crate::snapshots;
 use crate::stable::{self, StableState};
 use crate::storage::Storage;
 use crate::versions::refuse_other_versions;
@@ -118,7 +118,7 @@ impl<'a, D: Disk> Survey<'a, D> {
         let mut bytes: u64 = segments.map(|file| length(&file.path())).sum();
         bytes += stable::PATHS.iter().map(|path| length(path)).sum::<u64>();
         for name in others::checkpoints(disk)? {
-            bytes += length(&format!("{}/{name}", snapshots::DIRECTORY));
+            bytes += length(&format!("{}/{name}", checkpoints::DIRECTORY));
         }
         Ok(bytes)
     }

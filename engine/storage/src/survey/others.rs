@@ -3,21 +3,23 @@
 use std::io::ErrorKind;
 
 use super::{CheckpointSight, StableSight, Survey};
-use crate::checkpoint::{BLOCK_BYTES, Checkpoint};
+use crate::checkpoint_files;
+use crate::checkpoints;
 use crate::disk::{Disk, DiskFile};
 use crate::error::Fatal;
 use crate::layout::is_zero;
-use crate::snapshots;
 use crate::stable::{self, StableValue};
 
-/// The names of the checkpoints, sorted. One that was put aside as damaged is none any more.
+/// The names of the manifests and runs, sorted. One that was put aside as damaged is none any more.
 pub(super) fn checkpoints<D: Disk>(disk: &D) -> Result<Vec<String>, Fatal> {
-    let directory = snapshots::DIRECTORY;
+    let directory = checkpoints::DIRECTORY;
     let mut names = match disk.list(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         listed => listed.map_err(Fatal::new("list", directory))?,
     };
-    names.retain(|name| name.ends_with(".snap"));
+    names.retain(|name| {
+        name.ends_with(checkpoints::MANIFEST_SUFFIX) || name.ends_with(checkpoints::RUN_SUFFIX)
+    });
     Ok(names)
 }
 
@@ -47,47 +49,27 @@ impl<D: Disk> Survey<'_, D> {
         }
     }
 
+    /// Every run to its end, and every manifest.
     pub(super) fn checkpoints(&mut self) -> Result<(), Fatal> {
-        for name in checkpoints(self.disk)? {
-            let path = format!("{}/{name}", snapshots::DIRECTORY);
-            self.checkpoint(&path);
+        let names = checkpoints(self.disk)?;
+        let listing = checkpoint_files::list(self.disk, |bytes| (self.progress)(bytes));
+        let listing = match listing {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            listed => listed.map_err(Fatal::new("list", checkpoints::DIRECTORY))?,
+        };
+        for file in names.into_iter().filter(|name| name.ends_with(checkpoints::MANIFEST_SUFFIX)) {
+            let file = format!("{}/{file}", checkpoints::DIRECTORY);
+            let found = listing.checkpoints.iter().find(|found| found.path() == file);
+            let bytes = found.map_or(0, |found| found.meta.bytes);
+            self.surveyed.checkpoints.push(CheckpointSight {
+                file,
+                bytes,
+                last: found.map(|found| found.meta.last),
+            });
+        }
+        for flaw in listing.flaws {
+            self.fault(&flaw.path, flaw.offset, None, flaw.reason);
         }
         Ok(())
-    }
-
-    /// Header, table, every block, and the checksum of the whole.
-    fn checkpoint(&mut self, path: &str) {
-        let (file, bytes) = match self.disk.open(path).and_then(|file| Ok((file.len()?, file))) {
-            Ok((bytes, file)) => (file, bytes),
-            Err(error) => return self.fault(path, 0, None, format!("it can't be read: {error}")),
-        };
-        // Where the content begins, by a header that is believed only when the checkpoint opens.
-        let mut header_bytes = [0; 4];
-        let read = file.read_at(&mut header_bytes, 16);
-        let content_start = u64::from(u32::from_le_bytes(header_bytes));
-        let opened = Checkpoint::open(file).filter(|_| read.is_ok());
-        let last = opened.as_ref().map(|checkpoint| checkpoint.meta.last);
-        self.surveyed.checkpoints.push(CheckpointSight { file: path.to_owned(), bytes, last });
-        let Some(checkpoint) = opened else {
-            (self.progress)(bytes);
-            return self.fault(path, 0, None, "the checksum of its header or of its table does not fit");
-        };
-        let (mut offset, mut checksum, mut is_whole) = (0, 0, true);
-        while offset < checkpoint.meta.bytes {
-            let length = u64::from(BLOCK_BYTES).min(checkpoint.meta.bytes - offset);
-            match checkpoint.chunk(offset, length) {
-                Some(chunk) => checksum = crc32c::crc32c_append(checksum, &chunk.data),
-                None => {
-                    is_whole = false;
-                    self.fault(path, content_start + offset, None, "the checksum of this block does not fit");
-                }
-            }
-            offset += length;
-            (self.progress)(length);
-        }
-        if is_whole && checksum != checkpoint.meta.checksum {
-            self.fault(path, content_start, None, "the checksum of the whole content does not fit");
-        }
-        (self.progress)(bytes.saturating_sub(checkpoint.meta.bytes));
     }
 }

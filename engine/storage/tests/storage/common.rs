@@ -1,10 +1,11 @@
 //! What the tests of storage share: a node's log as a model, and how it is written.
 
 use quorate_raft::{
-    Contact, Entry, Found, HardState, Index, Load, LogId, Members, NodeId, Payload, Reader, Term, Write,
-    WriteId,
+    Contact, Digest, Done, Entry, Found, HardState, Index, Load, LogId, Members, NodeId, Payload, Reader,
+    SnapshotMeta, Term, Write, WriteId,
 };
-use quorate_storage::{Fatal, Job, MemoryDisk, OpenError, Options, Storage};
+use quorate_storage::{Content, Draft, Fatal, Job, MemoryDisk, OpenError, Options, Storage};
+use quorate_wire::checkpoint::{Manifest, RowHead, RunRef, Totals};
 
 /// Small segments, so that a few writes fill several.
 pub(crate) fn options(seed: u64) -> Options {
@@ -88,6 +89,85 @@ pub(crate) fn with_a_batch_of_two() -> (MemoryDisk, String, std::ops::Range<usiz
 pub(crate) fn learn_commit(storage: &mut Storage<MemoryDisk>, index: u64) {
     perform(storage, vec![Write { commit_hint: Index(index), ..write(1) }]).unwrap();
     storage.perform(Vec::new()).unwrap();
+}
+
+/// A run of so many bytes; too few for a row are none. Keys are the same in each, bodies are not.
+pub(crate) fn rows(seed: u64, bytes: usize) -> Vec<u8> {
+    const LEAST_BYTES: usize = 10 + 8;
+    let (mut run, mut key) = (Vec::with_capacity(bytes), 0_u64);
+    while bytes - run.len() >= LEAST_BYTES {
+        let left = bytes - run.len() - LEAST_BYTES;
+        let body = if left < 1000 + LEAST_BYTES { left } else { 1000 };
+        run.extend_from_slice(&row(key, Some(&filler((seed << 1) ^ (key << 20), body))));
+        key += 1;
+    }
+    run
+}
+
+/// A row, or a tombstone.
+pub(crate) fn row(key: u64, body: Option<&[u8]>) -> Vec<u8> {
+    let body_bytes = u32::try_from(body.map_or(0, <[u8]>::len)).unwrap();
+    let head = RowHead { table: 1, is_tombstone: body.is_none(), key_bytes: 8, body_bytes };
+    [&head.encode()[..], &key.to_be_bytes(), body.unwrap_or_default()].concat()
+}
+
+fn filler(seed: u64, bytes: usize) -> Vec<u8> {
+    (0..bytes as u64).map(|at| (at.wrapping_mul(seed | 1) >> 5).to_le_bytes()[0]).collect()
+}
+
+/// A checkpoint of the whole state, which needs none before it: what will be its description, and its content.
+pub(crate) fn whole(
+    last: LogId,
+    members: Members,
+    members_at: LogId,
+    rows: &[u8],
+) -> (Draft, SnapshotMeta, Vec<u8>) {
+    let named = RunRef { digest: *blake3::hash(rows).as_bytes(), bytes: rows.len() as u64 };
+    let totals = Totals { state_hash: last.index.0, ..Totals::default() };
+    let runs: Vec<RunRef> = (!rows.is_empty()).then_some(named).into_iter().collect();
+    let manifest = Manifest { totals, has_tail: !runs.is_empty(), runs, ..Manifest::default() };
+    let (content, meta) = described(last, members.clone(), members_at, &manifest, rows);
+    let tail_bytes = Some(0);
+    let draft =
+        Draft { last, members, members_at, base: LogId::ZERO, tail_bytes, totals, rows: pieces(rows) };
+    (draft, meta, content)
+}
+
+/// The content of a checkpoint, and its description.
+pub(crate) fn described(
+    last: LogId,
+    members: Members,
+    members_at: LogId,
+    manifest: &Manifest,
+    runs: &[u8],
+) -> (Vec<u8>, SnapshotMeta) {
+    let encoded = manifest.encode();
+    let digest = Digest(*blake3::hash(&encoded).as_bytes());
+    let content = [&encoded, runs].concat();
+    let (bytes, state_hash) = (content.len() as u64, manifest.totals.state_hash);
+    (content, SnapshotMeta { last, members, members_at, bytes, digest, state_hash })
+}
+
+pub(crate) fn pieces(rows: &[u8]) -> Content {
+    let pieces: Vec<Vec<u8>> = rows.chunks(10_000).map(<[u8]>::to_vec).collect();
+    Content::new(pieces.into_iter())
+}
+
+/// Takes a checkpoint, and goes on until it is durable.
+pub(crate) fn take(storage: &mut Storage<MemoryDisk>, draft: Draft) -> Result<SnapshotMeta, Fatal> {
+    let mut done = storage.perform(vec![Job::Checkpoint(draft)])?;
+    loop {
+        let taken = done.into_iter().find_map(|done| match done {
+            Done::SnapshotTaken(meta) => Some(meta),
+            Done::SnapshotLost(last) => panic!("{last} can't be written"),
+            _ => None,
+        });
+        if let Some(meta) = taken {
+            return Ok(meta);
+        }
+        assert!(storage.busy());
+        done = storage.perform(Vec::new())?;
+    }
 }
 
 /// Goes on until there is nothing left to do in the background.

@@ -4,8 +4,8 @@ use quorate_raft::{Done, Index, Load, LogId, Reader, Write};
 use quorate_storage::{Job, OpenError};
 
 use crate::common::{
-    append, changed_sectors, command, hard, newest_segment, noop, open, perform, read, settle, started, vote,
-    write,
+    append, changed_sectors, command, hard, newest_segment, noop, open, perform, read, settle, started, take,
+    vote, whole, write,
 };
 
 /// 40: a sync that failed was tried again, and the second one "succeeded".
@@ -147,10 +147,8 @@ fn a_recycled_segment_holds_nothing_of_its_past() {
             index += 1;
             append(&mut storage, &[command(1, index, &[round; 1500])]);
         }
-        let (last, members) = (LogId::new(1, index), Default::default());
-        let job =
-            Job::Checkpoint { last, members, members_at: LogId::ZERO, content: Box::new([].into_iter()) };
-        storage.perform(vec![job]).unwrap();
+        let (draft, ..) = whole(LogId::new(1, index), Default::default(), LogId::ZERO, &[]);
+        take(&mut storage, draft).unwrap();
         settle(&mut storage);
         perform(&mut storage, vec![Write { compact_to: Some(Index(index)), ..write(1) }]).unwrap();
         settle(&mut storage);

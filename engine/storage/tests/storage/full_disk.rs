@@ -3,7 +3,7 @@
 use quorate_raft::{Done, Index, LogId, Room, SnapshotMeta, Write, WriteId};
 use quorate_storage::{Job, MemoryDisk, Options, Storage};
 
-use crate::common::{command, noop, open, options, read, settle, trials, vote, write};
+use crate::common::{command, noop, open, options, read, rows, settle, trials, vote, whole, write};
 
 /// The usual segments of tests, with the usual reserve.
 fn full_options() -> Options {
@@ -55,10 +55,8 @@ fn fill(storage: &mut Storage<MemoryDisk>, bytes: usize) -> u64 {
 }
 
 fn checkpoint(storage: &mut Storage<MemoryDisk>, index: u64, bytes: usize) -> SnapshotMeta {
-    let content = Box::new(std::iter::once(vec![5; bytes]));
-    let (last, members) = (LogId::new(1, index), Default::default());
-    let mut done =
-        storage.perform(vec![Job::Checkpoint { last, members, members_at: LogId::ZERO, content }]).unwrap();
+    let (draft, ..) = whole(LogId::new(1, index), Default::default(), LogId::ZERO, &rows(5, bytes));
+    let mut done = storage.perform(vec![Job::Checkpoint(draft)]).unwrap();
     while storage.busy() {
         done.extend(storage.perform(Vec::new()).unwrap());
     }

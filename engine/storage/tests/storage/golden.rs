@@ -5,20 +5,25 @@
 //! data dirs in the field can't be read any more: that takes a new version number, not a new golden file.
 
 use quorate_raft::{HardState, Index, LogId, NodeId, Term, Write};
-use quorate_storage::{Disk, DiskFile, Job, MemoryDisk};
+use quorate_storage::{Disk, DiskFile, MemoryDisk};
 
-use crate::common::{command, members, members_entry, noop, open, perform, read, write};
+use crate::common::{
+    command, members, members_entry, noop, open, perform, read, rows, settle, take, whole, write,
+};
 use crate::model::load_snapshot;
 
 pub(crate) type Files = &'static [(&'static str, &'static [u8])];
 
 const SNAPSHOT: &[u8] = include_bytes!("../golden/3-2.snap");
+const RUN_PATH: &str = "snaps/ba1308e7e5f736255ef7fb637e33ab43dd1642f718f02c9834f71af89f026b85.run";
+const RUN: &[u8] = include_bytes!("../golden/3-2.run");
 
 pub(crate) const FIRST_RELEASE: Files = &[
     ("stable/a", include_bytes!("../golden/stable-a")),
     ("stable/b", include_bytes!("../golden/stable-a")),
     ("log/00000001.log", include_bytes!("../golden/00000001.log")),
     ("snaps/0000000000000003-0000000000000002.snap", SNAPSHOT),
+    (RUN_PATH, RUN),
 ];
 
 pub(crate) const ROLLED: Files = &[
@@ -27,6 +32,7 @@ pub(crate) const ROLLED: Files = &[
     ("log/00000001.log", include_bytes!("../golden/rolled/00000001.log")),
     ("log/00000004.log", include_bytes!("../golden/rolled/00000004.log")),
     ("snaps/0000000000000003-0000000000000002.snap", SNAPSHOT),
+    (RUN_PATH, RUN),
 ];
 
 pub(crate) fn disk_with(files: Files) -> MemoryDisk {
@@ -64,12 +70,9 @@ fn written() -> MemoryDisk {
     perform(&mut storage, knows(3)).unwrap();
     perform(&mut storage, vec![Write { repair: vec![noop(1, 2)], ..write(4) }]).unwrap();
     let (last, members_at) = (LogId::new(2, 3), LogId::new(1, 1));
-    let content = Box::new((0..70_u8).map(|piece| vec![piece; 1000]));
-    let members = members(&["127.0.0.1:9080"]);
-    storage.perform(vec![Job::Checkpoint { last, members, members_at, content }]).unwrap();
-    while storage.busy() {
-        storage.perform(Vec::new()).unwrap();
-    }
+    let (draft, ..) = whole(last, members(&["127.0.0.1:9080"]), members_at, &rows(1, 70_000));
+    take(&mut storage, draft).unwrap();
+    settle(&mut storage);
     disk
 }
 
@@ -96,7 +99,7 @@ fn what_every_release_wrote_is_read() {
         assert_eq!(read(&mut storage, 1, 4).0, expected);
         assert_eq!(found.terms.last(), LogId::new(2, 4));
         let meta = found.snapshot.unwrap();
-        assert_eq!((meta.last, meta.members_at, meta.bytes), (LogId::new(2, 3), LogId::new(1, 1), 70_000));
-        assert_eq!(load_snapshot(&mut storage, &meta)[69_000..], [69; 1000]);
+        assert_eq!((meta.last, meta.members_at, meta.bytes), (LogId::new(2, 3), LogId::new(1, 1), 70_104));
+        assert!(load_snapshot(&mut storage, &meta)[104..] == rows(1, 70_000));
     }
 }

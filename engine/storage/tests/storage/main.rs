@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_reads;
+mod chain;
 mod common;
 mod crash;
 mod damage;

@@ -2,11 +2,11 @@
 //! the segment that is begun behind it, and one bad place is survived.
 
 use quorate_raft::{Entry, Found, Index, LogId, SnapshotMeta, Write};
-use quorate_storage::{Job, MemoryDisk, OpenError, Storage, newest_members};
+use quorate_storage::{MemoryDisk, OpenError, Storage, newest_members};
 
 use crate::common::{
-    append, changed_sectors, command, members, members_entry, newest_segment, noop, open, perform, settle,
-    vote, write,
+    append, changed_sectors, command, members, members_entry, newest_segment, noop, open, perform, rows,
+    settle, take, vote, whole, write,
 };
 
 type Damage = fn(&MemoryDisk, &str, usize);
@@ -130,8 +130,7 @@ fn give_up_a_configuration(truncated: bool) {
     }
     append(&mut storage, &[noop(2, 2)]);
     let (last, members_at) = (LogId::new(2, 2), LogId::new(1, 1));
-    let content = Box::new([].into_iter());
-    storage.perform(vec![Job::Checkpoint { last, members: members(&["a"]), members_at, content }]).unwrap();
+    take(&mut storage, whole(last, members(&["a"]), members_at, &[]).0).unwrap();
     settle(&mut storage);
     perform(&mut storage, vec![Write { compact_to: Some(Index(2)), ..write(3) }]).unwrap();
     settle(&mut storage);
@@ -174,9 +173,7 @@ fn a_loss_across_the_end_of_a_checkpoint_hides_no_change_of_membership() {
         let (path, sectors) = changed_sectors(&disk, || append(&mut storage, &lost));
         append(&mut storage, &[noop(1, 7)]);
         let (last, members_at) = (LogId::new(1, 4), LogId::new(1, 1));
-        let content = Box::new([].into_iter());
-        let job = Job::Checkpoint { last, members: members(&["a"]), members_at, content };
-        storage.perform(vec![job]).unwrap();
+        take(&mut storage, whole(last, members(&["a"]), members_at, &[]).0).unwrap();
         settle(&mut storage);
         disk.zero(&path, sectors);
         let (_, found) = open(&disk).unwrap();
@@ -197,9 +194,8 @@ fn the_newest_configuration_is_found_where_nothing_else_can_be() {
     // Also of one that was dropped: it's for asking, not for deciding.
     assert_eq!(of(&disk), Some((LogId::new(2, 10), members(&["dropped"]))));
     let (last, members_at) = (LogId::new(2, 10), LogId::new(2, 9));
-    let content = Box::new(std::iter::once(vec![7; 100]));
-    let checkpoint = Job::Checkpoint { last, members: members(&["a", "d"]), members_at, content };
-    storage.perform(vec![checkpoint]).unwrap();
+    let (draft, ..) = whole(last, members(&["a", "d"]), members_at, &rows(7, 100));
+    take(&mut storage, draft).unwrap();
     settle(&mut storage);
     for path in ["stable/a", "stable/b"] {
         disk.garbage(path, 0..512, 1);

@@ -9,8 +9,9 @@ use quorate_raft::{
     StoreSnapshot, Write,
 };
 use quorate_storage::{Fatal, Job, MemoryDisk, Storage};
+use quorate_wire::checkpoint::Manifest;
 
-use crate::common::{command, hard, members, members_entry, noop, read, write};
+use crate::common::{command, hard, members, members_entry, noop, read, rows, take, whole, write};
 
 /// One thing that a host lets storage do.
 #[derive(Clone, Debug)]
@@ -213,21 +214,9 @@ impl Model {
         let Some(entry) = self.now().log.get(&index).filter(|_| index > floor) else { return Ok(()) };
         let last = entry.id;
         let (members_at, members) = self.config(index);
-        let content = content(last, bytes);
-        let meta = SnapshotMeta {
-            last,
-            members: members.clone(),
-            members_at,
-            bytes: bytes as u64,
-            checksum: crc32c::crc32c(&content),
-        };
+        let (draft, meta, _) = whole(last, members, members_at, &rows(seed(last), bytes));
         self.push(|state| state.snapshot = Some(meta.clone()));
-        let pieces: Vec<Vec<u8>> = content.chunks(10_000).map(<[u8]>::to_vec).collect();
-        let job = Job::Checkpoint { last, members, members_at, content: Box::new(pieces.into_iter()) };
-        let mut done = storage.perform(vec![job])?;
-        while !done.contains(&Done::SnapshotTaken(meta.clone())) {
-            done = storage.perform(Vec::new())?;
-        }
+        assert_eq!(take(storage, draft)?, meta);
         self.promised = self.states.len() - 1;
         self.write(storage, vec![Write { compact_to: Some(last.index), ..write(1) }])
     }
@@ -238,14 +227,8 @@ impl Model {
         self.write(storage, vec![Write { hard: Some(hard(term)), ..write(1) }])?;
         self.promised = self.states.len() - 1;
         let last = LogId::new(term, index.max(1));
-        let content = content(last, bytes);
-        let meta = SnapshotMeta {
-            last,
-            members: members(&["snapshot"]),
-            members_at: LogId::new(1, 1),
-            bytes: bytes as u64,
-            checksum: crc32c::crc32c(&content),
-        };
+        let (members, members_at) = (members(&["snapshot"]), LogId::new(1, 1));
+        let (_, meta, content) = whole(last, members, members_at, &rows(seed(last), bytes));
         self.push(|state| {
             let hard = state.hard;
             *state = State { hard, base: last, snapshot: Some(meta.clone()), ..State::default() };
@@ -281,10 +264,10 @@ impl Model {
         assert_eq!(entries, expected);
         assert_eq!(damaged, found.damaged);
         if let Some(meta) = &found.snapshot {
-            assert_eq!(
-                load_snapshot(storage, meta),
-                content(meta.last, usize::try_from(meta.bytes).unwrap())
-            );
+            let loaded = load_snapshot(storage, meta);
+            let manifest = Manifest::decode(&loaded).unwrap().unwrap();
+            let of_runs = &loaded[usize::try_from(manifest.bytes()).unwrap()..];
+            assert!(of_runs == rows(seed(meta.last), of_runs.len()), "another state at {}", meta.last);
         }
         state.clone()
     }
@@ -311,9 +294,8 @@ fn matches(state: &State, found: &Found) -> bool {
         && members.eq(expected_members)
 }
 
-fn content(last: LogId, bytes: usize) -> Vec<u8> {
-    let seed = last.index.0.wrapping_mul(31) ^ last.term.0;
-    (0..bytes as u64).map(|at| (at.wrapping_mul(seed | 1) >> 5).to_le_bytes()[0]).collect()
+fn seed(last: LogId) -> u64 {
+    last.index.0.wrapping_mul(31) ^ last.term.0
 }
 
 pub(crate) fn load_snapshot(storage: &mut Storage<MemoryDisk>, meta: &SnapshotMeta) -> Vec<u8> {

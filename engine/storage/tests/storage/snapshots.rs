@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use quorate_raft::{
-    Chunk, Done, Index, LoadSnapshot, LogId, Reader, SnapshotMeta, StoreSnapshot, Term, Write,
+    Chunk, Digest, Done, Index, LoadSnapshot, LogId, Reader, SnapshotMeta, StoreSnapshot, Term, Write,
 };
-use quorate_storage::{Job, MemoryDisk, OpenError, Storage};
+use quorate_storage::{Disk, Draft, Job, MemoryDisk, OpenError, Storage};
+use quorate_wire::checkpoint::Manifest;
 
-use crate::common::{append, command, ids, members, members_entry, noop, open, perform, settle, vote, write};
+use crate::common::{
+    append, command, ids, members, members_entry, noop, open, perform, rows, settle, take, vote, whole, write,
+};
 use crate::model::load_snapshot;
 
 fn started(entries: u64) -> (MemoryDisk, Storage<MemoryDisk>) {
@@ -21,37 +24,33 @@ fn started(entries: u64) -> (MemoryDisk, Storage<MemoryDisk>) {
     (disk, storage)
 }
 
+fn draft(index: u64, bytes: usize) -> (Draft, SnapshotMeta, Vec<u8>) {
+    whole(LogId::new(1, index), members(&["a"]), LogId::new(1, 1), &rows(index, bytes))
+}
+
 fn checkpoint(storage: &mut Storage<MemoryDisk>, index: u64, bytes: usize) -> SnapshotMeta {
-    let content = (0..bytes / 1000).map(|piece| vec![piece.to_le_bytes()[0]; 1000]);
-    let (last, members_at) = (LogId::new(1, index), LogId::new(1, 1));
-    let job = Job::Checkpoint { last, members: members(&["a"]), members_at, content: Box::new(content) };
-    let mut done = storage.perform(vec![job]).unwrap();
-    loop {
-        let taken = done.iter().find_map(|done| match done {
-            Done::SnapshotTaken(meta) => Some(meta.clone()),
-            _ => None,
-        });
-        if let Some(meta) = taken {
-            return meta;
-        }
-        assert!(storage.busy());
-        done = storage.perform(Vec::new()).unwrap();
-    }
+    take(storage, draft(index, bytes).0).unwrap()
 }
 
 fn snapshots(disk: &MemoryDisk) -> Vec<String> {
     disk.files().into_iter().filter(|path| path.ends_with(".snap")).collect()
 }
 
+fn runs(disk: &MemoryDisk) -> Vec<String> {
+    disk.files().into_iter().filter(|path| path.ends_with(".run")).collect()
+}
+
+/// The file of a checkpoint's newest run.
+fn newest_run(storage: &mut Storage<MemoryDisk>, meta: &SnapshotMeta) -> String {
+    let manifest = Manifest::decode(&load_snapshot(storage, meta)).unwrap().unwrap();
+    format!("snaps/{}.run", Digest(manifest.runs.last().unwrap().digest))
+}
+
 #[test]
 fn a_checkpoint_is_written_in_slices_while_writes_go_on() {
     let (disk, mut storage) = started(2);
-    let content: Vec<Vec<u8>> = (0..100).map(|piece| vec![piece; 1000]).collect();
-    let expected = content.concat();
-    let (last, members_at) = (LogId::new(1, 2), LogId::new(1, 1));
-    let content = Box::new(content.into_iter());
-    let job = Job::Checkpoint { last, members: members(&["a"]), members_at, content };
-    storage.perform(vec![job]).unwrap();
+    let (draft, described, expected) = draft(2, 100_000);
+    storage.perform(vec![Job::Checkpoint(draft)]).unwrap();
     let mut writes = 0;
     let meta = loop {
         writes += 1;
@@ -62,8 +61,8 @@ fn a_checkpoint_is_written_in_slices_while_writes_go_on() {
             break meta.clone();
         }
     };
-    assert!(writes >= 10, "{writes} writes in between");
-    assert_eq!((meta.bytes, meta.checksum), (100_000, crc32c::crc32c(&expected)));
+    assert!(writes >= 8, "{writes} writes in between");
+    assert_eq!(meta, described);
     assert_eq!(load_snapshot(&mut storage, &meta), expected);
     let (mut storage, found) = open(&disk).unwrap();
     assert_eq!(found.snapshot.as_ref(), Some(&meta));
@@ -77,7 +76,7 @@ fn the_newest_five_are_kept() {
         checkpoint(&mut storage, index, 3000);
     }
     let kept = snapshots(&disk);
-    assert_eq!(kept.len(), 5);
+    assert_eq!((kept.len(), runs(&disk).len()), (5, 5));
     assert!(kept[0].contains("0000000000000004-"), "{kept:?}");
     let gone = LoadSnapshot { reader: Reader::Apply, last: LogId::new(1, 1), offset: 0, bytes: 10 };
     let done = storage.perform(vec![Job::Core(quorate_raft::Job::LoadSnapshot(gone))]).unwrap();
@@ -101,7 +100,7 @@ fn a_checkpoint_that_is_being_sent_can_be_read_to_its_end() {
         checkpoint(&mut storage, index, 3000);
     }
     assert!(!snapshots(&disk).iter().any(|path| path.contains("0000000000000001-0")), "its name is gone");
-    assert_eq!(read(&mut storage, 2000), Some((1000, true)));
+    assert_eq!(read(&mut storage, 2000), Some((1104, true)));
 }
 
 #[test]
@@ -123,14 +122,7 @@ fn a_checkpoint_has_no_name_before_it_is_durable() {
         checkpoint(&mut other, 2, 80_000);
         let total = whole.changes() - before;
         disk.cut_power_at(before + total * seed / 20);
-        let content = Box::new((0..80).map(|_| vec![3; 1000]));
-        let job = Job::Checkpoint {
-            last: LogId::new(1, 2),
-            members: members(&["a"]),
-            members_at: LogId::new(1, 1),
-            content,
-        };
-        let mut jobs = vec![job];
+        let mut jobs = vec![Job::Checkpoint(draft(2, 80_000).0)];
         while storage.perform(std::mem::take(&mut jobs)).is_ok() && storage.busy() {}
         disk.crash(seed);
         let (mut storage, found) = open(&disk).unwrap();
@@ -145,21 +137,28 @@ fn a_checkpoint_has_no_name_before_it_is_durable() {
 fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     let (disk, mut storage) = started(30);
     let older = checkpoint(&mut storage, 10, 150_000);
-    checkpoint(&mut storage, 20, 150_000);
+    let newer = checkpoint(&mut storage, 20, 150_000);
     settle(&mut storage);
-    let newest = snapshots(&disk).pop().unwrap();
-    for bit in [3, 800, 40_000, 600_000, 150_000 * 8 + 4096 * 8 + 1] {
+    let (newest, run) = (snapshots(&disk).pop().unwrap(), newest_run(&mut storage, &newer));
+    let in_run = [3, 800, 500_000, 600_000, 150_000 * 8 + 512 * 8 + 1].map(|bit| (&run, bit));
+    for (path, bit) in [(&newest, 3), (&newest, 100), (&newest, 800)].into_iter().chain(in_run) {
         let disk = disk.duplicate();
-        disk.flip_bit(&newest, bit);
+        disk.flip_bit(path, bit);
         let (_, found) = open(&disk).unwrap();
-        assert_eq!(found.snapshot.as_ref(), Some(&older), "bit {bit}");
+        assert_eq!(found.snapshot.as_ref(), Some(&older), "bit {bit} of {path}");
         assert_eq!((found.terms.last(), found.unknown), (LogId::new(1, 30), None));
         assert!(found.damaged.is_empty());
+        let aside: Vec<String> = disk.files().into_iter().filter(|path| path.ends_with(".damaged")).collect();
+        assert!(aside.contains(&format!("{newest}.damaged")) && aside.contains(&format!("{path}.damaged")));
     }
+    // A run that is gone is a loss like any other.
+    let lost = disk.duplicate();
+    lost.remove(&run).unwrap();
+    assert_eq!(open(&lost).unwrap().1.snapshot.as_ref(), Some(&older));
     // With the log compacted up to the newer one, what lies between is lost, and known to be.
     perform(&mut storage, vec![Write { compact_to: Some(Index(20)), ..write(1) }]).unwrap();
     settle(&mut storage);
-    disk.flip_bit(&newest, 40_000);
+    disk.flip_bit(&run, 40_000);
     let (mut storage, found) = open(&disk).unwrap();
     assert_eq!((found.snapshot.as_ref(), found.terms.base()), (Some(&older), older.last));
     assert_eq!((found.terms.last(), found.unknown), (LogId::new(1, 30), None));
@@ -168,8 +167,8 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     let done = storage.perform(vec![Job::Core(quorate_raft::Job::LoadSnapshot(chunk))]).unwrap();
     assert_eq!(done, [Done::SnapshotLoaded { load: chunk, chunk: None }]);
     // With none left the node cannot know the state: it stops and says so.
+    let older = newest_run(&mut storage, &older);
     drop(storage);
-    let older = snapshots(&disk).pop().unwrap();
     disk.flip_bit(&older, 40_000);
     assert!(matches!(open(&disk), Err(OpenError::CheckpointLost { newest: None, .. })));
 }
@@ -180,15 +179,10 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn new(index: u64) -> Transfer {
-        let content: Vec<u8> = (0..200_000_u32).map(|at| (at / 77).to_le_bytes()[0]).collect();
-        let meta = SnapshotMeta {
-            last: LogId::new(1, index),
-            members: members(&["x", "y"]),
-            members_at: LogId::new(1, 3),
-            bytes: content.len() as u64,
-            checksum: crc32c::crc32c(&content),
-        };
+    fn new(last: LogId) -> Transfer {
+        let rows = rows(9, 200_000 - Manifest::HEAD_BYTES - Manifest::RUN_BYTES);
+        let (_, meta, content) = whole(last, members(&["x", "y"]), LogId::new(1, 3), &rows);
+        assert_eq!(content.len(), 200_000);
         Transfer { meta, content }
     }
 
@@ -207,14 +201,14 @@ impl Transfer {
 #[test]
 fn a_snapshot_from_a_leader_takes_the_place_of_the_log() {
     let (disk, mut storage) = started(20);
-    let transfer = Transfer::new(50);
+    let transfer = Transfer::new(LogId::new(1, 50));
     assert_eq!(transfer.send(&mut storage, 70_000, 90_000), (0, false), "it has to begin at the beginning");
     assert_eq!(transfer.send(&mut storage, 0, 70_000), (70_000, false));
     assert_eq!(transfer.send(&mut storage, 90_000, 100_000), (70_000, false), "a gap");
     assert_eq!(transfer.send(&mut storage, 10, 70_000), (70_000, false), "a repetition");
     assert_eq!(transfer.send(&mut storage, 70_000, 150_000), (150_000, false));
-    assert_eq!(transfer.send(&mut storage, 0, 60_000), (60_000, false), "begun anew");
-    assert_eq!(transfer.send(&mut storage, 60_000, 200_000), (200_000, true));
+    assert_eq!(transfer.send(&mut storage, 0, 60_000), (150_000, false), "it goes on where it was");
+    assert_eq!(transfer.send(&mut storage, 150_000, 200_000), (200_000, true));
     let install = Some(transfer.meta.clone());
     perform(&mut storage, vec![Write { install, append: vec![noop(1, 51)], ..write(2) }]).unwrap();
     settle(&mut storage);
@@ -227,19 +221,25 @@ fn a_snapshot_from_a_leader_takes_the_place_of_the_log() {
 
 #[test]
 fn a_snapshot_that_is_not_what_was_announced_is_sent_again() {
-    let (_, mut storage) = started(1);
-    let mut transfer = Transfer::new(50);
-    transfer.content[5] ^= 1;
-    assert_eq!(transfer.send(&mut storage, 0, 200_000), (0, false));
-    transfer.content[5] ^= 1;
-    assert_eq!(transfer.send(&mut storage, 0, 200_000), (200_000, true));
+    let (disk, mut storage) = started(1);
+    let mut transfer = Transfer::new(LogId::new(1, 50));
+    // In the manifest, which the description names, and in the run, which the manifest names.
+    let head = Manifest::HEAD_BYTES + Manifest::RUN_BYTES;
+    for (place, next) in [(5, 0), (70, 0), (head + 100, head), (199_999, head)] {
+        transfer.content[place] ^= 1;
+        let answer = transfer.send(&mut storage, 0, 200_000);
+        assert_eq!(answer, (next as u64, false), "byte {place}");
+        transfer.content[place] ^= 1;
+        assert!(runs(&disk).is_empty() && snapshots(&disk).is_empty());
+    }
+    assert_eq!(transfer.send(&mut storage, head, 200_000), (200_000, true), "the manifest is there");
 }
 
 /// 58: a snapshot that is older than the log must not shorten it.
 #[test]
 fn a_stored_snapshot_that_the_log_contains_changes_nothing() {
     let (disk, mut storage) = started(20);
-    let transfer = Transfer::new(10);
+    let transfer = Transfer::new(LogId::new(1, 10));
     assert_eq!(transfer.send(&mut storage, 0, 200_000), (200_000, true));
     let (_, found) = open(&disk).unwrap();
     assert_eq!(ids(&found).len(), 20);
@@ -250,8 +250,7 @@ fn a_stored_snapshot_that_the_log_contains_changes_nothing() {
 #[test]
 fn a_stored_snapshot_of_a_later_term_survives_any_number_of_starts() {
     let (disk, mut storage) = started(3);
-    let mut transfer = Transfer::new(50);
-    transfer.meta.last = LogId::new(5, 50);
+    let transfer = Transfer::new(LogId::new(5, 50));
     assert_eq!(transfer.send(&mut storage, 0, 200_000), (200_000, true));
     drop(storage);
     for start in 1..=3 {

@@ -246,6 +246,7 @@ fn server(
                 ..Config::new(id, runtime.random())
             },
             checkpoint_entries: 10_000,
+            checkpoint_bytes: NodeConfig::CHECKPOINT_BYTES,
             pending_requests: settings.pending_requests,
         },
         runtime,

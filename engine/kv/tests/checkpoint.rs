@@ -1,0 +1,274 @@
+//! Checkpoints, one case at a time: the layout, the chunks, runs on top of each other, and each way of being wrong.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use quorate_kv::{Boundary, Command, Kv, Manifest, Restore, RestoreError, Restored, RunRef, Sealed, rows};
+
+fn put(key: &str, value: &[u8]) -> Command {
+    Command::Put { key: key.as_bytes().into(), value: value.into() }
+}
+
+fn delete(key: &str) -> Command {
+    Command::Delete { key: key.as_bytes().into() }
+}
+
+fn small() -> Kv {
+    let mut kv = Kv::new();
+    kv.apply(&put("a", b"1"));
+    kv.apply(&put("b", b"22"));
+    kv
+}
+
+fn run(sealed: Sealed) -> Vec<u8> {
+    sealed.rows.flatten().collect()
+}
+
+/// A checkpoint of `kv` that is made of these runs. Their names are for others to check.
+fn stream(kv: &Kv, runs: &[Vec<u8>], has_tail: bool) -> Vec<u8> {
+    let name = |run: &Vec<u8>| RunRef { digest: [7; 32], bytes: run.len() as u64 };
+    let boundary = Boundary { term: 3, index: 9, command_bytes: 100 };
+    let manifest =
+        Manifest { totals: kv.totals(), boundary, has_tail, runs: runs.iter().map(name).collect() };
+    [manifest.encode(), runs.concat()].concat()
+}
+
+fn bytes(kv: &Kv) -> Vec<u8> {
+    let mut all = kv.clone();
+    all.count_all_as_changed();
+    stream(kv, &[run(all.seal())], false)
+}
+
+fn restore(bytes: &[u8]) -> Result<Restored, RestoreError> {
+    let mut restore = Restore::new();
+    restore.feed(bytes)?;
+    restore.finish()
+}
+
+fn refused(bytes: &[u8]) -> RestoreError {
+    let mut restore = Restore::new();
+    let first = restore.feed(bytes);
+    let again = restore.feed(b"");
+    assert_eq!(first, again, "an error is for good");
+    restore.finish().unwrap_err()
+}
+
+/// Where things are in the checkpoint of `small`.
+const TAIL: usize = 10;
+const RUN_COUNT: usize = 12;
+const REVISION: usize = 16;
+const ROWS: usize = 24;
+const RUN_BYTES: usize = 64 + 32;
+const ROW_A: usize = 64 + 40;
+const ROW_B: usize = ROW_A + 10 + 1 + 24 + 1;
+const END: usize = ROW_B + 10 + 1 + 24 + 2;
+
+#[test]
+fn the_layout_is_as_drawn() {
+    let kv = small();
+    let row = |key: &[u8], revision: u8, value: &[u8]| {
+        let mut row = vec![1, 0, 1, 0, 0, 0, 24 + u8::try_from(value.len()).unwrap(), 0, 0, 0];
+        row.extend_from_slice(key);
+        for number in [revision, revision, 1] {
+            row.extend_from_slice(&u64::from(number).to_le_bytes());
+        }
+        row.extend_from_slice(value);
+        row
+    };
+    let numbers = [2, 2, kv.state_hash(), 3, 9, 100].map(u64::to_le_bytes).concat();
+    let length = u64::try_from(END - ROW_A).unwrap().to_le_bytes();
+    let head = [b"QUORATKV".as_slice(), &[1, 0, 0, 0, 1, 0, 0, 0], &numbers, &[7; 32], &length].concat();
+    assert_eq!(bytes(&kv), [head, row(b"a", 1, b"1"), row(b"b", 2, b"22")].concat());
+    // A tombstone is a head and a key.
+    let mut kv = small();
+    kv.seal();
+    kv.apply(&delete("a"));
+    assert_eq!(run(kv.seal()), [1, 1, 1, 0, 0, 0, 0, 0, 0, 0, b'a']);
+}
+
+#[test]
+fn the_empty_store_is_a_manifest_without_runs() {
+    let bytes = stream(&Kv::new(), &[], false);
+    assert_eq!(bytes.len(), Manifest::HEAD_BYTES);
+    assert_eq!(restore(&bytes).unwrap().kv, Kv::new());
+}
+
+#[test]
+fn chunks_are_full_but_for_the_last() {
+    let mut kv = small();
+    kv.apply(&put("large", &vec![7; 5 * rows::CHUNK_BYTES]));
+    for number in 0..1000 {
+        kv.apply(&put(&format!("key{number}"), &[0; 100]));
+    }
+    let lengths: Vec<usize> = kv.seal().rows.map(|chunk| chunk.len()).collect();
+    let (last, full) = lengths.split_last().unwrap();
+    assert!(full.iter().all(|length| *length == rows::CHUNK_BYTES), "{lengths:?}");
+    assert!((1..=rows::CHUNK_BYTES).contains(last), "{lengths:?}");
+}
+
+/// It is written on the storage thread, while the store moves on in another.
+#[test]
+fn a_writer_can_go_to_another_thread() {
+    fn movable(writer: impl Send + 'static + Iterator<Item = Vec<u8>>) -> Vec<u8> {
+        writer.flatten().collect()
+    }
+    let mut kv = small();
+    let writer = kv.seal().rows;
+    drop(kv);
+    assert_eq!(movable(writer), run(small().seal()));
+}
+
+#[test]
+fn what_was_sealed_is_not_sealed_again_and_a_tail_takes_nothing() {
+    let mut kv = small();
+    let first = run(kv.seal());
+    assert!(run(kv.seal()).is_empty());
+    kv.apply(&put("b", b"3"));
+    kv.apply(&delete("a"));
+    kv.apply(&delete("never was"));
+    let tail = run(kv.tail());
+    assert_eq!(run(kv.tail()), tail);
+    let restored = restore(&stream(&kv, &[first.clone(), tail.clone()], true)).unwrap();
+    assert_eq!(restored.kv, kv);
+    assert_eq!(restored.boundary, Boundary { term: 3, index: 9, command_bytes: 100 });
+    // Whoever starts from a tail writes the same run at the next boundary.
+    let mut both = [kv, restored.kv];
+    let [one, other] = both.each_mut().map(|kv| {
+        kv.apply(&put("c", b"4"));
+        run(kv.seal())
+    });
+    assert_eq!(one, other);
+    // The same rows as a run of the chain are no longer news.
+    let before_c = {
+        let mut kv = small();
+        kv.apply(&put("b", b"3"));
+        kv.apply(&delete("a"));
+        kv
+    };
+    let mut restored = restore(&stream(&before_c, &[first, tail], false)).unwrap().kv;
+    assert!(run(restored.seal()).is_empty());
+}
+
+#[test]
+fn the_newest_run_decides_and_a_tombstone_below_nothing_is_nothing() {
+    let mut kv = Kv::new();
+    let mut runs = Vec::new();
+    for commands in [
+        vec![put("a", b"1"), put("b", b"1"), put("gone", b"1"), delete("gone")],
+        vec![put("a", b"2"), delete("b"), put("c", b"1")],
+        vec![put("b", b"again"), delete("c"), put("d", b"1"), delete("d")],
+    ] {
+        commands.iter().for_each(|command| {
+            kv.apply(command);
+        });
+        runs.push(run(kv.seal()));
+    }
+    assert_eq!(restore(&stream(&kv, &runs, false)).unwrap().kv, kv);
+    runs.swap(1, 2);
+    assert!(matches!(refused(&stream(&kv, &runs, false)), RestoreError::WrongTotal { .. }));
+}
+
+#[test]
+fn all_rows_can_be_counted_as_changed() {
+    let mut kv = small();
+    kv.seal();
+    kv.apply(&delete("a"));
+    kv.count_all_as_changed();
+    let everything = run(kv.seal());
+    assert_eq!(restore(&stream(&kv, &[everything], false)).unwrap().kv, kv);
+}
+
+#[test]
+fn each_wrong_field_is_named_with_its_place() {
+    let malformed = |place: usize, patch: &[u8]| {
+        let mut bytes = bytes(&small());
+        bytes[place..place + patch.len()].copy_from_slice(patch);
+        match refused(&bytes) {
+            RestoreError::Malformed { offset, expected, found } => {
+                (usize::try_from(offset).unwrap(), expected, found)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let u64s = |number: u64| number.to_le_bytes();
+    assert_eq!(malformed(TAIL, &[2]), (0, "0 or 1 as the manifest's tail", 2));
+    let runs = "at most 1024 runs, and one at least with a tail";
+    assert_eq!(malformed(RUN_COUNT, &[1, 4]), (0, runs, 1025));
+    assert_eq!(malformed(TAIL, &[1, 0, 0]), (0, runs, 0));
+    assert_eq!(malformed(REVISION, &u64s(1 << 63)), (0, "a revision below 2^63", 1 << 63));
+    let sum = "runs of 1 to 2^63 bytes together";
+    assert_eq!(malformed(RUN_BYTES, &u64s(0)), (0, sum, 0));
+    assert_eq!(malformed(RUN_BYTES, &u64s(1 << 63)), (0, sum, 1 << 63));
+    let ends = "a row that ends where its run does (bytes left given)";
+    assert_eq!(malformed(RUN_BYTES, &u64s(71)), (ROW_B, ends, 35));
+    assert_eq!(malformed(RUN_BYTES, &u64s(40)), (ROW_B, ends, 4));
+    assert_eq!(malformed(ROW_A, &[2]), (ROW_A, "table 1", 2));
+    assert_eq!(malformed(ROW_A + 1, &[2]), (ROW_A, "0 or 1 as the kind of a row", 2));
+    assert_eq!(malformed(ROW_A + 1, &[1]), (ROW_A, "a tombstone without a body", 25));
+    assert_eq!(malformed(ROW_A + 6, &[23]), (ROW_A, "a body of at least 24 bytes", 23));
+    let created = ROW_B + 11;
+    assert_eq!(malformed(created, &u64s(0)).1, "1 <= create_revision <= mod_revision");
+    assert_eq!(malformed(created, &u64s(3)), (ROW_B, "1 <= create_revision <= mod_revision", 3));
+    assert_eq!(malformed(created + 8, &u64s(3)), (ROW_B, "a mod_revision up to the store's revision", 3));
+    assert_eq!(malformed(created + 16, &u64s(0)).1, "1 <= version <= mod_revision - create_revision + 1");
+    assert_eq!(malformed(created + 16, &u64s(2)).1, "1 <= version <= mod_revision - create_revision + 1");
+    assert_eq!(malformed(ROW_B + 10, b"a"), (ROW_B, "a key above the one before (its length given)", 1));
+}
+
+#[test]
+fn another_file_and_another_version_are_told_apart() {
+    let mut bytes = bytes(&small());
+    let other = [b"{\"a\":\"b\"}".as_slice(), &[b' '; 80]].concat();
+    assert_eq!(refused(&other), RestoreError::NotASnapshot { found: *b"{\"a\":\"b\"" });
+    bytes[8] = 2;
+    let error = refused(&bytes);
+    assert_eq!(error, RestoreError::UnknownVersion { found: 2 });
+    assert_eq!(error.to_string(), "snapshot at offset 8: expected format version 1, found 2");
+}
+
+#[test]
+fn totals_that_do_not_match_are_refused() {
+    let mut bytes = bytes(&small());
+    bytes[ROWS] = 3;
+    let offset = END as u64;
+    assert_eq!(
+        refused(&bytes),
+        RestoreError::WrongTotal { offset, total: "row count", expected: 3, found: 2 }
+    );
+    bytes[ROWS] = 2;
+    bytes[ROW_B + 10 + 1 + 24] = b'3';
+    assert!(matches!(refused(&bytes), RestoreError::WrongTotal { total: "state hash", .. }));
+}
+
+#[test]
+fn nothing_may_follow_the_last_run() {
+    let mut bytes = bytes(&small());
+    let offset = bytes.len() as u64;
+    bytes.extend_from_slice(&[7; 100]);
+    let expected = "the end, after the last run";
+    assert_eq!(refused(&bytes), RestoreError::Malformed { offset, expected, found: 7 });
+}
+
+/// A row that announces 8 GiB: nothing is reserved for it, or this test would not get far.
+#[test]
+fn an_announced_length_reserves_nothing() {
+    let mut manifest = Manifest { totals: small().totals(), ..Manifest::default() };
+    manifest.runs = vec![RunRef { digest: [0; 32], bytes: 1 << 40 }];
+    let row = [&[1, 0][..], &[255; 8]].concat();
+    let bytes = [manifest.encode(), row].concat();
+    for _ in 0..10_000 {
+        let mut restore = Restore::new();
+        restore.feed(&bytes).unwrap();
+        let end = bytes.len() as u64;
+        let expected = RestoreError::Truncated { offset: end, expected: "the rest of a row" };
+        assert_eq!(restore.finish().unwrap_err(), expected);
+    }
+}
+
+#[test]
+fn values_are_shared_with_the_command() {
+    let mut kv = Kv::new();
+    let value: Arc<[u8]> = Arc::from(b"value".as_slice());
+    kv.apply(&Command::Put { key: b"key".as_slice().into(), value: value.clone() });
+    assert!(Arc::ptr_eq(&kv.get(b"key").unwrap().value, &value));
+}

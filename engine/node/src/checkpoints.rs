@@ -1,0 +1,131 @@
+//! When a checkpoint is taken, and what it builds on.
+//!
+//! A *boundary* is an index after which every node takes one. It is decided by the log alone, so all replicas write the
+//! same runs; when they are on the disk is each node's own affair. In between, a checkpoint that was asked for adds a
+//! tail to the runs of the last boundary, and changes nothing of what follows (`docs/adr/0005-checkpoints.md`).
+
+use crate::request::RequestId;
+use crate::state::State;
+use quorate_kv::{RunWriter, Totals};
+use quorate_raft::{Entry, Index, LogId, Members, Payload, Raft};
+
+/// A checkpoint that the host is to write.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The last slot it covers.
+    pub last: LogId,
+    /// The configuration in force there.
+    pub members: Members,
+    /// The entry that set it.
+    pub members_at: LogId,
+    /// The boundary that the rows say the changes since; zero when they are the whole state.
+    pub base: LogId,
+    /// For a checkpoint between two boundaries: the commands applied since `base`, in bytes.
+    pub tail_bytes: Option<u64>,
+    /// What all rows must amount to.
+    pub totals: Totals,
+    /// The rows that changed since `base`, a piece at a time.
+    pub rows: RunWriter,
+}
+
+/// Where boundaries are, how far checkpoints have come, and who waits for one.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    /// A boundary is at each multiple of this index,
+    entries: u64,
+    /// and where the commands applied since the last one hold more than so many bytes.
+    bytes: u64,
+    /// The newest that was begun or found.
+    begun: Index,
+    /// The newest that is durable.
+    durable: Index,
+    /// The whole state was given anew here: what is said of older checkpoints means nothing any more.
+    anew_at: Index,
+    /// Who waits for the one that covers this index.
+    waiting: Vec<(Index, RequestId)>,
+}
+
+impl Checkpoints {
+    pub(crate) fn new(entries: u64, bytes: u64, found: Index) -> Self {
+        let waiting = Vec::new();
+        Checkpoints { entries, bytes, begun: found, durable: found, anew_at: Index(0), waiting }
+    }
+
+    /// How many wait.
+    pub(crate) fn count(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Nobody waits for `request` any more.
+    pub(crate) fn cancel(&mut self, request: RequestId) {
+        self.waiting.retain(|(_, waiting)| *waiting != request);
+    }
+
+    /// An entry was applied: the checkpoint that is due after it, if one is.
+    pub(crate) fn applied(&mut self, entry: &Entry, state: &mut State, raft: &Raft) -> Option<Checkpoint> {
+        if let Payload::Command(bytes) = &entry.payload {
+            state.boundary.command_bytes += bytes.len() as u64;
+        }
+        let last = entry.id;
+        let due = last.index.0.is_multiple_of(self.entries) || state.boundary.command_bytes > self.bytes;
+        if !due {
+            return None;
+        }
+        // Unknown only when a snapshot that covers this index was stored for the sake of damaged slots, and the log
+        // below it is gone. The changes go into the next run then.
+        let (members, members_at) = raft.checkpoint(last)?;
+        self.begun = last.index;
+        let base = state.base();
+        let sealed = state.seal(last);
+        let (totals, rows) = (sealed.totals, sealed.rows);
+        Some(Checkpoint { last, members, members_at, base, tail_bytes: None, totals, rows })
+    }
+
+    /// Somebody asked for a checkpoint. Nothing when there is one already that covers all that was applied.
+    pub(crate) fn asked(&mut self, state: &State, raft: &Raft) -> Option<Checkpoint> {
+        let last = raft.status().applied;
+        if last.index <= self.begun || state.is_restoring() {
+            return None;
+        }
+        let (members, members_at) = raft.checkpoint(last)?;
+        self.begun = last.index;
+        let (base, tail_bytes) = (state.base(), Some(state.boundary.command_bytes));
+        let sealed = state.kv.tail();
+        let (totals, rows) = (sealed.totals, sealed.rows);
+        Some(Checkpoint { last, members, members_at, base, tail_bytes, totals, rows })
+    }
+
+    /// Whether one that was begun is not durable yet.
+    pub(crate) fn are_under_way(&self) -> bool {
+        self.durable < self.begun
+    }
+
+    /// Whether a request has to wait for what was begun; if so it does.
+    pub(crate) fn wait(&mut self, request: RequestId) -> bool {
+        let waits = self.are_under_way();
+        if waits {
+            self.waiting.push((self.begun, request));
+        }
+        waits
+    }
+
+    /// A checkpoint is durable, or a snapshot was installed: who waited for it.
+    pub(crate) fn taken(&mut self, last: Index) -> Vec<RequestId> {
+        self.durable = self.durable.max(last);
+        self.begun = self.begun.max(last);
+        self.waiting.extract_if(.., |(index, _)| *index <= last).map(|(_, request)| request).collect()
+    }
+
+    /// What the checkpoint at `last` builds on can't be read any more. The state is sound, so it is given anew as a
+    /// whole, and all later ones build on that.
+    pub(crate) fn lost(&mut self, last: LogId, state: &mut State, raft: &Raft) -> Option<Checkpoint> {
+        if last.index <= self.anew_at || state.is_restoring() {
+            return None;
+        }
+        self.anew_at = raft.status().applied.index;
+        state.forget_base();
+        // Not in place of one that is durable: a transfer may be reading that. The next one is a whole one then.
+        self.begun = self.durable;
+        self.asked(state, raft)
+    }
+}

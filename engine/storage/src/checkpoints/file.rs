@@ -1,0 +1,114 @@
+//! One manifest file: what a checkpoint is made of, and who was a member then.
+//!
+//! ```text
+//!   0              8         12        16      20        24          32           40                  48
+//!   | "QRTESNAP"   | checksum| version | bytes | members | last term | last index | members at: term  | members at:
+//!   |              |         |         |       | bytes   |           |            |                   | index
+//!   56
+//!   | the configuration, as quorate-wire's codec writes it | the manifest
+//! ```
+//!
+//! The checksum covers all behind it. The manifest is drawn in quorate-kv; its BLAKE3 is the digest in the checkpoint's
+//! description, and it is what travels.
+
+use quorate_raft::{Digest, Index, LogId, Members, SnapshotMeta, Term};
+use quorate_wire::checkpoint::Manifest;
+use quorate_wire::codec;
+
+use super::run::read_exactly;
+use crate::disk::{Disk, DiskFile};
+use crate::layout::{Packer, Unpacker, length, position};
+use crate::reread::settled;
+
+/// The version of the format of manifest files. In the first, which no release wrote, the file held the whole state.
+pub(crate) const VERSION: u32 = 2;
+pub(crate) const MAGIC: &[u8; 8] = b"QRTESNAP";
+const FIXED_BYTES: usize = 56;
+/// No configuration makes a file larger.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The end of the names of manifests.
+pub(crate) const SUFFIX: &str = ".snap";
+
+/// The path of the checkpoint that ends at `last`; names sort by index.
+pub(crate) fn path(last: LogId) -> String {
+    format!("{}/{:016x}-{:016x}{SUFFIX}", super::DIRECTORY, last.index.0, last.term.0)
+}
+
+/// A checkpoint without its rows.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Described {
+    pub(crate) meta: SnapshotMeta,
+    pub(crate) manifest: Manifest,
+}
+
+impl Described {
+    pub(crate) fn new(last: LogId, members: Members, members_at: LogId, manifest: Manifest) -> Described {
+        let digest = Digest(*blake3::hash(&manifest.encode()).as_bytes());
+        let (bytes, state_hash) = (manifest.content_bytes(), manifest.totals.state_hash);
+        Described { meta: SnapshotMeta { last, members, members_at, bytes, digest, state_hash }, manifest }
+    }
+
+    /// The boundary that the runs but the tail reach up to.
+    pub(crate) fn boundary(&self) -> LogId {
+        boundary(&self.manifest)
+    }
+
+    /// The file.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let members = codec::encode(&self.meta.members);
+        let manifest = self.manifest.encode();
+        let mut bytes = vec![0; FIXED_BYTES + members.len() + manifest.len()];
+        assert!(bytes.len() as u64 <= MAX_BYTES, "a configuration of {} bytes", members.len());
+        Packer::new(&mut bytes)
+            .put(MAGIC)
+            .u32(0)
+            .u32(VERSION)
+            .u32(length(FIXED_BYTES + members.len() + manifest.len()))
+            .u32(length(members.len()))
+            .u64(self.meta.last.term.0)
+            .u64(self.meta.last.index.0)
+            .u64(self.meta.members_at.term.0)
+            .u64(self.meta.members_at.index.0)
+            .put(&members)
+            .put(&manifest);
+        let checksum = crc32c::crc32c(&bytes[12..]);
+        bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a file; `None` when it isn't there, or damaged, or has another one's name.
+    pub(crate) fn read<D: Disk>(disk: &D, file_path: &str) -> Option<Described> {
+        let file = disk.open(file_path).ok()?;
+        let found = settled(|| read(&file), Option::is_some)?;
+        (path(found.meta.last) == file_path).then_some(found)
+    }
+}
+
+/// The boundary of a manifest.
+pub(crate) fn boundary(manifest: &Manifest) -> LogId {
+    LogId { term: Term(manifest.boundary.term), index: Index(manifest.boundary.index) }
+}
+
+fn read<F: DiskFile>(file: &F) -> Option<Described> {
+    let bytes = file.len().ok().filter(|bytes| (FIXED_BYTES as u64..=MAX_BYTES).contains(bytes))?;
+    let bytes = read_exactly(file, 0, position(bytes))?;
+    let mut fields = Unpacker::new(&bytes);
+    if fields.array::<8>() != *MAGIC || fields.u32() != crc32c::crc32c(&bytes[12..]) {
+        return None;
+    }
+    if fields.u32() != VERSION {
+        return None;
+    }
+    let (file_bytes, members_bytes) = (fields.u32() as usize, fields.u32() as usize);
+    if file_bytes != bytes.len() {
+        return None;
+    }
+    let mut log_id = || LogId { term: Term(fields.u64()), index: Index(fields.u64()) };
+    let (last, members_at) = (log_id(), log_id());
+    let (members, encoded) = bytes[FIXED_BYTES..].split_at_checked(members_bytes)?;
+    let members = codec::decode(members).ok()?;
+    let manifest = Manifest::decode(encoded).ok()??;
+    let whole = manifest.bytes() == encoded.len() as u64;
+    whole.then(|| Described::new(last, members, members_at, manifest))
+}

@@ -1,0 +1,354 @@
+//! The checkpoints of a node: those it has, the one it writes, the merges behind it, the one a leader sends.
+//!
+//! A checkpoint is a manifest and the runs that it names (`docs/adr/0005-checkpoints.md`). Runs are shared: a boundary
+//! adds one run of what changed, and when the policy says so, the newer runs are merged meanwhile, for the *next*
+//! boundary to name. So which runs a manifest names depends on the log alone, and only when it is written on the node.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod.rs` | what is done in which order |
+//! | `chain.rs` | the runs of the last boundary, and how they are merged |
+//! | `draft.rs` | a checkpoint that is to be written |
+//! | `run.rs`, `file.rs` | the files: a run, a manifest |
+//! | `merge.rs`, `policy.rs` | merging, and when |
+//! | `reader.rs` | a checkpoint as one stream |
+//! | `incoming.rs` | one that a leader sends |
+//! | `shelf.rs` | which manifests and runs are kept, and what a start finds |
+
+mod chain;
+mod draft;
+mod file;
+mod incoming;
+mod merge;
+mod policy;
+mod reader;
+mod run;
+mod shelf;
+
+use std::collections::VecDeque;
+use std::io;
+
+use quorate_raft::{Done, LoadSnapshot, Reader, SnapshotMeta, StoreSnapshot};
+use quorate_wire::checkpoint::{Boundary, Manifest, RunRef};
+
+use crate::disk::{Disk, DiskFile};
+use crate::error::Fatal;
+use crate::options::Options;
+use chain::{Chain, Step};
+pub use draft::{Content, Draft};
+use draft::{Stage, Writing};
+pub(crate) use file::{
+    Described, MAGIC as MANIFEST_MAGIC, SUFFIX as MANIFEST_SUFFIX, VERSION as MANIFEST_VERSION,
+    path as manifest_path,
+};
+use incoming::{Incoming, Taken};
+pub(crate) use reader::Checkpoint;
+pub(crate) use run::{
+    HEADER_BYTES as RUN_HEADER_BYTES, MAGIC as RUN_MAGIC, RunFile, SUFFIX as RUN_SUFFIX,
+    VERSION as RUN_VERSION, Verification, path as run_path,
+};
+use shelf::Shelf;
+
+/// The directory of the checkpoints.
+pub(crate) const DIRECTORY: &str = "snaps";
+const WRITING: &str = "snaps/writing.tmp";
+const MERGING: &str = "snaps/merging.tmp";
+const INCOMING: &str = "snaps/incoming.tmp";
+const MANIFEST: &str = "snaps/manifest.tmp";
+
+/// After the disk was found full, this many calls do nothing.
+const PAUSE_CALLS: u32 = 64;
+/// Checkpoints that wait make slices larger, up to so many times.
+const MOST_SLICES: usize = 8;
+/// Reading costs less than writing: this many times a slice is read at a time.
+const READ_SLICES: u64 = 4;
+/// One that was not read from while so many were taken, and is no longer kept, is closed.
+const IDLE_CHECKPOINTS: u32 = 8;
+/// The most checkpoints that are read from at the same time.
+const MOST_READERS: usize = 3;
+
+/// Why a step was not done.
+#[derive(Debug)]
+enum Trouble {
+    /// There is no room. What was begun is dropped and tried again later: nobody relies on it yet.
+    Full,
+    /// The process has to end.
+    Fatal(Fatal),
+}
+
+impl Trouble {
+    fn of(action: &'static str, path: &str) -> impl FnOnce(io::Error) -> Trouble {
+        move |error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full,
+            _ => Trouble::Fatal(Fatal::new(action, path)(error)),
+        }
+    }
+}
+
+/// All checkpoints below `snaps/`.
+pub(crate) struct Checkpoints<F> {
+    shelf: Shelf,
+    chain: Chain<F>,
+    waiting: VecDeque<Draft>,
+    writing: Option<Writing<F>>,
+    incoming: Option<Incoming<F>>,
+    reading: VecDeque<Checkpoint<F>>,
+    /// So many calls are left in which nothing is tried, because the disk is full.
+    pause: u32,
+    slice_bytes: usize,
+}
+
+impl<F: DiskFile> Checkpoints<F> {
+    /// Finds the newest checkpoint that is whole; what is not gets out of the way.
+    pub(crate) fn open<D: Disk<File = F>>(disk: &D, options: &Options) -> Result<Checkpoints<F>, Fatal> {
+        let shelf = Shelf::open(disk, options.keep_snapshots.max(1))?;
+        let chain = shelf.newest().map_or_else(Chain::default, Chain::of);
+        Ok(Checkpoints {
+            shelf,
+            chain,
+            waiting: VecDeque::new(),
+            writing: None,
+            incoming: None,
+            reading: VecDeque::new(),
+            pause: 0,
+            slice_bytes: options.slice_bytes,
+        })
+    }
+
+    /// The newest whole checkpoint.
+    pub(crate) fn newest(&self) -> Option<&SnapshotMeta> {
+        self.shelf.newest().map(|described| &described.meta)
+    }
+
+    /// Puts a checkpoint in the queue.
+    pub(crate) fn begin(&mut self, draft: Draft) {
+        self.waiting.push_back(draft);
+    }
+
+    /// Whether there's something to go on with now.
+    pub(crate) fn busy(&self) -> bool {
+        self.pause == 0 && self.has_work()
+    }
+
+    /// Whether something waits for room on the disk.
+    pub(crate) fn waits_for_space(&self) -> bool {
+        self.pause > 0
+    }
+
+    fn has_work(&self) -> bool {
+        self.writing.is_some()
+            || !self.waiting.is_empty()
+            || self.chain.wants_merge()
+            || self.incoming.as_ref().is_some_and(Incoming::verifies)
+    }
+
+    /// Does a slice of what there is to do.
+    pub(crate) fn work<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Option<Done>, Fatal> {
+        if self.pause > 0 {
+            self.pause -= 1;
+            return Ok(None);
+        }
+        let done = match self.incoming.as_ref().is_some_and(Incoming::verifies) {
+            true => self.verify(disk),
+            false => self.write(disk),
+        };
+        match done {
+            Ok(done) => Ok(done),
+            Err(Trouble::Fatal(fatal)) => Err(fatal),
+            Err(Trouble::Full) => self.make_room(disk).map(|()| None),
+        }
+    }
+
+    /// Drops what is half done, and waits.
+    fn make_room<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Fatal> {
+        self.pause = PAUSE_CALLS;
+        self.chain.forget_merge();
+        self.writing.iter_mut().for_each(Writing::begin_again);
+        self.incoming.iter_mut().for_each(Incoming::forget_run);
+        for path in [WRITING, MERGING, INCOMING, MANIFEST] {
+            match disk.remove(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Fatal::new("remove", path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn write<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Option<Done>, Trouble> {
+        // Those that wait hold rows in memory.
+        let slice_bytes = self.slice_bytes * (1 + self.waiting.len()).min(MOST_SLICES);
+        if self.writing.is_none() {
+            self.writing = self.waiting.pop_front().map(Writing::new);
+        }
+        let Some(mut writing) = self.writing.take() else {
+            let lost = self.chain.merge(disk, slice_bytes)? == Step::Lost;
+            return Ok(lost.then_some(Done::SnapshotLost(self.chain.boundary())));
+        };
+        if !self.chain.goes_on_from(writing.draft.base, &self.shelf) {
+            return Ok(Some(Done::SnapshotLost(writing.draft.last)));
+        }
+        match writing.go_on(disk, slice_bytes) {
+            Ok(()) => {}
+            Err(trouble) => {
+                self.writing = Some(writing);
+                return Err(trouble);
+            }
+        }
+        let Stage::Written(run) = writing.stage else {
+            self.writing = Some(writing);
+            return Ok(None);
+        };
+        let is_boundary = writing.draft.tail_bytes.is_none();
+        if is_boundary && self.chain.wants_merge() {
+            // It names what comes of the merge.
+            let step = self.chain.merge(disk, slice_bytes);
+            if !matches!(step, Ok(Step::Lost)) {
+                self.writing = Some(writing);
+                return step.map(|_| None);
+            }
+            return Ok(Some(Done::SnapshotLost(writing.draft.last)));
+        }
+        let described = describe(&writing.draft, run, &self.chain);
+        if let Err(trouble) = self.publish(disk, described.clone()) {
+            self.writing = Some(writing);
+            return Err(trouble);
+        }
+        if is_boundary {
+            self.chain = Chain::of(&described);
+        }
+        self.collect(disk)?;
+        Ok(Some(Done::SnapshotTaken(described.meta)))
+    }
+
+    /// Makes a checkpoint durable whose runs are. Their names come first: one without its runs would be damage.
+    fn publish<D: Disk<File = F>>(&mut self, disk: &D, described: Described) -> Result<(), Trouble> {
+        let file = disk.create(MANIFEST).map_err(Trouble::of("create", MANIFEST))?;
+        file.write_at(&described.encode(), 0).map_err(Trouble::of("write", MANIFEST))?;
+        file.sync_data().map_err(Trouble::of("sync", MANIFEST))?;
+        disk.sync_dir(DIRECTORY).map_err(Trouble::of("sync", DIRECTORY))?;
+        let last = described.meta.last;
+        disk.rename(MANIFEST, &file::path(last)).map_err(Trouble::of("rename", MANIFEST))?;
+        disk.sync_dir(DIRECTORY).map_err(Trouble::of("sync", DIRECTORY))?;
+        // One of the same name is another now.
+        self.reading.retain(|checkpoint| checkpoint.described.meta.last != last);
+        self.shelf.add(described);
+        Ok(())
+    }
+
+    /// Removes what is no longer needed.
+    fn collect<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Trouble> {
+        let incoming = self.incoming.as_ref().map_or(&[][..], Incoming::names);
+        let written = self.writing.as_ref().and_then(Writing::run);
+        let pinned: Vec<RunRef> = self.chain.names().chain(incoming).chain(written).copied().collect();
+        self.shelf.collect(disk, &pinned).map_err(Trouble::Fatal)?;
+        // A reader that nobody asks any more holds the room of files that nobody sees.
+        let shelf = &self.shelf;
+        self.reading.iter_mut().for_each(|checkpoint| checkpoint.idle += 1);
+        self.reading.retain(|checkpoint| {
+            checkpoint.idle <= IDLE_CHECKPOINTS || shelf.holds(checkpoint.described.meta.last)
+        });
+        Ok(())
+    }
+
+    /// Reads a piece of a checkpoint.
+    pub(crate) fn load<D: Disk<File = F>>(&mut self, disk: &D, load: LoadSnapshot) -> Vec<Done> {
+        let known = self.reading.iter().position(|checkpoint| checkpoint.described.meta.last == load.last);
+        let checkpoint = match known.and_then(|at| self.reading.remove(at)) {
+            Some(checkpoint) => Some(checkpoint),
+            None => Checkpoint::open(disk, load.last),
+        };
+        let chunk = checkpoint.as_ref().and_then(|checkpoint| checkpoint.chunk(load.offset, load.bytes));
+        // Its own node, which holds the state, can still write it anew.
+        let lost = chunk.is_none() && load.reader != Reader::Apply && self.newest_is(load);
+        let ended = chunk.as_ref().is_some_and(|chunk| chunk.done);
+        if let Some(mut checkpoint) = checkpoint.filter(|_| chunk.is_some() && !ended) {
+            checkpoint.idle = 0;
+            self.reading.push_back(checkpoint);
+            self.reading.drain(..self.reading.len().saturating_sub(MOST_READERS));
+        }
+        let mut done = vec![Done::SnapshotLoaded { load, chunk }];
+        done.extend(lost.then_some(Done::SnapshotLost(load.last)));
+        done
+    }
+
+    fn newest_is(&self, load: LoadSnapshot) -> bool {
+        let newest = self.shelf.newest();
+        newest.is_some_and(|newest| newest.meta.last == load.last && load.offset <= newest.meta.bytes)
+    }
+
+    /// Writes a piece of a checkpoint that a leader sends. A piece that is not the next one is not written, and the
+    /// answer names the offset that's wanted. While runs that are here are looked at there is no answer yet, and none
+    /// without room on the disk: the piece will come again.
+    pub(crate) fn store<D: Disk<File = F>>(
+        &mut self,
+        disk: &D,
+        store: StoreSnapshot,
+    ) -> Result<Option<Done>, Fatal> {
+        let StoreSnapshot { meta, chunk } = store;
+        if self.incoming.as_ref().is_none_or(|incoming| incoming.meta != meta) {
+            if chunk.offset > 0 {
+                return Ok(Some(Done::SnapshotStored { meta, next: 0, complete: false }));
+            }
+            self.incoming = Some(Incoming::new(meta));
+        }
+        let Some(mut incoming) = self.incoming.take() else { return Ok(None) };
+        let taken = incoming.take(disk, &chunk);
+        self.incoming = Some(incoming);
+        match taken.and_then(|taken| self.stored(disk, taken)) {
+            Ok(done) => Ok(done),
+            Err(Trouble::Fatal(fatal)) => Err(fatal),
+            Err(Trouble::Full) => self.make_room(disk).map(|()| None),
+        }
+    }
+
+    fn verify<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Option<Done>, Trouble> {
+        let Some(incoming) = &mut self.incoming else { return Ok(None) };
+        let taken = incoming.verify(disk, self.slice_bytes as u64 * READ_SLICES);
+        self.stored(disk, taken)
+    }
+
+    /// What is said of the checkpoint on its way here.
+    fn stored<D: Disk<File = F>>(&mut self, disk: &D, taken: Taken) -> Result<Option<Done>, Trouble> {
+        let Some(meta) = self.incoming.as_ref().map(|incoming| incoming.meta.clone()) else {
+            return Ok(None);
+        };
+        let (next, complete) = match taken {
+            Taken::Later => return Ok(None),
+            Taken::Next(next) => (next, false),
+            Taken::Refused => {
+                self.incoming = None;
+                (0, false)
+            }
+            Taken::Whole(described) => {
+                self.publish(disk, *described)?;
+                self.incoming = None;
+                self.collect(disk)?;
+                (meta.bytes, true)
+            }
+        };
+        Ok(Some(Done::SnapshotStored { meta, next, complete }))
+    }
+}
+
+/// The checkpoint that a draft becomes, with its own run as the newest.
+fn describe<F: DiskFile>(draft: &Draft, run: Option<RunRef>, chain: &Chain<F>) -> Described {
+    let Draft { last, members, members_at, base, tail_bytes, totals, .. } = draft;
+    let boundary = if tail_bytes.is_some() { base } else { last };
+    let boundary = Boundary {
+        term: boundary.term.0,
+        index: boundary.index.0,
+        command_bytes: tail_bytes.unwrap_or_default(),
+    };
+    let is_tail = tail_bytes.is_some();
+    let runs = if is_tail { chain.runs() } else { chain.merged_runs() };
+    let runs = runs.iter().copied().chain(run).collect();
+    let has_tail = is_tail && run.is_some();
+    Described::new(
+        *last,
+        members.clone(),
+        *members_at,
+        Manifest { totals: *totals, boundary, has_tail, runs },
+    )
+}

@@ -1,0 +1,242 @@
+//! One run: a file of sorted rows, which never changes and is named by the BLAKE3 of what it holds.
+//!
+//! ```text
+//!   0              8         12        16              24              56        60        64
+//!   | "QRTE-RUN"   | checksum| version | content bytes | digest        | block   | table   | zeros up to 512
+//!   |              |         |         |               |               | bytes   | checksum|
+//!   512:                  the content, rows as quorate-kv draws them
+//!   512 + content bytes:  the table, a CRC-32C for each block of 64 KiB of content
+//! ```
+//!
+//! The header's checksum covers the header but itself and the magic. The content is written first, to a file with a
+//! temporary name; then table and header; all of it is synced before the file gets its name. So a named file that
+//! does not verify is damage.
+
+use std::io;
+
+use quorate_wire::checkpoint::RunRef;
+
+use crate::disk::{Disk, DiskFile};
+use crate::layout::{Packer, Unpacker, position};
+use crate::reread::settled;
+
+/// The version of the format of runs.
+pub(crate) const VERSION: u32 = 1;
+pub(crate) const MAGIC: &[u8; 8] = b"QRTE-RUN";
+/// Where the content begins.
+pub(crate) const HEADER_BYTES: u64 = 512;
+/// The unit of checksums of content.
+pub(crate) const BLOCK_BYTES: u32 = 64 << 10;
+
+/// The end of the names of runs.
+pub(crate) const SUFFIX: &str = ".run";
+
+/// The name of a run's file.
+pub(crate) fn file_name(run: &RunRef) -> String {
+    format!("{}{SUFFIX}", quorate_raft::Digest(run.digest))
+}
+
+/// The path of a run's file.
+pub(crate) fn path(run: &RunRef) -> String {
+    format!("{}/{}", super::DIRECTORY, file_name(run))
+}
+
+/// Writes a run's content from front to back.
+#[derive(Debug)]
+pub(crate) struct RunFileWriter<F> {
+    file: F,
+    /// Two kilobytes, in a box of its own.
+    hasher: Box<blake3::Hasher>,
+    bytes: u64,
+    table: Vec<u8>,
+    block_checksum: u32,
+}
+
+impl<F: DiskFile> RunFileWriter<F> {
+    /// Begins in an empty file.
+    pub(crate) fn new(file: F) -> RunFileWriter<F> {
+        RunFileWriter { file, hasher: Box::default(), bytes: 0, table: Vec::new(), block_checksum: 0 }
+    }
+
+    /// How many bytes of content have been written.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Appends content.
+    pub(crate) fn write(&mut self, content: &[u8]) -> io::Result<()> {
+        self.file.write_at(content, HEADER_BYTES + self.bytes)?;
+        self.hasher.update(content);
+        let block = u64::from(BLOCK_BYTES);
+        let mut rest = content;
+        while !rest.is_empty() {
+            let room = position(block - self.bytes % block);
+            let (piece, after) = rest.split_at(room.min(rest.len()));
+            self.block_checksum = crc32c::crc32c_append(self.block_checksum, piece);
+            self.bytes += piece.len() as u64;
+            if self.bytes.is_multiple_of(block) {
+                self.close_block();
+            }
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// Makes what was written so far durable, so that the last sync has little left to do.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Writes table and header and makes the file durable: it may get its name.
+    pub(crate) fn finish(mut self) -> io::Result<RunRef> {
+        if !self.bytes.is_multiple_of(u64::from(BLOCK_BYTES)) {
+            self.close_block();
+        }
+        let run = RunRef { digest: *self.hasher.finalize().as_bytes(), bytes: self.bytes };
+        self.file.write_at(&self.table, HEADER_BYTES + self.bytes)?;
+        self.file.write_at(&encode_header(&run, crc32c::crc32c(&self.table)), 0)?;
+        self.file.sync_data()?;
+        Ok(run)
+    }
+
+    fn close_block(&mut self) {
+        self.table.extend_from_slice(&self.block_checksum.to_le_bytes());
+        self.block_checksum = 0;
+    }
+}
+
+fn encode_header(run: &RunRef, table_checksum: u32) -> Vec<u8> {
+    let mut header = vec![0; position(HEADER_BYTES)];
+    Packer::new(&mut header)
+        .put(MAGIC)
+        .u32(0)
+        .u32(VERSION)
+        .u64(run.bytes)
+        .put(&run.digest)
+        .u32(BLOCK_BYTES)
+        .u32(table_checksum);
+    let checksum = crc32c::crc32c(&header[12..]);
+    header[8..12].copy_from_slice(&checksum.to_le_bytes());
+    header
+}
+
+/// A run to read from. Its header and table have been verified, its blocks are when they're read.
+#[derive(Debug)]
+pub(crate) struct RunFile<F> {
+    pub(crate) run: RunRef,
+    file: F,
+    table: Vec<u8>,
+}
+
+impl<F: DiskFile> RunFile<F> {
+    /// Opens the run of that name; `None` when it isn't there, or its header or its table is damaged.
+    pub(crate) fn open<D: Disk<File = F>>(disk: &D, run: &RunRef) -> Option<RunFile<F>> {
+        RunFile::open_named(disk, &path(run)).filter(|file| file.run == *run)
+    }
+
+    /// Opens the run in a file; `None` when its header or its table is damaged, or its name is another one's.
+    pub(crate) fn open_named<D: Disk<File = F>>(disk: &D, file_path: &str) -> Option<RunFile<F>> {
+        let file = disk.open(file_path).ok()?;
+        let (run, table_checksum) = settled(|| read_header(&file), Option::is_some)?;
+        if path(&run) != file_path {
+            return None;
+        }
+        let table_bytes = position(run.bytes.div_ceil(u64::from(BLOCK_BYTES)).checked_mul(4)?);
+        let table_start = HEADER_BYTES.checked_add(run.bytes)?;
+        if table_start.checked_add(table_bytes as u64)? > file.len().ok()? {
+            return None;
+        }
+        let read = || read_exactly(&file, table_start, table_bytes);
+        let sound = |table: &Vec<u8>| crc32c::crc32c(table) == table_checksum;
+        let table = settled(read, |table| table.as_ref().is_some_and(sound)).filter(sound)?;
+        Some(RunFile { run, file, table })
+    }
+
+    /// The content from `offset` on, so many bytes or up to the end; `None` when a block of it is damaged.
+    pub(crate) fn read(&self, offset: u64, bytes: u64) -> Option<Vec<u8>> {
+        let end = self.run.bytes.min(offset.checked_add(bytes)?);
+        let count = position(end.checked_sub(offset)?);
+        let block = u64::from(BLOCK_BYTES);
+        let first = offset / block * block;
+        let last = self.run.bytes.min(end.next_multiple_of(block));
+        let mut content = settled(|| self.read_blocks(first, last), Option::is_some)?;
+        content.drain(..position(offset - first));
+        content.truncate(count);
+        Some(content)
+    }
+
+    /// Whole blocks, if each of them verifies.
+    fn read_blocks(&self, first: u64, last: u64) -> Option<Vec<u8>> {
+        let content = read_exactly(&self.file, HEADER_BYTES + first, position(last - first))?;
+        let block = BLOCK_BYTES as usize;
+        let checksums = self.table.chunks_exact(4).skip(position(first) / block);
+        let mut pieces = content.chunks(block).zip(checksums);
+        let sound = pieces.all(|(piece, checksum)| crc32c::crc32c(piece).to_le_bytes() == *checksum);
+        sound.then_some(content)
+    }
+}
+
+/// Whether a run is what its name says, found out piece by piece.
+#[derive(Debug)]
+pub(crate) struct Verification<F> {
+    file: RunFile<F>,
+    offset: u64,
+    /// Two kilobytes, in a box of its own.
+    hasher: Box<blake3::Hasher>,
+}
+
+impl<F: DiskFile> Verification<F> {
+    pub(crate) fn new(file: RunFile<F>) -> Verification<F> {
+        Verification { file, offset: 0, hasher: Box::default() }
+    }
+
+    /// The run that is looked at.
+    pub(crate) fn run(&self) -> &RunRef {
+        &self.file.run
+    }
+
+    /// How far it has come: where in the content a damaged block was found, or begins to be looked for next.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Reads up to so many bytes more. The verdict, when there is one.
+    pub(crate) fn go_on(&mut self, bytes: u64) -> Option<bool> {
+        let piece = self.file.read(self.offset, bytes);
+        let Some(piece) = piece else { return Some(false) };
+        self.hasher.update(&piece);
+        self.offset += piece.len() as u64;
+        let ended = self.offset == self.file.run.bytes;
+        ended.then(|| self.hasher.finalize().as_bytes() == &self.file.run.digest)
+    }
+
+    /// The verdict, however long it takes.
+    pub(crate) fn verdict(mut self) -> bool {
+        const PIECE_BYTES: u64 = 1 << 20;
+        loop {
+            if let Some(verdict) = self.go_on(PIECE_BYTES) {
+                return verdict;
+            }
+        }
+    }
+}
+
+/// What a header says: which run it is, and the checksum of its table.
+fn read_header<F: DiskFile>(file: &F) -> Option<(RunRef, u32)> {
+    let header = read_exactly(file, 0, position(HEADER_BYTES))?;
+    let mut fields = Unpacker::new(&header);
+    if fields.array::<8>() != *MAGIC || fields.u32() != crc32c::crc32c(&header[12..]) {
+        return None;
+    }
+    if fields.u32() != VERSION {
+        return None;
+    }
+    let bytes = fields.u64();
+    let run = RunRef { digest: fields.array(), bytes };
+    (fields.u32() == BLOCK_BYTES).then(|| (run, fields.u32()))
+}
+
+pub(crate) fn read_exactly<F: DiskFile>(file: &F, offset: u64, count: usize) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; count];
+    (file.read_at(&mut bytes, offset).ok()? == count).then_some(bytes)
+}
