@@ -110,7 +110,8 @@ impl NetModel {
         self.active.retain(|active| active.number != number);
     }
 
-    /// All faults between hosts of this group end; cuts to the others stay as they are.
+    /// All faults between hosts of this group end; cuts to the others stay as they are. Slow links end everywhere: how
+    /// long a leader at the other end of one takes to bring the group up to date has no bound in election timeouts.
     pub(crate) fn heal(&mut self, group: &[Host]) {
         let inside =
             group.iter().flat_map(|from| group.iter().map(move |to| (*from, *to))).collect::<Vec<Link>>();
@@ -118,7 +119,9 @@ impl NetModel {
         for active in &mut self.active {
             active.links.0 &= !inside.0;
         }
-        self.active.retain(|active| active.links != LinkSet::default());
+        self.active.retain(|active| {
+            active.links != LinkSet::default() && !matches!(active.fault, Fault::Lag { .. })
+        });
     }
 
     /// Which kind of cut lets nothing pass from `from` to `to`, if any does.
@@ -230,9 +233,16 @@ impl NetModel {
         let state = link(&mut self.links, self.seed, ends);
         let mut micros = state.random.between(usual / 5 + 1, usual + 1);
         for active in &self.active {
-            if let Fault::Delay { by_ms, .. } = active.fault {
-                micros += state.random.between(0, by_ms * 1_000);
-                fired.note(active.kind);
+            match active.fault {
+                Fault::Delay { by_ms, .. } => {
+                    micros += state.random.between(0, by_ms * 1_000);
+                    fired.note(active.kind);
+                }
+                Fault::Lag { by_ms, .. } if active.links.has(ends) => {
+                    micros += by_ms * 1_000;
+                    fired.note(active.kind);
+                }
+                _ => {}
             }
         }
         now + Duration::from_micros(micros)
@@ -302,6 +312,18 @@ mod tests {
         net.begin(1, &Fault::Clog { links: vec![(1, 2)], for_ms: 1, swizzle: false });
         assert!(net.message(Time(0), (1, 2), 10, &mut fired).held);
         assert_eq!((fired.of("cut in halves"), fired.of("clog")), (1, 1));
+    }
+
+    #[test]
+    fn a_slow_link_is_slow_in_its_direction() {
+        let (mut net, mut fired) = (NetModel::new(1, 1_000), Counts::default());
+        net.begin(0, &Fault::Lag { links: vec![(1, 2), (3, 1)], by_ms: 300, for_ms: 1 });
+        assert!(net.message(Time(0), (1, 2), 10, &mut fired).arrives.unwrap() > Time(300_000));
+        assert!(net.packet(Time(0), (2, 1), 10, &mut fired).arrives < Time(2_000));
+        assert_eq!(fired.of("slow links"), 1);
+        net.heal(&[1, 2]);
+        assert!(net.message(Time(400_000), (1, 2), 10, &mut fired).arrives.unwrap() < Time(402_000));
+        assert!(net.message(Time(400_000), (3, 1), 10, &mut fired).arrives.unwrap() < Time(402_000));
     }
 
     #[test]

@@ -208,6 +208,7 @@ impl World {
             | Fault::Replay { .. }
             | Fault::Reorder { .. }
             | Fault::Delay { .. }
+            | Fault::Lag { .. }
             | Fault::Corrupt { .. }
             | Fault::Congest { .. } => {
                 self.net.begin(number, fault);

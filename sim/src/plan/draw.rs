@@ -8,8 +8,8 @@ use crate::random::Random;
 pub(super) type Drawing = fn(&mut Draw, at_ms: u64) -> Vec<Timed>;
 
 pub(super) const NETWORK: &[Drawing] = &[
-    cut, cut, one_way, flapping, clog, swizzle, loss, duplicate, replay, reorder, delay, corrupt, congest,
-    reset,
+    cut, cut, one_way, flapping, clog, swizzle, loss, duplicate, replay, reorder, delay, slow_links, corrupt,
+    congest, reset,
 ];
 pub(super) const PROCESS: &[Drawing] =
     &[kill, kill, kill_all, power_loss, power_loss, power_loss_all, pause, slow, stop];
@@ -37,6 +37,7 @@ pub(super) struct Draw {
     pub(super) random: Random,
     pub(super) servers: u8,
     pub(super) core: Vec<Host>,
+    pub(super) election_timeout_ms: u64,
     /// Clocks stay within what leases reckon with.
     pub(super) mild_clocks: bool,
 }
@@ -66,6 +67,11 @@ impl Draw {
     fn nth(&mut self) -> u64 {
         let most = if self.random.one_in(2) { 4 } else { 60 };
         self.random.between(0, most)
+    }
+
+    /// So many tenths of an election timeout, from the least to the most.
+    fn tenths(&mut self, least: u64, most: u64) -> u64 {
+        self.random.between(self.election_timeout_ms * least / 10, self.election_timeout_ms * most / 10)
     }
 
     fn links(&self, chosen: impl Fn(Host, Host) -> bool) -> Vec<Link> {
@@ -182,6 +188,44 @@ pub(super) fn delay(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let most = if draw.random.one_in(3) { 1_500 } else { 200 };
     let (by_ms, for_ms) = (draw.random.between(5, most), draw.for_ms());
     at(at_ms, Fault::Delay { by_ms, for_ms })
+}
+
+/// Some links are slow, each by a part of an election timeout of its own, so that votes and answers are long under way
+/// while others are told at once.
+fn slow_links(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let for_ms = draw.for_ms();
+    slow_links_for(draw, at_ms, for_ms)
+}
+
+fn slow_links_for(draw: &mut Draw, at_ms: u64, for_ms: u64) -> Vec<Timed> {
+    let links = draw.links(|_, _| true);
+    let slow: Vec<Link> = links.into_iter().filter(|_| draw.random.one_in(2)).collect();
+    let lag = |link| {
+        let by_ms = draw.tenths(1, 9);
+        Timed { at_ms, fault: Fault::Lag { links: vec![link], by_ms, for_ms } }
+    };
+    slow.into_iter().map(lag).collect()
+}
+
+/// Over slow links the others run for office when one that may lead was not heard for about an election timeout; then
+/// it is heard again, while their votes are still under way. What they promise it from then on binds them in any term.
+pub(super) fn late_votes(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let rounds = draw.random.between(2, 5);
+    let (pause_ms, mut from_ms) = (draw.election_timeout_ms * 5, at_ms);
+    let mut faults = slow_links_for(draw, at_ms, pause_ms * (rounds + 1));
+    // A refusal may overtake the vote that was asked for before it.
+    let by_ms = draw.tenths(2, 8);
+    let reorder = Fault::Reorder { per_mille: 300, by_ms, for_ms: pause_ms * (rounds + 1) };
+    faults.push(Timed { at_ms, fault: reorder });
+    for _ in 0..rounds {
+        let silent = draw.host();
+        let links = draw.links(|from, _| from == silent);
+        let for_ms = draw.tenths(9, 19);
+        let cut = Fault::Cut { shape: Shape::OneWay, links, for_ms, flaps: 1 };
+        faults.push(Timed { at_ms: from_ms, fault: cut });
+        from_ms += pause_ms;
+    }
+    faults
 }
 
 fn corrupt(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {

@@ -57,6 +57,8 @@ pub enum Fault {
     Reorder { per_mille: u32, by_ms: u64, for_ms: u64 },
     /// Packets are late, by up to so much.
     Delay { by_ms: u64, for_ms: u64 },
+    /// Whatever is sent on these links takes so much longer.
+    Lag { links: Vec<Link>, by_ms: u64, for_ms: u64 },
     /// Of a thousand packets so many arrive with a bit flipped.
     Corrupt { per_mille: u32, for_ms: u64 },
     /// All links are slow, and their queues are bounded.
@@ -182,6 +184,7 @@ impl Fault {
             Fault::Replay { .. } => "late replay",
             Fault::Reorder { .. } => "reordering",
             Fault::Delay { .. } => "delay",
+            Fault::Lag { .. } => "slow links",
             Fault::Corrupt { .. } => "corruption",
             Fault::Congest { .. } => "congestion",
             Fault::Reset { .. } => "reset",
@@ -235,6 +238,7 @@ impl Fault {
             | Fault::Replay { for_ms, .. }
             | Fault::Reorder { for_ms, .. }
             | Fault::Delay { for_ms, .. }
+            | Fault::Lag { for_ms, .. }
             | Fault::Corrupt { for_ms, .. }
             | Fault::Congest { for_ms, .. }
             | Fault::ClockDrift { for_ms, .. }
@@ -290,7 +294,10 @@ impl Fault {
     /// The links it is about.
     pub fn links(&self) -> &[Link] {
         match self {
-            Fault::Cut { links, .. } | Fault::Clog { links, .. } | Fault::Reset { links } => links,
+            Fault::Cut { links, .. }
+            | Fault::Clog { links, .. }
+            | Fault::Lag { links, .. }
+            | Fault::Reset { links } => links,
             _ => &[],
         }
     }

@@ -5,7 +5,7 @@
 
 use super::draw::{
     CLOCK, DISK, Draw, Drawing, MEMBERS, NETWORK, PROCESS, cut, delay, forgotten_promise, kill, kill_all,
-    loss, pause, power_loss, reset, slow, stop, transfer,
+    late_votes, loss, pause, power_loss, reset, slow, stop, transfer,
 };
 use super::fault::{Fault, Place, Timed};
 use super::scenario::Scenario;
@@ -22,10 +22,12 @@ pub(super) fn plan(scenario: Scenario, seed: u64) -> Plan {
     let mut cluster = cluster(scenario, &mut label("cluster"));
     let joining =
         if scenario == Scenario::Membership { joiners(&mut cluster, &mut label("joining")) } else { 0 };
+    let mut knobs = knobs(scenario, &mut label("knobs"));
     let mut draw = Draw {
         random: label("faults"),
         servers: cluster.servers + joining,
         core: cluster.core.clone(),
+        election_timeout_ms: knobs.election_timeout_ms,
         mild_clocks: label("clocks").one_in(2),
     };
     let mut faults = faults(scenario, &cluster, &mut draw);
@@ -34,7 +36,6 @@ pub(super) fn plan(scenario: Scenario, seed: u64) -> Plan {
         faults.push(Timed { at_ms, fault: Fault::Join { host: cluster.servers + number } });
     }
     faults.sort_by_key(|timed| timed.at_ms);
-    let mut knobs = knobs(scenario, &mut label("knobs"));
     clean_up(scenario, &cluster, joining, &mut knobs, &mut label("cleanup"));
     let workload = workload(scenario, &mut label("workload"));
     let mut plan = Plan { seed, scenario, cluster, knobs, workload, faults: Vec::new() };
@@ -137,6 +138,7 @@ fn faults(scenario: Scenario, cluster: &Cluster, draw: &mut Draw) -> Vec<Timed> 
             [
                 CLOCK,
                 &[pause, pause, slow, kill, stop, cut, delay, transfer, forgotten_promise, forgotten_promise],
+                &[late_votes, late_votes, late_votes],
             ]
             .concat(),
             2,
@@ -159,7 +161,7 @@ fn faults(scenario: Scenario, cluster: &Cluster, draw: &mut Draw) -> Vec<Timed> 
 }
 
 fn needs_links(fault: &Fault) -> bool {
-    matches!(fault, Fault::Cut { .. } | Fault::Clog { .. } | Fault::Reset { .. })
+    matches!(fault, Fault::Cut { .. } | Fault::Clog { .. } | Fault::Lag { .. } | Fault::Reset { .. })
 }
 
 fn knobs(scenario: Scenario, random: &mut Random) -> Knobs {
@@ -262,7 +264,7 @@ mod tests {
         for seed in 0..100 {
             Plan::new(Scenario::Membership, seed).check().unwrap();
         }
-        assert_eq!(kinds.len(), 46, "{kinds:?}");
+        assert_eq!(kinds.len(), 47, "{kinds:?}");
         assert!(kinds.values().all(|count| *count > 30), "{kinds:?}");
     }
 
