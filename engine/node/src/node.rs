@@ -419,8 +419,8 @@ impl Node {
         }
     }
 
-    /// Answers that something is so already, once a round has confirmed that this node still leads: one that was stopped
-    /// for a while has a successor, which may have undone it.
+    /// Answers that something is so already, once a round has confirmed that this node still leads: one that was
+    /// stopped for a while has a successor, which may have undone it.
     fn confirm(&mut self, id: RequestId, reply: Reply) {
         let query = Query::So { term: self.raft.status().term, reply };
         self.read(self.now, id, query, ReadLevel::Linearizable);

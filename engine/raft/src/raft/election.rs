@@ -23,7 +23,8 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// A yes stands: a vote that was given is durable, and a no to an earlier question may come after a yes to a later one.
+    /// A yes stands: a vote that was given is durable, and a no to an earlier question may come after a yes to a later
+    /// one.
     fn answered(&mut self, from: NodeId, granted: bool) {
         *self.answers.entry(from).or_default() |= granted;
     }
@@ -139,8 +140,8 @@ impl Raft {
 
     /// Whether a message of a higher term takes this node there. While a leader is alive, neither a candidate that was
     /// cut off nor a node that was removed may depose it (thesis §4.2.3); but the leader itself may have told the
-    /// candidate to run. It tells members only, so it has not told one that is none, or has removed it since. A voter that
-    /// does not know a new member yet is not needed: a majority knew the successor before it was told.
+    /// candidate to run. It tells members only, so it has not told one that is none, or has removed it since. A voter
+    /// that does not know a new member yet is not needed: a majority knew the successor before it was told.
     pub(super) fn heeds(&self, from: NodeId, message: &Message) -> bool {
         match message {
             Message::Append { .. } | Message::Heartbeat { .. } | Message::Snapshot { .. } => true,

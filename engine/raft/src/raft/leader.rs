@@ -130,7 +130,8 @@ impl Raft {
         self.note_confirmed();
     }
 
-    /// A new leader supplies those, too, whom the last change has removed: the leader that did so may have left with them.
+    /// A new leader supplies those, too, whom the last change has removed: the leader that did so may have left with
+    /// them.
     pub(super) fn supply_the_removed(&mut self) {
         let leaves_at = self.now + self.config.election_timeout * 2;
         let current = self.membership.current();

@@ -108,8 +108,8 @@ impl Raft {
         }
     }
 
-    /// The voter that holds most of the log, `least` at least, of those who most seldom failed to take over: a disk that stands still does
-    /// not show while nothing is written.
+    /// The voter that holds most of the log, `least` at least, of those who most seldom failed to take over: a disk that
+    /// stands still does not show while nothing is written.
     fn best_successor(&self, least: Index) -> Option<NodeId> {
         let RoleState::Leader(leader) = &self.role else { return None };
         let members = self.membership.current();
@@ -169,8 +169,8 @@ impl Raft {
         }
     }
 
-    /// Leaves office once what was taken before is committed and confirmed, since it may hear of that from nobody later;
-    /// but within an election timeout, for it takes no proposals meanwhile.
+    /// Leaves office once what was taken before is committed and confirmed, since it may hear of that from nobody
+    /// later; but within an election timeout, for it takes no proposals meanwhile.
     pub(super) fn leave(&mut self) {
         let until = self.now + self.config.election_timeout;
         let RoleState::Leader(leader) = &mut self.role else { return };

@@ -17,7 +17,8 @@
 //! | `partition {1} {2 3}`, `cut 1 2`, `heal` | cuts links, also for what is on its way; mends all |
 //! | `unreachable 1 2` | node 1 is told that its link to 2 broke |
 //! | `propose 1 a b*40`, `read 2 7`, `lease-read 2 7` | asks node 1 (or 2) for it |
-//! | `add-learner 1 4 [standing] [replaces 3]`, `promote 1 4`, `remove 1 4`, `change 1 4 5 6 [learners 1]` | asks node 1 for it |
+//! | `add-learner 1 4 [standing] [replaces 3]` | asks node 1 for it |
+//! | `promote 1 4`, `remove 1 4`, `change 1 4 5 6 [learners 1]` | asks node 1 for it |
 //! | `address 1 2 new:7000` | asks node 1 to say that node 2 is reached there |
 //! | `new 4 5`, `transfer 1 [2]` | nodes that know nothing start; node 1 is asked to hand over |
 //! | `hold-disk 1`, `finish-disk 1 [n]`, `release-disk 1` | writes wait; some complete; all complete from now on |
