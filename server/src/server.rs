@@ -139,7 +139,8 @@ impl<R: Runtime, N: Net> Server<R, N> {
         })
     }
 
-    /// Lets the requests in progress come to their end: for a moment while new ones are still taken, then for [`DRAIN`].
+    /// Lets the requests in progress come to their end: for a moment while new ones are still taken, then for
+    /// [`DRAIN`].
     async fn drain(&self) {
         let Context { runtime, shutdown, .. } = &*self.context;
         let _ = timeout_at(runtime, runtime.now() + FAREWELL, shutdown.drained()).await;
@@ -169,7 +170,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
                 self.context.runtime.sleep(SUCCESSOR_PAUSE).await;
             } else if view.changed().await.is_err() {
                 // The node has ended; what is left to do is not to be ended by that.
-                std::future::pending().await
+                std::future::pending().await;
             }
         }
     }

@@ -1,8 +1,8 @@
 //! What checkpoints cost, on a real disk: `cargo bench -p quorate-tests --bench checkpoints [keys]`.
 //!
 //! A store of 1,000,000 keys with values of 256 bytes; what a checkpoint of it writes, what one writes after a
-//! hundredth has changed (in one range, and anywhere), what a hundred such checkpoints write with all merges, how long a start
-//! takes, what a follower fetches that missed a hundredth, and how much memory a key takes.
+//! hundredth has changed (in one range, and anywhere), what a hundred such checkpoints write with all merges, how long
+//! a start takes, what a follower fetches that missed a hundredth, and how much memory a key takes.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::path::Path;

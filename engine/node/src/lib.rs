@@ -7,7 +7,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `checkpoints` | when a checkpoint is taken, and what it builds on |
-//! | `node` | [`Node`]: inputs, outputs, dispatch |
+//! | `node` | [`Node`]: inputs, outputs, dispatch; below it `changes`: members and hand-overs |
 //! | `request` | what can be asked of a node, and what it answers |
 //! | `pending` | requests that wait for the log |
 //! | `held` | writes that wait for the end of a hand-over |

@@ -9,8 +9,8 @@
 //!   | magic        | checksum| version | size    |
 //! ```
 //!
-//! The checksum covers the bytes from 12 to *size*, in `stable/` and in runs to 512. (A segment's header stands twice; the second
-//! copy begins at *size*.) A file whose checksum does not fit says nothing about its version.
+//! The checksum covers the bytes from 12 to *size*, in `stable/` and in runs to 512. (A segment's header stands twice;
+//! the second copy begins at *size*.) A file whose checksum does not fit says nothing about its version.
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::OpenError;
@@ -25,7 +25,7 @@ struct Format {
     magic: &'static [u8; 8],
     known: u32,
     /// How much a checksum covers; nothing when the file says so itself.
-    checked_bytes: Option<usize>,
+    checked_bytes: Option<u64>,
 }
 
 const FORMATS: [Format; 4] = [
@@ -34,7 +34,7 @@ const FORMATS: [Format; 4] = [
         suffix: "",
         magic: stable::MAGIC,
         known: stable::VERSION,
-        checked_bytes: Some(stable::SLOT_BYTES),
+        checked_bytes: Some(stable::SLOT_BYTES as u64),
     },
     Format {
         directory: segment::DIRECTORY,
@@ -55,7 +55,7 @@ const FORMATS: [Format; 4] = [
         suffix: checkpoints::RUN_SUFFIX,
         magic: checkpoints::RUN_MAGIC,
         known: checkpoints::RUN_VERSION,
-        checked_bytes: Some(checkpoints::RUN_HEADER_BYTES as usize),
+        checked_bytes: Some(checkpoints::RUN_HEADER_BYTES),
     },
 ];
 
@@ -96,7 +96,7 @@ fn version_at(beginning: &[u8], start: usize, format: &Format) -> Option<u32> {
     let bytes = &beginning[start..];
     let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
     let (checksum, version, size) = (number(8)?, number(12)?, number(16)?);
-    let size = format.checked_bytes.unwrap_or(position(size.into()));
+    let size = position(format.checked_bytes.unwrap_or(size.into()));
     let in_place = start == 0 || start == size;
     let whole = || Some(crc32c::crc32c(bytes.get(12..size)?) == checksum);
     (bytes.starts_with(format.magic) && in_place && whole()?).then_some(version)

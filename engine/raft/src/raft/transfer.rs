@@ -108,8 +108,8 @@ impl Raft {
         }
     }
 
-    /// The voter that holds most of the log, `least` at least, of those who most seldom failed to take over: a disk that
-    /// stands still does not show while nothing is written.
+    /// The voter that holds most of the log, `least` at least, of those who most seldom failed to take over: a disk
+    /// that stands still does not show while nothing is written.
     fn best_successor(&self, least: Index) -> Option<NodeId> {
         let RoleState::Leader(leader) = &self.role else { return None };
         let members = self.membership.current();

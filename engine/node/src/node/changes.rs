@@ -1,0 +1,138 @@
+//! Changes of the members and hand-overs of leadership: what is asked of the core, and what its answers mean.
+
+use super::Node;
+use crate::request::{Refusal, Reply, RequestId};
+use quorate_raft::{
+    ChangeError, Contact, Learner, LogId, Members, NodeId, PeerState, PeerStatus, Time, TransferError,
+};
+use std::collections::BTreeSet;
+
+impl Node {
+    /// The members with one more learner, or with a new contact of a member.
+    pub(super) fn with_learner(
+        &self,
+        id: NodeId,
+        learner: Learner,
+        contact: Contact,
+        replaces: Option<NodeId>,
+    ) -> Result<Members, Refusal> {
+        // What is under way is as good as there: only then can what has been asked for before be asked for again.
+        let mut target = self.raft.status().members.target();
+        if let Some(replaced) = replaces.filter(|replaced| *replaced != id && target.contains(*replaced)) {
+            // Asked at the last moment: whoever has come back meanwhile, at whatever address, keeps its place.
+            if self.hears(replaced) {
+                return Err(Refusal::AddressInUse { by: replaced });
+            }
+            target = target.without(replaced);
+        }
+        let holds = |(of, known): &(&NodeId, &Contact)| **of != id && known.address == contact.address;
+        if let Some((by, _)) = target.contacts.iter().find(holds) {
+            return Err(Refusal::AddressInUse { by: *by });
+        }
+        if target.contains(id) {
+            target.contacts.insert(id, contact);
+            return Ok(target);
+        }
+        Ok(target.with_learner(id, learner, contact))
+    }
+
+    /// Whether this leader hears a member. It always hears itself.
+    fn hears(&self, member: NodeId) -> bool {
+        let status = self.raft.status();
+        let is_there = |peer: &PeerStatus| peer.id == member && peer.state != PeerState::Down;
+        member == status.id || status.peers.iter().any(is_there)
+    }
+
+    /// The members as these sets say; whoever is in them must be known, or nobody could reach it.
+    pub(super) fn set_members(
+        &self,
+        voters: BTreeSet<NodeId>,
+        learners: &BTreeSet<NodeId>,
+    ) -> Result<Members, Refusal> {
+        let known = &self.raft.status().members.contacts;
+        if let Some(both) = voters.intersection(learners).next() {
+            return Err(Refusal::BadChange(format!("{both} is among the voters and among the learners")));
+        }
+        let contact = |id: &NodeId| match known.get(id) {
+            Some(contact) => Ok((*id, contact.clone())),
+            None => Err(Refusal::MemberNotFound(*id)),
+        };
+        let contacts = voters.iter().chain(learners).map(contact).collect::<Result<_, Refusal>>()?;
+        let learners = learners.iter().map(|id| (*id, Learner::Standing)).collect();
+        Ok(Members { voters, outgoing: BTreeSet::new(), learners, contacts })
+    }
+
+    pub(super) fn transfer(&mut self, now: Time, id: RequestId, to: Option<NodeId>) {
+        let refusal = match self.raft.transfer(now, to) {
+            Ok(to) if to == self.config.raft.id => {
+                return self.confirm(id, Reply::Transferred { leader: to });
+            }
+            Ok(_) => return self.transfers.push(id),
+            Err(TransferError::NotLeader(leader)) => return self.reply(id, Reply::NotLeader { leader }),
+            Err(TransferError::NotMember(member)) => Refusal::MemberNotFound(member),
+            Err(TransferError::NotVoter(member)) => Refusal::NotVoter(member),
+            Err(TransferError::NotCaughtUp(member)) => Refusal::NotCaughtUp(member),
+            Err(TransferError::Nobody) => Refusal::NoSuccessor,
+            Err(TransferError::InProgress(_)) => Refusal::ChangeInProgress,
+        };
+        self.reply(id, Reply::Refused(refusal));
+    }
+
+    /// When no hand-over is under way any more, what waited for its end goes on. True when something did.
+    pub(super) fn transfer_ended(&mut self) -> bool {
+        if self.raft.is_transferring() || (self.held.count() == 0 && self.transfers.is_empty()) {
+            return false;
+        }
+        let held = std::mem::take(&mut self.held);
+        let mut moved = held.count() > 0;
+        for write in held {
+            self.propose(self.now, write);
+        }
+        // Whether it succeeded is known when somebody leads. A node that was removed may never hear of that.
+        let status = self.raft.status();
+        let reply = match status.leader {
+            Some(leader) if leader == status.id => Reply::Refused(Refusal::NoSuccessor),
+            Some(leader) => Reply::Transferred { leader },
+            None if !status.members.contains(status.id) => Reply::NotLeader { leader: None },
+            None => return moved,
+        };
+        for id in std::mem::take(&mut self.transfers) {
+            moved = true;
+            self.reply(id, reply.clone());
+        }
+        moved
+    }
+
+    /// Changes the members to `target`, or refuses. Only a leader refuses: what a follower knows may be an old story.
+    pub(super) fn change_to(&mut self, now: Time, id: RequestId, target: Result<Members, Refusal>) {
+        match target {
+            Err(refusal) if self.raft.leader() == Some(self.config.raft.id) => {
+                self.reply(id, Reply::Refused(refusal));
+            }
+            Err(_) => self.reply(id, Reply::NotLeader { leader: self.raft.leader() }),
+            Ok(target) => {
+                let change = self.raft.change_members(now, target);
+                self.changing(id, change);
+            }
+        }
+    }
+
+    pub(super) fn changing(&mut self, id: RequestId, change: Result<LogId, ChangeError>) {
+        let status = self.raft.status();
+        let applied = status.applied.index;
+        let reply = match change {
+            Ok(log_id) if log_id.index > applied => return self.pending.expect(log_id, id),
+            Ok(_) if status.members.is_joint() => return self.pending.joint.push(id),
+            Ok(log_id) => return self.confirm(id, Reply::MembersChanged { index: log_id.index }),
+            Err(ChangeError::NotLeader(leader)) => Reply::NotLeader { leader },
+            Err(ChangeError::NotSettled) => Reply::Refused(Refusal::NotSettled),
+            Err(ChangeError::InProgress) => Reply::Refused(Refusal::ChangeInProgress),
+            Err(ChangeError::NotMember(member)) => Reply::Refused(Refusal::MemberNotFound(member)),
+            Err(ChangeError::NotCaughtUp(member)) => Reply::Refused(Refusal::NotCaughtUp(member)),
+            Err(ChangeError::NoRoom) => Reply::Refused(Refusal::DiskFull),
+            Err(ChangeError::WouldLoseQuorum) => Reply::Refused(Refusal::WouldLoseQuorum),
+            Err(error @ ChangeError::Invalid(_)) => Reply::Refused(Refusal::BadChange(error.to_string())),
+        };
+        self.reply(id, reply);
+    }
+}
