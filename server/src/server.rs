@@ -170,7 +170,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
                 self.context.runtime.sleep(SUCCESSOR_PAUSE).await;
             } else if view.changed().await.is_err() {
                 // The node has ended; what is left to do is not to be ended by that.
-                std::future::pending().await;
+                std::future::pending::<()>().await;
             }
         }
     }

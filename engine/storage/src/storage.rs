@@ -110,7 +110,8 @@ impl<D: Disk> Storage<D> {
 
     /// Whether there's something to go on with when nothing else waits: call [`Storage::perform`] with nothing.
     pub fn busy(&self) -> bool {
-        let ballast_busy = self.ballast.busy(self.checkpoints.newest());
+        let waits = self.checkpoints.waits_for_space();
+        let ballast_busy = !waits && self.ballast.busy(self.checkpoints.newest());
         self.checkpoints.busy()
             || self.log.spares.busy()
             || ballast_busy
@@ -155,12 +156,13 @@ impl<D: Disk> Storage<D> {
         if idle && self.log.wants_mark() {
             self.log.mark()?;
         }
-        if self.checkpoints.busy() {
+        if self.checkpoints.needs_space() {
             self.keep_space_for_checkpoint(self.slice_bytes)?;
         }
         done.extend(self.checkpoints.work(&self.disk)?);
         self.log.spares.work(&self.disk, self.slice_bytes)?;
-        if !self.log.spares.busy() && !self.checkpoints.busy() {
+        // Taken back while a checkpoint waits, its space would be given up again for the next attempt, and so for ever.
+        if !self.log.spares.busy() && !self.checkpoints.busy() && !self.checkpoints.waits_for_space() {
             self.ballast.work(&self.disk, self.checkpoints.newest(), self.slice_bytes)?;
         }
         if may_scrub && self.waiting.is_empty() {
@@ -304,6 +306,7 @@ impl<D: Disk> Storage<D> {
                 self.scrubber.allow(scrub_bytes);
                 self.log.spares.retry();
                 self.ballast.retry();
+                self.checkpoints.retry();
             }
             Job::Checkpoint(draft) => {
                 let (last, durable) = (draft.last, self.log.terms.last());

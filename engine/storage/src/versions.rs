@@ -12,8 +12,10 @@
 //! The checksum covers the bytes from 12 to *size*, in `stable/` and in runs to 512. (A segment's header stands twice;
 //! the second copy begins at *size*.) A file whose checksum does not fit says nothing about its version.
 
+use std::io::ErrorKind;
+
 use crate::disk::{Disk, DiskFile};
-use crate::error::OpenError;
+use crate::error::{Fatal, OpenError};
 use crate::layout::position;
 use crate::{checkpoints, segment, stable};
 
@@ -68,8 +70,12 @@ const BEGINNING_BYTES: u64 = 64 << 10;
 /// [`OpenError::UnknownVersion`].
 pub(crate) fn refuse_other_versions<D: Disk>(disk: &D) -> Result<(), OpenError> {
     for format in &FORMATS {
-        // What can't be listed or read is met again, by whoever needs it.
-        for name in disk.list(format.directory).unwrap_or_default() {
+        let names = match disk.list(format.directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            listed => listed.map_err(Fatal::new("list", format.directory))?,
+        };
+        // What can't be read is met again, by whoever needs it.
+        for name in names {
             if name.ends_with(format.suffix) {
                 let path = format!("{}/{name}", format.directory);
                 if let Some(found) = other_version(disk, &path, format) {
@@ -114,7 +120,7 @@ mod tests {
 
     /// The same file, as a newer release might have written it.
     fn raise(bytes: &mut [u8], size: usize) {
-        bytes[12] = 2;
+        bytes[12] = 9;
         bytes[size - 1] = 7;
         let checksum = crc32c::crc32c(&bytes[12..size]);
         bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
@@ -128,26 +134,27 @@ mod tests {
 
     #[test]
     fn a_file_of_another_version_is_refused_and_nothing_is_changed() {
-        let snapshot = include_bytes!("../tests/golden/3-2.snap");
-        for (path, size) in [
-            ("stable/a", 512),
-            ("stable/b", 512),
-            ("log/00000001.log", 4096),
-            ("snaps/0000000000000003-0000000000000002.snap", 4096),
+        let manifest = include_bytes!("../tests/golden/3-2.snap");
+        let run = include_bytes!("../tests/golden/3-2.run");
+        let (manifest_path, run_path) = ("snaps/0000000000000003-0000000000000002.snap", "snaps/1.run");
+        for (path, size, version) in [
+            ("stable/a", 512, 1),
+            ("stable/b", 512, 1),
+            ("log/00000001.log", 4096, 1),
+            (manifest_path, manifest.len(), 2),
+            (run_path, 512, 1),
         ] {
             let disk = MemoryDisk::new();
             drop(Storage::open(disk.clone(), options()).unwrap());
-            disk.create("snaps/0000000000000003-0000000000000002.snap")
-                .unwrap()
-                .write_at(snapshot, 0)
-                .unwrap();
+            disk.create(manifest_path).unwrap().write_at(manifest, 0).unwrap();
+            disk.create(run_path).unwrap().write_at(run, 0).unwrap();
             change(&disk, path, |bytes| raise(bytes, size));
             let (files, changes) = (disk.files(), disk.changes());
             let refused = Storage::open(disk.clone(), options()).err().unwrap();
-            let OpenError::UnknownVersion { path: named, found: 2, known: 1 } = &refused else {
+            let OpenError::UnknownVersion { path: named, found: 9, known } = &refused else {
                 panic!("{path}: {refused}");
             };
-            assert_eq!(named, path);
+            assert_eq!((named.as_str(), *known), (path, version));
             assert!(!refused.costs_the_id() && refused.to_string().contains(path), "{refused}");
             assert_eq!((disk.files(), disk.changes()), (files, changes), "{path}");
         }
@@ -160,9 +167,9 @@ mod tests {
         let path = "log/00000001.log";
         let good = disk.content(path).unwrap();
         change(&disk, path, |bytes| raise(&mut bytes[4096..], 4096));
-        assert!(matches!(refuse_other_versions(&disk), Err(OpenError::UnknownVersion { found: 2, .. })));
+        assert!(matches!(refuse_other_versions(&disk), Err(OpenError::UnknownVersion { found: 9, .. })));
         change(&disk, path, |bytes| bytes[..10].fill(0xa5));
-        assert!(matches!(refuse_other_versions(&disk), Err(OpenError::UnknownVersion { found: 2, .. })));
+        assert!(matches!(refuse_other_versions(&disk), Err(OpenError::UnknownVersion { found: 9, .. })));
         for rotten in [12, 16, 4090] {
             change(&disk, path, |bytes| {
                 bytes.copy_from_slice(&good);

@@ -58,6 +58,8 @@ const MANIFEST: &str = "snaps/manifest.tmp";
 
 /// After the disk was found full, this many calls do nothing.
 const PAUSE_CALLS: u32 = 64;
+/// One that tends the disk counts for so many: they come now and then also when there is nothing else to do.
+const TENDING_CALLS: u32 = 16;
 /// Checkpoints that wait make slices larger, up to so many times.
 const MOST_SLICES: usize = 8;
 /// Reading costs less than writing: this many times a slice is read at a time.
@@ -133,6 +135,17 @@ impl<F: DiskFile> Checkpoints<F> {
     /// Whether something waits for room on the disk.
     pub(crate) fn waits_for_space(&self) -> bool {
         self.pause > 0
+    }
+
+    /// Whether there is more to do than to merge what is written.
+    pub(crate) fn needs_space(&self) -> bool {
+        let verifies = self.incoming.as_ref().is_some_and(Incoming::verifies);
+        self.busy() && (self.writing.is_some() || !self.waiting.is_empty() || verifies)
+    }
+
+    /// Time has passed: there may be room again.
+    pub(crate) fn retry(&mut self) {
+        self.pause = self.pause.saturating_sub(TENDING_CALLS);
     }
 
     fn has_work(&self) -> bool {
