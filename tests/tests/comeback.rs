@@ -218,6 +218,10 @@ fn two_of_three_lost_at_once_are_not_taken_in_and_name_recover() {
         garble(&cluster.nodes[number]);
     }
     let left: Vec<_> = (1..3).map(|number| contents(&cluster.nodes[number].data_dir())).collect();
+    // As long as the survivor takes itself for the leader, it is worth asking.
+    wait_until("the survivor to know that nobody leads", PATIENCE, || {
+        cluster.nodes[0].status()?["leader"].is_null().then_some(())
+    });
     for number in 1..3 {
         cluster.nodes[number].start(&[]);
     }

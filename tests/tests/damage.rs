@@ -2,7 +2,7 @@
 //!
 //! On one node anything may be hurt; on all three, different places, so that of each entry one intact copy stays. Then
 //! the cluster comes back with every acknowledged write, and its disks are whole again afterwards. A node that lost
-//! something for which it has no substitute refuses to start and says what that is.
+//! something for which it has no substitute comes back under a new id, or says what that is and ends.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,6 +139,7 @@ struct Tally {
     slots_lost: usize,
     tails_lost: u32,
     refused: u32,
+    new_ids: u32,
 }
 
 /// A file to hurt, of those that a node may lose one of.
@@ -215,40 +216,46 @@ fn hurt_whole_directory(
     (done, holds)
 }
 
-/// Starts all nodes. Those that can start serve, and heal; the others say what is lost.
-fn start(ruins: &mut Ruins, holds: &[Result<Holds, OpenError>]) -> u32 {
-    let mut refused = 0;
+/// Starts all nodes, and returns those that serve in the end. One that can start heals; one that has lost what it must
+/// not forget comes back under a new id, or says what is lost and ends.
+fn start(ruins: &mut Ruins, holds: &[Result<Holds, OpenError>], tally: &mut Tally) -> Vec<usize> {
     for node in &mut ruins.cluster.nodes {
         node.start(&[]);
     }
+    let mut serving = Vec::new();
     for (number, holds) in holds.iter().enumerate() {
         let node = &mut ruins.cluster.nodes[number];
-        if let Err(error) = holds {
-            wait_until(&format!("node {number} to refuse: {error}"), PATIENCE, || node.ended());
-            let (log, error) = (node.log_tail(), error.to_string());
-            // Where all of stable/ is gone, it's not the storage that says so.
-            let said = [error.split(';').next().unwrap(), "stable is missing"];
-            assert!(said.iter().any(|said| log.contains(said)), "no {error:?} in:\n{log}");
-            refused += 1;
-            continue;
-        }
-        let mut seen = None;
-        wait_until(&format!("node {number} to be ready"), PATIENCE, || {
-            assert!(node.ended().is_none(), "node {number} ended:\n{}", node.log_tail());
+        let (mut seen, mut has_ended) = (None, false);
+        wait_until(&format!("node {number} to be ready, or to end: {holds:?}"), PATIENCE, || {
+            has_ended = node.ended().is_some();
             seen = node.readiness().or(seen.take());
-            seen.as_ref().filter(|(ready, _)| *ready).map(|_| ())
+            (has_ended || seen.as_ref().is_some_and(|(ready, _)| *ready)).then_some(())
         });
+        match (holds, has_ended) {
+            (Ok(_), false) => serving.push(number),
+            (Err(_), false) => {
+                serving.push(number);
+                tally.new_ids += 1;
+            }
+            (Ok(_), true) => panic!("node {number} ended:\n{}", node.log_tail()),
+            (Err(error), true) => {
+                let (log, error) = (node.log_tail(), error.to_string());
+                // Where all of stable/ is gone, it's not the storage that says so.
+                let said = [error.split(';').next().unwrap(), "stable is missing"];
+                assert!(said.iter().any(|said| log.contains(said)), "no {error:?} in:\n{log}");
+                tally.refused += 1;
+            }
+        }
     }
-    refused
+    serving
 }
 
 /// Every node that serves has every acknowledged write, and takes new ones; afterwards its disk is whole.
-fn check(ruins: &mut Ruins, holds: &[Result<Holds, OpenError>], seed: u64) {
-    let serving: Vec<usize> = (0..3).filter(|number| holds[*number].is_ok()).collect();
+fn check(ruins: &mut Ruins, serving: &[usize], seed: u64) {
     let new = format!("after trial {seed}");
     let written = ruins.cluster.nodes[serving[0]].client().post("/key/after", new.as_bytes());
     assert_eq!(written.status, 200, "{}", written.text());
-    for &number in &serving {
+    for &number in serving {
         let mut client = ruins.cluster.nodes[number].client();
         let export = client.get("/data.json");
         assert_eq!(export.status, 200, "{}", export.text());
@@ -256,7 +263,7 @@ fn check(ruins: &mut Ruins, holds: &[Result<Holds, OpenError>], seed: u64) {
         assert_eq!(client.get("/key/after").text(), new);
     }
     ruins.cluster.nodes.iter_mut().for_each(|node| node.put_down());
-    for &number in &serving {
+    for &number in serving {
         let healed = Holds::at(&ruins.dir(number)).unwrap();
         assert!(healed.is_whole(), "node {number} still lacks {:?}, {:?}", healed.damaged, healed.unknown);
     }
@@ -294,8 +301,8 @@ fn trial(ruins: &mut Ruins, seed: u64, tally: &mut Tally) {
     let trial = Trial { seed, done };
     tally.slots_lost += holds.iter().flatten().map(|holds| holds.damaged.len()).sum::<usize>();
     tally.tails_lost += u32::from(holds.iter().flatten().any(|holds| holds.unknown.is_some()));
-    tally.refused += start(ruins, &holds);
-    check(ruins, &holds, seed);
+    let serving = start(ruins, &holds, tally);
+    check(ruins, &serving, seed);
     drop(trial);
 }
 
@@ -322,8 +329,9 @@ fn whatever_is_damaged_the_cluster_comes_back_with_every_acknowledged_write() {
         println!("{count:>5} {harm:?} in {directory}/");
     }
     println!(
-        "{} slots and {} tails were lost, {} nodes refused to start, {} harms would have been too much",
-        tally.slots_lost, tally.tails_lost, tally.refused, tally.taken_back
+        "{} slots and {} tails were lost, {} nodes came back under new ids, {} refused to start, {} harms would have \
+         been too much",
+        tally.slots_lost, tally.tails_lost, tally.new_ids, tally.refused, tally.taken_back
     );
     println!("{trials} trials, nothing lost");
 }
@@ -377,7 +385,6 @@ fn what_no_copy_is_left_of_is_named_and_waited_for() {
     for node in &ruins.cluster.nodes {
         wait_until("all to be ready", PATIENCE, || node.readiness().filter(|(ready, _)| *ready));
     }
-    let holds = holds.into_iter().map(Ok).collect::<Vec<_>>();
-    check(&mut ruins, &holds, 0);
+    check(&mut ruins, &[0, 1, 2], 0);
     println!("{} slots were lost everywhere, {first} first: named, waited for, and back", lost.len());
 }

@@ -186,6 +186,8 @@ fn every_command_has_help_and_every_flag_is_explained() {
         "version",
         "completions",
         "config",
+        "inspect",
+        "verify",
         "recover",
     ];
     assert_eq!(names, expected);
