@@ -77,7 +77,7 @@ pub(crate) fn node_config(plan: &Plan, server: Host, seed: u64) -> NodeConfig {
 }
 
 /// How much of what is at rest is read in a second: all of it several times, in a simulated life.
-pub(crate) const SCRUB_BYTES_PER_SECOND: u64 = 64 << 10;
+pub(crate) const SCRUB_BYTES_PER_SECOND: u64 = 32 << 10;
 
 pub(crate) fn storage_options(plan: &Plan, seed: u64) -> Options {
     let knobs = &plan.knobs;

@@ -21,8 +21,11 @@ use crate::layout::position;
 use crate::log::Log;
 use crate::recovery::read_whole;
 use crate::reread::settled;
-use crate::segment::{LogFile, SegmentHeader, SegmentNumber};
+use crate::segment::{self, LogFile, SegmentHeader, SegmentNumber};
 use crate::stable::Stable;
+
+/// Both copies of a header whose configuration is not large.
+const ORDINARY_BYTES: u64 = 2 * segment::PAGE_BYTES as u64;
 
 /// Something bad that was found at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,8 +145,8 @@ impl Scrubber {
         };
         self.next = Next::Header(segment.number.next());
         let path = LogFile::Segment(segment.number).path();
-        let read = || {
-            let beginning = read_whole(&segment.file, segment.bytes.min(SegmentHeader::USUAL_BYTES));
+        let read = |bytes: u64| {
+            let beginning = read_whole(&segment.file, segment.bytes.min(bytes));
             let header = SegmentHeader::decode(&beginning, segment.number);
             header.filter(|header| header.id == segment.id).map(|header| {
                 let copies = header.encode();
@@ -151,7 +154,12 @@ impl Scrubber {
                 (copies, sound)
             })
         };
-        match settled(read, |read| read.as_ref().is_some_and(|(_, sound)| *sound)) {
+        let is_sound = |read: &Option<(Vec<u8>, bool)>| read.as_ref().is_some_and(|(_, sound)| *sound);
+        // Mostly both copies are that small.
+        let read = || {
+            Some(read(ORDINARY_BYTES)).filter(is_sound).unwrap_or_else(|| read(SegmentHeader::USUAL_BYTES))
+        };
+        match settled(read, is_sound) {
             Some((copies, true)) => return Ok(copies.len() as u64),
             Some((copies, false)) => {
                 segment.file.write_at(&copies, 0).map_err(Fatal::new("write", &path))?;

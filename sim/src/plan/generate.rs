@@ -238,7 +238,7 @@ fn workload(scenario: Scenario, random: &mut Random) -> Workload {
         value_bytes: usize::try_from(random.between(8, 200)).unwrap_or(8),
         large_per_mille,
         large_bytes: usize::try_from(random.between(1_000, 60_000)).unwrap_or(1_000),
-        pause_ms: random.between(600, 2_200),
+        pause_ms: random.between(700, 2_500),
         burst: number(random, 5, 60),
         gap_ms: random.between(0, 3_000),
         patience_ms: [300, 2_000, 4_000][random.below(3)],
