@@ -116,7 +116,7 @@ impl<D: Disk> Storage<D> {
             || self.log.spares.busy()
             || ballast_busy
             || self.log.wants_mark()
-            || self.scrubber.busy()
+            || self.may_scrub()
     }
 
     /// What was found bad at rest since this was asked last. The core hears of slots in any case.
@@ -138,7 +138,7 @@ impl<D: Disk> Storage<D> {
     fn try_perform(&mut self, jobs: Vec<Job>) -> Result<Vec<Done>, Fatal> {
         let idle = jobs.is_empty();
         // Under steady load there is no idle moment; then each time that storage is told to tend its disk is one.
-        let may_scrub = idle || jobs.iter().any(|job| matches!(job, Job::Tend { .. }));
+        let is_quiet = idle || jobs.iter().any(|job| matches!(job, Job::Tend { .. }));
         let mut writes = Vec::new();
         let mut others = Vec::new();
         for job in jobs {
@@ -165,7 +165,7 @@ impl<D: Disk> Storage<D> {
         if !self.log.spares.busy() && !self.checkpoints.busy() && !self.checkpoints.waits_for_space() {
             self.ballast.work(&self.disk, self.checkpoints.newest(), self.slice_bytes)?;
         }
-        if may_scrub && self.waiting.is_empty() {
+        if is_quiet && self.may_scrub() {
             self.scrub(&mut done)?;
         }
         self.tell_room(&mut done);
@@ -203,6 +203,11 @@ impl<D: Disk> Storage<D> {
             self.short_of_room = true;
         }
         Ok(())
+    }
+
+    /// Whether to read what is at rest. Not while writes wait for room: that is what the disk is for then.
+    fn may_scrub(&self) -> bool {
+        self.scrubber.busy() && self.waiting.is_empty()
     }
 
     /// Reads a slice of what is at rest.

@@ -78,6 +78,8 @@ fn what_finds_no_room_waits_and_is_done_when_there_is_some() {
     assert_eq!((found.terms.last(), found.damaged, found.unknown), (last, vec![], None));
 
     assert_eq!(tend(&mut storage), [], "nothing has changed");
+    storage.perform(vec![Job::Tend { scrub_bytes: 100_000 }]).unwrap();
+    assert!(!storage.busy(), "there is nothing to go on with, and a host would go on for ever");
     disk.set_capacity(None);
     let done = tend(&mut storage);
     assert!(is_written(&done, waiting), "{done:?}");
