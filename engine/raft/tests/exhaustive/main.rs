@@ -1,7 +1,8 @@
 //! Every order of events, to a bound, around damaged slots: the real cores, the rules of `docs/PROTOCOL.md`, and what
 //! happens when one of them is taken away. The search is stateright's.
 //!
-//! `QUORATE_TRIALS=<steps more>` looks that many steps farther, from every beginning.
+//! Each step more takes some ten times as long and as much memory: `QUORATE_TRIALS=10` looks a step farther from every
+//! beginning, 100 two.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod cluster;
@@ -60,7 +61,8 @@ impl Model for Search {
 
 #[expect(clippy::disallowed_methods, reason = "a test is told by its environment how much to run")]
 fn steps_more() -> usize {
-    std::env::var("QUORATE_TRIALS").ok().map_or(0, |text| text.parse().expect("a number"))
+    let factor = std::env::var("QUORATE_TRIALS").map_or(1, |text| text.parse::<usize>().expect("a number"));
+    factor.max(1).ilog10() as usize
 }
 
 /// What a search came to.
@@ -87,7 +89,9 @@ fn search(story: Story, lie: Lie, steps_more: usize) -> Found {
 fn holds(story: Story, gives_up: bool) {
     let found = search(story, Lie::None, steps_more());
     assert!(found.broken.is_none(), "{}: {}", story.name, found.broken.unwrap_or_default());
-    assert_eq!(found.gave_up, gives_up, "{}: whether a slot is given up", story.name);
+    // Farther on a leader may have become a follower, and asks as any other does.
+    let as_told = found.gave_up == gives_up || (steps_more() > 0 && found.gave_up);
+    assert!(as_told, "{}: a slot was given up: {}", story.name, found.gave_up);
 }
 
 /// Without the rule that the lie takes away something is lost.
