@@ -143,7 +143,7 @@ fn heard(exchange: &Exchange, call: &Call, now: Time) -> (Outcome, Option<u64>) 
         (Call::Get, StatusCode::NOT_FOUND) => (Outcome::Read { at_nanoseconds, value: None }, None),
         (Call::Put(_), StatusCode::OK) => (Outcome::Written { at_nanoseconds, revision }, revision),
         (Call::Delete, StatusCode::OK) => (Outcome::Written { at_nanoseconds, revision: None }, None),
-        (_, StatusCode::SERVICE_UNAVAILABLE) => (Outcome::Failed, None),
+        (_, StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE) => (Outcome::Failed, None),
         // The body came too slowly over a bad link: nothing has been done with it.
         (_, StatusCode::REQUEST_TIMEOUT) => (Outcome::Failed, None),
         (_, StatusCode::GATEWAY_TIMEOUT) => (Outcome::Unknown, None),
