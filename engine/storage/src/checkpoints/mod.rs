@@ -139,8 +139,7 @@ impl<F: DiskFile> Checkpoints<F> {
 
     /// Whether there is more to do than to merge what is written.
     pub(crate) fn needs_space(&self) -> bool {
-        let verifies = self.incoming.as_ref().is_some_and(Incoming::verifies);
-        self.busy() && (self.writing.is_some() || !self.waiting.is_empty() || verifies)
+        self.pause == 0 && self.has_checkpoint_under_way()
     }
 
     /// Time has passed: there may be room again.
@@ -149,10 +148,12 @@ impl<F: DiskFile> Checkpoints<F> {
     }
 
     fn has_work(&self) -> bool {
-        self.writing.is_some()
-            || !self.waiting.is_empty()
-            || self.chain.wants_merge()
-            || self.incoming.as_ref().is_some_and(Incoming::verifies)
+        self.has_checkpoint_under_way() || self.chain.wants_merge()
+    }
+
+    fn has_checkpoint_under_way(&self) -> bool {
+        let verifies = self.incoming.as_ref().is_some_and(Incoming::verifies);
+        self.writing.is_some() || !self.waiting.is_empty() || verifies
     }
 
     /// Does a slice of what there is to do.
