@@ -1,5 +1,6 @@
 //! What disks and people do to the files of a node that is not running.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -8,6 +9,23 @@ use std::path::{Path, PathBuf};
 use quorate_sim::random::Random;
 
 const SECTOR_BYTES: u64 = 512;
+
+/// Every file below a folder but for the lock, with what it holds.
+///
+/// # Panics
+/// When one of them can't be read.
+pub fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("the folder can be listed").path();
+        match path.is_dir() {
+            true => found.extend(contents(&path)),
+            false if path.ends_with("LOCK") => {}
+            false => drop(found.insert(path.clone(), fs::read(&path).expect("a file of ours can be read"))),
+        }
+    }
+    found
+}
 
 /// A kind of damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,15 +1,16 @@
 //! Nodes that have lost what they must not forget: each comes back by itself, as another one, or says why it can't.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use quorate_storage::data_dir::DataDir;
 use quorate_storage::{FileDisk, Options, Storage};
 use quorate_tests::cluster::{Cluster, Node};
 use quorate_tests::deadline::{PATIENCE, wait_until};
+use quorate_tests::harm::contents;
 use quorate_tests::verdict::{demand_linearizable, errors};
 use quorate_tests::workload::Workload;
 
@@ -33,20 +34,6 @@ fn segments(node: &Node) -> Vec<PathBuf> {
         entries.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect();
     segments.sort();
     segments
-}
-
-/// Every file below a folder but for the lock, with what it holds.
-fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => found.extend(contents(&path)),
-            false if path.ends_with("LOCK") => {}
-            false => drop(found.insert(path.clone(), fs::read(&path).unwrap())),
-        }
-    }
-    found
 }
 
 /// The ids of the members, as node `by` sees them.

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use quorate_kv::Kv;
 use quorate_raft::{Done, Index, Load, LogId, Payload, Reader, Term};
 use quorate_storage::{FileDisk, Options, Overlay, Storage};
 use quorate_tests::cluster::Node;
+use quorate_tests::harm::contents;
 use quorate_tests::ports::free_port;
 use quorate_tests::program::{Finished, Program};
 use quorate_wire::entry::decode_command;
@@ -37,20 +38,6 @@ fn fixture(version: u32, to: &Path) {
             fs::OpenOptions::new().write(true).open(&copy).unwrap().set_len(bytes).unwrap();
         }
     }
-}
-
-/// Every file below a folder but for the lock, with what it holds.
-fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => found.extend(contents(&path)),
-            false if path.ends_with("LOCK") => {}
-            false => drop(found.insert(path.clone(), fs::read(&path).unwrap())),
-        }
-    }
-    found
 }
 
 fn quorate(arguments: &[&str]) -> Finished {
