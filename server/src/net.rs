@@ -37,6 +37,9 @@ pub trait Listener: Send + 'static {
 
     /// The address listened at, with the port that the system chose.
     fn local_address(&self) -> io::Result<SocketAddr>;
+
+    /// Ends it, and gives the connections that were made and not yet accepted: nobody is reset who got through.
+    fn close(self) -> Vec<Self::Stream>;
 }
 
 /// Reads what is there, at most as much as fits. Zero bytes: the end.

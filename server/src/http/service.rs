@@ -36,12 +36,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// would fail again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long connections are still accepted once the shutdown has begun, unless none comes for [`QUIET`].
-const LAST_ACCEPTS: Duration = Duration::from_millis(100);
-
-/// See there.
-const QUIET: Duration = Duration::from_millis(2);
-
 /// How long a connection on which nothing goes on is kept once the shutdown has begun. A request that is on its way is
 /// told that this node ends; without that its client could not know that nothing was done.
 const LAST_WORD: Duration = Duration::from_millis(100);
@@ -53,7 +47,7 @@ pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut l
     let runtime = &context.runtime;
     loop {
         match race(context.shutdown.begun(), listener.accept()).await {
-            Either::Left(()) => return accept_the_last(&app, &mut listener).await,
+            Either::Left(()) => break,
             Either::Right(Ok((stream, _))) => spawn_connection(stream, &app),
             Either::Right(Err(error)) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -61,21 +55,10 @@ pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut l
             }
         }
     }
-}
-
-/// Takes the connections that are in the system's queue already, to tell them that this node ends. They would be reset
-/// when the listener goes, and their clients could not know that nothing was done.
-async fn accept_the_last<R: Runtime, N: Net>(app: &Arc<App<R, N>>, listener: &mut N::Listener) {
-    let runtime = &app.context.runtime;
-    let until = runtime.now() + LAST_ACCEPTS;
-    // Clients that come back at once must not keep this going.
-    while runtime.now() < until + LAST_ACCEPTS {
-        // When time is up, only what waits at this moment.
-        let quiet = runtime.sleep(QUIET.min(until.since(runtime.now())));
-        match race(listener.accept(), quiet).await {
-            Either::Left(Ok((stream, _))) => spawn_connection(stream, app),
-            Either::Left(Err(_)) | Either::Right(()) => return,
-        }
+    // Who is in the system's queue already must be told that this node ends: a client that is reset instead could not
+    // know that nothing was done.
+    for stream in listener.close() {
+        spawn_connection(stream, &app);
     }
 }
 

@@ -112,6 +112,11 @@ impl Listener for HostListener {
     fn local_address(&self) -> io::Result<SocketAddr> {
         Ok(SocketAddr::from(([10, 0, 0, self.place.0], self.place.1)))
     }
+
+    fn close(mut self) -> Vec<SimStream> {
+        self.incoming.close();
+        std::iter::from_fn(|| self.incoming.try_recv().ok()).map(|(stream, _)| stream).collect()
+    }
 }
 
 impl Drop for HostListener {
