@@ -32,7 +32,9 @@ use tracing::{debug, info, warn};
 
 use crate::context::Identity;
 use crate::http::QUORATE_LOST;
-use crate::join::{JoinError, Joined, NOTHING_STRANGE, PATIENCE, ask_to_add, exchange, id_in, pause};
+use crate::join::{
+    ANSWER_BYTES, JoinError, Joined, NOTHING_STRANGE, PATIENCE, ask_to_add, exchange, id_in, pause,
+};
 use crate::net::Net;
 use crate::runtime::{Runtime, timeout_at};
 
@@ -162,6 +164,32 @@ impl Former {
         Ok(Former { identity, loss, members, endpoints })
     }
 
+    /// What is lost.
+    pub(crate) fn loss(&self) -> &str {
+        &self.loss
+    }
+
+    /// Whom to ask.
+    pub(crate) fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// The same, after it was found out that nobody has a piece that would have made up for the loss.
+    pub(crate) fn without_help(self, missing: &str) -> Former {
+        let loss = format!("{}; no other member has a sound copy of what is missing: {missing}", self.loss);
+        Former { loss, ..self }
+    }
+
+    /// Whether somebody knows a leader of the node's cluster and history.
+    pub(crate) async fn sees_leader<R: Runtime, N: Net>(&self, runtime: &R, net: &N) -> bool {
+        for endpoint in &self.endpoints {
+            if self.look(runtime, net, endpoint).await == Sight::Leader {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Waits until somebody knows a leader of the node's cluster and history.
     pub(crate) async fn find_leader<R: Runtime, N: Net>(
         &self,
@@ -235,7 +263,7 @@ impl Former {
     /// How one node sees the cluster.
     async fn look<R: Runtime, N: Net>(&self, runtime: &R, net: &N, endpoint: &Endpoint) -> Sight {
         let request = Request::get("/raft/status").body(Full::new(Bytes::new())).expect(NOTHING_STRANGE);
-        let asked = exchange(net, endpoint, request);
+        let asked = exchange(net, endpoint, request, ANSWER_BYTES);
         let answer = match timeout_at(runtime, runtime.now() + STATUS_PATIENCE, asked).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Sight::Nothing(error.to_string()),

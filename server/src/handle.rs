@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use quorate_node::raft::Time;
 use quorate_node::{Reply, Request, View};
+use quorate_storage::lending::Wanted;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::watch;
@@ -37,6 +38,8 @@ pub(crate) enum Ask {
     Request { request: Request, deadline: Time, answer: oneshot::Sender<Answer> },
     /// How does the node stand, exactly now?
     Status(oneshot::Sender<View>),
+    /// Read this of the checkpoints.
+    Lend { wanted: Wanted, answer: oneshot::Sender<Option<Vec<u8>>> },
     /// End, after what came before.
     Stop,
 }
@@ -68,6 +71,13 @@ impl Handle {
         let (sender, receiver) = oneshot::channel();
         self.asks.send(Ask::Status(sender)).await.ok()?;
         receiver.await.ok()
+    }
+
+    /// A piece of this node's checkpoints; `None` when it is not there, or the node has stopped.
+    pub(crate) async fn lend(&self, wanted: Wanted) -> Option<Vec<u8>> {
+        let (answer, lent) = oneshot::channel();
+        self.asks.send(Ask::Lend { wanted, answer }).await.ok()?;
+        lent.await.ok()?
     }
 
     /// Tells the driver to end, after the requests that came before.

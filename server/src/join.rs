@@ -26,8 +26,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 /// The pause after a round in which nobody took the newcomer in, before half of it is drawn at random.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The most bytes of an answer that are looked at.
-const ANSWER_BYTES: usize = 64 << 10;
+/// The most bytes of an ordinary answer.
+pub(crate) const ANSWER_BYTES: usize = 64 << 10;
 
 /// Where a newcomer belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,17 +115,18 @@ pub(crate) async fn ask_to_add<N: Net>(
     let request = Request::post("/raft/add")
         .header(CONTENT_TYPE, "application/json; charset=utf-8")
         .body(Full::new(Bytes::from(body.to_string())));
-    belongs(&exchange(net, endpoint, request.expect(NOTHING_STRANGE)).await?)
+    belongs(&exchange(net, endpoint, request.expect(NOTHING_STRANGE), ANSWER_BYTES).await?)
 }
 
 /// Why a request of ours can always be built.
 pub(crate) const NOTHING_STRANGE: &str = "a path and headers without strange bytes";
 
-/// Sends a request to a node, on a connection of its own.
+/// Sends a request to a node, on a connection of its own. Of the answer's body at most so many bytes are looked at.
 pub(crate) async fn exchange<N: Net>(
     net: &N,
     endpoint: &Endpoint,
     mut request: Request<Full<Bytes>>,
+    most_bytes: usize,
 ) -> Result<Response<Bytes>, JoinError> {
     let host = HeaderValue::from_str(&endpoint.address().to_string()).expect(NOTHING_STRANGE);
     request.headers_mut().insert(HOST, host);
@@ -134,7 +135,7 @@ pub(crate) async fn exchange<N: Net>(
     let exchange = async {
         let response = sender.send_request(request).await?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES).collect().await;
+        let body = Limited::new(body, most_bytes).collect().await;
         Ok(Response::from_parts(head, body.map(|body| body.to_bytes()).unwrap_or_default()))
     };
     // The connection does its part while the exchange is waited for; it has no task of its own to outlive it.

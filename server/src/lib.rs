@@ -39,6 +39,7 @@ mod http;
 mod inspector;
 mod join;
 mod log_lines;
+mod mend;
 mod net;
 mod peers;
 mod real;

@@ -4,18 +4,21 @@
 //! |---|---|---|---|---|
 //! | holds a member | serves | serves | serves | serves |
 //! | holds no member yet | founds, serves | joins, serves | says which to use | refuses |
+//! | holds one whose checkpoints are damaged | mends them | mends them, may ask that URL | mends them | mends them |
 //! | holds one that has lost its state | comes back | comes back, may ask that URL | comes back | comes back |
 //!
 //! Nothing is written before everything that could be refused was looked at, sockets included.
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use quorate_client::Address;
 use quorate_node::NodeConfig;
 use quorate_node::raft::{Cleanup, Config, Contact, Found, LogId, NodeId, OpenError};
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
+use quorate_storage::mending::Mending;
 use quorate_storage::{FileDisk, Options, Storage};
 use tracing::info;
 
@@ -24,9 +27,10 @@ use crate::config::ServeConfig;
 use crate::context::{Identity, Limits};
 use crate::driver::DriverEnd;
 use crate::founding::{Pairs, first_entries, write_first};
-use crate::http::serve_joining;
+use crate::http::{Lender, Waits, serve_joining};
 use crate::join::{Joined, join};
 use crate::log_lines;
+use crate::mend::mend;
 use crate::net::{Listener, Net};
 use crate::peers::{Inbound, Local};
 use crate::real::{RealListener, RealNet, RealRuntime, Termination, block_on, spawn_storage};
@@ -232,7 +236,7 @@ async fn start(
     let port = |listener: &RealListener| listener.local_address().map(|address| address.port());
     let http_port = port(&http).map_err(ServeError::Process)?;
     let contact = contact(config, http_port, port(&peers).map_err(ServeError::Process)?);
-    let (origin, opened) = open_member(config, dir, &runtime, origin)?;
+    let (origin, opened) = open_member(config, dir, &runtime, origin, &mut http).await?;
     let (identity, inbound) = match origin {
         Origin::Member(identity) => (identity, inbound(&runtime, peers, Local::member(identity))),
         Origin::Founds(content) => {
@@ -244,7 +248,7 @@ async fn start(
             // The leader calls back before it takes anybody in.
             let inbound = inbound(&runtime, peers, Local::joining(node));
             let joined = join(&runtime, &RealNet, &config.join, node, &contact);
-            let Joined { cluster, history } = answering(&runtime, &mut http, joined, None).await;
+            let Joined { cluster, history } = answering(&runtime, &mut http, joined, Waits::ToJoin).await;
             (Identity { node, cluster, history }, inbound)
         }
         Origin::ComesBack(former) => come_back(&runtime, dir, &former, &mut http, peers, &contact).await?,
@@ -302,22 +306,68 @@ fn node_config(config: &ServeConfig, identity: Identity, seed: u64) -> NodeConfi
     }
 }
 
-/// Opens a member's storage. One that finds out by it that it must not go on as who it was comes back.
-fn open_member(
+/// What is found when a member's storage is opened.
+enum Opening {
+    Whole(StoragePort, Found),
+    /// The log begins after this slot, and no checkpoint that is whole reaches that far.
+    NeedsMending(Former, LogId),
+    /// It must not go on as who it was.
+    Lost(Former),
+}
+
+/// Opens a member's storage. If all that is missing is a checkpoint, its peers are asked for what of it is damaged.
+async fn open_member(
     config: &ServeConfig,
     dir: &DataDir,
     runtime: &RealRuntime,
     origin: Origin,
+    http: &mut RealListener,
 ) -> Result<(Origin, Option<(StoragePort, Found)>), ServeError> {
     let Origin::Member(identity) = origin else { return Ok((origin, None)) };
+    let mut opening = try_to_open(config, dir, runtime, identity)?;
+    if let Opening::NeedsMending(former, base) = opening {
+        let mending = Mending::new(FileDisk::new(dir.path()), base);
+        let lender = Lender { gets_on: Arc::new(true.into()), ..lender(dir, &former) };
+        let gets_on = Arc::clone(&lender.gets_on);
+        let mended = mend(runtime, &RealNet, &former, mending, &gets_on);
+        opening = match answering(runtime, http, mended, Waits::ToMend(lender)).await? {
+            Ok(_) => try_to_open(config, dir, runtime, identity)?,
+            Err(missing) => Opening::Lost(former.without_help(&missing)),
+        };
+    }
+    match opening {
+        Opening::Whole(port, found) => Ok((origin, Some((port, found)))),
+        // What was mended a moment ago, and is gone again, is no ordinary rot.
+        Opening::NeedsMending(former, _) | Opening::Lost(former) => Ok((Origin::ComesBack(former), None)),
+    }
+}
+
+fn try_to_open(
+    config: &ServeConfig,
+    dir: &DataDir,
+    runtime: &RealRuntime,
+    identity: Identity,
+) -> Result<Opening, ServeError> {
     match open_storage(config, dir, runtime) {
-        Ok(opened) => Ok((origin, Some(opened))),
+        Ok((port, found)) => Ok(Opening::Whole(port, found)),
         Err(ServeError::Storage(error)) if error.costs_the_id() => {
             let former = Former::find(dir, identity, error.to_string(), &config.join)?;
-            Ok((Origin::ComesBack(former), None))
+            Ok(match error {
+                quorate_storage::OpenError::CheckpointLost { base, .. } => {
+                    Opening::NeedsMending(former, base)
+                }
+                _ => Opening::Lost(former),
+            })
         }
         Err(error) => Err(error),
     }
+}
+
+/// What is lent of the node's files before it serves.
+fn lender(dir: &DataDir, former: &Former) -> Lender {
+    let set_aside = dir.former_place().filter(|place| place.exists());
+    let place = set_aside.unwrap_or_else(|| dir.path().to_owned());
+    Lender { identity: former.identity, place, gets_on: Arc::default() }
 }
 
 /// The steps of [`crate::comeback`].
@@ -329,9 +379,9 @@ async fn come_back(
     peers: RealListener,
     contact: &Contact,
 ) -> Result<(Identity, Inbound), ServeError> {
-    let lost = Some(former.identity.node);
+    let waits = Waits::ToComeBack(lender(dir, former));
     comeback::announce(former, dir.path());
-    answering(runtime, http, former.find_leader(runtime, &RealNet), lost).await?;
+    answering(runtime, http, former.find_leader(runtime, &RealNet), waits.clone()).await?;
     let node = match dir.successor() {
         Some(node) => node,
         None => NodeId(random_id(runtime)),
@@ -340,22 +390,21 @@ async fn come_back(
     let identity = Identity { node, ..former.identity };
     // It belongs to one history of one cluster already, so no other can take it in.
     let inbound = inbound(runtime, peers, Local::member(identity));
-    answering(runtime, http, former.ask(runtime, &RealNet, node, contact), lost).await?;
+    answering(runtime, http, former.ask(runtime, &RealNet, node, contact), waits).await?;
     let place = dir.set_former_aside()?;
     info!(place = %place.display(), "what the former node left was set aside");
     Ok((identity, inbound))
 }
 
-/// Answers HTTP while `joined` is waited for, so that nobody hangs who asks. `former` is who the node was, when it has
-/// lost what it must not forget.
+/// Answers HTTP while `joined` is waited for, so that nobody hangs who asks.
 async fn answering<T>(
     runtime: &RealRuntime,
     http: &mut RealListener,
     joined: impl Future<Output = T>,
-    former: Option<NodeId>,
+    waits: Waits,
 ) -> T {
     let over = Shutdown::default();
-    let joined = match race(joined, serve_joining(runtime, http, &over, former)).await {
+    let joined = match race(joined, serve_joining(runtime, http, &over, &waits)).await {
         Either::Left(joined) => joined,
         Either::Right(never) => match never {},
     };

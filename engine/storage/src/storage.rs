@@ -10,6 +10,7 @@ use crate::ballast::Ballast;
 use crate::checkpoints::{self, Checkpoints, Draft};
 use crate::disk::Disk;
 use crate::error::{Fatal, OpenError};
+use crate::lending::{Wanted, lend};
 use crate::log::{Log, Position};
 use crate::options::Options;
 use crate::places::Places;
@@ -33,6 +34,13 @@ pub enum Job {
     Tend {
         /// How much to read of what is at rest, in bytes, in slices, while there is nothing else to do.
         scrub_bytes: u64,
+    },
+    /// Read a piece of the checkpoints for a peer, and have it taken by `answer`.
+    Lend {
+        /// What.
+        wanted: Wanted,
+        /// Called with it, or with nothing when it is not there.
+        answer: Box<dyn FnOnce(Option<Vec<u8>>) + Send>,
     },
 }
 
@@ -313,6 +321,7 @@ impl<D: Disk> Storage<D> {
                 self.ballast.retry();
                 self.checkpoints.retry();
             }
+            Job::Lend { wanted, answer } => answer(lend(&self.disk, &wanted)),
             Job::Checkpoint(draft) => {
                 let (last, durable) = (draft.last, self.log.terms.last());
                 assert!(last.index <= durable.index, "a checkpoint of {last}, but the log ends at {durable}");

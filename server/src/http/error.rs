@@ -41,6 +41,9 @@ pub(crate) enum ApiError {
     /// No such route.
     #[error("there is no route {0:?}: the routes are listed in docs/HTTP.md; keys are under /key/")]
     RouteNotFound(String),
+    /// A peer asked for a piece of a checkpoint that is not here.
+    #[error("{0} is not here, or not sound: ask another node")]
+    NotLent(String),
     /// The node named is no member.
     #[error("the node {0} is not a member of this cluster: see GET /raft/members")]
     MemberNotFound(String),
@@ -133,6 +136,12 @@ pub(crate) enum ApiError {
         "this node is still joining its cluster: nothing was done; try again, or ask a node given with --join"
     )]
     Joining,
+    /// This node's checkpoints have gone bad, and are being mended. Nothing was done.
+    #[error(
+        "this node has damaged checkpoints and mends them with pieces from its peers before it serves: nothing was done; \
+         ask another node, and see this one's log"
+    )]
+    Mending,
     /// This node has lost what it must not forget, and is not back under a new id yet. Nothing was done.
     #[error(
         "this node has lost its state and is to come back under a new id, once {former}, which it was, can be \
@@ -194,6 +203,7 @@ impl ApiError {
             ApiError::BadJson(_) => (StatusCode::BAD_REQUEST, "bad_json"),
             ApiError::CrossOrigin(_) => (StatusCode::FORBIDDEN, "cross_origin"),
             ApiError::RouteNotFound(_) => (StatusCode::NOT_FOUND, "route_not_found"),
+            ApiError::NotLent(_) => (StatusCode::NOT_FOUND, "not_lent"),
             ApiError::MemberNotFound(_) => (StatusCode::NOT_FOUND, "member_not_found"),
             ApiError::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             ApiError::BodyTooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
@@ -217,6 +227,7 @@ impl ApiError {
             ApiError::NoLeader(_)
             | ApiError::Outside(_)
             | ApiError::Joining
+            | ApiError::Mending
             | ApiError::ComingBack { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_leader"),
             ApiError::Overloaded | ApiError::TooMuchHeld { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded")

@@ -1,5 +1,6 @@
-//! What a node answers while it waits to join a cluster: that it lives, and that it can't serve yet. One that was a
-//! member and has lost its state says so, and who it was: so others of that kind can tell whether a quorum is left.
+//! What a node answers while it waits for others: that it lives, and that it can't serve yet. One that was a member and
+//! has lost its state says so, and who it was: so others of that kind can tell whether a quorum is left. What is sound
+//! of its checkpoints it lends, and so nodes that are all damaged mend each other.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -12,12 +13,12 @@ use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use quorate_node::raft::NodeId;
 
 use super::app::{json, refusal};
 use super::body::AnswerBody;
 use super::error::ApiError;
 use super::json::ALIVE;
+use super::lending::Lender;
 use super::linger::Linger;
 use super::query::Query;
 use super::routes::{self, Call};
@@ -33,13 +34,33 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long nothing is accepted after an error, as afterwards.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Answers on `listener` for as long as it is polled; what was accepted ends with `over`. `former` is who the node was,
-/// when it has lost its state.
+/// What a node waits for.
+#[derive(Clone, Debug)]
+pub(crate) enum Waits {
+    /// To be taken into a cluster.
+    ToJoin,
+    /// For pieces of its checkpoints.
+    ToMend(Lender),
+    /// To be taken in under a new id: it has lost its state.
+    ToComeBack(Lender),
+}
+
+impl Waits {
+    fn refusal(&self) -> ApiError {
+        match self {
+            Waits::ToJoin => ApiError::Joining,
+            Waits::ToMend(_) => ApiError::Mending,
+            Waits::ToComeBack(former) => ApiError::ComingBack { former: former.identity.node },
+        }
+    }
+}
+
+/// Answers on `listener` for as long as it is polled; what was accepted ends with `over`.
 pub(crate) async fn serve_joining<R: Runtime, L>(
     runtime: &R,
     listener: &mut L,
     over: &Shutdown,
-    former: Option<NodeId>,
+    waits: &Waits,
 ) -> Infallible
 where
     L: Listener<Stream: Read + Write + Unpin + Send + 'static>,
@@ -47,7 +68,7 @@ where
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                runtime.spawn(serve_connection(stream, runtime.clone(), over.clone(), former));
+                runtime.spawn(serve_connection(stream, runtime.clone(), over.clone(), waits.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -57,7 +78,7 @@ where
     }
 }
 
-async fn serve_connection<R: Runtime, S>(stream: S, runtime: R, over: Shutdown, former: Option<NodeId>)
+async fn serve_connection<R: Runtime, S>(stream: S, runtime: R, over: Shutdown, waits: Waits)
 where
     S: Read + Write + Unpin + Send + 'static,
 {
@@ -65,7 +86,7 @@ where
     let stream = Linger::new(stream, runtime.clone(), Arc::clone(&unread));
     let service = service_fn(|request: Request<Incoming>| {
         unread.store(!request.body().is_end_stream(), Ordering::Relaxed);
-        let response = answer(&request, former).unwrap_or_else(|error| refusal(&error));
+        let response = answer(&request, &waits).unwrap_or_else(|error| refusal(&error));
         async move { Ok::<_, Infallible>(response) }
     });
     let mut builder = http1::Builder::new();
@@ -74,15 +95,19 @@ where
     let _ = race(pin!(builder.serve_connection(stream, service)), over.begun()).await;
 }
 
-fn answer<B>(request: &Request<B>, former: Option<NodeId>) -> Result<Response<AnswerBody>, ApiError> {
+fn answer<B>(request: &Request<B>, waits: &Waits) -> Result<Response<AnswerBody>, ApiError> {
     let call = routes::find(request.method(), request.uri().path())?;
     match call {
         Call::Livez => Ok(json(ALIVE)),
         Call::Version => Ok(version()),
         Call::Readyz => {
             let query = Query::parse(request.uri().query(), call.parameters())?;
-            Ok(joining_readiness(former, query.verbose))
+            Ok(joining_readiness(waits, query.verbose))
         }
-        _ => Err(former.map_or(ApiError::Joining, |former| ApiError::ComingBack { former })),
+        Call::Lend(wanted) => match waits {
+            Waits::ToMend(lender) | Waits::ToComeBack(lender) => lender.lend(&wanted),
+            Waits::ToJoin => Err(waits.refusal()),
+        },
+        _ => Err(waits.refusal()),
     }
 }

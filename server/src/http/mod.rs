@@ -12,6 +12,7 @@
 //! | `query`, `key`, `json` | the parts of a request, parsed |
 //! | `body` | bodies as they are read, and as they are sent |
 //! | `keys`, `data`, `adding`, `membership`, `status` | the handlers |
+//! | `lending` | what peers are lent of this node's checkpoints |
 //! | `leader` | having something done by the leader, here or elsewhere, once |
 //! | `proxy`, `pool` | passing a request on, and the connections for it |
 //! | `app`, `headers`, `error` | what they share |
@@ -31,6 +32,7 @@ mod json;
 mod key;
 mod keys;
 mod leader;
+mod lending;
 mod linger;
 mod membership;
 mod pool;
@@ -44,5 +46,6 @@ mod tests;
 
 pub(crate) use data::parse_import;
 pub(crate) use headers::{QUORATE_ERROR, QUORATE_LOST};
-pub(crate) use joining::serve_joining;
+pub(crate) use joining::{Waits, serve_joining};
+pub(crate) use lending::{Lender, path_to};
 pub(crate) use service::serve;

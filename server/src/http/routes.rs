@@ -5,7 +5,10 @@
 
 use hyper::Method;
 
+use quorate_storage::lending::Wanted;
+
 use super::error::ApiError;
+use super::lending::wanted;
 use super::query::Parameter;
 
 /// What a request asks for. Keys are as they stand in the path, still percent-encoded.
@@ -45,6 +48,8 @@ pub(crate) enum Call<'a> {
     Transfer,
     /// `POST /raft/snapshot`
     Snapshot,
+    /// `GET /raft/checkpoints…`, `GET /raft/runs/…`
+    Lend(Wanted),
 }
 
 /// Finds what `method` on `path` asks for.
@@ -71,11 +76,14 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, ApiEr
         "/raft/snapshot" => (post(Call::Snapshot), "POST"),
         "/data.json" => (read(Call::Export).or(post(Call::Import)), "GET, HEAD, POST"),
         _ => {
-            let Some(key) = path.strip_prefix("/key/") else {
+            if let Some(key) = path.strip_prefix("/key/") {
+                let call = read(Call::Get(key)).or(put(Call::Put(key))).or(delete(Call::Delete(key)));
+                (call, "GET, HEAD, POST, PUT, DELETE")
+            } else if let Some(wanted) = wanted(path) {
+                (read(Call::Lend(wanted)), "GET, HEAD")
+            } else {
                 return Err(ApiError::RouteNotFound(path.to_owned()));
-            };
-            let call = read(Call::Get(key)).or(put(Call::Put(key))).or(delete(Call::Delete(key)));
-            (call, "GET, HEAD, POST, PUT, DELETE")
+            }
         }
     };
     call.ok_or_else(|| ApiError::MethodNotAllowed {
@@ -89,7 +97,7 @@ impl Call<'_> {
     /// The query parameters that go with it.
     pub(crate) fn parameters(&self) -> &'static [Parameter] {
         match self {
-            Call::Hello | Call::Livez | Call::Version | Call::Status => &[],
+            Call::Hello | Call::Livez | Call::Version | Call::Status | Call::Lend(_) => &[],
             Call::Readyz => &[Parameter::Verbose],
             Call::Get(_) | Call::Members | Call::Export => &[Parameter::Timeout, Parameter::Consistency],
             Call::Add => &[Parameter::Timeout, Parameter::Wait],
@@ -130,6 +138,7 @@ mod tests {
             ("POST", "/raft/remove", Call::Remove),
             ("POST", "/raft/transfer", Call::Transfer),
             ("POST", "/raft/snapshot", Call::Snapshot),
+            ("GET", "/raft/checkpoints", Call::Lend(Wanted::List)),
         ];
         for (method, path, call) in cases {
             let method = Method::from_bytes(method.as_bytes()).unwrap();

@@ -155,6 +155,7 @@ impl<R: Runtime, N: Net> App<R, N> {
             Call::Remove => self.remove(head, upload, terms).await,
             Call::Transfer => self.transfer(head, upload, terms).await,
             Call::Snapshot => self.snapshot(terms).await,
+            Call::Lend(wanted) => self.lend(wanted).await,
         }
     }
 

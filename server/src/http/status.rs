@@ -3,13 +3,14 @@
 use hyper::{Response, StatusCode};
 use quorate_client::{Leader, Peer, Status};
 use quorate_node::View;
-use quorate_node::raft::{NodeId, PeerState, PeerStatus, Role};
+use quorate_node::raft::{PeerState, PeerStatus, Role};
 use serde::Serialize;
 
 use super::app::{App, json, with_type};
 use super::body::AnswerBody;
 use super::error::ApiError;
 use super::headers::JSON;
+use super::joining::Waits;
 use super::json::encode;
 use super::membership::text_or_none;
 use crate::announce::is_outside;
@@ -82,18 +83,23 @@ impl Checks<Check> {
         Checks { leader, caught_up, disk, membership }
     }
 
-    /// Those of a node that belongs to no cluster yet, or that was another and has lost what it must not forget.
-    fn joining(former: Option<NodeId>) -> Self {
-        let waits = || match former {
-            None => Check::new(false, "this node is still joining its cluster".to_owned()),
-            Some(former) => {
-                Check::new(false, format!("this node was {former}, and is to come back under a new id"))
-            }
+    /// Those of a node that can't serve yet.
+    fn waiting(waits: &Waits) -> Self {
+        let (waits, disk) = match waits {
+            Waits::ToJoin => (
+                "this node is still joining its cluster".to_owned(),
+                Check::new(true, "nothing is stored yet".to_owned()),
+            ),
+            Waits::ToMend(_) => (
+                "this node mends its checkpoints before it serves".to_owned(),
+                Check::new(false, "its checkpoints are damaged: see the log".to_owned()),
+            ),
+            Waits::ToComeBack(former) => (
+                format!("this node was {}, and is to come back under a new id", former.identity.node),
+                Check::new(false, "its state is lost: see the log".to_owned()),
+            ),
         };
-        let disk = match former {
-            None => Check::new(true, "nothing is stored yet".to_owned()),
-            Some(_) => Check::new(false, "its state is lost: see the log".to_owned()),
-        };
+        let waits = || Check::new(false, waits.clone());
         Checks { leader: waits(), caught_up: waits(), disk, membership: waits() }
     }
 
@@ -152,9 +158,9 @@ pub(super) fn version() -> Response<AnswerBody> {
     json(encode(&Version { version: env!("CARGO_PKG_VERSION") }))
 }
 
-/// `GET /readyz` before this node belongs to a cluster.
-pub(super) fn joining_readiness(former: Option<NodeId>, verbose: bool) -> Response<AnswerBody> {
-    readiness(Checks::joining(former), verbose)
+/// `GET /readyz` before this node serves.
+pub(super) fn joining_readiness(waits: &Waits, verbose: bool) -> Response<AnswerBody> {
+    readiness(Checks::waiting(waits), verbose)
 }
 
 fn readiness(checks: Checks<Check>, verbose: bool) -> Response<AnswerBody> {

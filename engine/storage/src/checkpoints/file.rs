@@ -16,6 +16,7 @@ use quorate_wire::checkpoint::Manifest;
 use quorate_wire::codec;
 
 use super::run::read_exactly;
+use super::{DIRECTORY, MANIFEST, Trouble};
 use crate::disk::{Disk, DiskFile};
 use crate::layout::{Packer, Unpacker, length, position};
 use crate::reread::settled;
@@ -33,6 +34,13 @@ pub(crate) const SUFFIX: &str = ".snap";
 /// The path of the checkpoint that ends at `last`; names sort by index.
 pub(crate) fn path(last: LogId) -> String {
     format!("{}/{:016x}-{:016x}{SUFFIX}", super::DIRECTORY, last.index.0, last.term.0)
+}
+
+/// The slot that the name of a manifest tells.
+pub(crate) fn slot_in_name(name: &str) -> Option<LogId> {
+    let (index, term) = name.strip_suffix(SUFFIX)?.split_once('-')?;
+    let number = |digits: &str| u64::from_str_radix(digits, 16).ok();
+    Some(LogId { index: Index(number(index)?), term: Term(number(term)?) })
 }
 
 /// A checkpoint without its rows.
@@ -79,9 +87,35 @@ impl Described {
 
     /// Reads a file; `None` when it isn't there, or damaged, or has another one's name.
     pub(crate) fn read<D: Disk>(disk: &D, file_path: &str) -> Option<Described> {
+        Described::read_any(disk, file_path).filter(|found| path(found.meta.last) == file_path)
+    }
+
+    /// Reads a file, whatever its name; `None` when it isn't there, or damaged.
+    pub(crate) fn read_any<D: Disk>(disk: &D, file_path: &str) -> Option<Described> {
         let file = disk.open(file_path).ok()?;
-        let found = settled(|| read(&file), Option::is_some)?;
-        (path(found.meta.last) == file_path).then_some(found)
+        settled(|| read(&file), Option::is_some)
+    }
+
+    /// Reads what [`Described::encode`] wrote; `None` when that is damaged.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Described> {
+        let mut fields = Unpacker::new(bytes.get(..FIXED_BYTES)?);
+        if fields.array::<8>() != *MAGIC || fields.u32() != crc32c::crc32c(&bytes[12..]) {
+            return None;
+        }
+        if fields.u32() != VERSION {
+            return None;
+        }
+        let (file_bytes, members_bytes) = (fields.u32() as usize, fields.u32() as usize);
+        if file_bytes != bytes.len() {
+            return None;
+        }
+        let mut log_id = || LogId { term: Term(fields.u64()), index: Index(fields.u64()) };
+        let (last, members_at) = (log_id(), log_id());
+        let (members, encoded) = bytes[FIXED_BYTES..].split_at_checked(members_bytes)?;
+        let members = codec::decode(members).ok()?;
+        let manifest = Manifest::decode(encoded).ok()??;
+        let whole = manifest.bytes() == encoded.len() as u64;
+        whole.then(|| Described::new(last, members, members_at, manifest))
     }
 }
 
@@ -92,23 +126,15 @@ pub(crate) fn boundary(manifest: &Manifest) -> LogId {
 
 fn read<F: DiskFile>(file: &F) -> Option<Described> {
     let bytes = file.len().ok().filter(|bytes| (FIXED_BYTES as u64..=MAX_BYTES).contains(bytes))?;
-    let bytes = read_exactly(file, 0, position(bytes))?;
-    let mut fields = Unpacker::new(&bytes);
-    if fields.array::<8>() != *MAGIC || fields.u32() != crc32c::crc32c(&bytes[12..]) {
-        return None;
-    }
-    if fields.u32() != VERSION {
-        return None;
-    }
-    let (file_bytes, members_bytes) = (fields.u32() as usize, fields.u32() as usize);
-    if file_bytes != bytes.len() {
-        return None;
-    }
-    let mut log_id = || LogId { term: Term(fields.u64()), index: Index(fields.u64()) };
-    let (last, members_at) = (log_id(), log_id());
-    let (members, encoded) = bytes[FIXED_BYTES..].split_at_checked(members_bytes)?;
-    let members = codec::decode(members).ok()?;
-    let manifest = Manifest::decode(encoded).ok()??;
-    let whole = manifest.bytes() == encoded.len() as u64;
-    whole.then(|| Described::new(last, members, members_at, manifest))
+    Described::decode(&read_exactly(file, 0, position(bytes))?)
+}
+
+/// Makes a checkpoint durable whose runs are. Their names come first: one without its runs would be damage.
+pub(crate) fn publish<D: Disk>(disk: &D, described: &Described) -> Result<(), Trouble> {
+    let file = disk.create(MANIFEST).map_err(Trouble::of("create", MANIFEST))?;
+    file.write_at(&described.encode(), 0).map_err(Trouble::of("write", MANIFEST))?;
+    file.sync_data().map_err(Trouble::of("sync", MANIFEST))?;
+    disk.sync_dir(DIRECTORY).map_err(Trouble::of("sync", DIRECTORY))?;
+    disk.rename(MANIFEST, &path(described.meta.last)).map_err(Trouble::of("rename", MANIFEST))?;
+    disk.sync_dir(DIRECTORY).map_err(Trouble::of("sync", DIRECTORY))
 }

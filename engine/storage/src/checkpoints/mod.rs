@@ -14,7 +14,9 @@
 //! | `reader.rs` | a checkpoint as one stream |
 //! | `incoming.rs` | one that a leader sends |
 //! | `shelf.rs` | which manifests and runs are kept, and what a start finds |
+//! | `aside.rs` | where damaged files go |
 
+pub(crate) mod aside;
 mod chain;
 mod draft;
 mod file;
@@ -39,13 +41,13 @@ pub use draft::{Content, Draft};
 use draft::{Stage, Writing};
 pub(crate) use file::{
     Described, MAGIC as MANIFEST_MAGIC, SUFFIX as MANIFEST_SUFFIX, VERSION as MANIFEST_VERSION,
-    path as manifest_path,
+    path as manifest_path, publish, slot_in_name,
 };
 use incoming::{Incoming, Taken};
 pub(crate) use reader::Checkpoint;
 pub(crate) use run::{
-    HEADER_BYTES as RUN_HEADER_BYTES, MAGIC as RUN_MAGIC, RunFile, SUFFIX as RUN_SUFFIX,
-    VERSION as RUN_VERSION, Verification, path as run_path,
+    BLOCK_BYTES, HEADER_BYTES as RUN_HEADER_BYTES, MAGIC as RUN_MAGIC, RunFile, RunTable,
+    SUFFIX as RUN_SUFFIX, VERSION as RUN_VERSION, Verification, path as run_path,
 };
 use shelf::Shelf;
 
@@ -71,7 +73,7 @@ const MOST_READERS: usize = 3;
 
 /// Why a step was not done.
 #[derive(Debug)]
-enum Trouble {
+pub(crate) enum Trouble {
     /// There is no room. What was begun is dropped and tried again later: nobody relies on it yet.
     Full,
     /// The process has to end.
@@ -79,6 +81,14 @@ enum Trouble {
 }
 
 impl Trouble {
+    /// For whom a full disk is an error like any other.
+    pub(crate) fn into_fatal(self, path: &str) -> Fatal {
+        match self {
+            Trouble::Fatal(fatal) => fatal,
+            Trouble::Full => Fatal::new("write", path)(io::ErrorKind::StorageFull.into()),
+        }
+    }
+
     fn of(action: &'static str, path: &str) -> impl FnOnce(io::Error) -> Trouble {
         move |error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full,
@@ -236,15 +246,9 @@ impl<F: DiskFile> Checkpoints<F> {
         Ok(Some(Done::SnapshotTaken(described.meta)))
     }
 
-    /// Makes a checkpoint durable whose runs are. Their names come first: one without its runs would be damage.
     fn publish<D: Disk<File = F>>(&mut self, disk: &D, described: Described) -> Result<(), Trouble> {
-        let file = disk.create(MANIFEST).map_err(Trouble::of("create", MANIFEST))?;
-        file.write_at(&described.encode(), 0).map_err(Trouble::of("write", MANIFEST))?;
-        file.sync_data().map_err(Trouble::of("sync", MANIFEST))?;
-        disk.sync_dir(DIRECTORY).map_err(Trouble::of("sync", DIRECTORY))?;
+        publish(disk, &described)?;
         let last = described.meta.last;
-        disk.rename(MANIFEST, &file::path(last)).map_err(Trouble::of("rename", MANIFEST))?;
-        disk.sync_dir(DIRECTORY).map_err(Trouble::of("sync", DIRECTORY))?;
         // One of the same name is another now.
         self.reading.retain(|checkpoint| checkpoint.described.meta.last != last);
         self.shelf.add(described);

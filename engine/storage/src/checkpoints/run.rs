@@ -17,7 +17,7 @@ use std::io;
 use quorate_wire::checkpoint::RunRef;
 
 use crate::disk::{Disk, DiskFile};
-use crate::layout::{Packer, Unpacker, position};
+use crate::layout::{Packer, Unpacker, length, position};
 use crate::reread::settled;
 
 /// The version of the format of runs.
@@ -120,6 +120,62 @@ fn encode_header(run: &RunRef, table_checksum: u32) -> Vec<u8> {
     header
 }
 
+/// What a run's content has to match: its name, its length, and a checksum for each block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RunTable {
+    pub(crate) run: RunRef,
+    checksums: Vec<u8>,
+}
+
+impl RunTable {
+    /// Reads what [`RunTable::encode`] wrote; `None` when that is damaged.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<RunTable> {
+        let (header, checksums) = bytes.split_at_checked(position(HEADER_BYTES))?;
+        let (run, table_checksum) = decode_header(header)?;
+        let right = table_bytes(&run)? == checksums.len() && crc32c::crc32c(checksums) == table_checksum;
+        right.then(|| RunTable { run, checksums: checksums.to_vec() })
+    }
+
+    /// A run's file without the content: its header, then the table.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = encode_header(&self.run, crc32c::crc32c(&self.checksums));
+        bytes.extend_from_slice(&self.checksums);
+        bytes
+    }
+
+    /// How many blocks there are.
+    pub(crate) fn blocks(&self) -> u32 {
+        length(self.checksums.len() / 4)
+    }
+
+    /// Whether this is the content of a block.
+    pub(crate) fn proves(&self, block: u32, content: &[u8]) -> bool {
+        let start = u64::from(block) * u64::from(BLOCK_BYTES);
+        let bytes = self.run.bytes.saturating_sub(start).min(u64::from(BLOCK_BYTES));
+        let checksum = self.checksums.chunks_exact(4).nth(block as usize);
+        content.len() as u64 == bytes && checksum == Some(&crc32c::crc32c(content).to_le_bytes())
+    }
+
+    /// A block of a file whose header and table may be anything.
+    pub(crate) fn read<F: DiskFile>(&self, file: &F, block: u32) -> Option<Vec<u8>> {
+        let start = u64::from(block) * u64::from(BLOCK_BYTES);
+        let bytes = self.run.bytes.saturating_sub(start).min(u64::from(BLOCK_BYTES));
+        read_exactly(file, HEADER_BYTES + start, position(bytes))
+            .filter(|content| self.proves(block, content))
+    }
+
+    /// Writes header and table into a run's file.
+    pub(crate) fn write<F: DiskFile>(&self, file: &F) -> io::Result<()> {
+        file.write_at(&self.checksums, HEADER_BYTES + self.run.bytes)?;
+        file.write_at(&encode_header(&self.run, crc32c::crc32c(&self.checksums)), 0)
+    }
+}
+
+/// The length of the table.
+fn table_bytes(run: &RunRef) -> Option<usize> {
+    run.bytes.div_ceil(u64::from(BLOCK_BYTES)).checked_mul(4).map(position)
+}
+
 /// A run to read from. Its header and table have been verified, its blocks are when they're read.
 #[derive(Debug)]
 pub(crate) struct RunFile<F> {
@@ -136,12 +192,14 @@ impl<F: DiskFile> RunFile<F> {
 
     /// Opens the run in a file; `None` when its header or its table is damaged, or its name is another one's.
     pub(crate) fn open_named<D: Disk<File = F>>(disk: &D, file_path: &str) -> Option<RunFile<F>> {
+        RunFile::open_any(disk, file_path).filter(|file| path(&file.run) == file_path)
+    }
+
+    /// Opens the run in a file, whatever its name; `None` when its header or its table is damaged.
+    pub(crate) fn open_any<D: Disk<File = F>>(disk: &D, file_path: &str) -> Option<RunFile<F>> {
         let file = disk.open(file_path).ok()?;
         let (run, table_checksum) = settled(|| read_header(&file), Option::is_some)?;
-        if path(&run) != file_path {
-            return None;
-        }
-        let table_bytes = position(run.bytes.div_ceil(u64::from(BLOCK_BYTES)).checked_mul(4)?);
+        let table_bytes = table_bytes(&run)?;
         let table_start = HEADER_BYTES.checked_add(run.bytes)?;
         if table_start.checked_add(table_bytes as u64)? > file.len().ok()? {
             return None;
@@ -150,6 +208,11 @@ impl<F: DiskFile> RunFile<F> {
         let sound = |table: &Vec<u8>| crc32c::crc32c(table) == table_checksum;
         let table = settled(read, |table| table.as_ref().is_some_and(sound)).filter(sound)?;
         Some(RunFile { run, file, table })
+    }
+
+    /// What its content has to match.
+    pub(crate) fn into_table(self) -> RunTable {
+        RunTable { run: self.run, checksums: self.table }
     }
 
     /// The content from `offset` on, so many bytes or up to the end; `None` when a block of it is damaged.
@@ -223,8 +286,11 @@ impl<F: DiskFile> Verification<F> {
 
 /// What a header says: which run it is, and the checksum of its table.
 fn read_header<F: DiskFile>(file: &F) -> Option<(RunRef, u32)> {
-    let header = read_exactly(file, 0, position(HEADER_BYTES))?;
-    let mut fields = Unpacker::new(&header);
+    decode_header(&read_exactly(file, 0, position(HEADER_BYTES))?)
+}
+
+fn decode_header(header: &[u8]) -> Option<(RunRef, u32)> {
+    let mut fields = Unpacker::new(header);
     if fields.array::<8>() != *MAGIC || fields.u32() != crc32c::crc32c(&header[12..]) {
         return None;
     }

@@ -6,6 +6,7 @@ use quorate_raft::LogId;
 use quorate_wire::checkpoint::RunRef;
 
 use super::DIRECTORY;
+use super::aside;
 use super::file::{self, Described};
 use super::reader::damaged_run;
 use super::run;
@@ -47,7 +48,10 @@ impl Shelf {
             }
         }
         let mut shelf = Shelf { kept, keep };
-        shelf.collect(disk, &[])?;
+        // With none that is whole, what is sound of their runs is what they can be mended with.
+        if shelf.newest().is_some() {
+            shelf.collect(disk, &[])?;
+        }
         disk.sync_dir(DIRECTORY).map_err(Fatal::new("sync", DIRECTORY))?;
         Ok(shelf)
     }
@@ -98,5 +102,5 @@ impl Shelf {
 }
 
 fn put_aside<D: Disk>(disk: &D, path: &str) -> Result<(), Fatal> {
-    disk.rename(path, &format!("{path}.damaged")).map_err(Fatal::new("rename", path))
+    disk.rename(path, &aside::path(path)).map_err(Fatal::new("rename", path))
 }

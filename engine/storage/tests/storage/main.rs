@@ -18,6 +18,7 @@ mod hints;
 mod log;
 mod membership;
 mod memory_disk;
+mod mending;
 mod model;
 mod rot;
 mod rot_anywhere;

@@ -1,0 +1,254 @@
+//! Checkpoints that nothing here makes up for are mended with pieces from peers.
+
+use quorate_raft::{Index, LogId, SnapshotMeta, Write};
+use quorate_storage::lending::{Wanted, lend};
+use quorate_storage::mending::{Mending, Step};
+use quorate_storage::{MemoryDisk, OpenError};
+
+use crate::common::{
+    Looking, append, command, members, members_entry, mix, open, perform, rows, settle, take, trials, vote,
+    whole, write,
+};
+use crate::model::load_snapshot;
+
+const BLOCK_BYTES: usize = 64 << 10;
+const HEADER_BYTES: usize = 512;
+
+/// A node whose log begins after a checkpoint of some blocks, that checkpoint, and its content. All are replicas.
+fn replica() -> (MemoryDisk, SnapshotMeta, Vec<u8>) {
+    let disk = MemoryDisk::new();
+    let (mut storage, _) = open(&disk).unwrap();
+    vote(&mut storage, 1);
+    append(&mut storage, &[members_entry(1, 1, &["a", "b", "c"])]);
+    for index in 2..=40 {
+        append(&mut storage, &[command(1, index, &[1; 1500])]);
+    }
+    let (last, members_at) = (LogId::new(1, 30), LogId::new(1, 1));
+    let (draft, meta, content) = whole(last, members(&["a", "b", "c"]), members_at, &rows(1, 300_000));
+    take(&mut storage, draft).unwrap();
+    settle(&mut storage);
+    perform(&mut storage, vec![Write { compact_to: Some(Index(30)), ..write(1) }]).unwrap();
+    settle(&mut storage);
+    drop(storage);
+    disk.crash_keeping(|_| true);
+    (disk, meta, content)
+}
+
+fn file(disk: &MemoryDisk, end: &str) -> String {
+    disk.files().into_iter().find(|path| path.starts_with("snaps/") && path.contains(end)).unwrap()
+}
+
+/// What a node finds that has lost its checkpoint: the slot before its log.
+#[track_caller]
+fn lost(disk: &MemoryDisk) -> LogId {
+    match open(disk) {
+        Err(OpenError::CheckpointLost { base, .. }) => base,
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("the node starts"),
+    }
+}
+
+/// What came of one round.
+#[derive(Debug, PartialEq, Eq)]
+enum Round {
+    Whole,
+    /// So many pieces were had.
+    Waits(u32),
+}
+
+/// Asks all `peers` for what is missing, once. An error of the disk ends it.
+fn round(mending: &mut Mending<MemoryDisk>, peers: &[&MemoryDisk]) -> Option<Round> {
+    for peer in peers {
+        mending.offer(&lend(*peer, &Wanted::List).unwrap());
+    }
+    let mut pieces = 0;
+    loop {
+        let wanted = match mending.step().ok()? {
+            Step::Whole(_) => return Some(Round::Whole),
+            Step::Nothing => return Some(Round::Waits(pieces)),
+            Step::Ask(wanted) => wanted,
+        };
+        let mut taken = false;
+        for peer in peers {
+            taken = match lend(*peer, &wanted) {
+                Some(piece) => mending.take(&piece).ok()?,
+                None => false,
+            };
+            if taken {
+                pieces += 1;
+                break;
+            }
+        }
+        if !taken {
+            mending.pass();
+        }
+    }
+}
+
+/// The node starts, with that checkpoint and a whole log.
+#[track_caller]
+fn is_back(disk: &MemoryDisk, meta: &SnapshotMeta, content: &[u8]) {
+    let (mut storage, found) = open(disk).unwrap();
+    assert_eq!(found.snapshot.as_ref(), Some(meta));
+    assert_eq!((found.terms.last(), found.unknown), (LogId::new(1, 40), None));
+    assert_eq!(load_snapshot(&mut storage, meta), content);
+}
+
+#[test]
+fn what_is_sound_here_is_not_asked_for() {
+    let (disk, meta, content) = replica();
+    let peer = disk.duplicate();
+    let run = file(&disk, ".run");
+    disk.flip_bit(&run, ((HEADER_BYTES + 2 * BLOCK_BYTES) * 8) as u64);
+    let mut mending = Mending::new(disk.clone(), lost(&disk));
+    let Step::Ask(Wanted::Blocks { run, first: 2 }) = mending.step().unwrap() else { panic!("{mending:?}") };
+    assert!(!mending.take(b"something else").unwrap());
+    assert!(!mending.take(&lend(&peer, &Wanted::Blocks { run, first: 1 }).unwrap()).unwrap());
+    assert!(mending.take(&lend(&peer, &Wanted::Blocks { run, first: 2 }).unwrap()).unwrap());
+    assert_eq!(mending.step().unwrap(), Step::Whole(meta.last));
+    is_back(&disk, &meta, &content);
+}
+
+/// On each of three nodes each part of the two files is bad with some probability, but one copy of each is sound.
+#[test]
+fn nodes_mend_each_other_while_one_sound_copy_of_each_part_is_left() {
+    let (disk, meta, content) = replica();
+    let (run, manifest) = (file(&disk, ".run"), file(&disk, ".snap"));
+    let blocks = content.len() / BLOCK_BYTES + 1;
+    let table = disk.len(&run).unwrap() - 2;
+    let mut longest = 0;
+    for seed in 0..u64::from(trials(40)) {
+        let looking = Looking(seed);
+        let disks = [0, 1, 2].map(|_| disk.duplicate());
+        // The parts: the blocks, the header with the table, the manifest.
+        for part in 0..blocks + 2 {
+            let spared = mix(seed, part as u64) % 3;
+            for (number, disk) in (0..).zip(&disks).filter(|(number, _)| *number != spared) {
+                if mix(seed + 1000 * number, part as u64).is_multiple_of(3) {
+                    continue;
+                }
+                let bit = mix(seed, part as u64) % 300;
+                match part.checked_sub(blocks) {
+                    None => disk.flip_bit(&run, ((HEADER_BYTES + part * BLOCK_BYTES) * 8) as u64 + bit),
+                    Some(0) => disk.flip_bit(&run, [bit, table * 8 + bit % 8][usize::from(bit > 150)]),
+                    Some(_) => disk.flip_bit(&manifest, bit),
+                }
+            }
+        }
+        let mut waiting: Vec<(usize, Mending<MemoryDisk>)> = Vec::new();
+        for (number, disk) in disks.iter().enumerate() {
+            match open(disk) {
+                Ok(_) => {}
+                Err(OpenError::CheckpointLost { base, .. }) => {
+                    waiting.push((number, Mending::new(disk.clone(), base)));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let mut rounds = 0;
+        while !waiting.is_empty() {
+            let (mut pieces, before) = (0, waiting.len());
+            waiting.retain_mut(|(number, mending)| {
+                let peers: Vec<&MemoryDisk> =
+                    (0..3).filter(|peer| peer != number).map(|peer| &disks[peer]).collect();
+                mending.begin();
+                match round(mending, &peers).unwrap() {
+                    Round::Whole => false,
+                    Round::Waits(had) => {
+                        pieces += had;
+                        true
+                    }
+                }
+            });
+            rounds += 1;
+            assert!(waiting.len() < before || pieces > 0, "they don't get on");
+            assert!(rounds < 20);
+        }
+        longest = longest.max(rounds);
+        disks.iter().for_each(|disk| is_back(disk, &meta, &content));
+        drop(looking);
+    }
+    assert!(longest > 1, "one round was always enough");
+}
+
+/// A power cut, or the end of the process, at each I/O of a mending: the next start goes on with it.
+#[test]
+fn no_crash_while_it_is_mended_costs_anything() {
+    let (disk, meta, content) = replica();
+    let peer = disk.duplicate();
+    let (run, manifest) = (file(&disk, ".run"), file(&disk, ".snap"));
+    disk.flip_bit(&run, ((HEADER_BYTES + BLOCK_BYTES) * 8) as u64);
+    disk.flip_bit(&run, ((HEADER_BYTES + 3 * BLOCK_BYTES) * 8) as u64);
+    disk.flip_bit(&run, 100);
+    disk.flip_bit(&manifest, 100);
+    let before = disk.changes();
+    for cut in 0.. {
+        for seed in 0..4 {
+            let disk = disk.duplicate();
+            disk.cut_power_at(before + cut);
+            let base = match open(&disk) {
+                Err(OpenError::CheckpointLost { base, .. }) => Some(base),
+                Err(OpenError::Disk(_)) => None,
+                Err(error) => panic!("{error}"),
+                Ok(_) => panic!("the node starts"),
+            };
+            let ended = base.and_then(|base| round(&mut Mending::new(disk.clone(), base), &[&peer]))
+                == Some(Round::Whole);
+            disk.crash_keeping(|number| seed == 0 || mix(cut + seed, number as u64) % seed == 0);
+            if let Err(OpenError::CheckpointLost { base, .. }) = open(&disk) {
+                assert!(!ended, "it was whole");
+                assert_eq!(round(&mut Mending::new(disk.clone(), base), &[&peer]), Some(Round::Whole));
+            }
+            is_back(&disk, &meta, &content);
+            if ended && seed == 3 {
+                assert!(cut > 10, "{cut} changes are few");
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_of_a_peer_will_do_when_none_is_left_here() {
+    let (disk, meta, content) = replica();
+    let peer = disk.duplicate();
+    for path in disk.files().into_iter().filter(|path| path.starts_with("snaps/")) {
+        disk.corrupt(&path, Vec::clear);
+    }
+    let mut mending = Mending::new(disk.clone(), lost(&disk));
+    assert_eq!(round(&mut mending, &[&MemoryDisk::new()]), Some(Round::Waits(0)));
+    assert_eq!(mending.missing().collect::<Vec<_>>(), [file(&peer, ".snap")]);
+    mending.begin();
+    assert_eq!(round(&mut mending, &[&peer]), Some(Round::Whole));
+    is_back(&disk, &meta, &content);
+}
+
+/// What is lent is what the checksums prove, and no more than was announced.
+#[test]
+fn nothing_that_is_bad_is_lent() {
+    let (disk, meta, _) = replica();
+    let run = file(&disk, ".run");
+    let digest = match Mending::new(disk.duplicate(), LogId::ZERO).step().unwrap() {
+        Step::Whole(last) => {
+            assert_eq!(last, meta.last);
+            let name = run.trim_start_matches("snaps/").trim_end_matches(".run");
+            let bytes = (0..32).map(|at| u8::from_str_radix(&name[2 * at..2 * at + 2], 16).unwrap());
+            quorate_raft::Digest(bytes.collect::<Vec<u8>>().try_into().unwrap())
+        }
+        step => panic!("{step:?}"),
+    };
+    let blocks = |first| lend(&disk, &Wanted::Blocks { run: digest, first }).map(|lent| lent.len());
+    assert_eq!((blocks(0), blocks(4), blocks(5)), (Some(300_000), Some(300_000 - 4 * BLOCK_BYTES), None));
+    disk.flip_bit(&run, ((HEADER_BYTES + 2 * BLOCK_BYTES) * 8) as u64);
+    assert_eq!(
+        (blocks(0), blocks(2), blocks(3)),
+        (Some(2 * BLOCK_BYTES), None, Some(300_000 - 3 * BLOCK_BYTES))
+    );
+    disk.flip_bit(&run, 100);
+    assert_eq!((blocks(0), lend(&disk, &Wanted::Table(digest))), (None, None));
+    let manifest = Wanted::Manifest(meta.last);
+    assert!(lend(&disk, &manifest).is_some());
+    disk.flip_bit(&file(&disk, ".snap"), 700);
+    assert_eq!(lend(&disk, &manifest), None);
+    assert_eq!(lend(&MemoryDisk::new(), &Wanted::List), Some(Vec::new()));
+}
