@@ -190,7 +190,7 @@ impl Former {
         false
     }
 
-    /// Waits until somebody knows a leader of the node's cluster and history.
+    /// WaitsTo until somebody knows a leader of the node's cluster and history.
     pub(crate) async fn find_leader<R: Runtime, N: Net>(
         &self,
         runtime: &R,

@@ -99,13 +99,16 @@ impl DiskHealth {
     /// Something was bad at rest.
     pub fn note(&self, finding: &Finding) {
         let counter = match finding {
-            Finding::Slot { .. } | Finding::HeaderLost { .. } => &self.found,
-            Finding::HeaderMended { .. } | Finding::StableMended { .. } => &self.mended,
+            Finding::Slot { .. } | Finding::HeaderLost { .. } | Finding::RunLost { .. } => &self.found,
+            Finding::HeaderMended { .. } | Finding::StableMended { .. } | Finding::ManifestMended { .. } => {
+                &self.mended
+            }
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many slots and headers were found bad at rest, and how many headers and files of term and vote were mended.
+    /// How many slots, headers and runs were found bad at rest, and how many headers, manifests and files of term and
+    /// vote were mended.
     pub fn findings(&self) -> (u64, u64) {
         (self.found.load(Ordering::Relaxed), self.mended.load(Ordering::Relaxed))
     }

@@ -114,7 +114,7 @@ impl Cluster {
         Cluster { runtime, members }
     }
 
-    /// Waits for a leader that can commit.
+    /// WaitsTo for a leader that can commit.
     async fn leader(&self) -> usize {
         soon(async {
             loop {

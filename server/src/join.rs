@@ -92,7 +92,7 @@ pub async fn join<R: Runtime, N: Net>(
     }
 }
 
-/// Waits a moment, of which half is drawn at random.
+/// WaitsTo a moment, of which half is drawn at random.
 pub(crate) async fn pause<R: Runtime>(runtime: &R) {
     let half = u64::try_from(PAUSE.as_micros() / 2).unwrap_or(u64::MAX);
     runtime.sleep(PAUSE / 2 + Duration::from_micros(runtime.random() % half)).await;

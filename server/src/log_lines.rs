@@ -61,6 +61,15 @@ pub(crate) fn finding(finding: &Finding) {
                 "both copies of a log file's header are bad: replace this disk, before a restart needs them"
             );
         }
+        Finding::ManifestMended { path } => {
+            warn!(path, "a checkpoint's manifest had gone bad, and is mended");
+        }
+        Finding::RunLost { path, offset } => {
+            warn!(
+                path,
+                offset, "a run of checkpoints has gone bad at rest; the next checkpoint has the whole state"
+            );
+        }
         Finding::StableMended { path } => {
             warn!(path, "a file of term and vote had gone bad, and is mended");
         }

@@ -27,7 +27,7 @@ use crate::config::ServeConfig;
 use crate::context::{Identity, Limits};
 use crate::driver::DriverEnd;
 use crate::founding::{Pairs, first_entries, write_first};
-use crate::http::{Lender, Waits, serve_joining};
+use crate::http::{Lender, WaitsTo, serve_joining};
 use crate::join::{Joined, join};
 use crate::log_lines;
 use crate::mend::mend;
@@ -248,7 +248,7 @@ async fn start(
             // The leader calls back before it takes anybody in.
             let inbound = inbound(&runtime, peers, Local::joining(node));
             let joined = join(&runtime, &RealNet, &config.join, node, &contact);
-            let Joined { cluster, history } = answering(&runtime, &mut http, joined, Waits::ToJoin).await;
+            let Joined { cluster, history } = answering(&runtime, &mut http, joined, WaitsTo::Join).await;
             (Identity { node, cluster, history }, inbound)
         }
         Origin::ComesBack(former) => come_back(&runtime, dir, &former, &mut http, peers, &contact).await?,
@@ -330,7 +330,7 @@ async fn open_member(
         let lender = Lender { gets_on: Arc::new(true.into()), ..lender(dir, &former) };
         let gets_on = Arc::clone(&lender.gets_on);
         let mended = mend(runtime, &RealNet, &former, mending, &gets_on);
-        opening = match answering(runtime, http, mended, Waits::ToMend(lender)).await? {
+        opening = match answering(runtime, http, mended, WaitsTo::Mend(lender)).await? {
             Ok(_) => try_to_open(config, dir, runtime, identity)?,
             Err(missing) => Opening::Lost(former.without_help(&missing)),
         };
@@ -379,7 +379,7 @@ async fn come_back(
     peers: RealListener,
     contact: &Contact,
 ) -> Result<(Identity, Inbound), ServeError> {
-    let waits = Waits::ToComeBack(lender(dir, former));
+    let waits = WaitsTo::ComeBack(lender(dir, former));
     comeback::announce(former, dir.path());
     answering(runtime, http, former.find_leader(runtime, &RealNet), waits.clone()).await?;
     let node = match dir.successor() {
@@ -401,7 +401,7 @@ async fn answering<T>(
     runtime: &RealRuntime,
     http: &mut RealListener,
     joined: impl Future<Output = T>,
-    waits: Waits,
+    waits: WaitsTo,
 ) -> T {
     let over = Shutdown::default();
     let joined = match race(joined, serve_joining(runtime, http, &over, &waits)).await {

@@ -110,4 +110,12 @@ impl DiskFile for File {
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
+
+    #[cfg(target_os = "linux")]
+    fn drop_cached(&self, offset: u64, bytes: u64) {
+        // Without an end where there is none to name. That it fails costs nothing: the next read is a cheaper one.
+        let bytes = i64::try_from(bytes).ok().and_then(|bytes| u64::try_from(bytes).ok());
+        let bytes = bytes.and_then(std::num::NonZeroU64::new);
+        let _ = rustix::fs::fadvise(self, offset, bytes, rustix::fs::Advice::DontNeed);
+    }
 }

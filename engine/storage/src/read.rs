@@ -30,7 +30,7 @@ impl<F: DiskFile> Log<F> {
     /// Checks the headers and payloads of the slots from `first` on, about `bytes` of them, but for those that are
     /// known to be damaged.
     pub(crate) fn check(&self, first: Index, bytes: usize) -> Checked {
-        let mut window = Window::new(self, bytes);
+        let mut window = Window { from_disk: true, ..Window::new(self, bytes) };
         let next = first.max(self.terms.base().index.next());
         let mut checked = Checked { next, bytes: 0, damaged: Vec::new() };
         while checked.bytes < bytes as u64 && checked.next <= self.terms.last().index {
@@ -91,12 +91,14 @@ struct Window<'a, F> {
     bytes: Vec<u8>,
     /// How much is read at once.
     size: usize,
+    /// What the system holds in memory proves nothing of the disk.
+    from_disk: bool,
 }
 
 impl<'a, F: DiskFile> Window<'a, F> {
     fn new(log: &'a Log<F>, wanted: usize) -> Self {
         let size = wanted.clamp(4 << 10, 256 << 10);
-        Window { log, segment: SegmentNumber(0), start: 0, bytes: Vec::new(), size }
+        Window { log, segment: SegmentNumber(0), start: 0, bytes: Vec::new(), size, from_disk: false }
     }
 
     /// The payload of this slot and its length in bytes, if every check holds.
@@ -149,6 +151,9 @@ impl<'a, F: DiskFile> Window<'a, F> {
         let rest = segment.bytes.checked_sub(u64::from(place.offset))?;
         let size = position(rest.min(need.max(self.size) as u64));
         self.bytes.resize(size, 0);
+        if self.from_disk {
+            segment.file.drop_cached(u64::from(place.offset), size as u64);
+        }
         let read = segment.file.read_at(&mut self.bytes, u64::from(place.offset));
         // A bad sector further on must not cost the entries before it: then only what is needed is read.
         let read = read.or_else(|_| {

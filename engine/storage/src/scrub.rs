@@ -2,19 +2,22 @@
 //!
 //! Rot in what nobody reads shows at the worst time: when a second copy is lost and the first is wanted. So the host
 //! has storage read on, so many bytes for each [`crate::Job::Tend`], in rounds: the files of term and vote, the headers
-//! of the segments, every slot of the log. Nothing is called bad that was not read twice ([`crate::reread`]).
+//! of the segments, every slot of the log, the checkpoints. Nothing is called bad that was not read twice ([`crate::reread`]).
 //!
 //! | what | bad | then |
 //! |---|---|---|
 //! | term and vote | one file, or both | written anew: what they have to hold is in memory |
 //! | a segment's header | one of its two copies | written anew from the other |
 //! | | both | the host is told; the slots are read without it, but after a restart they would be lost |
+//! | a manifest | anything | written anew: what it has to hold is in memory |
+//! | a run | a block, or all | the core is told that its checkpoint is lost, and has the state, which is sound, written as a whole |
 //! | a slot | header or payload | the core is told, as when somebody had asked for it, and wins it back from a peer |
 
 use std::collections::BTreeSet;
 
-use quorate_raft::{Index, LogId};
+use quorate_raft::{Done, Index, LogId};
 
+use crate::checkpoints::{Checkpoints, Scrub};
 use crate::disk::{Disk, DiskFile};
 use crate::error::Fatal;
 use crate::layout::position;
@@ -49,6 +52,18 @@ pub enum Finding {
         /// The file.
         path: String,
     },
+    /// A manifest was bad, and is mended.
+    ManifestMended {
+        /// The file.
+        path: String,
+    },
+    /// A run is bad. If the newest checkpoint needs it, the node hears of it, and writes its state anew.
+    RunLost {
+        /// The file.
+        path: String,
+        /// From where on it is bad, in bytes.
+        offset: u64,
+    },
     /// A file of term and vote was bad, and is mended.
     StableMended {
         /// The file.
@@ -73,6 +88,7 @@ enum Next {
     Header(SegmentNumber),
     /// The first slot from this index on.
     Slot(Index),
+    Checkpoints,
 }
 
 /// Where the reading is.
@@ -108,27 +124,29 @@ impl Scrubber {
         self.allowed_bytes > 0
     }
 
-    /// Reads about `slice_bytes`, if so much is allowed; the slots that fail a check.
+    /// Reads about `slice_bytes`, if so much is allowed; what the host is to hear of.
     pub(crate) fn work<D: Disk>(
         &mut self,
         disk: &D,
         log: &Log<D::File>,
         stable: &mut Stable<D::File>,
+        checkpoints: &mut Checkpoints<D::File>,
         slice_bytes: usize,
-    ) -> Result<Vec<LogId>, Fatal> {
+    ) -> Result<Vec<Done>, Fatal> {
         let mut left = self.allowed_bytes.min(slice_bytes as u64);
-        let mut damaged = Vec::new();
+        let mut done = Vec::new();
         while left > 0 && self.allowed_bytes > 0 {
             let read = match self.next {
                 Next::Stable => self.stable(disk, stable)?,
                 Next::Header(from) => self.header(log, from)?,
-                Next::Slot(first) => self.slots(log, first, position(left), &mut damaged),
+                Next::Slot(first) => self.slots(log, first, position(left), &mut done),
+                Next::Checkpoints => self.checkpoints(disk, checkpoints, &mut done)?,
             };
             self.scrubbed.bytes += read;
             self.allowed_bytes = self.allowed_bytes.saturating_sub(read.max(1));
             left = left.saturating_sub(read.max(1));
         }
-        Ok(damaged)
+        Ok(done)
     }
 
     fn stable<D: Disk>(&mut self, disk: &D, stable: &mut Stable<D::File>) -> Result<u64, Fatal> {
@@ -174,26 +192,40 @@ impl Scrubber {
         Ok(SegmentHeader::USUAL_BYTES)
     }
 
-    fn slots<F: DiskFile>(
-        &mut self,
-        log: &Log<F>,
-        first: Index,
-        bytes: usize,
-        damaged: &mut Vec<LogId>,
-    ) -> u64 {
+    fn slots<F: DiskFile>(&mut self, log: &Log<F>, first: Index, bytes: usize, done: &mut Vec<Done>) -> u64 {
         let checked = log.check(first, bytes);
         for (id, place) in checked.damaged {
             let path = LogFile::Segment(place.segment).path();
             self.findings.push(Finding::Slot { id, path, offset: place.offset });
-            damaged.push(id);
+            done.push(Done::Damaged(id));
         }
         self.next = Next::Slot(checked.next);
         if checked.next > log.terms.last().index {
-            // The next round begins when the host asks again: a small log is not read all the time.
-            self.next = Next::Stable;
-            self.scrubbed.rounds += 1;
-            self.allowed_bytes = 0;
+            self.next = Next::Checkpoints;
         }
         checked.bytes
+    }
+
+    fn checkpoints<D: Disk>(
+        &mut self,
+        disk: &D,
+        checkpoints: &mut Checkpoints<D::File>,
+        done: &mut Vec<Done>,
+    ) -> Result<u64, Fatal> {
+        match checkpoints.scrub(disk)? {
+            Scrub::Sound(bytes) => return Ok(bytes),
+            Scrub::ManifestMended(path) => self.findings.push(Finding::ManifestMended { path }),
+            Scrub::RunLost { path, offset, lost } => {
+                self.findings.push(Finding::RunLost { path, offset });
+                done.extend(lost.map(Done::SnapshotLost));
+            }
+            Scrub::End => {
+                // The next round begins when the host asks again: a small node is not read all the time.
+                self.next = Next::Stable;
+                self.scrubbed.rounds += 1;
+                self.allowed_bytes = 0;
+            }
+        }
+        Ok(0)
     }
 }

@@ -220,10 +220,12 @@ impl<D: Disk> Storage<D> {
 
     /// Reads a slice of what is at rest.
     fn scrub(&mut self, done: &mut Vec<Done>) -> Result<(), Fatal> {
-        let Storage { disk, stable, log, scrubber, slice_bytes, .. } = self;
-        for id in scrubber.work(disk, log, stable, *slice_bytes)? {
-            log.damaged.insert(id.index);
-            done.push(Done::Damaged(id));
+        let Storage { disk, stable, log, checkpoints, scrubber, slice_bytes, .. } = self;
+        for found in scrubber.work(disk, log, stable, checkpoints, *slice_bytes)? {
+            if let Done::Damaged(id) = found {
+                log.damaged.insert(id.index);
+            }
+            done.push(found);
         }
         Ok(())
     }

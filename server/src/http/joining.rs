@@ -36,21 +36,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a node waits for.
 #[derive(Clone, Debug)]
-pub(crate) enum Waits {
+pub(crate) enum WaitsTo {
     /// To be taken into a cluster.
-    ToJoin,
+    Join,
     /// For pieces of its checkpoints.
-    ToMend(Lender),
+    Mend(Lender),
     /// To be taken in under a new id: it has lost its state.
-    ToComeBack(Lender),
+    ComeBack(Lender),
 }
 
-impl Waits {
+impl WaitsTo {
     fn refusal(&self) -> ApiError {
         match self {
-            Waits::ToJoin => ApiError::Joining,
-            Waits::ToMend(_) => ApiError::Mending,
-            Waits::ToComeBack(former) => ApiError::ComingBack { former: former.identity.node },
+            WaitsTo::Join => ApiError::Joining,
+            WaitsTo::Mend(_) => ApiError::Mending,
+            WaitsTo::ComeBack(former) => ApiError::ComingBack { former: former.identity.node },
         }
     }
 }
@@ -60,7 +60,7 @@ pub(crate) async fn serve_joining<R: Runtime, L>(
     runtime: &R,
     listener: &mut L,
     over: &Shutdown,
-    waits: &Waits,
+    waits: &WaitsTo,
 ) -> Infallible
 where
     L: Listener<Stream: Read + Write + Unpin + Send + 'static>,
@@ -78,7 +78,7 @@ where
     }
 }
 
-async fn serve_connection<R: Runtime, S>(stream: S, runtime: R, over: Shutdown, waits: Waits)
+async fn serve_connection<R: Runtime, S>(stream: S, runtime: R, over: Shutdown, waits: WaitsTo)
 where
     S: Read + Write + Unpin + Send + 'static,
 {
@@ -95,7 +95,7 @@ where
     let _ = race(pin!(builder.serve_connection(stream, service)), over.begun()).await;
 }
 
-fn answer<B>(request: &Request<B>, waits: &Waits) -> Result<Response<AnswerBody>, ApiError> {
+fn answer<B>(request: &Request<B>, waits: &WaitsTo) -> Result<Response<AnswerBody>, ApiError> {
     let call = routes::find(request.method(), request.uri().path())?;
     match call {
         Call::Livez => Ok(json(ALIVE)),
@@ -105,8 +105,8 @@ fn answer<B>(request: &Request<B>, waits: &Waits) -> Result<Response<AnswerBody>
             Ok(joining_readiness(waits, query.verbose))
         }
         Call::Lend(wanted) => match waits {
-            Waits::ToMend(lender) | Waits::ToComeBack(lender) => lender.lend(&wanted),
-            Waits::ToJoin => Err(waits.refusal()),
+            WaitsTo::Mend(lender) | WaitsTo::ComeBack(lender) => lender.lend(&wanted),
+            WaitsTo::Join => Err(waits.refusal()),
         },
         _ => Err(waits.refusal()),
     }

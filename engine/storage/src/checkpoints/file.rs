@@ -25,6 +25,8 @@ use crate::reread::settled;
 pub(crate) const VERSION: u32 = 2;
 pub(crate) const MAGIC: &[u8; 8] = b"QRTESNAP";
 const FIXED_BYTES: usize = 56;
+/// About how long a file is.
+pub(crate) const USUAL_BYTES: u64 = 1 << 10;
 /// No configuration makes a file larger.
 const MAX_BYTES: u64 = 1 << 20;
 

@@ -12,6 +12,7 @@
 //! | `run.rs`, `file.rs` | the files: a run, a manifest |
 //! | `merge.rs`, `policy.rs` | merging, and when |
 //! | `reader.rs` | a checkpoint as one stream |
+//! | `reading.rs` | reading them at rest |
 //! | `incoming.rs` | one that a leader sends |
 //! | `shelf.rs` | which manifests and runs are kept, and what a start finds |
 //! | `aside.rs` | where damaged files go |
@@ -24,13 +25,14 @@ mod incoming;
 mod merge;
 mod policy;
 mod reader;
+mod reading;
 mod run;
 mod shelf;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
-use quorate_raft::{Done, LoadSnapshot, Reader, SnapshotMeta, StoreSnapshot};
+use quorate_raft::{Done, LoadSnapshot, LogId, Reader, SnapshotMeta, StoreSnapshot};
 use quorate_wire::checkpoint::{Boundary, Manifest, RunRef};
 
 use crate::disk::{Disk, DiskFile};
@@ -45,6 +47,7 @@ pub(crate) use file::{
 };
 use incoming::{Incoming, Taken};
 pub(crate) use reader::Checkpoint;
+use reading::{Reading, Seen};
 pub(crate) use run::{
     BLOCK_BYTES, HEADER_BYTES as RUN_HEADER_BYTES, MAGIC as RUN_MAGIC, RunFile, RunTable,
     SUFFIX as RUN_SUFFIX, VERSION as RUN_VERSION, Verification, path as run_path,
@@ -97,6 +100,18 @@ impl Trouble {
     }
 }
 
+/// What a slice of reading at rest has shown.
+pub(crate) enum Scrub {
+    /// So many bytes are sound.
+    Sound(u64),
+    /// A manifest was not, and is now.
+    ManifestMended(String),
+    /// A run is not, from an offset of its file on. What builds on it is lost, if it is of the newest checkpoint.
+    RunLost { path: String, offset: u64, lost: Option<LogId> },
+    /// Everything was read.
+    End,
+}
+
 /// All checkpoints below `snaps/`.
 pub(crate) struct Checkpoints<F> {
     shelf: Shelf,
@@ -105,6 +120,9 @@ pub(crate) struct Checkpoints<F> {
     writing: Option<Writing<F>>,
     incoming: Option<Incoming<F>>,
     reading: VecDeque<Checkpoint<F>>,
+    scrubbing: Option<Reading<F>>,
+    /// Runs that were found bad, and that a kept checkpoint names.
+    bad: BTreeSet<RunRef>,
     /// So many calls are left in which nothing is tried, because the disk is full.
     pause: u32,
     slice_bytes: usize,
@@ -122,6 +140,8 @@ impl<F: DiskFile> Checkpoints<F> {
             writing: None,
             incoming: None,
             reading: VecDeque::new(),
+            scrubbing: None,
+            bad: BTreeSet::new(),
             pause: 0,
             slice_bytes: options.slice_bytes,
         })
@@ -255,8 +275,43 @@ impl<F: DiskFile> Checkpoints<F> {
         Ok(())
     }
 
+    /// Reads on in what is at rest.
+    pub(crate) fn scrub<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Scrub, Fatal> {
+        let reading = self.scrubbing.get_or_insert_with(|| Reading::begin(&self.shelf));
+        match reading.go_on(disk, &self.shelf) {
+            Seen::Sound(bytes) => Ok(Scrub::Sound(bytes)),
+            Seen::End => {
+                self.scrubbing = None;
+                Ok(Scrub::End)
+            }
+            Seen::BadManifest(last) => {
+                // What it says is in memory.
+                if let Some(described) = self.shelf.get(last) {
+                    publish(disk, described).map_err(|trouble| trouble.into_fatal(DIRECTORY))?;
+                }
+                Ok(Scrub::ManifestMended(file::path(last)))
+            }
+            Seen::BadRun(run, _) if !self.bad.insert(run) => Ok(Scrub::Sound(0)),
+            Seen::BadRun(run, offset) => {
+                let newest = self.shelf.newest();
+                let newest = newest.filter(|newest| newest.manifest.runs.contains(&run));
+                let is_in_chain = self.chain.names().any(|named| *named == run);
+                let lost = if is_in_chain {
+                    Some(self.chain.boundary())
+                } else {
+                    newest.map(|described| described.meta.last)
+                };
+                Ok(Scrub::RunLost { path: run::path(&run), offset, lost })
+            }
+        }
+    }
+
     /// Removes what is no longer needed.
     fn collect<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Trouble> {
+        self.shelf.drop_older_with(disk, &self.bad).map_err(Trouble::Fatal)?;
+        self.shelf.remove_aside(disk).map_err(Trouble::Fatal)?;
+        let shelf = &self.shelf;
+        self.bad.retain(|bad| shelf.runs().any(|run| run == bad));
         let incoming = self.incoming.as_ref().map_or(&[][..], Incoming::names);
         let written = self.writing.as_ref().and_then(Writing::run);
         let pinned: Vec<RunRef> = self.chain.names().chain(incoming).chain(written).copied().collect();

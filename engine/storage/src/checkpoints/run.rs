@@ -215,6 +215,11 @@ impl<F: DiskFile> RunFile<F> {
         RunTable { run: self.run, checksums: self.table }
     }
 
+    /// Has the next reads come from the disk.
+    pub(crate) fn drop_cached(&self) {
+        self.file.drop_cached(0, u64::MAX);
+    }
+
     /// The content from `offset` on, so many bytes or up to the end; `None` when a block of it is damaged.
     pub(crate) fn read(&self, offset: u64, bytes: u64) -> Option<Vec<u8>> {
         let end = self.run.bytes.min(offset.checked_add(bytes)?);

@@ -61,6 +61,45 @@ impl Shelf {
         self.kept.last_key_value().map(|(_, described)| described)
     }
 
+    /// The last slots of all that are kept.
+    pub(super) fn lasts(&self) -> impl Iterator<Item = LogId> {
+        self.kept.keys().copied()
+    }
+
+    /// The checkpoint that ends there.
+    pub(super) fn get(&self, last: LogId) -> Option<&Described> {
+        self.kept.get(&last)
+    }
+
+    /// The runs that they name, each once.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &RunRef> {
+        let named = self.kept.values().flat_map(|described| &described.manifest.runs);
+        named.collect::<BTreeSet<_>>().into_iter()
+    }
+
+    /// Drops the checkpoints that name runs of which nothing can be read, but for the newest: whatever it lacks, it is
+    /// what there is.
+    pub(super) fn drop_older_with<D: Disk>(&mut self, disk: &D, bad: &BTreeSet<RunRef>) -> Result<(), Fatal> {
+        let newest = self.newest().map(|described| described.meta.last);
+        let names_bad = |described: &Described| described.manifest.runs.iter().any(|run| bad.contains(run));
+        let older = self.kept.extract_if(.., |last, described| Some(*last) != newest && names_bad(described));
+        for (last, _) in older {
+            let path = file::path(last);
+            disk.remove(&path).map_err(Fatal::new("remove", path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was put aside: there is a checkpoint now that makes up for it.
+    pub(super) fn remove_aside<D: Disk>(&self, disk: &D) -> Result<(), Fatal> {
+        let names = disk.list(DIRECTORY).map_err(Fatal::new("list", DIRECTORY))?;
+        for name in names.iter().filter(|name| name.ends_with(aside::SUFFIX)) {
+            let path = format!("{DIRECTORY}/{name}");
+            disk.remove(&path).map_err(Fatal::new("remove", path))?;
+        }
+        Ok(())
+    }
+
     /// Whether the checkpoint that ends there is kept.
     pub(super) fn holds(&self, last: LogId) -> bool {
         self.kept.contains_key(&last)

@@ -194,7 +194,7 @@ fn no_crash_while_it_is_mended_costs_anything() {
             };
             let ended = base.and_then(|base| round(&mut Mending::new(disk.clone(), base), &[&peer]))
                 == Some(Round::Whole);
-            disk.crash_keeping(|number| seed == 0 || mix(cut + seed, number as u64) % seed == 0);
+            disk.crash_keeping(|number| seed == 0 || mix(cut + seed, number as u64).is_multiple_of(seed));
             if let Err(OpenError::CheckpointLost { base, .. }) = open(&disk) {
                 assert!(!ended, "it was whole");
                 assert_eq!(round(&mut Mending::new(disk.clone(), base), &[&peer]), Some(Round::Whole));

@@ -1,9 +1,9 @@
 //! What goes bad at rest is found by reading on, without anybody asking for it.
 
-use quorate_raft::{Done, LogId};
+use quorate_raft::{Done, LogId, SnapshotMeta};
 use quorate_storage::{Finding, Job, MemoryDisk, Storage};
 
-use crate::common::{append, command, newest_segment, noop, open, read, settle, started};
+use crate::common::{append, command, newest_segment, noop, open, read, rows, settle, started, take, whole};
 
 /// Reads everything at rest once, and says what came of it.
 fn round(storage: &mut Storage<MemoryDisk>) -> (Vec<Done>, Vec<Finding>) {
@@ -171,5 +171,70 @@ fn what_reads_well_the_second_time_is_not_bad() {
         disk.fail(quorate_storage::Operation::Read, other);
         assert_eq!(round(&mut storage), (vec![], vec![]), "read {other}");
         disk.disarm();
+    }
+}
+
+/// A checkpoint of some blocks, and an older one with a run of its own.
+fn two_checkpoints() -> (MemoryDisk, Storage<MemoryDisk>, SnapshotMeta) {
+    let (disk, mut storage) = twelve_slots();
+    let mut newest = None;
+    for index in [5, 10] {
+        let last = LogId::new(1, index);
+        let (draft, ..) = whole(last, Default::default(), LogId::ZERO, &rows(index, 200_000));
+        newest = Some(take(&mut storage, draft).unwrap());
+        settle(&mut storage);
+    }
+    (disk, storage, newest.unwrap())
+}
+
+fn snaps(disk: &MemoryDisk, end: &str) -> Vec<String> {
+    disk.files().into_iter().filter(|path| path.starts_with("snaps/") && path.ends_with(end)).collect()
+}
+
+#[test]
+fn a_bad_manifest_is_mended_from_memory() {
+    let (disk, mut storage, meta) = two_checkpoints();
+    let sound = disk.duplicate();
+    for manifest in snaps(&disk, ".snap") {
+        disk.flip_bit(&manifest, 333);
+        assert_eq!(round(&mut storage), (vec![], vec![Finding::ManifestMended { path: manifest.clone() }]));
+        assert_eq!(disk.durable_content(&manifest), sound.durable_content(&manifest));
+    }
+    assert_eq!(round(&mut storage), (vec![], vec![]));
+    drop(storage);
+    assert_eq!(open(&disk).unwrap().1.snapshot, Some(meta));
+}
+
+/// Whatever of a run is bad, it is found once; the node hears of it if the newest checkpoint has it. When there is one
+/// that is whole, nothing bad is kept.
+#[test]
+fn a_bad_run_is_found_once_and_goes_with_the_next_checkpoint() {
+    let (disk, storage, meta) = two_checkpoints();
+    drop(storage);
+    for run in snaps(&disk, ".run") {
+        let end = disk.len(&run).unwrap() * 8 - 3;
+        for (bit, at) in [(100, 0), (512 * 8, 512), ((512 + 70_000) * 8, 512 + (64 << 10)), (end, 0)] {
+            let disk = disk.duplicate();
+            let (mut storage, _) = open(&disk).unwrap();
+            settle(&mut storage);
+            disk.flip_bit(&run, bit);
+            let (done, findings) = round(&mut storage);
+            let [Finding::RunLost { path, offset }] = &findings[..] else { panic!("{findings:?}") };
+            assert_eq!((path, *offset), (&run, at), "bit {bit}");
+            let lost = match &done[..] {
+                [] => false,
+                [Done::SnapshotLost(last)] => *last == meta.last,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(round(&mut storage), (vec![], vec![]), "it is said once");
+            let last = LogId::new(1, 12);
+            let (draft, ..) = whole(last, Default::default(), LogId::ZERO, &rows(12, 1000));
+            let newest = take(&mut storage, draft).unwrap();
+            settle(&mut storage);
+            assert!(!disk.files().contains(&run), "lost {lost}: {:?}", disk.files());
+            assert_eq!(round(&mut storage), (vec![], vec![]));
+            drop(storage);
+            assert_eq!(open(&disk).unwrap().1.snapshot, Some(newest));
+        }
     }
 }

@@ -122,7 +122,7 @@ impl Cluster {
         cluster
     }
 
-    /// Waits for a leader that every node knows and that can commit.
+    /// WaitsTo for a leader that every node knows and that can commit.
     pub(super) async fn leader(&self) -> usize {
         soon(async {
             loop {
@@ -317,7 +317,7 @@ impl Line {
         .await
     }
 
-    /// Waits until the other side closes, without another word.
+    /// WaitsTo until the other side closes, without another word.
     pub(super) async fn closes(&mut self) {
         assert_eq!(soon(read_to_end(&mut self.stream)).await, "");
     }

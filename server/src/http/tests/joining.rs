@@ -1,9 +1,15 @@
 //! What a node answers before it belongs to a cluster.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use quorate_node::raft::NodeId;
+use quorate_node::wire::{ClusterId, HistoryId};
 
 use super::cluster::{Line, ask_raw, listen, soon};
-use crate::http::serve_joining;
+use crate::context::Identity;
+use crate::http::{Lender, WaitsTo, serve_joining};
 use crate::real::RealRuntime;
 use crate::runtime::{Either, race};
 use crate::shutdown::Shutdown;
@@ -35,7 +41,7 @@ async fn a_node_that_waits_to_join_lives_and_says_so() {
         over.begin();
         idle.closes().await;
     };
-    match race(soon(asks), serve_joining(&runtime, &mut listener, &over, None)).await {
+    match race(soon(asks), serve_joining(&runtime, &mut listener, &over, &WaitsTo::Join)).await {
         Either::Left(()) => {}
         Either::Right(never) => match never {},
     }
@@ -46,6 +52,9 @@ async fn a_node_that_lost_its_state_says_who_it_was() {
     let (mut listener, address) = listen().await;
     let (runtime, over) = (RealRuntime::start(), Shutdown::default());
     let former = NodeId(7);
+    let place = tempfile::tempdir().unwrap();
+    let identity = Identity { node: former, cluster: ClusterId(8), history: HistoryId(9) };
+    let waits = WaitsTo::ComeBack(lender(identity, place.path()));
     let asks = async {
         for (request, status, expected) in [
             ("GET /livez HTTP/1.1\r\n\r\n", "200", "ok".to_owned()),
@@ -58,7 +67,45 @@ async fn a_node_that_lost_its_state_says_who_it_was() {
             assert!(answer.contains(&expected), "{request}: {answer}");
         }
     };
-    match race(soon(asks), serve_joining(&runtime, &mut listener, &over, Some(former))).await {
+    match race(soon(asks), serve_joining(&runtime, &mut listener, &over, &waits)).await {
+        Either::Left(()) => {}
+        Either::Right(never) => match never {},
+    }
+}
+
+fn lender(identity: Identity, place: &Path) -> Lender {
+    Lender { identity, place: place.to_owned(), gets_on: Arc::new(true.into()) }
+}
+
+/// What it has not got yet it may have soon, until it gets no further itself.
+#[tokio::test]
+async fn a_node_that_mends_its_checkpoints_lends_what_is_sound() {
+    let (mut listener, address) = listen().await;
+    let (runtime, over) = (RealRuntime::start(), Shutdown::default());
+    let place = tempfile::tempdir().unwrap();
+    let identity = Identity { node: NodeId(7), cluster: ClusterId(8), history: HistoryId(9) };
+    let lender = lender(identity, place.path());
+    let gets_on = Arc::clone(&lender.gets_on);
+    let run = format!("GET /raft/runs/{} HTTP/1.1\r\n\r\n", "ab".repeat(32));
+    let asks = async {
+        let list = ask_raw(&address, b"GET /raft/checkpoints HTTP/1.1\r\n\r\n").await;
+        assert_eq!(&list[9..12], "200", "{list}");
+        for header in [
+            "quorate-cluster: 00000000000000000000000000000008",
+            "quorate-history: 00000000000000000000000000000009",
+        ] {
+            assert!(list.contains(header), "{list}");
+        }
+        let later = ask_raw(&address, run.as_bytes()).await;
+        assert!(later.contains("503") && later.contains("mends them with pieces from its peers"), "{later}");
+        gets_on.store(false, Ordering::Relaxed);
+        let never = ask_raw(&address, run.as_bytes()).await;
+        assert!(never.contains("404") && never.contains("not_lent"), "{never}");
+        let ready = ask_raw(&address, b"GET /readyz?verbose HTTP/1.1\r\n\r\n").await;
+        assert!(ready.contains("its checkpoints are damaged"), "{ready}");
+    };
+    let waits = WaitsTo::Mend(lender);
+    match race(soon(asks), serve_joining(&runtime, &mut listener, &over, &waits)).await {
         Either::Left(()) => {}
         Either::Right(never) => match never {},
     }
