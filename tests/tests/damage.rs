@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quorate_sim::random::Random;
+use quorate_storage::lending::{Wanted, lend};
+use quorate_storage::mending::{Mending, Step};
 use quorate_storage::{FileDisk, OpenError, Options, Overlay, Storage};
 use quorate_tests::cluster::Cluster;
 use quorate_tests::deadline::{PATIENCE, wait_until};
@@ -36,7 +38,10 @@ struct Holds {
 
 impl Holds {
     fn at(data_dir: &Path) -> Result<Holds, OpenError> {
-        let disk = Overlay::new(FileDisk::read_only(data_dir));
+        Holds::on(Overlay::new(FileDisk::read_only(data_dir)))
+    }
+
+    fn on(disk: Overlay<FileDisk>) -> Result<Holds, OpenError> {
         let (_, found) = Storage::open(disk, Options::new(0))?;
         let checkpoint = found.snapshot.as_ref().map_or(0, |meta| meta.last.index.0);
         let damaged: BTreeSet<u64> = found.damaged.iter().map(|id| id.index.0).collect();
@@ -115,8 +120,50 @@ impl Ruins {
         holds.as_ref().map_or(true, |now| now.unknown.is_some() || now.last >= self.healthy[number].last)
     }
 
+    /// What the nodes hold once they have mended each other's checkpoints, as far as they can.
+    fn mended(&self) -> Vec<Result<Holds, OpenError>> {
+        let disks: Vec<_> =
+            (0..3).map(|number| Overlay::new(FileDisk::read_only(self.dir(number)))).collect();
+        let mut waiting: Vec<_> = (0..3)
+            .filter_map(|number| match Storage::open(disks[number].clone(), Options::new(0)) {
+                Err(OpenError::CheckpointLost { base, .. }) => {
+                    Some((number, Mending::new(disks[number].clone(), base)))
+                }
+                _ => None,
+            })
+            .collect();
+        let mut gets_on = true;
+        while std::mem::take(&mut gets_on) {
+            waiting.retain_mut(|(number, mending)| {
+                let peers = || (0..3).filter(|peer| peer != number).map(|peer| &disks[peer]);
+                mending.begin();
+                peers().for_each(|peer| mending.offer(&lend(peer, &Wanted::List).unwrap()));
+                loop {
+                    match mending.step().unwrap() {
+                        Step::Ask(wanted) => {
+                            let takes = |piece: Vec<u8>| mending.take(&piece).unwrap();
+                            if peers().filter_map(|peer| lend(peer, &wanted)).any(takes) {
+                                gets_on = true;
+                            } else {
+                                mending.pass();
+                            }
+                        }
+                        Step::Whole(_) => {
+                            gets_on = true;
+                            return false;
+                        }
+                        Step::Nothing => return true,
+                    }
+                }
+            });
+        }
+        disks.into_iter().map(Holds::on).collect()
+    }
+
     /// Whether an intact copy of everything is left where a majority finds it.
     fn can_come_back(&self, holds: &[Result<Holds, OpenError>]) -> bool {
+        let mended = holds.iter().any(Result::is_err).then(|| self.mended());
+        let holds = mended.as_deref().unwrap_or(holds);
         let Ok(now) = holds.iter().map(Result::as_ref).collect::<Result<Vec<&Holds>, _>>() else {
             return false;
         };
@@ -139,6 +186,7 @@ struct Tally {
     slots_lost: usize,
     tails_lost: u32,
     refused: u32,
+    mended: u32,
     new_ids: u32,
 }
 
@@ -235,7 +283,11 @@ fn start(ruins: &mut Ruins, holds: &[Result<Holds, OpenError>], tally: &mut Tall
             (Ok(_), false) => serving.push(number),
             (Err(_), false) => {
                 serving.push(number);
-                tally.new_ids += 1;
+                if node.log_tail().contains("a checkpoint was mended with pieces from peers") {
+                    tally.mended += 1;
+                } else {
+                    tally.new_ids += 1;
+                }
             }
             (Ok(_), true) => panic!("node {number} ended:\n{}", node.log_tail()),
             (Err(error), true) => {
@@ -329,9 +381,9 @@ fn whatever_is_damaged_the_cluster_comes_back_with_every_acknowledged_write() {
         println!("{count:>5} {harm:?} in {directory}/");
     }
     println!(
-        "{} slots and {} tails were lost, {} nodes came back under new ids, {} refused to start, {} harms would have \
-         been too much",
-        tally.slots_lost, tally.tails_lost, tally.new_ids, tally.refused, tally.taken_back
+        "{} slots and {} tails were lost, {} nodes mended their checkpoints, {} came back under new ids, {} refused to \
+         start, {} harms would have been too much",
+        tally.slots_lost, tally.tails_lost, tally.mended, tally.new_ids, tally.refused, tally.taken_back
     );
     println!("{trials} trials, nothing lost");
 }

@@ -12,10 +12,16 @@ use std::rc::Rc;
 use crate::disk::{Disk, DiskFile};
 
 /// A disk over another one, which is never changed. Clones share the changes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Overlay<D: Disk> {
     below: D,
     changes: Rc<RefCell<Changes<D::File>>>,
+}
+
+impl<D: Disk + Clone> Clone for Overlay<D> {
+    fn clone(&self) -> Self {
+        Overlay { below: self.below.clone(), changes: Rc::clone(&self.changes) }
+    }
 }
 
 #[derive(Debug)]
