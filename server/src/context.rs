@@ -5,11 +5,13 @@ use std::sync::Arc;
 use quorate_node::raft::{Contact, NodeId};
 use quorate_node::wire::{ClusterId, HistoryId};
 
+use crate::compare::Divergence;
 use crate::disk_health::DiskHealth;
 use crate::handle::Handle;
 use crate::peers::PeerCounters;
 use crate::runtime::Runtime;
 use crate::shutdown::Shutdown;
+use crate::watch;
 
 /// What every part of a running server knows; shared as one `Arc`.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct Context<R, N> {
     pub disk: Arc<DiskHealth>,
     /// What goes wrong between peers, counted.
     pub counters: Arc<PeerCounters>,
+    /// Set when this node's state was found to be another one than that of a majority: then it ends.
+    pub divergence: watch::Sender<Option<Divergence>>,
     /// How the parts hear that the server ends. HTTP holds a guard for each open connection.
     pub shutdown: Shutdown,
 }

@@ -25,8 +25,10 @@
 
 mod announce;
 mod answers;
+mod borrowing;
 mod cli;
 mod comeback;
+mod compare;
 pub mod config;
 mod context;
 mod disk_health;
@@ -54,6 +56,7 @@ mod storage_port;
 pub mod watch;
 
 pub use cli::main;
+pub use compare::Divergence;
 pub use context::{Context, Identity, Limits};
 pub use disk_health::DiskHealth;
 pub use driver::{DriverEnd, checkpoint_job};

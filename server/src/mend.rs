@@ -10,34 +10,21 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Request, StatusCode};
 use quorate_client::Endpoint;
 use quorate_node::raft::LogId;
-use quorate_node::wire::{ClusterId, HistoryId};
-use quorate_storage::lending::{LENT_BYTES, Wanted};
+use quorate_storage::lending::Wanted;
 use quorate_storage::mending::{Mending, Step};
 use quorate_storage::{Fatal, FileDisk};
 use tracing::{debug, info, warn};
 
+use crate::borrowing::{Lent, ask_to_lend};
 use crate::comeback::Former;
-use crate::http::path_to;
-use crate::join::{JoinError, NOTHING_STRANGE, PATIENCE, exchange, id_in, pause};
+use crate::join::pause;
 use crate::net::Net;
-use crate::runtime::{Runtime, timeout_at};
+use crate::runtime::Runtime;
 
 /// So often is somebody asked who does not answer, while the others have a leader.
 const MOST_ROUNDS: u32 = 5;
-
-/// What a peer said.
-enum Lent {
-    Piece(Bytes),
-    /// It has not got it.
-    Nothing,
-    /// It did not answer, or is not of this cluster.
-    Silent(String),
-}
 
 /// Mends a checkpoint. Gives the one that is whole now, or what nobody has.
 pub(crate) async fn mend<R: Runtime, N: Net>(
@@ -132,26 +119,6 @@ impl<R: Runtime, N: Net> Peers<'_, R, N> {
     }
 
     async fn ask(&self, endpoint: &Endpoint, wanted: &Wanted) -> Lent {
-        let request = Request::get(path_to(wanted)).body(Full::new(Bytes::new())).expect(NOTHING_STRANGE);
-        let asked = exchange(self.net, endpoint, request, LENT_BYTES);
-        let answer = match timeout_at(self.runtime, self.runtime.now() + PATIENCE, asked).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Lent::Silent(error.to_string()),
-            Err(_) => return Lent::Silent(JoinError::Late.to_string()),
-        };
-        let identity = self.former.identity;
-        let id = |name| id_in(answer.headers(), name);
-        let history = id("quorate-history").map(HistoryId);
-        match answer.status() {
-            StatusCode::OK
-                if id("quorate-cluster").map(ClusterId) == Some(identity.cluster)
-                    && history == Some(identity.history) =>
-            {
-                Lent::Piece(answer.into_body())
-            }
-            StatusCode::OK => Lent::Silent("it is of another cluster or history".to_owned()),
-            StatusCode::NOT_FOUND => Lent::Nothing,
-            status => Lent::Silent(format!("it answered {status}")),
-        }
+        ask_to_lend(self.runtime, self.net, endpoint, self.former.identity, wanted).await
     }
 }

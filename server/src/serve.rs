@@ -10,8 +10,9 @@
 //! Nothing is written before everything that could be refused was looked at, sockets included.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use quorate_client::Address;
 use quorate_node::NodeConfig;
@@ -23,6 +24,7 @@ use quorate_storage::{FileDisk, Options, Storage};
 use tracing::info;
 
 use crate::comeback::{self, ComebackError, Former};
+use crate::compare::{Divergence, differing_rows};
 use crate::config::ServeConfig;
 use crate::context::{Identity, Limits};
 use crate::driver::DriverEnd;
@@ -34,13 +36,16 @@ use crate::mend::mend;
 use crate::net::{Listener, Net};
 use crate::peers::{Inbound, Local};
 use crate::real::{RealListener, RealNet, RealRuntime, Termination, block_on, spawn_storage};
-use crate::runtime::{Either, Runtime, race, random_id};
+use crate::runtime::{Either, Runtime, race, random_id, timeout_at};
 use crate::server::{Parts, Server};
 use crate::shutdown::Shutdown;
 use crate::storage_port::{StoragePort, storage_channel};
 
 /// The first content, in the seed's format.
 const DATA_JSON: &str = "data.json";
+
+/// How long a node that has diverged may take to find out in what.
+const DIFFING: Duration = Duration::from_secs(60);
 
 /// What it is called once it is in the log.
 const IMPORTED: &str = "data.json.imported";
@@ -100,6 +105,19 @@ pub enum ServeError {
     /// The disk failed while the cluster was founded.
     #[error(transparent)]
     Disk(#[from] quorate_storage::Fatal),
+    /// The node's state is not that of its cluster.
+    #[error(
+        "the state in {} is not that of the other members, so this node does not serve it: {what}. Keep the data dir for \
+         a report; the node may join again with an empty one (--join). Whoever knows better removes {}",
+        dir.display(),
+        dir.join("diverged.txt").display()
+    )]
+    Diverged {
+        /// The data dir.
+        dir: PathBuf,
+        /// Where it differs.
+        what: String,
+    },
     /// What the files say makes no sense.
     #[error("the data dir can't be opened: {0}")]
     Node(#[from] OpenError),
@@ -157,7 +175,10 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
         Either::Right(server) => server?,
     };
     match race(server.ended(), termination.arrived()).await {
-        Either::Left(_) => Err(ServeError::Failed),
+        Either::Left(_) => match server.divergence() {
+            Some(divergence) => Err(explain(&dir, &server, divergence).await?),
+            None => Err(ServeError::Failed),
+        },
         Either::Right(signal) => {
             info!(signal, "ends");
             match race(server.stop(), termination.arrived()).await {
@@ -170,6 +191,28 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
             }
         }
     }
+}
+
+/// Remembers that the node has diverged, finds out in what, and remembers that, too.
+async fn explain(
+    dir: &DataDir,
+    server: &Server<RealRuntime, RealNet>,
+    divergence: Divergence,
+) -> Result<ServeError, ServeError> {
+    let Divergence { slot, peer, .. } = &divergence;
+    let since = format!("compared after {slot} with {peer} and a majority");
+    dir.mark_diverged(&since)?;
+    let runtime = server.context.runtime;
+    let place = (dir.path(), server.context.identity);
+    let rows = differing_rows((&runtime, &RealNet), place, *slot, peer);
+    let rows = match timeout_at(&runtime, runtime.now() + DIFFING, rows).await {
+        Ok(Ok(rows)) => rows,
+        Ok(Err(reason)) => format!("which rows differ could not be found out: {reason}"),
+        Err(_) => "which rows differ could not be found out in time".to_owned(),
+    };
+    let what = format!("{since}; {rows}");
+    dir.mark_diverged(&what)?;
+    Ok(ServeError::Diverged { dir: dir.path().to_owned(), what })
 }
 
 /// Where the node comes from.
@@ -192,6 +235,9 @@ fn open_dir(config: &ServeConfig) -> Result<(DataDir, Option<String>), ServeErro
         }
         opened => {
             let dir = opened?;
+            if let Some(what) = dir.divergence()? {
+                return Err(ServeError::Diverged { dir: dir.path().to_owned(), what });
+            }
             let loss =
                 dir.successor().map(|_| "its state was found to be lost at an earlier start".to_owned());
             Ok((dir, loss))

@@ -9,6 +9,7 @@ use quorate_node::raft::{Contact, Found, NodeId, OpenError};
 use quorate_node::{Node, NodeConfig, Refusal, Reply, Request};
 
 use crate::announce::announce;
+use crate::compare::{Divergence, compare};
 use crate::context::{Context, Identity, Limits};
 use crate::driver::{Driver, DriverEnd};
 use crate::handle::Answer;
@@ -93,8 +94,19 @@ impl<R: Runtime, N: Net> Server<R, N> {
         let disk = Arc::clone(&storage.health);
         let (driver, handle) = Driver::new(runtime.clone(), node, storage, events, links, inspector);
         let shutdown = Shutdown::default();
-        let context =
-            Arc::new(Context { runtime, net, handle, identity, contact, limits, disk, counters, shutdown });
+        let divergence = watch::Sender::new(None);
+        let context = Arc::new(Context {
+            runtime,
+            net,
+            handle,
+            identity,
+            contact,
+            limits,
+            disk,
+            counters,
+            divergence,
+            shutdown,
+        });
         let (end_sender, end) = watch::channel(None);
         context.runtime.spawn(async move {
             let ended = driver.run().await;
@@ -107,6 +119,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
             accepts_sender.replace(false);
         });
         context.runtime.spawn(announce(Arc::clone(&context)));
+        context.runtime.spawn(compare(Arc::clone(&context)));
         Ok(Server { context, end, accepts, hand_over_limit })
     }
 
@@ -115,6 +128,11 @@ impl<R: Runtime, N: Net> Server<R, N> {
         let mut end = self.end.clone();
         // A driver that ended without a word was dropped with its runtime, or panicked.
         end.wait_for(Option::is_some).await.ok().flatten().unwrap_or(DriverEnd::NodeFailed)
+    }
+
+    /// How this node's state differs from that of a majority, if that was found out: the driver has ended for it.
+    pub fn divergence(&self) -> Option<Divergence> {
+        self.context.divergence.current()
     }
 
     /// Ends in good order: hands leadership over while it serves on, then takes no new requests, finishes those in

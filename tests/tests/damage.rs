@@ -295,6 +295,7 @@ fn start(ruins: &mut Ruins, holds: &[Result<Holds, OpenError>], tally: &mut Tall
                 // Where all of stable/ is gone, it's not the storage that says so.
                 let said = [error.split(';').next().unwrap(), "stable is missing"];
                 assert!(said.iter().any(|said| log.contains(said)), "no {error:?} in:\n{log}");
+                println!("node {number} refuses to start: {error}");
                 tally.refused += 1;
             }
         }

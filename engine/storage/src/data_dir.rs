@@ -323,7 +323,7 @@ impl DataDir {
     }
 
     /// Writes a file so that after a crash either all of it is there or what was before.
-    fn write(&self, name: &str, content: &[u8]) -> Result<(), DataDirError> {
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), DataDirError> {
         let temporary = self.path.join(format!("{name}.tmp"));
         let mut file = File::create(&temporary).map_err(unusable("create", &temporary))?;
         file.write_all(content).map_err(unusable("write", &temporary))?;

@@ -6,10 +6,11 @@
 //! lender serves, or is damaged itself and waits for a piece in turn: files that were put aside are lent from, too.
 
 use quorate_raft::{Digest, LogId};
+use quorate_wire::checkpoint::Manifest;
 
+pub use crate::checkpoints::BLOCK_BYTES;
 use crate::checkpoints::{
-    BLOCK_BYTES, DIRECTORY, Described, MANIFEST_SUFFIX, RUN_SUFFIX, RunFile, aside, manifest_path,
-    slot_in_name,
+    DIRECTORY, Described, MANIFEST_SUFFIX, RUN_SUFFIX, RunFile, aside, manifest_path, slot_in_name,
 };
 use crate::disk::Disk;
 
@@ -42,6 +43,17 @@ pub fn name(last: LogId) -> String {
 /// The checkpoint of that name.
 pub fn slot_of(name: &str) -> Option<LogId> {
     slot_in_name(&format!("{name}{MANIFEST_SUFFIX}")).filter(|slot| self::name(*slot) == name)
+}
+
+/// The manifest in a lent file, when that is sound and of this checkpoint.
+pub fn manifest_in(file: &[u8], last: LogId) -> Option<Manifest> {
+    let described = Described::decode(file).filter(|described| described.meta.last == last)?;
+    Some(described.manifest)
+}
+
+/// The hash of the state that it describes.
+pub fn state_hash(file: &[u8], last: LogId) -> Option<u64> {
+    manifest_in(file, last).map(|manifest| manifest.totals.state_hash)
 }
 
 /// What is wanted, when it is there and sound.

@@ -12,6 +12,7 @@ mod checkpoints;
 pub mod data_dir;
 pub mod data_json;
 mod disk;
+mod diverged;
 mod error;
 mod file_disk;
 mod former;

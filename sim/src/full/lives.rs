@@ -55,7 +55,10 @@ impl Process {
             Ok(server) => {
                 let asked = self.stack.stage().introduce(self.host, &server);
                 let stopped = match race(server.ended(), asked).await {
-                    Either::Left(_) => None,
+                    Either::Left(_) => {
+                        assert_eq!(server.divergence(), None, "replicas that applied the same differ");
+                        None
+                    }
                     Either::Right(number) => {
                         let number = number.expect("whoever may ask outlives the process");
                         (server.stop().await == DriverEnd::Stopped).then_some(number)

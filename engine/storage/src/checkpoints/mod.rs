@@ -48,9 +48,10 @@ pub(crate) use file::{
 use incoming::{Incoming, Taken};
 pub(crate) use reader::Checkpoint;
 use reading::{Reading, Seen};
+pub use run::BLOCK_BYTES;
 pub(crate) use run::{
-    BLOCK_BYTES, HEADER_BYTES as RUN_HEADER_BYTES, MAGIC as RUN_MAGIC, RunFile, RunTable,
-    SUFFIX as RUN_SUFFIX, VERSION as RUN_VERSION, Verification, path as run_path,
+    HEADER_BYTES as RUN_HEADER_BYTES, MAGIC as RUN_MAGIC, RunFile, RunTable, SUFFIX as RUN_SUFFIX,
+    VERSION as RUN_VERSION, Verification, path as run_path,
 };
 use shelf::Shelf;
 

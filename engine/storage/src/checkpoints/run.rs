@@ -25,8 +25,8 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) const MAGIC: &[u8; 8] = b"QRTE-RUN";
 /// Where the content begins.
 pub(crate) const HEADER_BYTES: u64 = 512;
-/// The unit of checksums of content.
-pub(crate) const BLOCK_BYTES: u32 = 64 << 10;
+/// The unit of checksums of a run's content, in bytes.
+pub const BLOCK_BYTES: u32 = 64 << 10;
 
 /// The end of the names of runs.
 pub(crate) const SUFFIX: &str = ".run";
