@@ -6,8 +6,8 @@
 //!
 //! 1. A manifest is taken from here or, when its own file is damaged, from a peer.
 //! 2. Of each run that is not sound, the table of checksums is had in the same way, and says which blocks are.
-//! 3. The others are asked for, one stretch after the other, and written where they belong: nobody relies on a file that
-//!    was found damaged, before it is whole.
+//! 3. The others are asked for, one stretch after the other, and written where they belong: nobody relies on a file
+//!    that was found damaged, before it is whole.
 //! 4. A run that hashes to its name gets it; when all have theirs, the manifest does.
 //!
 //! What was mended stays so, whatever interrupts the rest, and can be lent at once: so nodes that all wait for pieces

@@ -2,7 +2,8 @@
 //!
 //! Rot in what nobody reads shows at the worst time: when a second copy is lost and the first is wanted. So the host
 //! has storage read on, so many bytes for each [`crate::Job::Tend`], in rounds: the files of term and vote, the headers
-//! of the segments, every slot of the log, the checkpoints. Nothing is called bad that was not read twice ([`crate::reread`]).
+//! of the segments, every slot of the log, the checkpoints. Nothing is called bad that was not read twice
+//! ([`crate::reread`]).
 //!
 //! | what | bad | then |
 //! |---|---|---|
