@@ -7,6 +7,7 @@
     reason = "this module is where they are allowed"
 )]
 
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -200,6 +201,16 @@ where
     D::File: Send,
 {
     thread::Builder::new().name("storage".to_owned()).spawn(move || run_storage(storage, end, clock))
+}
+
+/// Closes files on a thread of its own, for whoever must not wait for the system.
+pub(crate) fn spawn_closer() -> io::Result<impl Fn(File) + Send + Sync> {
+    let (sender, files) = std::sync::mpsc::channel();
+    thread::Builder::new()
+        .name("closer".to_owned())
+        .spawn(move || files.into_iter().for_each(drop::<File>))?;
+    // Without the thread it is closed here.
+    Ok(move |file| drop(sender.send(file)))
 }
 
 /// Takes *everything* that waits, performs it with one sync, and answers in one message: what arrives during a sync

@@ -35,7 +35,7 @@ use crate::log_lines;
 use crate::mend::mend;
 use crate::net::{Listener, Net};
 use crate::peers::{Inbound, Local};
-use crate::real::{RealListener, RealNet, RealRuntime, Termination, block_on, spawn_storage};
+use crate::real::{RealListener, RealNet, RealRuntime, Termination, block_on, spawn_closer, spawn_storage};
 use crate::runtime::{Either, Runtime, race, random_id, timeout_at};
 use crate::server::{Parts, Server};
 use crate::shutdown::Shutdown;
@@ -469,7 +469,8 @@ fn open_storage(
     runtime: &RealRuntime,
 ) -> Result<(StoragePort, Found), ServeError> {
     let options = storage_options(config, runtime);
-    let (storage, found) = Storage::open(FileDisk::new(dir.path()), options)?;
+    let disk = FileDisk::new(dir.path()).closing(spawn_closer().map_err(ServeError::Process)?);
+    let (storage, found) = Storage::open(disk, options)?;
     let (port, end) = storage_channel(&dir.path().display().to_string(), config.scrub_bytes_per_second);
     spawn_storage(storage, end, *runtime).map_err(ServeError::Process)?;
     Ok((port, found))

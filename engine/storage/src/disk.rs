@@ -93,8 +93,8 @@ pub trait DiskFile {
     /// What the system says.
     fn len(&self) -> io::Result<u64>;
 
-    /// Has the system forget what it holds in memory of a part of the file, as far as that is durable, so that the next
-    /// read comes from the disk. A hint.
+    /// Has the system forget what it holds in memory of a part of the file: what is durable at once, so that the next
+    /// read comes from the disk; what is not, it begins to write, and nobody waits for that. A hint.
     fn drop_cached(&self, _offset: u64, _bytes: u64) {}
 
     /// Whether the file has no bytes.

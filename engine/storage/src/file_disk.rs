@@ -1,28 +1,51 @@
 //! The real disk.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
 
 /// The file system below one directory, the data dir.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FileDisk {
     root: PathBuf,
     read_only: bool,
+    closes: Option<Closes>,
+}
+
+type Closes = Arc<dyn Fn(File) + Send + Sync>;
+
+impl fmt::Debug for FileDisk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FileDisk { root, read_only, closes: _ } = self;
+        formatter
+            .debug_struct("FileDisk")
+            .field("root", root)
+            .field("read_only", read_only)
+            .finish_non_exhaustive()
+    }
 }
 
 impl FileDisk {
     /// The disk rooted at `root`, which must exist.
     pub fn new(root: impl Into<PathBuf>) -> FileDisk {
-        FileDisk { root: root.into(), read_only: false }
+        FileDisk { root: root.into(), read_only: false, closes: None }
+    }
+
+    /// The same, but what is removed is closed by `closes`. With the last handle the system gives the blocks back, and
+    /// for a large file that takes long enough for others to notice.
+    #[must_use]
+    pub fn closing(self, closes: impl Fn(File) + Send + Sync + 'static) -> FileDisk {
+        FileDisk { closes: Some(Arc::new(closes)), ..self }
     }
 
     /// The disk rooted at `root`, whose files are opened for reading only.
     pub fn read_only(root: impl Into<PathBuf>) -> FileDisk {
-        FileDisk { root: root.into(), read_only: true }
+        FileDisk { root: root.into(), read_only: true, closes: None }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -67,7 +90,11 @@ impl Disk for FileDisk {
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        fs::remove_file(self.path(path))
+        let Some(closes) = &self.closes else { return fs::remove_file(self.path(path)) };
+        let file = File::open(self.path(path));
+        fs::remove_file(self.path(path))?;
+        file.into_iter().for_each(&**closes);
+        Ok(())
     }
 
     fn sync_dir(&self, directory: &str) -> io::Result<()> {

@@ -27,6 +27,12 @@ pub struct Options {
 impl Options {
     /// The usual settings.
     pub fn new(seed: u64) -> Options {
-        Options { segment_bytes: 16 << 20, keep_snapshots: 5, spare_segments: 3, slice_bytes: 1 << 20, seed }
+        Options {
+            segment_bytes: 16 << 20,
+            keep_snapshots: 5,
+            spare_segments: 3,
+            slice_bytes: 256 << 10,
+            seed,
+        }
     }
 }

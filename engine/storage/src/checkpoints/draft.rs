@@ -99,7 +99,7 @@ impl<F: DiskFile> Writing<F> {
         }
         writer.write(&slice).map_err(Trouble::of("write", WRITING))?;
         if !ended {
-            return writer.sync().map_err(Trouble::of("sync", WRITING));
+            return writer.write_out().map_err(Trouble::of("sync", WRITING));
         }
         let Stage::Rows(_, writer) = std::mem::replace(&mut self.stage, Stage::Begun) else { return Ok(()) };
         if writer.bytes() == 0 {

@@ -191,8 +191,8 @@ impl<F: DiskFile> Runs<F> {
                 return Ok(());
             }
         }
-        match &self.writer {
-            Some(writer) => writer.sync().map_err(Trouble::of("sync", INCOMING)),
+        match &mut self.writer {
+            Some(writer) => writer.write_out().map_err(Trouble::of("sync", INCOMING)),
             None => Ok(()),
         }
     }

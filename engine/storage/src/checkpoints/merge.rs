@@ -60,7 +60,7 @@ impl<F: DiskFile> Merge<F> {
             }
         }
         self.writer.write(&slice).map_err(Trouble::of("write", MERGING))?;
-        self.writer.sync().map_err(Trouble::of("sync", MERGING))?;
+        self.writer.write_out().map_err(Trouble::of("sync", MERGING))?;
         Ok((Merged::More, Some(self)))
     }
 
