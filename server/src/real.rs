@@ -203,6 +203,29 @@ where
     thread::Builder::new().name("storage".to_owned()).spawn(move || run_storage(storage, end, clock))
 }
 
+/// Takes the jobs that wait. With none it rests, as long as `may_rest`: a checkpoint is written in slices, and must not
+/// wait for new jobs, but whoever comes should mostly find the storage, the disk and the processor free. False when no
+/// more will come.
+fn take_jobs(
+    jobs: &mut mpsc::UnboundedReceiver<Vec<Job>>,
+    waiting: &mut Vec<Vec<Job>>,
+    may_rest: impl Fn() -> bool,
+) -> bool {
+    /// Far less than a write takes.
+    const NAP: Duration = Duration::from_micros(100);
+    loop {
+        match jobs.try_recv() {
+            Ok(taken) => waiting.push(taken),
+            Err(mpsc::error::TryRecvError::Disconnected) => return !waiting.is_empty(),
+            Err(mpsc::error::TryRecvError::Empty) if waiting.is_empty() && may_rest() => thread::sleep(NAP),
+            Err(mpsc::error::TryRecvError::Empty) => return true,
+        }
+    }
+}
+
+/// After a slice of work that nobody asked for the storage rests as long as that took, but never longer.
+const LONGEST_REST: Duration = Duration::from_millis(20);
+
 /// Closes files on a thread of its own, for whoever must not wait for the system.
 pub(crate) fn spawn_closer() -> io::Result<impl Fn(File) + Send + Sync> {
     let (sender, files) = std::sync::mpsc::channel();
@@ -217,27 +240,26 @@ pub(crate) fn spawn_closer() -> io::Result<impl Fn(File) + Send + Sync> {
 /// shares the next one. That is group commit.
 fn run_storage<D: Disk>(mut storage: Storage<D>, mut end: StorageEnd, clock: RealRuntime) {
     let mut waiting = Vec::new();
+    // How long the last call took, if nobody asked for it.
+    let mut worked = Duration::ZERO;
     loop {
-        // A checkpoint is written in slices, between which the log comes first; it must not wait for new jobs.
         if storage.busy() {
-            loop {
-                match end.jobs.try_recv() {
-                    Ok(jobs) => waiting.push(jobs),
-                    Err(mpsc::error::TryRecvError::Empty) => break,
-                    Err(mpsc::error::TryRecvError::Disconnected) if waiting.is_empty() => return,
-                    Err(mpsc::error::TryRecvError::Disconnected) => break,
-                }
+            let until = clock.now() + worked.min(LONGEST_REST);
+            if !take_jobs(&mut end.jobs, &mut waiting, || clock.now() < until) {
+                return;
             }
         } else if end.jobs.blocking_recv_many(&mut waiting, usize::MAX) == 0 {
             return;
         }
         let jobs: Vec<Job> = waiting.drain(..).flatten().collect();
         let tends = jobs.iter().any(|job| matches!(job, Job::Tend { .. }));
-        end.health.begin(clock.now());
+        let (began, idle) = (clock.now(), jobs.is_empty());
+        end.health.begin(began);
         let performed = storage.perform(jobs);
         let wrote =
             performed.as_ref().is_ok_and(|dones| dones.iter().any(|done| matches!(done, Done::Written(_))));
         end.health.end(clock.now(), wrote);
+        worked = if idle { clock.now().since(began) } else { Duration::ZERO };
         if tends {
             end.health.tended();
         }

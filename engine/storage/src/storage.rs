@@ -22,6 +22,9 @@ use crate::spares::Spares;
 use crate::stable::{self, Stable, StableState, StableValue};
 use crate::versions::refuse_other_versions;
 
+/// How many calls with jobs there are to one slice of a checkpoint, while there are no others.
+const LOADED_CALLS: u32 = 4;
+
 /// Work for storage.
 pub enum Job {
     /// What the core asks for.
@@ -67,6 +70,8 @@ pub struct Storage<D: Disk> {
     /// What was said last of the room there is.
     told: Option<Room>,
     scrubber: Scrubber,
+    /// Calls with jobs since the last one without.
+    loaded_calls: u32,
     slice_bytes: usize,
     failed: bool,
 }
@@ -167,7 +172,9 @@ impl<D: Disk> Storage<D> {
         if self.checkpoints.needs_space() {
             self.keep_space_for_checkpoint(self.slice_bytes)?;
         }
-        done.extend(self.checkpoints.work(&self.disk)?);
+        if self.may_work_on_checkpoints(idle) {
+            done.extend(self.checkpoints.work(&self.disk)?);
+        }
         self.log.spares.work(&self.disk, self.slice_bytes)?;
         // Taken back while a checkpoint waits, its space would be given up again for the next attempt, and so for ever.
         if !self.log.spares.busy() && !self.checkpoints.busy() && !self.checkpoints.waits_for_space() {
@@ -211,6 +218,13 @@ impl<D: Disk> Storage<D> {
             self.short_of_room = true;
         }
         Ok(())
+    }
+
+    /// Whether to go on with a checkpoint. Whoever comes meanwhile waits for it, so under load it is done after one call
+    /// in [`LOADED_CALLS`] only.
+    fn may_work_on_checkpoints(&mut self, idle: bool) -> bool {
+        self.loaded_calls = if idle { 0 } else { self.loaded_calls + 1 };
+        self.loaded_calls.is_multiple_of(LOADED_CALLS)
     }
 
     /// Whether to read what is at rest. Not while writes wait for room: that is what the disk is for then.
@@ -490,6 +504,7 @@ impl<D: Disk> Opening<D> {
             short_of_room: false,
             told: None,
             scrubber: Scrubber::new(),
+            loaded_calls: 0,
             slice_bytes: options.slice_bytes,
             failed: false,
         }
