@@ -5,6 +5,7 @@
 //! `docs/FORMAT.md`.
 
 mod anew;
+pub mod backup;
 mod ballast;
 mod batch;
 pub mod checkpoint_files;
@@ -30,6 +31,7 @@ mod record;
 mod recovery;
 mod replay;
 mod reread;
+mod restoring;
 mod room;
 mod salvage;
 mod scan;

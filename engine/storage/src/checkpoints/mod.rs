@@ -44,8 +44,8 @@ pub(crate) use file::{
 use incoming::{Incoming, Taken};
 pub(crate) use reader::Checkpoint;
 pub(crate) use run::{
-    HEADER_BYTES as RUN_HEADER_BYTES, MAGIC as RUN_MAGIC, RunFile, SUFFIX as RUN_SUFFIX,
-    VERSION as RUN_VERSION, Verification, path as run_path,
+    BLOCK_BYTES as RUN_BLOCK_BYTES, HEADER_BYTES as RUN_HEADER_BYTES, MAGIC as RUN_MAGIC, RunFile,
+    SUFFIX as RUN_SUFFIX, VERSION as RUN_VERSION, Verification, path as run_path,
 };
 use shelf::Shelf;
 
@@ -120,6 +120,11 @@ impl<F: DiskFile> Checkpoints<F> {
     /// The newest whole checkpoint.
     pub(crate) fn newest(&self) -> Option<&SnapshotMeta> {
         self.shelf.newest().map(|described| &described.meta)
+    }
+
+    /// Those that are kept, the oldest first.
+    pub(crate) fn kept(&self) -> impl DoubleEndedIterator<Item = &Described> {
+        self.shelf.kept()
     }
 
     /// Puts a checkpoint in the queue.
