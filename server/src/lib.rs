@@ -25,6 +25,7 @@
 
 mod announce;
 mod answers;
+mod backups;
 mod cli;
 mod comeback;
 pub mod config;

@@ -19,6 +19,7 @@
 
 mod adding;
 mod app;
+mod backup;
 mod body;
 mod budget;
 mod checks;
