@@ -44,6 +44,7 @@ mod net;
 mod peers;
 mod real;
 mod recover;
+mod restore;
 mod runtime;
 pub mod serve;
 mod server;

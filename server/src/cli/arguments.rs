@@ -1,5 +1,6 @@
 //! The commands and their flags. Help texts are the doc comments of the fields.
 
+use crate::cli::backup::BackupCommand;
 use crate::cli::bench::BenchFlags;
 use crate::cli::configuration::ConfigCommand;
 use crate::cli::dev::DevFlags;
@@ -7,6 +8,7 @@ use crate::cli::exit::Failure;
 use crate::cli::node_flags::NodeFlags;
 use crate::cli::output::{self, OutputFlags};
 use crate::cli::recover::RecoverCommand;
+use crate::cli::restore::RestoreCommand;
 use crate::cli::serve::ServeCommand;
 use crate::config::parse_duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -60,6 +62,10 @@ pub(crate) enum Command {
     Export(ExportCommand),
     /// Write every entry of a data.json into the store
     Import(ImportCommand),
+    /// Write a consistent copy of the store to a file, from any node; goes on with one that was interrupted
+    Backup(BackupCommand),
+    /// Make a new data dir from a backup, offline
+    Restore(RestoreCommand),
     /// Put load on a cluster and measure it
     Bench(BenchFlags),
     /// Show the version of this program and of its formats

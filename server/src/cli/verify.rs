@@ -1,9 +1,5 @@
 //! `quorate verify`: every checksum in a data dir.
 
-use std::io::{IsTerminal, stderr};
-use std::time::{Duration, Instant};
-
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use quorate_storage::data_dir::DataDirError;
 use quorate_storage::{Directory, Fault, FileDisk, OpenError, Survey, Surveyed};
 use serde::Serialize;
@@ -11,9 +7,7 @@ use serde::Serialize;
 use crate::cli::arguments::DirectoryCommand;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{self, Output, Table};
-
-/// How often a line is printed where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(2);
+use crate::cli::progress::Progress;
 
 /// `VERSION` and `node.toml`, which every data dir has, and the two files of term and vote.
 const OTHER_FILES: usize = 4;
@@ -53,7 +47,7 @@ pub(crate) fn verify(command: &DirectoryCommand) -> Result<(), Failure> {
     }
     let disk = FileDisk::read_only(&command.dir);
     let total = Survey::bytes(&disk).map_err(|error| unreadable(&OpenError::Disk(error)))?;
-    let mut progress = Progress::new(total);
+    let mut progress = Progress::new(total, "checked");
     let surveyed =
         Survey::take(&disk, &mut |bytes| progress.step(bytes)).map_err(|error| unreadable(&error))?;
     progress.end();
@@ -131,40 +125,4 @@ pub(crate) fn unreadable(error: &OpenError) -> Failure {
         _ => Exit::Failed,
     };
     Failure::Ended(exit, error.to_string())
-}
-
-/// A bar on a terminal, a line now and then elsewhere.
-struct Progress {
-    bar: ProgressBar,
-    total: u64,
-    done: u64,
-    /// When the last line was printed, where there is no terminal.
-    line: Option<Instant>,
-}
-
-impl Progress {
-    fn new(total: u64) -> Self {
-        let terminal = stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(total), target);
-        let style =
-            ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left");
-        bar.set_style(style.expect("the template is one that indicatif knows"));
-        Progress { bar, total, done: 0, line: (!terminal).then(Instant::now) }
-    }
-
-    fn step(&mut self, bytes: u64) {
-        self.done += bytes;
-        self.bar.inc(bytes);
-        if let Some(last) = &mut self.line
-            && last.elapsed() >= LINE_EVERY
-        {
-            *last = Instant::now();
-            output::say(&format!("{} of {} bytes checked", self.done, self.total));
-        }
-    }
-
-    fn end(&self) {
-        self.bar.finish_and_clear();
-    }
 }

@@ -307,7 +307,8 @@ fn parse_patience(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
-fn parse_rate(text: &str) -> Result<u64, String> {
+/// How much passes in a second, in bytes.
+pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
     match parse_size(text) {
         Ok(size) if size < SLOWEST_RATE => Err("it would never arrive; at least 64KiB".to_owned()),
         Ok(size) => Ok(size as u64),

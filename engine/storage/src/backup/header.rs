@@ -84,14 +84,9 @@ impl FromStr for Tag {
 }
 
 impl Header {
-    /// The header of the checkpoint that ends at `last`, as `origin` has it.
-    pub(crate) fn new(
-        origin: Origin,
-        last: LogId,
-        digest: Digest,
-        manifest: &Manifest,
-        tables: &[u8],
-    ) -> Header {
+    /// The header of the checkpoint that ends at `last`, as `origin` has it; `tables` are those of its runs.
+    pub fn new(origin: Origin, last: LogId, manifest: &Manifest, tables: &[u8]) -> Header {
+        let encoded = manifest.encode();
         let parts = [HEADER_BYTES as u64, tables.len() as u64, manifest.content_bytes()];
         Header {
             origin,
@@ -99,8 +94,8 @@ impl Header {
             revision: manifest.totals.revision,
             state_hash: manifest.totals.state_hash,
             file_bytes: parts.into_iter().fold(0, u64::saturating_add),
-            digest,
-            manifest_bytes: length(manifest.encode().len()),
+            digest: Digest(*blake3::hash(&encoded).as_bytes()),
+            manifest_bytes: length(encoded.len()),
             tables_checksum: crc32c::crc32c(tables),
         }
     }
@@ -112,9 +107,14 @@ impl Header {
         Tag(*tag)
     }
 
+    /// Where the manifest begins, in bytes from the start of the file.
+    pub fn manifest_start(&self) -> u64 {
+        HEADER_BYTES as u64
+    }
+
     /// Where the tables begin, in bytes from the start of the file.
-    pub(crate) fn tables_start(&self) -> u64 {
-        HEADER_BYTES as u64 + u64::from(self.manifest_bytes)
+    pub fn tables_start(&self) -> u64 {
+        self.manifest_start() + u64::from(self.manifest_bytes)
     }
 
     /// Writes it.

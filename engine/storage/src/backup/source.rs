@@ -3,7 +3,7 @@
 //! A checkpoint that is read from is *pinned*: all its files are open, so it can be read to its end when its files have
 //! no names any more. It is let go when its last reader says so; storage has no clock to find out that one is gone.
 
-use quorate_raft::{Digest, Done, LogId};
+use quorate_raft::{Done, LogId};
 use quorate_wire::checkpoint::Revision;
 
 use super::{HEADER_BYTES, Header, Origin, Tag};
@@ -144,8 +144,7 @@ impl<F: DiskFile> Sources<F> {
 }
 
 fn header(origin: Origin, described: &Described, tables: &[u8]) -> Header {
-    let Described { meta, manifest } = described;
-    Header::new(origin, meta.last, meta.digest, manifest, tables)
+    Header::new(origin, described.meta.last, &described.manifest, tables)
 }
 
 impl<F: DiskFile> Source<F> {
@@ -153,11 +152,8 @@ impl<F: DiskFile> Source<F> {
         let tables = checkpoint.tables();
         let header = header(origin, &checkpoint.described, &tables);
         let manifest = checkpoint.described.manifest.encode();
-        assert_eq!(
-            header.digest,
-            Digest(*blake3::hash(&manifest).as_bytes()),
-            "a checkpoint of another manifest"
-        );
+        let digest = checkpoint.described.meta.digest;
+        assert_eq!(header.digest, digest, "a checkpoint whose manifest is another one's");
         let opened = Opened {
             tag: header.tag(),
             file_bytes: header.file_bytes,
