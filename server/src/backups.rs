@@ -137,7 +137,8 @@ impl Backups {
         receiver.await.ok()
     }
 
-    /// Sends a range of the file to `sink`, until that is done, or the other side takes nothing for a minute or is gone.
+    /// Sends a range of the file to `sink`, until that is done, or the other side is gone or takes nothing for a
+    /// minute.
     pub(crate) async fn pump<R: Runtime>(
         self: Arc<Self>,
         runtime: R,

@@ -1,10 +1,10 @@
 //! A new data dir from a backup, offline.
 //!
 //! The whole file is verified before anything is written, its rows too: what they amount to must be what the manifest
-//! says. Then the data dir is made in the steps of `engine/storage/src/restoring.rs`. It holds a node with a new id, the
-//! only voter of the same cluster, under a new history; its log begins behind a checkpoint at slot 1 of term 1, which
-//! has the runs of the backup and a manifest of its own, with the revision raised. No other node can hold that slot of
-//! that history, so nobody has to be asked.
+//! says. Then the data dir is made in the steps of `engine/storage/src/restoring.rs`. It holds a node with a new id,
+//! the only voter of the same cluster, under a new history; its log begins behind a checkpoint at slot 1 of term 1,
+//! which has the runs of the backup and a manifest of its own, with the revision raised. No other node can hold that
+//! slot of that history, so nobody has to be asked.
 
 use std::fs::File;
 use std::io;

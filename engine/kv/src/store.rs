@@ -172,8 +172,8 @@ impl Kv {
         Totals { revision: self.revision, rows: self.rows.len() as u64, state_hash: self.state_hash() }
     }
 
-    /// What [`Kv::totals`] would say if the revision were `by` higher and nothing else had changed; nothing when there is
-    /// no such revision. A backup is restored so.
+    /// What [`Kv::totals`] would say if the revision were `by` higher and nothing else had changed; nothing when there
+    /// is no such revision. A backup is restored so.
     pub fn totals_raised(&self, by: u64) -> Option<Totals> {
         let raised =
             self.revision.0.checked_add(by).map(Revision).filter(|raised| *raised <= Revision::MAX)?;

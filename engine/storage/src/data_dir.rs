@@ -127,8 +127,8 @@ pub enum DataDirError {
         /// The cluster.
         cluster: ClusterId,
     },
-    /// A backup was being restored into it, and that was not finished. What is there is no node's, and could be taken for
-    /// one that is about to join.
+    /// A backup was being restored into it, and that was not finished. What is there is no node's, and could be taken
+    /// for one that is about to join.
     #[error(
         "restoring a backup into the data dir {} was interrupted; finish it with the same command: quorate restore FILE \
          --data-dir {}",

@@ -6,8 +6,8 @@
 //! 2. `log/`, `stable/` and `snaps/`, made anew
 //! 3. `node.toml` with the ids of cluster and history, and without `restoring`
 //!
-//! Until the third the directory is opened by nothing but another `restore`. Without the mark it would look like that of
-//! a node which has an id and has not joined yet; one that joined with the checkpoint in it would hold a state that
+//! Until the third the directory is opened by nothing but another `restore`. Without the mark it would look like that
+//! of a node which has an id and has not joined yet; one that joined with the checkpoint in it would hold a state that
 //! its cluster never had.
 
 use std::fs;

@@ -43,7 +43,10 @@ pub enum NoBackup {
     /// It does not have the one that was begun. Another endpoint may.
     #[error("it does not have that checkpoint, or no longer")]
     Gone,
-    /// It is not there, can't do it now, or broke off. It may later, and another endpoint may now.
+    /// It is there and can't do it now. It may soon.
+    #[error("{0}")]
+    Busy(String),
+    /// It does not answer, or broke off. It may later, and another endpoint may now.
     #[error("{0}")]
     NotNow(String),
     /// No endpoint will do this.
@@ -75,15 +78,7 @@ impl Client {
         let uri = format!("{endpoint}{target}").parse().expect("an endpoint and a fixed path are a URL");
         let response = match begin(self.pool(), uri, headers, patience).await {
             Ok(response) => response,
-            Err(Attempt::Final(ClientError::PreconditionFailed(_))) => return Err(NoBackup::Gone),
-            Err(Attempt::Final(error)) => return Err(NoBackup::Never(error)),
-            Err(
-                Attempt::Unreachable(problem)
-                | Attempt::NothingHappened(problem)
-                | Attempt::Lost(problem)
-                | Attempt::Strange(problem),
-            ) => return Err(NoBackup::NotNow(problem)),
-            Err(Attempt::Done(_)) => unreachable!("what was done is no error"),
+            Err(failed) => return Err(no_backup(*failed)),
         };
         let expected = match wanted {
             Wanted::New(_) => StatusCode::OK,
@@ -101,6 +96,18 @@ impl Client {
                 response.status()
             ))),
         }
+    }
+}
+
+fn no_backup(failed: Attempt) -> NoBackup {
+    match failed {
+        Attempt::Final(ClientError::PreconditionFailed(_)) => NoBackup::Gone,
+        Attempt::Final(error) => NoBackup::Never(error),
+        Attempt::NothingHappened(problem) => NoBackup::Busy(problem),
+        Attempt::Unreachable(problem) | Attempt::Lost(problem) | Attempt::Strange(problem) => {
+            NoBackup::NotNow(problem)
+        }
+        Attempt::Done(_) => unreachable!("what was done is no error"),
     }
 }
 

@@ -74,13 +74,13 @@ pub(crate) async fn attempt(pool: &Pool, uri: Uri, call: &Call, patience: Durati
     }
 }
 
-/// Sends a GET and waits at most `patience` for the head of its answer, and for the body as well when that is an error's.
+/// Sends a GET and waits at most `patience` for the head of its answer, and for the body too when it is an error's.
 pub(crate) async fn begin(
     pool: &Pool,
     uri: Uri,
     headers: HeaderMap,
     patience: Duration,
-) -> Result<Response<Incoming>, Attempt> {
+) -> Result<Response<Incoming>, Box<Attempt>> {
     let mut request = Request::new(Full::default());
     (*request.uri_mut(), *request.headers_mut()) = (uri, headers);
     let begun = async {
@@ -88,12 +88,12 @@ pub(crate) async fn begin(
         if response.status().is_success() {
             return Ok(Ok(response));
         }
-        collected(response).await.map(|answer| Err(judge(answer)))
+        collected(response).await.map(|answer| Err(Box::new(judge(answer))))
     };
     match tokio::time::timeout(patience, begun).await {
         Ok(Ok(begun)) => begun,
-        Ok(Err(Broken { problem, .. })) => Err(Attempt::Unreachable(problem)),
-        Err(_) => Err(Attempt::Lost(format!("no answer within {patience:?}"))),
+        Ok(Err(Broken { problem, .. })) => Err(Box::new(Attempt::Unreachable(problem))),
+        Err(_) => Err(Box::new(Attempt::Lost(format!("no answer within {patience:?}")))),
     }
 }
 

@@ -120,8 +120,8 @@ impl Verifier {
         Some(header.tables_start() + tables_bytes(manifest))
     }
 
-    /// How many bytes from the start are sound, as far as is known. A run is known to be what its manifest names only at
-    /// its end; its blocks fit their checksums before.
+    /// How many bytes from the start are sound, as far as is known. A run is known to be what its manifest names only
+    /// at its end; its blocks fit their checksums before.
     pub fn sound_bytes(&self) -> u64 {
         self.start
     }

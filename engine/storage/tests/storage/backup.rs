@@ -9,7 +9,7 @@ use quorate_storage::backup::{
     BLOCK_BYTES, BackupJob, Flaw, HEADER_BYTES, Header, Opened, Origin, Place, Tag, Unopened, Verifier,
 };
 use quorate_storage::checkpoint_files::{BuildError, build};
-use quorate_storage::{Disk, DiskFile, Draft, Job, MemoryDisk, Storage};
+use quorate_storage::{Disk, DiskFile, Draft, Job, MemoryDisk, Storage, fuzzing};
 use quorate_wire::checkpoint::{Boundary, Manifest, Revision, RunRef, Totals};
 use quorate_wire::{ClusterId, HistoryId};
 
@@ -184,20 +184,42 @@ proptest! {
 
     /// A backup that was hurt anywhere is never taken for a whole one, and the place is named.
     #[test]
-    fn a_flipped_bit_or_a_cut_anywhere_is_found_and_named(bit in any::<prop::sample::Index>(), cut in any::<bool>(), piece in 1..100_000_usize) {
+    fn a_flipped_bit_or_a_cut_anywhere_is_found_and_named(
+        bit in any::<prop::sample::Index>(),
+        cut in any::<bool>(),
+        piece in 1..100_000_usize,
+    ) {
         let file = backup(&mut with_two_runs().1);
         let parts = parts(&file);
         let bit = bit.index(file.len() * 8);
-        let (at, mut hurt) = (bit / 8, file.clone());
+        let (at, mut hurt) = (bit / 8, file);
         if cut { hurt.truncate(at) } else { hurt[at] ^= 1 << (bit % 8) }
         let (verdict, sound) = verify(&hurt, piece);
         let flaw = verdict.unwrap_err();
         let (place, start) = part_of(&parts, at as u64);
         prop_assert_eq!((flaw.place, sound), (place, start), "{}", flaw);
-        prop_assert!(flaw.offset == start || cut && flaw.offset == at as u64 || place == Place::Header, "{}", flaw);
+        let is_there = flaw.offset == start || cut && flaw.offset == at as u64;
+        prop_assert!(is_there || place == Place::Header, "{}", flaw);
     }
 
-    /// Whatever the bytes are, they are refused or they are the file.
+    /// The body of the fuzz target, near a real backup.
+    #[test]
+    fn nothing_near_a_backup_breaks_the_verifier(
+        at in any::<prop::sample::Index>(),
+        value in any::<[u8; 8]>(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let (_, mut storage) = node();
+        checkpoint(&mut storage, 10, 0, false, &rows(1, 5_000));
+        let mut file = backup(&mut storage);
+        prop_assert_eq!(fuzzing::backup_decode(&file), file.len() as u64);
+        let at = at.index(700.min(file.len() - 8));
+        file[at..at + 8].copy_from_slice(&value);
+        file.truncate(cut.index(file.len() + 1));
+        fuzzing::backup_decode(&file);
+    }
+
+    /// Whatever the bytes are, they are refused.
     #[test]
     fn nothing_else_is_taken(bytes in prop::collection::vec(any::<u8>(), 0..2000), piece in 1..600_usize) {
         prop_assert!(verify(&bytes, piece).0.is_err());
@@ -219,7 +241,7 @@ fn a_run_that_is_not_what_the_manifest_names_is_none() {
     let file = backup(&mut with_two_runs().1);
     let parts = parts(&file);
     let (tables, block) = (usize::try_from(parts[2].1).unwrap(), usize::try_from(parts[4].1).unwrap());
-    let mut forged = file.clone();
+    let mut forged = file;
     forged[block] ^= 1;
     let checksum = crc32c::crc32c(&forged[block..block + usize::try_from(BLOCK_BYTES).unwrap()]);
     forged[tables + 4..tables + 8].copy_from_slice(&checksum.to_le_bytes());

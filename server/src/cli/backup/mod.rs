@@ -146,8 +146,8 @@ struct Fetch<'a> {
 enum Round {
     /// Something came.
     Came,
-    /// Nothing, and why; so many said that they don't have the checkpoint.
-    Nothing { gone: usize, problems: Vec<String> },
+    /// Nothing, and why; so many said that they don't have the checkpoint, and so many that they are busy.
+    Nothing { gone: usize, busy: usize, problems: Vec<String> },
 }
 
 impl<'a> Fetch<'a> {
@@ -175,8 +175,8 @@ impl<'a> Fetch<'a> {
                     (self.came_at, self.gone_since) = (Instant::now(), None);
                     continue;
                 }
-                Round::Nothing { gone, problems } => {
-                    if self.is_gone(gone) {
+                Round::Nothing { gone, busy, problems } => {
+                    if self.is_gone(gone, busy) {
                         output::say("no node has that checkpoint any more: begins again with a new one");
                         self.partial.begin_again()?;
                         self.progress = None;
@@ -198,18 +198,20 @@ impl<'a> Fetch<'a> {
         Ok(self.partial)
     }
 
-    /// Whether to give up the checkpoint that was begun, which so many don't have: when that is everybody, or when those
-    /// who might have it don't answer for long.
-    fn is_gone(&mut self, gone: usize) -> bool {
+    /// Whether to give up the checkpoint that was begun, which so many don't have: when that is everybody, or when
+    /// those who might have it don't answer, or are busy, for long.
+    fn is_gone(&mut self, gone: usize, busy: usize) -> bool {
         if gone == 0 {
             return false;
         }
         let since = *self.gone_since.get_or_insert_with(Instant::now);
-        gone == self.command.endpoints.len() || since.elapsed() >= RETURN_PATIENCE
+        let half = self.command.timeout / 2;
+        let patience = if busy > 0 { half } else { half.min(RETURN_PATIENCE) };
+        gone == self.command.endpoints.len() || since.elapsed() >= patience
     }
 
     async fn round(&mut self) -> Result<Round, Failure> {
-        let (mut gone, mut problems) = (0, Vec::new());
+        let (mut gone, mut busy, mut problems) = (0, 0, Vec::new());
         let count = self.command.endpoints.len();
         for turn in 0..count {
             let number = (self.first + turn) % count;
@@ -235,12 +237,16 @@ impl<'a> Fetch<'a> {
                     gone += 1;
                     NoBackup::Gone.to_string()
                 }
+                Err(NoBackup::Busy(problem)) => {
+                    busy += 1;
+                    problem
+                }
                 Err(NoBackup::NotNow(problem)) => problem,
                 Err(NoBackup::Never(error)) => return Err(error.into()),
             };
             problems.push(format!("{endpoint}: {problem}"));
         }
-        Ok(Round::Nothing { gone, problems })
+        Ok(Round::Nothing { gone, busy, problems })
     }
 
     /// Takes what comes. The answer says why it ended before all was there.
