@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use quorate_node::raft::{Done, Job, LoadSnapshot, Reader};
 use quorate_storage::Storage;
 use quorate_storage::backup::Origin;
 
@@ -38,8 +39,15 @@ fn a_data_dir_is_made_of_a_backup_once() {
     assert_ne!(restored.identity.history, restored.before);
     let taken = DataDir::open(&dir).unwrap();
     assert_eq!(taken.identity().unwrap().history, Some(restored.identity.history));
-    let (_, found) = Storage::open(FileDisk::new(&dir), Options::new(1)).unwrap();
+    let (mut storage, found) = Storage::open(FileDisk::new(&dir), Options::new(1)).unwrap();
     let meta = found.snapshot.unwrap();
+    let load = LoadSnapshot { reader: Reader::Apply, last: meta.last, offset: 0, bytes: 1 << 20 };
+    let done = storage.perform(vec![Job::LoadSnapshot(load).into()]).unwrap();
+    let [Done::SnapshotLoaded { chunk: Some(chunk), .. }] = &done[..] else { panic!("{done:?}") };
+    let manifest = Manifest::decode(&chunk.data).unwrap().unwrap();
+    // What comes next builds on these runs; none of them is a tail, which would be written again.
+    assert_eq!((manifest.boundary.term, manifest.boundary.index, manifest.has_tail), (1, 1, false));
+    assert_eq!((&manifest.runs, manifest.totals.revision), (&backup.manifest.runs, restored.revision));
     assert_eq!((meta.last, meta.members_at, found.hard.vote), (first_slot(), first_slot(), None));
     assert!(meta.members.is_voter(restored.identity.node) && meta.members.count() == 1);
     drop(taken);
