@@ -1,7 +1,7 @@
 //! What the answers to `GET /backup` have to do with the storage, and with each other.
 //!
 //! A backup is read through the storage's queue, a piece at a time, so that writes come first. While it is read its
-//! checkpoint is pinned there ([`Pin`]); an answer that breaks off leaves the pin for a minute, for whoever comes back
+//! checkpoint is pinned there ([`Pinned`]); an answer that breaks off leaves the pin for a minute, for whoever comes back
 //! to go on. At most [`MOST`] are sent at a time, and all of them together keep to one pace.
 
 use std::fmt;
@@ -27,8 +27,9 @@ const MOST_LINGERING: usize = 2;
 /// How long a reader may take nothing, and how long the checkpoint of one that broke off stays pinned.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How much is read at a time, in bytes.
-const PIECE_BYTES: u64 = 256 << 10;
+/// How much is read at a time at most, in bytes; less at a slow pace, so that something comes four times a second.
+const PIECE_BYTES: std::ops::RangeInclusive<u64> = 4 << 10..=256 << 10;
+const PIECES_PER_SECOND: u64 = 4;
 
 /// Spreads bytes over time.
 #[derive(Debug)]
@@ -66,6 +67,7 @@ pub struct Backups {
     running: AtomicUsize,
     lingering: AtomicUsize,
     pace: Mutex<Pace>,
+    piece_bytes: u64,
 }
 
 /// The right to send one; another may have it when this is dropped.
@@ -73,19 +75,19 @@ pub struct Backups {
 pub(crate) struct Slot(Arc<Backups>);
 
 /// A checkpoint that stays readable as long as this lives.
-pub(crate) struct Pin {
+pub(crate) struct Pinned {
     line: Line,
     /// What was opened.
     pub(crate) opened: Opened,
 }
 
-impl fmt::Debug for Pin {
+impl fmt::Debug for Pinned {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Pin").field(&self.opened).finish()
+        formatter.debug_tuple("Pinned").field(&self.opened).finish()
     }
 }
 
-impl Drop for Pin {
+impl Drop for Pinned {
     fn drop(&mut self) {
         send(&self.line, BackupJob::Close(self.opened.tag));
     }
@@ -117,6 +119,8 @@ impl Backups {
             running: AtomicUsize::new(0),
             lingering: AtomicUsize::new(0),
             pace: Mutex::new(Pace::new(bytes_per_second)),
+            piece_bytes: (bytes_per_second / PIECES_PER_SECOND)
+                .clamp(*PIECE_BYTES.start(), *PIECE_BYTES.end()),
         })
     }
 
@@ -126,12 +130,12 @@ impl Backups {
     }
 
     /// Opens and pins the newest checkpoint, or that one. Nothing when the storage has ended.
-    pub(crate) async fn open(&self, wanted: Option<Tag>) -> Option<Result<Pin, Unopened>> {
+    pub(crate) async fn open(&self, wanted: Option<Tag>) -> Option<Result<Pinned, Unopened>> {
         let (sender, receiver) = oneshot::channel();
         let line = self.line.clone();
         // The pin is made where it is opened: if nobody waits any more, it is dropped there.
         let answer = move |opened: Result<Opened, Unopened>| {
-            let _ = sender.send(opened.map(|opened| Pin { line, opened }));
+            let _ = sender.send(opened.map(|opened| Pinned { line, opened }));
         };
         send(&self.line, BackupJob::Open { origin: self.origin, wanted, answer: Box::new(answer) });
         receiver.await.ok()
@@ -142,14 +146,14 @@ impl Backups {
     pub(crate) async fn pump<R: Runtime>(
         self: Arc<Self>,
         runtime: R,
-        (_slot, pin): (Slot, Pin),
+        (_slot, pin): (Slot, Pinned),
         range: Range<u64>,
         sink: mpsc::Sender<Bytes>,
     ) {
         let tag = pin.opened.tag;
         let mut offset = range.start;
         while offset < range.end {
-            let bytes = PIECE_BYTES.min(range.end - offset);
+            let bytes = self.piece_bytes.min(range.end - offset);
             let turn = self.pace.lock().unwrap_or_else(PoisonError::into_inner).turn(runtime.now(), bytes);
             if turn > runtime.now() {
                 runtime.sleep(turn.since(runtime.now())).await;
@@ -178,7 +182,7 @@ impl Backups {
     }
 
     /// Keeps what somebody may come back for.
-    fn linger<R: Runtime>(self: Arc<Self>, runtime: &R, pin: Pin) {
+    fn linger<R: Runtime>(self: Arc<Self>, runtime: &R, pin: Pinned) {
         if take_one(&self.lingering, MOST_LINGERING) {
             let over = runtime.sleep(PATIENCE);
             runtime.spawn(async move {
@@ -199,6 +203,14 @@ fn take_one(count: &AtomicUsize, most: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::Future;
+    use std::pin::{Pin, pin};
+    use std::sync::atomic::AtomicU64;
+    use std::task::{Context, Poll, Waker};
+
+    use quorate_node::kv::Revision;
+    use quorate_node::raft::LogId;
+    use quorate_node::wire::{ClusterId, HistoryId};
 
     /// In bytes and virtual time: the tenth of ten pieces of a tenth of a second has its turn after nine of them.
     #[test]
@@ -213,15 +225,135 @@ mod tests {
         assert_eq!(Pace::new(1).turn(Time(0), u64::MAX), Time(0));
     }
 
+    const TAG: Tag = Tag([7; 16]);
+    const ORIGIN: Origin = Origin { cluster: ClusterId(1), history: HistoryId(2) };
+
     #[test]
     fn only_so_many_are_sent_at_a_time() {
         let (jobs, _storage) = mpsc::unbounded_channel();
-        let origin =
-            Origin { cluster: quorate_node::wire::ClusterId(1), history: quorate_node::wire::HistoryId(2) };
-        let backups = Backups::new(&jobs, origin, 1);
+        let backups = Backups::new(&jobs, ORIGIN, 1);
         let slots: Vec<_> = (0..MOST).map(|_| backups.slot()).collect();
         assert!(slots.iter().all(Option::is_some) && backups.slot().is_none());
         drop(slots);
         assert!(backups.slot().is_some());
+    }
+
+    type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Time passes as soon as somebody waits for it; what is spawned waits until the test lets it run.
+    #[derive(Clone, Default)]
+    struct Hasty {
+        now: Arc<AtomicU64>,
+        spawned: Arc<Mutex<Vec<Task>>>,
+    }
+
+    impl Runtime for Hasty {
+        fn now(&self) -> Time {
+            Time(self.now.load(Ordering::Relaxed))
+        }
+
+        fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+            self.spawned.lock().unwrap().push(Box::pin(future));
+        }
+
+        fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static {
+            let (now, microseconds) = (Arc::clone(&self.now), u64::try_from(duration.as_micros()).unwrap());
+            async move {
+                now.fetch_add(microseconds, Ordering::Relaxed);
+            }
+        }
+
+        fn random(&self) -> u64 {
+            0
+        }
+    }
+
+    /// A storage with one checkpoint of so many bytes, as far as it is asked for; says how often it was closed.
+    fn serve(storage: &mut mpsc::UnboundedReceiver<Vec<Job>>, file_bytes: u64) -> usize {
+        let mut closed = 0;
+        while let Ok(jobs) = storage.try_recv() {
+            for job in jobs {
+                match job {
+                    Job::Backup(BackupJob::Open { answer, .. }) => answer(Ok(Opened {
+                        tag: TAG,
+                        file_bytes,
+                        revision: Revision(1),
+                        last: LogId::new(1, 1),
+                    })),
+                    Job::Backup(BackupJob::Read { tag: TAG, offset, bytes, answer }) => {
+                        let bytes = usize::try_from(bytes.min(file_bytes - offset)).unwrap();
+                        answer(Some(vec![0; bytes]));
+                    }
+                    Job::Backup(BackupJob::Close(TAG)) => closed += 1,
+                    _ => panic!("nobody asks for anything else"),
+                }
+            }
+        }
+        closed
+    }
+
+    /// Runs a future and the storage in turns, until it is done; how often something was closed.
+    fn run<T>(
+        future: impl Future<Output = T>,
+        storage: &mut mpsc::UnboundedReceiver<Vec<Job>>,
+    ) -> (T, usize) {
+        let (mut future, mut closed) = (pin!(future), 0);
+        loop {
+            let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            closed += serve(storage, 10_000_000);
+            if let Poll::Ready(done) = polled {
+                return (done, closed);
+            }
+        }
+    }
+
+    #[test]
+    fn who_takes_nothing_for_a_minute_loses_the_pin_at_once() {
+        let (jobs, mut storage) = mpsc::unbounded_channel();
+        let (backups, runtime) = (Backups::new(&jobs, ORIGIN, u64::MAX), Hasty::default());
+        let pin = run(backups.open(None), &mut storage).0.unwrap().unwrap();
+        let (sender, mut reader) = mpsc::channel(1);
+        let slot = backups.slot().unwrap();
+        let pump = Arc::clone(&backups).pump(runtime.clone(), (slot, pin), 0..10_000_000, sender);
+        assert_eq!(run(pump, &mut storage).1, 1, "it is closed");
+        assert_eq!((runtime.now(), runtime.spawned.lock().unwrap().len()), (Time(60_000_000), 0));
+        assert!(reader.try_recv().is_ok() && reader.try_recv().is_err(), "what was made is still there");
+        assert_eq!(backups.running.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_broke_off_stays_pinned_for_a_minute_and_only_two_such() {
+        let (jobs, mut storage) = mpsc::unbounded_channel();
+        let (backups, runtime) = (Backups::new(&jobs, ORIGIN, u64::MAX), Hasty::default());
+        for closed_at_once in [0, 0, 1] {
+            let pin = run(backups.open(None), &mut storage).0.unwrap().unwrap();
+            let (sender, reader) = mpsc::channel(1);
+            drop(reader);
+            let slot = backups.slot().unwrap();
+            let pump = Arc::clone(&backups).pump(runtime.clone(), (slot, pin), 0..10_000_000, sender);
+            assert_eq!(run(pump, &mut storage).1, closed_at_once);
+        }
+        let lingering = std::mem::take(&mut *runtime.spawned.lock().unwrap());
+        assert_eq!(lingering.len(), 2);
+        for one in lingering {
+            let before = runtime.now();
+            assert_eq!(run(one, &mut storage).1, 1, "closed in the end");
+            assert_eq!(runtime.now(), before + PATIENCE);
+        }
+        assert_eq!(backups.lingering.load(Ordering::Relaxed), 0);
+    }
+
+    /// Whoever asked is gone before the answer came: nobody would ever close it.
+    #[test]
+    fn what_is_opened_for_nobody_is_closed() {
+        let (jobs, mut storage) = mpsc::unbounded_channel();
+        let backups = Backups::new(&jobs, ORIGIN, 1);
+        let mut open = Box::pin(backups.open(None));
+        assert!(open.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(open);
+        assert_eq!(serve(&mut storage, 10), 1, "opened, and closed");
+        // A storage that has ended is asked for nothing.
+        drop((jobs, storage));
+        assert!(pin!(backups.open(None)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
     }
 }

@@ -442,14 +442,15 @@ fn a_restore_is_finished_by_the_same_command_after_kill_9() {
         let arguments = ["restore", text(&file), "--data-dir", text(&dir)];
         for _ in 0..3 {
             let mut running = begun(folder.path(), &format!("restore-{round}"), &arguments);
-            // Sometimes while it verifies, sometimes while it writes.
-            if random.below(3) > 0 {
+            // Sometimes while it verifies, mostly while it writes.
+            let verifies = random.below(4) == 0;
+            if !verifies {
                 wait_until("the restore to write", PATIENCE, || {
                     (dir.join("node.toml").exists() || running.ended().is_some()).then_some(())
                 });
             }
             let since = Instant::now();
-            let pause = Duration::from_millis(random.between(0, 120));
+            let pause = Duration::from_millis(random.between(0, if verifies { 120 } else { 25 }));
             wait_until("time to pass", PATIENCE, || (since.elapsed() >= pause).then_some(()));
             running.kill();
             kills += 1;

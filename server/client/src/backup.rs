@@ -34,7 +34,6 @@ pub struct Arriving {
     /// How many bytes will come.
     pub bytes: u64,
     body: Incoming,
-    patience: Duration,
 }
 
 /// Why no backup comes from an endpoint.
@@ -89,7 +88,7 @@ impl Client {
         match (tag, bytes) {
             (Some(tag), Some(bytes)) if response.status() == expected => {
                 let tag = tag.trim_matches('"').to_owned();
-                Ok(Arriving { tag, bytes, body: response.into_body(), patience })
+                Ok(Arriving { tag, bytes, body: response.into_body() })
             }
             _ => Err(NoBackup::NotNow(format!(
                 "it answered {}, and not as a node that knows of backups",
@@ -112,19 +111,19 @@ fn no_backup(failed: Attempt) -> NoBackup {
 }
 
 impl Arriving {
-    /// The next bytes; nothing when all have come.
+    /// The next bytes, for which it waits so long; nothing when all have come.
     ///
     /// # Errors
-    /// [`NoBackup::NotNow`]: it broke off, or nothing came for as long as a call may take.
-    pub async fn piece(&mut self) -> Result<Option<Bytes>, NoBackup> {
+    /// [`NoBackup::NotNow`]: it broke off, or nothing came in that time.
+    pub async fn piece(&mut self, patience: Duration) -> Result<Option<Bytes>, NoBackup> {
         loop {
-            let frame = match tokio::time::timeout(self.patience, self.body.frame()).await {
+            let frame = match tokio::time::timeout(patience, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => {
                     return Err(NoBackup::NotNow(format!("the answer broke off: {error}")));
                 }
-                Err(_) => return Err(NoBackup::NotNow(format!("nothing came for {:?}", self.patience))),
+                Err(_) => return Err(NoBackup::NotNow(format!("nothing came for {patience:?}"))),
             };
             if let Ok(piece) = frame.into_data() {
                 return Ok(Some(piece));

@@ -13,6 +13,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
+use quorate_node::kv::Revision;
 use quorate_node::{ReadLevel, Reply, Request};
 use quorate_storage::backup::{Opened, Tag, Unopened};
 use tokio::sync::mpsc;
@@ -24,7 +25,7 @@ use super::headers::{NOSNIFF, OCTET_STREAM, QUORATE_REVISION};
 use super::leader::unexpected;
 use super::query::format_timeout;
 use super::service::Terms;
-use crate::backups::{MOST, Pin, Slot};
+use crate::backups::{MOST, Pinned, Slot};
 use crate::net::Net;
 use crate::runtime::{Runtime, race};
 
@@ -52,7 +53,7 @@ impl<R: Runtime, N: Net> App<R, N> {
     }
 
     /// The checkpoint that is sent, and whether a range of it may be: not so when the range is one of another.
-    async fn pinned(&self, conditions: &Conditions<'_>, terms: Terms) -> Result<(Pin, bool), ApiError> {
+    async fn pinned(&self, conditions: &Conditions<'_>, terms: Terms) -> Result<(Pinned, bool), ApiError> {
         if let Some(tags) = conditions.if_match.filter(|tags| *tags != "*") {
             for tag in tags.split(',').filter_map(|tag| parse_tag(tag.trim())) {
                 if let Some(pin) = self.kept(tag).await? {
@@ -76,7 +77,7 @@ impl<R: Runtime, N: Net> App<R, N> {
     }
 
     /// The checkpoint with that tag, if this node still has it.
-    async fn kept(&self, tag: Tag) -> Result<Option<Pin>, ApiError> {
+    async fn kept(&self, tag: Tag) -> Result<Option<Pinned>, ApiError> {
         match self.context.backups.open(Some(tag)).await.ok_or(ApiError::ShuttingDown)? {
             Ok(pin) => Ok(Some(pin)),
             Err(Unopened::NotThere | Unopened::Damaged) => Ok(None),
@@ -84,14 +85,15 @@ impl<R: Runtime, N: Net> App<R, N> {
     }
 
     /// A checkpoint of now.
-    async fn newest(&self, terms: Terms) -> Result<Pin, ApiError> {
+    async fn newest(&self, terms: Terms) -> Result<Pinned, ApiError> {
         let deadline = self.now() + terms.timeout;
         let level = terms.query.level;
+        let mut least = Revision::ZERO;
         if level != ReadLevel::Stale {
             // What is read does not matter: once it is, this node has applied all that was acknowledged before.
             let request = || Request::Read { key: Arc::default(), level };
             match self.ask_here(request, deadline).await? {
-                Reply::Read { .. } => {}
+                Reply::Read { revision, .. } => least = revision,
                 other => return Err(unexpected(&other)),
             }
         }
@@ -105,7 +107,11 @@ impl<R: Runtime, N: Net> App<R, N> {
             Err(error) => return Err(error),
         }
         match self.context.backups.open(None).await.ok_or(ApiError::ShuttingDown)? {
-            Ok(pin) => Ok(pin),
+            Ok(pin) if pin.opened.revision >= least => Ok(pin),
+            Ok(pin) => {
+                let found = pin.opened.revision;
+                Err(ApiError::NoCheckpoint(format!("the newest is of revision {found}, before {least}")))
+            }
             Err(Unopened::NotThere) => {
                 Err(ApiError::NoCheckpoint("this node has applied nothing yet".to_owned()))
             }
@@ -116,7 +122,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         }
     }
 
-    fn stream(&self, slot: Slot, pin: Pin, range: Range<u64>) -> AnswerBody {
+    fn stream(&self, slot: Slot, pin: Pinned, range: Range<u64>) -> AnswerBody {
         let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
         let body = StreamedBody::new(receiver, range.end - range.start);
         let (backups, shutdown) = (Arc::clone(&self.context.backups), self.context.shutdown.clone());

@@ -177,9 +177,8 @@ impl<'a> Fetch<'a> {
                 }
                 Round::Nothing { gone, busy, problems } => {
                     if self.is_gone(gone, busy) {
-                        output::say("no node has that checkpoint any more: begins again with a new one");
+                        self.say("no node has that checkpoint any more: begins again with a new one");
                         self.partial.begin_again()?;
-                        self.progress = None;
                         continue;
                     }
                     problems
@@ -225,7 +224,7 @@ impl<'a> Fetch<'a> {
                     }
                     let broke_off = self.receive(arriving).await?;
                     if let Some(problem) = &broke_off {
-                        output::say(&format!("{endpoint}: {problem}; goes on with the next"));
+                        self.say(&format!("{endpoint}: {problem}; goes on with the next"));
                     }
                     self.first = if broke_off.is_some() { number + 1 } else { number };
                     if self.partial.verifier().taken_bytes() > before {
@@ -252,7 +251,7 @@ impl<'a> Fetch<'a> {
     /// Takes what comes. The answer says why it ended before all was there.
     async fn receive(&mut self, mut arriving: Arriving) -> Result<Option<String>, Failure> {
         loop {
-            let piece = match arriving.piece().await {
+            let piece = match arriving.piece(self.command.timeout / 2).await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => return Ok(None),
                 Err(problem) => return Ok(Some(problem.to_string())),
@@ -275,6 +274,14 @@ impl<'a> Fetch<'a> {
                 }
             }
         }
+    }
+
+    /// Says something, without the bar in between; it comes back with the next bytes.
+    fn say(&mut self, line: &str) {
+        if let Some(progress) = self.progress.take() {
+            progress.end();
+        }
+        output::say(line);
     }
 
     fn step(&mut self, bytes: u64) {
