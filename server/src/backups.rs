@@ -1,8 +1,8 @@
 //! What the answers to `GET /backup` have to do with the storage, and with each other.
 //!
 //! A backup is read through the storage's queue, a piece at a time, so that writes come first. While it is read its
-//! checkpoint is pinned there ([`Pinned`]); an answer that breaks off leaves the pin for a minute, for whoever comes back
-//! to go on. At most [`MOST`] are sent at a time, and all of them together keep to one pace.
+//! checkpoint is pinned there ([`Pinned`]); an answer that breaks off leaves the pin for a minute, for whoever comes
+//! back to go on. At most [`MOST`] are sent at a time, and all of them together keep to one pace.
 
 use std::fmt;
 use std::ops::Range;

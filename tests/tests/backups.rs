@@ -459,6 +459,8 @@ fn a_restore_is_finished_by_the_same_command_after_kill_9() {
                 let refused = quorate(&["serve", "--data-dir", text(&dir), "--bootstrap"]);
                 assert_eq!(refused.code, Some(BAD_CONFIGURATION), "{refused:?}");
                 assert!(refused.stderr.contains("quorate restore"), "{refused:?}");
+                let inspected = quorate(&["inspect", text(&dir)]);
+                assert!(inspected.stdout.contains("restoring"), "{inspected:?}");
             }
         }
         let finished = quorate(&arguments);
