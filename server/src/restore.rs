@@ -122,15 +122,6 @@ pub(crate) struct Restored {
     pub(crate) keys: u64,
 }
 
-/// What is being done, for a bar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// So many bytes more of the file were verified.
-    Verified(u64),
-    /// So many bytes more were written.
-    Written(u64),
-}
-
 /// A file that holds a whole, sound backup.
 #[derive(Debug)]
 pub(crate) struct Backup {
@@ -149,9 +140,9 @@ impl Backup {
         Ok(std::fs::metadata(path).map_err(unreadable)?.len())
     }
 
-    /// Verifies a file from its first byte to its last, rows included. Holds the whole state in memory for that; it is
-    /// what comes out.
-    pub(crate) fn verify(path: &Path, progress: &mut dyn FnMut(Step)) -> Result<(Backup, Kv), RestoreError> {
+    /// Verifies a file from its first byte to its last, rows included; `progress` hears of bytes that were. Holds the
+    /// whole state in memory for that; it is what comes out.
+    pub(crate) fn verify(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<(Backup, Kv), RestoreError> {
         let unreadable =
             |offset| move |source| RestoreError::Unreadable { path: path.to_owned(), offset, source };
         let flawed = |flaw| RestoreError::Flawed { path: path.to_owned(), flaw };
@@ -175,7 +166,7 @@ impl Backup {
             drop(sound);
             fed.map_err(|error| bad_rows(error.to_string()))?;
             start = verifier.sound_bytes();
-            progress(Step::Verified(read as u64));
+            progress(read as u64);
         }
         verifier.finish().map_err(flawed)?;
         let kv = restore.finish().map_err(|error| bad_rows(error.to_string()))?.kv;
@@ -249,13 +240,14 @@ pub(crate) fn take_empty(path: &Path) -> Result<DataDir, RestoreError> {
     Ok(dir)
 }
 
-/// Fills the directory from a backup that was verified, and whose state is `kv`.
+/// Fills the directory from a backup that was verified, and whose state is `kv`. `progress` hears of bytes that were
+/// written.
 pub(crate) fn restore(
     mut dir: DataDir,
     backup: &Backup,
     kv: Kv,
     runtime: &impl Runtime,
-    progress: &mut dyn FnMut(Step),
+    progress: &mut dyn FnMut(u64),
 ) -> Result<Restored, RestoreError> {
     let Backup { path, header, manifest, .. } = backup;
     let totals = kv
@@ -277,7 +269,7 @@ pub(crate) fn restore(
     let disk = FileDisk::new(dir.path());
     let built = build(&disk, &Options::new(runtime.random()), (last, members, last), manifest, |offset| {
         let piece = backup.read(&encoded, offset)?;
-        progress(Step::Written(piece.len() as u64));
+        progress(piece.len() as u64);
         Ok(piece)
     });
     built.map_err(|error| RestoreError::Unfinished { path: dir.path().to_owned(), error })?;

@@ -405,6 +405,11 @@ fn what_can_not_be_done_is_said_with_its_code() {
     for word in [text(&file), "run 0, block 0", "checksum", "nothing was written"] {
         assert!(refused.stderr.contains(word), "no {word:?} in {refused:?}");
     }
+    let verified = quorate(&["verify", text(&file)]);
+    assert_eq!(verified.code, Some(FAILED), "{verified:?}");
+    assert!(verified.stdout.contains("664") && verified.stdout.contains("run 0, block 0"), "{verified:?}");
+    let verified = quorate(&["verify", text(&fixture)]);
+    assert!(verified.code == Some(0) && verified.stderr.contains("8 keys at revision 13"), "{verified:?}");
     fs::write(&file, &good[..3000]).unwrap();
     let cut = restore();
     assert!(cut.code == Some(FAILED) && cut.stderr.contains("byte 3000"), "{cut:?}");

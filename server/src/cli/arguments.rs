@@ -79,8 +79,9 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Show what a data dir holds; changes nothing
     Inspect(DirectoryCommand),
-    /// Check every checksum in a data dir that is not in use, and name each place that is wrong; changes nothing
-    Verify(DirectoryCommand),
+    /// Check every checksum in a data dir that is not in use, or in a backup, and name each place that is wrong;
+    /// changes nothing
+    Verify(VerifyCommand),
     /// Bring service back when a majority of the voters is lost for good
     Recover(RecoverCommand),
 }
@@ -137,6 +138,15 @@ pub(crate) struct StatusCommand {
 pub(crate) struct DirectoryCommand {
     /// The data dir
     pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyCommand {
+    /// The data dir, or the file of a backup
+    #[arg(value_name = "DIR|FILE")]
+    pub(crate) path: PathBuf,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
 }

@@ -9,7 +9,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{self, Output, OutputFlags};
 use crate::cli::progress::Progress;
 use crate::real::RealRuntime;
-use crate::restore::{Backup, RestoreError, Restored, Step, restore, take_empty};
+use crate::restore::{Backup, RestoreError, Restored, restore, take_empty};
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreCommand {
@@ -38,16 +38,10 @@ pub(crate) fn run(command: &RestoreCommand) -> Result<(), Failure> {
     let dir = take_empty(&command.data_dir)?;
     let length = Backup::length(&command.file)?;
     let mut bar = Progress::new(length, "verified");
-    let mut bytes = |step: Step| match step {
-        Step::Verified(bytes) | Step::Written(bytes) => bar.step(bytes),
-    };
-    let (backup, kv) = Backup::verify(&command.file, &mut bytes)?;
+    let (backup, kv) = Backup::verify(&command.file, &mut |bytes| bar.step(bytes))?;
     bar.end();
     let mut bar = Progress::new(length, "written");
-    let mut bytes = |step: Step| match step {
-        Step::Verified(bytes) | Step::Written(bytes) => bar.step(bytes),
-    };
-    let restored = restore(dir, &backup, kv, &RealRuntime::start(), &mut bytes)?;
+    let restored = restore(dir, &backup, kv, &RealRuntime::start(), &mut |bytes| bar.step(bytes))?;
     bar.end();
     let record = record(command, &restored);
     if command.output.output == Output::Json {
