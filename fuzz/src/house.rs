@@ -5,6 +5,11 @@ pub fn wal_decode(data: &[u8]) {
     quorate_storage::fuzzing::wal_decode(data);
 }
 
+/// Takes the data for a backup.
+pub fn backup_decode(data: &[u8]) {
+    quorate_storage::fuzzing::backup_decode(data);
+}
+
 /// Takes the data for a `data.json`.
 pub fn data_json(data: &[u8]) {
     quorate_storage::fuzzing::data_json(data);

@@ -15,14 +15,15 @@ mod replay;
 mod snapshot;
 mod wire;
 
-pub use house::{data_json, request_parse, wal_decode};
+pub use house::{backup_decode, data_json, request_parse, wal_decode};
 pub use raft::raft_inputs;
 pub use replay::{ReplayError, Target, replay, replay_arguments};
 pub use snapshot::snapshot_decode;
 pub use wire::wire_decode;
 
 /// Every target by its name, which is that of its binary and of its folder in the corpus.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
+    ("backup_decode", backup_decode),
     ("data_json", data_json),
     ("raft_inputs", raft_inputs),
     ("request_parse", request_parse),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use quorate_node::raft::{Contact, NodeId};
 use quorate_node::wire::{ClusterId, HistoryId};
 
+use crate::backups::Backups;
 use crate::compare::Divergence;
 use crate::disk_health::DiskHealth;
 use crate::handle::Handle;
@@ -30,6 +31,8 @@ pub struct Context<R, N> {
     pub limits: Limits,
     /// How this node's disk is.
     pub disk: Arc<DiskHealth>,
+    /// What answers to `GET /backup` share.
+    pub backups: Arc<Backups>,
     /// What goes wrong between peers, counted.
     pub counters: Arc<PeerCounters>,
     /// Set when this node's state was found to be another one than that of a majority: then it ends.
@@ -49,7 +52,7 @@ pub struct Identity {
     pub history: HistoryId,
 }
 
-/// The bounds on what HTTP takes in.
+/// The bounds on what HTTP takes in, and on what backups take of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The largest value, in bytes.
@@ -58,11 +61,18 @@ pub struct Limits {
     pub request_bytes: usize,
     /// The most bytes of request bodies held at once.
     pub pending_bytes: usize,
+    /// How much of backups is read in a second, all together, in bytes.
+    pub backup_bytes_per_second: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { value_bytes: 1 << 20, request_bytes: 4 << 20, pending_bytes: 256 << 20 }
+        Limits {
+            value_bytes: 1 << 20,
+            request_bytes: 4 << 20,
+            pending_bytes: 256 << 20,
+            backup_bytes_per_second: 64 << 20,
+        }
     }
 }
 

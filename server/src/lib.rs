@@ -25,6 +25,7 @@
 
 mod announce;
 mod answers;
+mod backups;
 mod borrowing;
 mod cli;
 mod comeback;
@@ -46,6 +47,7 @@ mod net;
 mod peers;
 mod real;
 mod recover;
+mod restore;
 mod runtime;
 pub mod serve;
 mod server;

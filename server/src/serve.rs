@@ -326,6 +326,7 @@ async fn start(
             value_bytes: config.max_value_bytes,
             request_bytes: config.max_request_bytes,
             pending_bytes: config.max_pending_bytes,
+            backup_bytes_per_second: config.backup_bytes_per_second,
         },
         inbound,
         http,

@@ -31,6 +31,7 @@ fn config(dir: &Path) -> ServeConfig {
         max_request_bytes: 1000,
         max_pending_bytes: 8 << 20,
         segment_bytes: 16 << 20,
+        backup_bytes_per_second: 64 << 20,
         scrub_bytes_per_second: 1 << 20,
         keep_snapshots: 5,
         snapshot_entries: 1000,

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use quorate_node::raft::{Contact, Found, NodeId, OpenError};
 use quorate_node::{Node, NodeConfig, Refusal, Reply, Request};
+use quorate_storage::backup::Origin;
 
 use crate::announce::announce;
+use crate::backups::Backups;
 use crate::compare::{Divergence, compare};
 use crate::context::{Context, Identity, Limits};
 use crate::driver::{Driver, DriverEnd};
@@ -92,6 +94,9 @@ impl<R: Runtime, N: Net> Server<R, N> {
         let links =
             Links::new(runtime.clone(), net.clone(), local, deliver, Arc::clone(&counters), election_timeout);
         let disk = Arc::clone(&storage.health);
+        let Identity { cluster, history, .. } = identity;
+        let origin = Origin { cluster, history };
+        let backups = Backups::new(&storage.jobs, origin, limits.backup_bytes_per_second);
         let (driver, handle) = Driver::new(runtime.clone(), node, storage, events, links, inspector);
         let shutdown = Shutdown::default();
         let divergence = watch::Sender::new(None);
@@ -103,6 +108,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
             contact,
             limits,
             disk,
+            backups,
             counters,
             divergence,
             shutdown,

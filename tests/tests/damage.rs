@@ -266,6 +266,7 @@ fn hurt_whole_directory(
 
 /// Starts all nodes, and returns those that serve in the end. One that can start heals; one that has lost what it must
 /// not forget comes back under a new id, or says what is lost and ends.
+#[allow(clippy::print_stdout, reason = "the tally says why")]
 fn start(ruins: &mut Ruins, holds: &[Result<Holds, OpenError>], tally: &mut Tally) -> Vec<usize> {
     for node in &mut ruins.cluster.nodes {
         node.start(&[]);

@@ -172,6 +172,15 @@ impl Kv {
         Totals { revision: self.revision, rows: self.rows.len() as u64, state_hash: self.state_hash() }
     }
 
+    /// What [`Kv::totals`] would say if the revision were `by` higher and nothing else had changed; nothing when there
+    /// is no such revision. A backup is restored so.
+    pub fn totals_raised(&self, by: u64) -> Option<Totals> {
+        let raised =
+            self.revision.0.checked_add(by).map(Revision).filter(|raised| *raised <= Revision::MAX)?;
+        let rows = self.rows.len() as u64;
+        Some(Totals { revision: raised, rows, state_hash: self.rows_hash.state_hash(rows, raised.0) })
+    }
+
     /// Takes away the rows that changed since the last time, to be written as a run while the store moves on. It costs
     /// the same however many there are. Equal histories give equal bytes.
     pub fn seal(&mut self) -> Sealed {
@@ -362,6 +371,18 @@ mod tests {
         assert_eq!((value(&kv, "a"), value(&kv, "b")), (Some(b"4".as_slice()), Some(b"3".as_slice())));
         let versions: Vec<u64> = kv.range(b"", None).map(|(_, entry)| entry.version).collect();
         assert_eq!(versions, [2, 1]);
+    }
+
+    #[test]
+    fn raised_totals_are_those_of_the_store_at_that_revision() {
+        let mut kv = Kv::new();
+        kv.apply(&put("a", "1"));
+        let raised = Kv { revision: Revision(1 << 40 | 1), ..kv.clone() };
+        assert_eq!(kv.totals_raised(1 << 40), Some(raised.totals()));
+        assert_eq!(kv.totals_raised(0), Some(kv.totals()));
+        assert_eq!(kv.totals_raised(Revision::MAX.0 - 1).map(|totals| totals.revision), Some(Revision::MAX));
+        assert_eq!(kv.totals_raised(Revision::MAX.0), None);
+        assert_eq!(kv.totals_raised(u64::MAX), None);
     }
 
     #[test]

@@ -1,17 +1,17 @@
-//! The checkpoints of a data dir, for those who look at it, copy them out of it, or make one from such a copy.
+//! The checkpoints of a data dir, for those who look at it, or make one from a backup.
 //!
 //! Nothing here changes what it looks at, but for [`build`], which only works on a data dir without a log.
 
 use std::io;
 
-use quorate_raft::{Chunk, HardState, LogId, Members, SnapshotMeta, StoreSnapshot};
-use quorate_wire::checkpoint::{Manifest, RestoreError, RunRef};
+use quorate_raft::{Chunk, Done, HardState, LogId, Members, SnapshotMeta, StoreSnapshot};
+use quorate_wire::checkpoint::{Manifest, RunRef};
 
 use crate::checkpoints::{
-    Checkpoint, Checkpoints, DIRECTORY, Described, MANIFEST_SUFFIX, RUN_HEADER_BYTES, RUN_SUFFIX, RunFile,
-    Verification, manifest_path, run_path,
+    Checkpoints, DIRECTORY, Described, MANIFEST_SUFFIX, RUN_HEADER_BYTES, RUN_SUFFIX, RunFile, Verification,
+    manifest_path, run_path,
 };
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile as _};
 use crate::error::{Fatal, OpenError};
 use crate::options::Options;
 use crate::segment;
@@ -118,30 +118,6 @@ fn verify<D: Disk>(disk: &D, path: &str, progress: &mut impl FnMut(u64)) -> Resu
     }
 }
 
-/// The content of a checkpoint: one stream of bytes, the manifest and then its runs from the oldest to the newest.
-#[derive(Debug)]
-pub struct Stream<F> {
-    checkpoint: Checkpoint<F>,
-}
-
-impl<F: DiskFile> Stream<F> {
-    /// Opens the checkpoint that ends at `last`; `None` when something of it is missing or damaged. All its files are
-    /// open from then on: it can be read to its end even when the node drops it meanwhile.
-    pub fn open<D: Disk<File = F>>(disk: &D, last: LogId) -> Option<Stream<F>> {
-        Some(Stream { checkpoint: Checkpoint::open(disk, last)? })
-    }
-
-    /// What it is.
-    pub fn meta(&self) -> &SnapshotMeta {
-        &self.checkpoint.described.meta
-    }
-
-    /// A piece of the content from `offset` on; `None` when that lies behind the end, or the disk can't give it right.
-    pub fn read(&self, offset: u64, bytes: u64) -> Option<Chunk> {
-        self.checkpoint.chunk(offset, bytes)
-    }
-}
-
 /// Why no checkpoint was built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -162,15 +138,10 @@ pub enum BuildError {
         #[source]
         source: io::Error,
     },
-    /// The copy does not begin with a manifest.
-    #[error("the copy is not one of a checkpoint: {0}")]
-    Manifest(#[from] RestoreError),
     /// A run is not what the manifest names, or bytes are missing or left.
-    #[error(
-        "the copy is damaged: what the manifest names as the content from byte {offset} on is something else"
-    )]
+    #[error("the copy is damaged: from byte {offset} of the content on it is not what the manifest names")]
     Damaged {
-        /// Where the run begins that is wrong or missing.
+        /// Where in the content it was found out.
         offset: u64,
     },
     /// The disk has no room for it.
@@ -181,9 +152,10 @@ pub enum BuildError {
     Disk(#[from] OpenError),
 }
 
-/// Makes an empty data dir one whose log begins after a checkpoint, from a copy of the checkpoint's content. The term
-/// is that of `last`, and the node has voted for nobody. Whether the rows amount to what the manifest says is found out
-/// when they are restored.
+/// Makes an empty data dir one whose log begins after a checkpoint that ends at `last`, from the checkpoint's manifest
+/// and its runs. The term is that of `last`, and the node has voted for nobody. `read` gives the content, which is the
+/// manifest and then the runs: a piece from an offset on, of any size above nothing. Whether the rows amount to what
+/// the manifest says is found out when they are restored.
 ///
 /// # Errors
 /// [`BuildError`]; the directory is to be emptied then.
@@ -191,7 +163,8 @@ pub fn build<D: Disk>(
     disk: &D,
     options: &Options,
     (last, members, members_at): (LogId, Members, LogId),
-    content: impl IntoIterator<Item = io::Result<Vec<u8>>>,
+    manifest: Manifest,
+    mut read: impl FnMut(u64) -> io::Result<Vec<u8>>,
 ) -> Result<SnapshotMeta, BuildError> {
     for directory in [segment::DIRECTORY, stable::DIRECTORY, DIRECTORY] {
         disk.create_dir(directory).map_err(Fatal::new("create", directory)).map_err(OpenError::from)?;
@@ -204,34 +177,19 @@ pub fn build<D: Disk>(
     let hard = HardState { term: last.term, vote: None };
     stable.write(StableValue { hard, ..*stable.value() }).map_err(OpenError::from)?;
     let mut checkpoints = Checkpoints::open(disk, options).map_err(OpenError::from)?;
-    let (mut head, mut meta, mut offset) = (Vec::new(), None, 0);
-    let mut next = 0;
-    for piece in content {
-        let piece = piece.map_err(|source| BuildError::Unreadable { offset, source })?;
-        offset += piece.len() as u64;
-        head.extend_from_slice(&piece);
-        if meta.is_none() {
-            let Some(manifest) = Manifest::decode(&head)? else { continue };
-            meta = Some(Described::new(last, members.clone(), members_at, manifest).meta);
-        }
-        let Some(meta) = &meta else { continue };
-        let data = std::mem::take(&mut head);
-        let chunk =
-            Chunk { offset: offset - data.len() as u64, data: data.into(), done: offset == meta.bytes };
+    let meta = Described::new(last, members, members_at, manifest).meta;
+    let mut offset = 0;
+    loop {
+        let data = read(offset).map_err(|source| BuildError::Unreadable { offset, source })?;
+        let end = offset + data.len() as u64;
+        let chunk = Chunk { offset, data: data.into(), done: end >= meta.bytes };
         let store = StoreSnapshot { meta: meta.clone(), chunk };
         match checkpoints.store(disk, store).map_err(OpenError::from)? {
-            Some(quorate_raft::Done::SnapshotStored { complete: true, .. }) if offset == meta.bytes => {
-                return Ok(meta.clone());
-            }
+            Some(Done::SnapshotStored { complete: true, .. }) => return Ok(meta),
             // A run that is here already is passed over: the same one may be named twice.
-            Some(quorate_raft::Done::SnapshotStored { next: wanted, complete, .. }) => {
-                next = wanted;
-                if complete || wanted < offset {
-                    return Err(BuildError::Damaged { offset: wanted });
-                }
-            }
-            _ => return Err(BuildError::Full),
+            Some(Done::SnapshotStored { next, .. }) if next > offset => offset = next,
+            Some(_) => return Err(BuildError::Damaged { offset }),
+            None => return Err(BuildError::Full),
         }
     }
-    Err(BuildError::Damaged { offset: next })
 }

@@ -107,7 +107,7 @@ impl DataDir {
         let node = self.node_file().expect("only a member comes back");
         let successor = node.successor.expect("a successor is named before it takes the place");
         let identity = Identity { node: successor, ..node.identity };
-        self.store_node(NodeFile { identity, recovering: None, successor: None })
+        self.store_node(NodeFile::new(identity))
     }
 }
 

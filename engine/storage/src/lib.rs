@@ -5,6 +5,7 @@
 //! `docs/FORMAT.md`.
 
 mod anew;
+pub mod backup;
 mod ballast;
 mod batch;
 pub mod checkpoint_files;
@@ -33,6 +34,7 @@ mod record;
 mod recovery;
 mod replay;
 mod reread;
+mod restoring;
 mod room;
 mod salvage;
 mod scan;

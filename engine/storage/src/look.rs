@@ -77,6 +77,8 @@ pub struct Directory {
     pub recovering: Option<HistoryId>,
     /// The id under which the node is coming back.
     pub successor: Option<NodeId>,
+    /// The history that a backup will begin whose restoring was interrupted.
+    pub restoring: Option<HistoryId>,
     /// Who uses it.
     pub in_use: Option<InUse>,
     /// What is wrong with the directory itself: with `VERSION`, `node.toml`, or that term and vote are missing.
@@ -112,6 +114,7 @@ impl Directory {
             identity: node.map(|node| node.identity),
             recovering: node.and_then(|node| node.recovering),
             successor: node.and_then(|node| node.successor),
+            restoring: node.and_then(|node| node.restoring),
             in_use,
             flaws,
             _guard: guard,

@@ -25,9 +25,16 @@ pub(crate) struct NodeFile {
     pub(crate) recovering: Option<HistoryId>,
     /// The id under which a node comes back that has lost what it must not forget, until it is a member again.
     pub(crate) successor: Option<NodeId>,
+    /// The history that a backup will begin that is being restored here, from the first change to the last.
+    pub(crate) restoring: Option<HistoryId>,
 }
 
 impl NodeFile {
+    /// Of a node that nothing is being done to.
+    pub(crate) fn new(identity: Identity) -> NodeFile {
+        NodeFile { identity, recovering: None, successor: None, restoring: None }
+    }
+
     pub(crate) fn encode(&self) -> String {
         let Identity { node, cluster, history } = &self.identity;
         let mut text =
@@ -45,6 +52,9 @@ impl NodeFile {
         if let Some(successor) = self.successor {
             text.push_str(&format!("successor = \"{successor}\"\n"));
         }
+        if let Some(restoring) = self.restoring {
+            text.push_str(&format!("restoring = \"{restoring}\"\n"));
+        }
         let checksum = crc32c::crc32c(text.as_bytes());
         text.push_str(&format!("checksum = \"{checksum:08x}\"\n"));
         text
@@ -54,7 +64,7 @@ impl NodeFile {
     pub(crate) fn decode(content: &[u8]) -> Result<NodeFile, String> {
         let text = std::str::from_utf8(content).map_err(|_| "it is not UTF-8".to_owned())?;
         let (mut node, mut cluster, mut history) = (None, None, None);
-        let (mut recovering, mut successor) = (None, None);
+        let (mut recovering, mut successor, mut restoring) = (None, None, None);
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let parts = line.strip_suffix('"').and_then(|line| line.split_once(" = \""));
             let Some((name, value)) = parts else {
@@ -67,12 +77,14 @@ impl NodeFile {
                 "history" => history = Some(HistoryId(id()?)),
                 "recovering" => recovering = Some(HistoryId(id()?)),
                 "successor" => successor = Some(NodeId(id()?)),
+                "restoring" => restoring = Some(HistoryId(id()?)),
                 "checksum" => {}
                 _ => return Err(format!("the name {name:?} is not known")),
             }
         }
         let Some(node) = node else { return Err("it names no node".to_owned()) };
-        let file = NodeFile { identity: Identity { node, cluster, history }, recovering, successor };
+        let identity = Identity { node, cluster, history };
+        let file = NodeFile { identity, recovering, successor, restoring };
         if file.encode() != text {
             return Err("its checksum does not fit".to_owned());
         }
@@ -87,9 +99,14 @@ mod tests {
     #[test]
     fn it_is_read_as_written_and_no_flipped_bit_passes() {
         let identity = Identity { node: NodeId(7), cluster: Some(ClusterId(8)), history: Some(HistoryId(9)) };
-        let more = [(None, None), (Some(HistoryId(10)), None), (None, Some(NodeId(11)))];
-        for (recovering, successor) in more {
-            let file = NodeFile { identity, recovering, successor };
+        let plain = NodeFile::new(identity);
+        let more = [
+            plain,
+            NodeFile { recovering: Some(HistoryId(10)), ..plain },
+            NodeFile { successor: Some(NodeId(11)), ..plain },
+            NodeFile { restoring: Some(HistoryId(12)), ..plain },
+        ];
+        for file in more {
             let good = file.encode().into_bytes();
             assert_eq!(NodeFile::decode(&good), Ok(file));
             for bit in 0..good.len() * 8 {

@@ -6,6 +6,7 @@ use quorate_raft::{
     Done, Entry, Found, HardState, Index, LogId, Members, Payload, Room, SnapshotMeta, TermRuns, Write,
 };
 
+use crate::backup::{BackupJob, Sources};
 use crate::ballast::Ballast;
 use crate::checkpoints::{self, Checkpoints, Draft};
 use crate::disk::Disk;
@@ -32,6 +33,8 @@ pub enum Job {
     /// A checkpoint that the node takes. Answer: [`Done::SnapshotTaken`], when it is durable, or
     /// [`Done::SnapshotLost`], when what it builds on can't be read.
     Checkpoint(Draft),
+    /// For somebody who takes a backup. The answer goes to whoever asks.
+    Backup(BackupJob),
     /// Look after what nobody asks for: whether a disk that was full has room again, and whether what is at rest is
     /// still sound. The host says so now and then, since storage has no clock. Answer: none, but for what is found.
     Tend {
@@ -62,6 +65,7 @@ pub struct Storage<D: Disk> {
     stable: Stable<D::File>,
     log: Log<D::File>,
     checkpoints: Checkpoints<D::File>,
+    backups: Sources<D::File>,
     ballast: Ballast<D::File>,
     /// Writes that have not been done yet: the first of them found no room in the log.
     waiting: VecDeque<Write>,
@@ -331,6 +335,7 @@ impl<D: Disk> Storage<D> {
                 self.keep_space_for_checkpoint(store.chunk.data.len())?;
                 done.extend(self.checkpoints.store(&self.disk, store)?);
             }
+            Job::Backup(job) => done.extend(self.backups.perform(&self.disk, &self.checkpoints, job)),
             Job::Tend { scrub_bytes } => {
                 self.scrubber.allow(scrub_bytes);
                 self.log.spares.retry();
@@ -500,6 +505,7 @@ impl<D: Disk> Opening<D> {
             stable,
             log,
             checkpoints,
+            backups: Sources::default(),
             waiting: VecDeque::new(),
             short_of_room: false,
             told: None,

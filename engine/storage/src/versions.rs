@@ -9,15 +9,15 @@
 //!   | magic        | checksum| version | size    |
 //! ```
 //!
-//! The checksum covers the bytes from 12 to *size*, in `stable/` and in runs to 512. (A segment's header stands twice;
-//! the second copy begins at *size*.) A file whose checksum does not fit says nothing about its version.
+//! The checksum covers the bytes from 12 to *size*, in `stable/`, in runs and in backups to 512. (A segment's header
+//! stands twice; the second copy begins at *size*.) A file whose checksum does not fit says nothing about its version.
 
 use std::io::ErrorKind;
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Fatal, OpenError};
 use crate::layout::position;
-use crate::{checkpoints, segment, stable};
+use crate::{backup, checkpoints, segment, stable};
 
 /// A directory whose files have a version.
 struct Format {
@@ -61,6 +61,15 @@ const FORMATS: [Format; 4] = [
     },
 ];
 
+/// Backups are no part of a data dir, and name their version in the same way.
+const BACKUP: Format = Format {
+    directory: "",
+    suffix: "",
+    magic: backup::MAGIC,
+    known: backup::VERSION,
+    checked_bytes: Some(backup::HEADER_BYTES as u64),
+};
+
 /// How much of a file is looked at: enough for both copies of an ordinary header.
 const BEGINNING_BYTES: u64 = 64 << 10;
 
@@ -95,6 +104,11 @@ fn other_version<D: Disk>(disk: &D, path: &str, format: &Format) -> Option<u32> 
     let starts = (0..pages).map(|page| page * segment::PAGE_BYTES as usize);
     let versions = starts.filter_map(|start| version_at(&beginning[..read], start, format));
     versions.into_iter().find(|version| *version != format.known)
+}
+
+/// The version of a backup whose header is whole, when it is not the known one.
+pub(crate) fn other_version_of_backup(header: &[u8]) -> Option<u32> {
+    version_at(header, 0, &BACKUP).filter(|version| *version != BACKUP.known)
 }
 
 /// The version of the header at `start`, if it is whole.

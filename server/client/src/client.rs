@@ -21,7 +21,7 @@ const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 const JSON: &str = "application/json; charset=utf-8";
 
 /// The longest deadline that a server accepts in `?timeout=`.
-const LONGEST_SERVER_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_SERVER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The pause before all endpoints are tried again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -67,6 +67,15 @@ impl Client {
     /// The endpoints, in the order they are tried.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
+    }
+
+    /// How long a call may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// Reads a key (linearizable).

@@ -4,8 +4,9 @@ use crate::answer::ErrorBody;
 use crate::error::ClientError;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use std::time::Duration;
 
@@ -73,6 +74,29 @@ pub(crate) async fn attempt(pool: &Pool, uri: Uri, call: &Call, patience: Durati
     }
 }
 
+/// Sends a GET and waits at most `patience` for the head of its answer, and for the body too when it is an error's.
+pub(crate) async fn begin(
+    pool: &Pool,
+    uri: Uri,
+    headers: HeaderMap,
+    patience: Duration,
+) -> Result<Response<Incoming>, Box<Attempt>> {
+    let mut request = Request::new(Full::default());
+    (*request.uri_mut(), *request.headers_mut()) = (uri, headers);
+    let begun = async {
+        let response = send(pool, request).await?;
+        if response.status().is_success() {
+            return Ok(Ok(response));
+        }
+        collected(response).await.map(|answer| Err(Box::new(judge(answer))))
+    };
+    match tokio::time::timeout(patience, begun).await {
+        Ok(Ok(begun)) => begun,
+        Ok(Err(Broken { problem, .. })) => Err(Box::new(Attempt::Unreachable(problem))),
+        Err(_) => Err(Box::new(Attempt::Lost(format!("no answer within {patience:?}")))),
+    }
+}
+
 struct Broken {
     nothing_was_sent: bool,
     problem: String,
@@ -87,13 +111,22 @@ async fn exchange(pool: &Pool, uri: Uri, call: &Call) -> Result<Answer, Broken> 
             .headers_mut()
             .insert(CONTENT_TYPE, content_type.parse().expect("our content types are valid"));
     }
+    collected(send(pool, request).await?).await
+}
+
+/// Sends a request and waits for the head of its answer.
+async fn send(pool: &Pool, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Broken> {
     // The pool itself repeats a request whose reused connection was closed before a byte of it was written.
-    let response = pool.request(request).await.map_err(|error| match error.is_connect() {
+    pool.request(request).await.map_err(|error| match error.is_connect() {
         true => Broken { nothing_was_sent: true, problem: format!("can't connect: {}", cause(&error)) },
         false => {
             Broken { nothing_was_sent: false, problem: format!("the answer was lost: {}", cause(&error)) }
         }
-    })?;
+    })
+}
+
+/// Waits for all of an answer.
+async fn collected(response: Response<Incoming>) -> Result<Answer, Broken> {
     let (head, body) = response.into_parts();
     let body = body
         .collect()

@@ -29,6 +29,7 @@
 
 mod address;
 mod answer;
+mod backup;
 mod client;
 mod consistency;
 mod endpoint;
@@ -37,6 +38,7 @@ mod exchange;
 
 pub use address::{Address, AddressError};
 pub use answer::{Leader, Member, Members, Peer, Status, Transition, Value};
+pub use backup::{Arriving, NoBackup, Wanted};
 pub use client::{Client, NewMember};
 pub use consistency::{Consistency, ConsistencyError};
 pub use endpoint::{Endpoint, EndpointError};

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use quorate_client::{Client, ClientError, Consistency, Endpoint, NewMember};
+use quorate_client::{Client, ClientError, Consistency, Endpoint, NewMember, NoBackup, Wanted};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
@@ -338,4 +338,44 @@ async fn export_and_import_go_through_data_json() {
     server.client().import(exported).await.unwrap();
     let expected = ["GET /data.json?timeout=9000ms", r#"POST /data.json?timeout=9000ms {"a2V5":"dmFsdWU="}"#];
     assert_eq!(server.seen(), expected);
+}
+
+#[tokio::test]
+async fn a_backup_arrives_in_pieces_or_says_what_to_do_next() {
+    let new = Wanted::New(Consistency::Stale);
+    let rest = Wanted::Rest { tag: "7".to_owned(), from: 512 };
+    for (status, wanted) in [(200, &new), (206, &rest)] {
+        let server = Server::start(status, "bytes").await;
+        let mut arriving = server.client().backup(&server.endpoint, wanted).await.unwrap();
+        assert_eq!((arriving.tag.as_str(), arriving.bytes), ("7", 5));
+        assert_eq!(arriving.piece(PATIENCE).await.unwrap(), Some(Bytes::from_static(b"bytes")));
+        assert_eq!(arriving.piece(PATIENCE).await.unwrap(), None);
+        let target = if *wanted == new { "?consistency=stale&timeout=9000ms" } else { "" };
+        assert_eq!(server.seen(), [format!("GET /backup{target}")]);
+    }
+    let error = |code: &str| &*format!(r#"{{"error":"words","code":"{code}"}}"#).leak();
+    for (status, body, wanted, expected) in [
+        (412, error("precondition_failed"), &rest, "gone"),
+        (503, error("overloaded"), &rest, "busy"),
+        (503, error("no_checkpoint"), &new, "not now"),
+        (502, "a gateway's words", &new, "not now"),
+        (200, "a whole one, where the rest was wanted", &rest, "not now"),
+        (400, error("bad_query"), &new, "never"),
+    ] {
+        let server = Server::start(status, body).await;
+        let came = match server.client().backup(&server.endpoint, wanted).await.unwrap_err() {
+            NoBackup::Gone => "gone",
+            NoBackup::Busy(_) => "busy",
+            NoBackup::NotNow(_) => "not now",
+            NoBackup::Never(_) => "never",
+        };
+        assert_eq!(came, expected, "{status} {body}");
+    }
+    for endpoint in [closed().await, hangs_up().await] {
+        let failed = client(&[&endpoint]).backup(&endpoint, &new).await;
+        assert!(matches!(failed, Err(NoBackup::NotNow(_))), "{failed:?}");
+    }
+    let silent = silent().await;
+    let waited = Client::new(vec![silent.clone()], SHORT).backup(&silent, &new).await;
+    assert!(matches!(waited, Err(NoBackup::NotNow(_))), "{waited:?}");
 }

@@ -1,5 +1,6 @@
 //! The commands and their flags. Help texts are the doc comments of the fields.
 
+use crate::cli::backup::BackupCommand;
 use crate::cli::bench::BenchFlags;
 use crate::cli::configuration::ConfigCommand;
 use crate::cli::dev::DevFlags;
@@ -7,6 +8,7 @@ use crate::cli::exit::Failure;
 use crate::cli::node_flags::NodeFlags;
 use crate::cli::output::{self, OutputFlags};
 use crate::cli::recover::RecoverCommand;
+use crate::cli::restore::RestoreCommand;
 use crate::cli::serve::ServeCommand;
 use crate::config::parse_duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -60,6 +62,10 @@ pub(crate) enum Command {
     Export(ExportCommand),
     /// Write every entry of a data.json into the store
     Import(ImportCommand),
+    /// Write a consistent copy of the store to a file, from any node; goes on with one that was interrupted
+    Backup(BackupCommand),
+    /// Make a new data dir from a backup, offline
+    Restore(RestoreCommand),
     /// Put load on a cluster and measure it
     Bench(BenchFlags),
     /// Show the version of this program and of its formats
@@ -73,8 +79,9 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Show what a data dir holds; changes nothing
     Inspect(DirectoryCommand),
-    /// Check every checksum in a data dir that is not in use, and name each place that is wrong; changes nothing
-    Verify(DirectoryCommand),
+    /// Check every checksum in a data dir that is not in use, or in a backup, and name each place that is wrong;
+    /// changes nothing
+    Verify(VerifyCommand),
     /// Bring service back when a majority of the voters is lost for good
     Recover(RecoverCommand),
 }
@@ -131,6 +138,15 @@ pub(crate) struct StatusCommand {
 pub(crate) struct DirectoryCommand {
     /// The data dir
     pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyCommand {
+    /// The data dir, or the file of a backup
+    #[arg(value_name = "DIR|FILE")]
+    pub(crate) path: PathBuf,
     #[command(flatten)]
     pub(crate) output: OutputFlags,
 }

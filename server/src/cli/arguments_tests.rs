@@ -182,6 +182,8 @@ fn every_command_has_help_and_every_flag_is_explained() {
         "transfer",
         "export",
         "import",
+        "backup",
+        "restore",
         "bench",
         "version",
         "completions",

@@ -68,6 +68,7 @@ fn value_text(config: &ServeConfig, setting: &str) -> String {
         "max-value-bytes" => config.max_value_bytes.to_string(),
         "max-request-bytes" => config.max_request_bytes.to_string(),
         "max-pending-bytes" => config.max_pending_bytes.to_string(),
+        "backup-rate" => config.backup_bytes_per_second.to_string(),
         "scrub-rate" => config.scrub_bytes_per_second.to_string(),
         "segment-bytes" => config.segment_bytes.to_string(),
         "keep-snapshots" => config.keep_snapshots.to_string(),

@@ -21,6 +21,8 @@ struct Report {
     recovering: Option<String>,
     /// The id under which the node is coming back.
     successor: Option<String>,
+    /// The history that a backup will begin whose restoring was interrupted.
+    restoring: Option<String>,
     /// The process that uses the directory. Its log and checkpoints are not looked at: they change meanwhile.
     in_use: Option<String>,
     term: Option<u64>,
@@ -103,6 +105,7 @@ impl Report {
             history: identity.and_then(|identity| identity.history).map(|history| history.to_string()),
             recovering: directory.recovering.map(|history| history.to_string()),
             successor: directory.successor.map(|node| node.to_string()),
+            restoring: directory.restoring.map(|history| history.to_string()),
             in_use: directory.in_use.map(|user_of| user(user_of.pid)),
             term: None,
             vote: None,
@@ -135,9 +138,13 @@ impl Report {
         fact("node", self.node.clone());
         fact("cluster", self.cluster.clone());
         fact("history", self.history.clone());
-        for (name, value) in
-            [("recovering", &self.recovering), ("successor", &self.successor), ("in use by", &self.in_use)]
-        {
+        let states = [
+            ("recovering", &self.recovering),
+            ("successor", &self.successor),
+            ("restoring", &self.restoring),
+            ("in use by", &self.in_use),
+        ];
+        for (name, value) in states {
             if value.is_some() {
                 fact(name, value.clone());
             }

@@ -11,6 +11,7 @@
 )]
 
 mod arguments;
+mod backup;
 mod bench;
 mod client;
 mod configuration;
@@ -22,8 +23,10 @@ mod logging;
 mod membership;
 mod node_flags;
 mod output;
+mod progress;
 mod recover;
 mod recover_report;
+mod restore;
 mod serve;
 mod verify;
 mod version;
@@ -58,6 +61,8 @@ fn run(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<OsString>) ->
         Command::Transfer(command) => membership::transfer(&command),
         Command::Export(command) => client::export(&command),
         Command::Import(command) => client::import(&command),
+        Command::Backup(command) => backup::backup(&command),
+        Command::Restore(command) => restore::run(&command),
         Command::Bench(flags) => bench::run(&flags),
         Command::Version(output) => version::print(output.output),
         Command::Completions { shell } => arguments::print_completions(shell),

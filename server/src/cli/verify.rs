@@ -1,19 +1,14 @@
-//! `quorate verify`: every checksum in a data dir.
+//! `quorate verify`: every checksum in a data dir, or in a backup.
 
-use std::io::{IsTerminal, stderr};
-use std::time::{Duration, Instant};
-
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use quorate_storage::data_dir::DataDirError;
-use quorate_storage::{Directory, Fault, FileDisk, OpenError, Survey, Surveyed};
+use quorate_storage::{Directory, Fault, FileDisk, OpenError, Survey, Surveyed, backup};
 use serde::Serialize;
 
-use crate::cli::arguments::DirectoryCommand;
+use crate::cli::arguments::VerifyCommand;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{self, Output, Table};
-
-/// How often a line is printed where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(2);
+use crate::cli::progress::Progress;
+use crate::restore::{Backup, RestoreError};
 
 /// `VERSION` and `node.toml`, which every data dir has, and the two files of term and vote.
 const OTHER_FILES: usize = 4;
@@ -45,15 +40,18 @@ struct Report {
     faults: Vec<Place>,
 }
 
-pub(crate) fn verify(command: &DirectoryCommand) -> Result<(), Failure> {
-    let directory = Directory::look(&command.dir).map_err(|error| unusable(&error))?;
+pub(crate) fn verify(command: &VerifyCommand) -> Result<(), Failure> {
+    if command.path.is_file() {
+        return verify_backup(command);
+    }
+    let directory = Directory::look(&command.path).map_err(|error| unusable(&error))?;
     if let Some(user) = directory.in_use {
         // What is being written looks like what is torn.
-        return Err(unusable(&DataDirError::Locked { path: command.dir.clone(), pid: user.pid }));
+        return Err(unusable(&DataDirError::Locked { path: command.path.clone(), pid: user.pid }));
     }
-    let disk = FileDisk::read_only(&command.dir);
+    let disk = FileDisk::read_only(&command.path);
     let total = Survey::bytes(&disk).map_err(|error| unreadable(&OpenError::Disk(error)))?;
-    let mut progress = Progress::new(total);
+    let mut progress = Progress::new(total, "checked");
     let surveyed =
         Survey::take(&disk, &mut |bytes| progress.step(bytes)).map_err(|error| unreadable(&error))?;
     progress.end();
@@ -74,8 +72,46 @@ pub(crate) fn verify(command: &DirectoryCommand) -> Result<(), Failure> {
     Err(Failure::failed(format!(
         "{what}: {count} {} wrong; {}",
         are(count),
-        what_to_do(&surveyed, &command.dir)
+        what_to_do(&surveyed, &command.path)
     )))
+}
+
+/// A backup is looked at as `restore` does, which finds the first place that is wrong: behind that nothing can be told.
+fn verify_backup(command: &VerifyCommand) -> Result<(), Failure> {
+    let bytes = Backup::length(&command.path)?;
+    let mut bar = Progress::new(bytes, "checked");
+    let verified = Backup::verify(&command.path, &mut |bytes| bar.step(bytes));
+    bar.end();
+    let faults = match &verified {
+        Ok(_) => Vec::new(),
+        Err(RestoreError::Flawed { flaw, .. }) if !matches!(flaw.place, backup::Place::Version { .. }) => {
+            vec![Place {
+                file: command.path.display().to_string(),
+                offset: Some(flaw.offset),
+                index: None,
+                reason: format!("{}: {}", flaw.place, flaw.reason),
+            }]
+        }
+        Err(_) => return verified.map(drop).map_err(Failure::from),
+    };
+    let report = Report { files: 1, bytes, faults };
+    match command.output.output {
+        Output::Json => output::json(&report)?,
+        Output::Table if report.faults.is_empty() => {}
+        Output::Table => table(&report.faults).print()?,
+    }
+    match verified {
+        Ok((_, kv)) => {
+            let (keys, revision) = (kv.len(), kv.revision());
+            output::say(&format!(
+                "a backup of {keys} keys at revision {revision}, {bytes} bytes: every checksum fits"
+            ));
+            Ok(())
+        }
+        Err(_) => {
+            Err(Failure::failed(format!("a backup of {bytes} bytes: it can't be restored; take another")))
+        }
+    }
 }
 
 fn are(count: usize) -> &'static str {
@@ -131,40 +167,4 @@ pub(crate) fn unreadable(error: &OpenError) -> Failure {
         _ => Exit::Failed,
     };
     Failure::Ended(exit, error.to_string())
-}
-
-/// A bar on a terminal, a line now and then elsewhere.
-struct Progress {
-    bar: ProgressBar,
-    total: u64,
-    done: u64,
-    /// When the last line was printed, where there is no terminal.
-    line: Option<Instant>,
-}
-
-impl Progress {
-    fn new(total: u64) -> Self {
-        let terminal = stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(total), target);
-        let style =
-            ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left");
-        bar.set_style(style.expect("the template is one that indicatif knows"));
-        Progress { bar, total, done: 0, line: (!terminal).then(Instant::now) }
-    }
-
-    fn step(&mut self, bytes: u64) {
-        self.done += bytes;
-        self.bar.inc(bytes);
-        if let Some(last) = &mut self.line
-            && last.elapsed() >= LINE_EVERY
-        {
-            *last = Instant::now();
-            output::say(&format!("{} of {} bytes checked", self.done, self.total));
-        }
-    }
-
-    fn end(&self) {
-        self.bar.finish_and_clear();
-    }
 }

@@ -22,8 +22,8 @@ mod size;
 pub use duration::{DurationError, duration_text, parse_duration};
 pub use error::{ConfigError, Origin};
 pub use lookup::{Flags, Surroundings};
-pub(crate) use resolve::parse_name;
 pub use resolve::{Resolved, resolve};
+pub(crate) use resolve::{parse_name, parse_rate};
 pub(crate) use setting::variable;
 pub use setting::{SETTINGS, Setting, Shape};
 pub use size::{SizeError, parse_size};
@@ -73,6 +73,8 @@ pub struct ServeConfig {
     pub heartbeat_interval: Duration,
     /// How much of checkpoints is sent to other nodes in a second, in bytes.
     pub snapshot_bytes_per_second: u64,
+    /// How much of backups is sent in a second, all together, in bytes.
+    pub backup_bytes_per_second: u64,
     /// How much of what is at rest is read in a second, in bytes.
     pub scrub_bytes_per_second: u64,
     /// A leader removes a voter that it has not heard for this long; never, when absent.

@@ -24,7 +24,7 @@ const LONGEST_NAME_BYTES: usize = 64;
 const SEGMENT_OVERHEAD_BYTES: usize = 64 << 10;
 const SEGMENT_BYTES: RangeInclusive<u32> = 128 << 10..=1 << 30;
 /// In bytes a second.
-const SLOWEST_SNAPSHOTS: usize = 64 << 10;
+const SLOWEST_RATE: usize = 64 << 10;
 
 /// A configuration, and where each of its settings came from (those that are absent here are defaults).
 #[derive(Clone, Debug)]
@@ -62,6 +62,7 @@ pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolve
         heartbeat_interval: lookup.single("heartbeat-interval", "50ms", parse_interval)?,
         scrub_bytes_per_second: lookup.single("scrub-rate", "1MiB", parse_scrub_rate)?,
         snapshot_bytes_per_second: lookup.single("snapshot-rate", "128MiB", parse_rate)?,
+        backup_bytes_per_second: lookup.single("backup-rate", "64MiB", parse_rate)?,
         remove_dead_voters_after: lookup.single("remove-dead-voters-after", "never", parse_patience)?,
         min_voters: lookup.single("min-voters", "3", parse_count)?,
         log: LogConfig {
@@ -306,11 +307,10 @@ fn parse_patience(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
-fn parse_rate(text: &str) -> Result<u64, String> {
+/// How much passes in a second, in bytes.
+pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
     match parse_size(text) {
-        Ok(size) if size < SLOWEST_SNAPSHOTS => {
-            Err("a checkpoint would never arrive; at least 64KiB".to_owned())
-        }
+        Ok(size) if size < SLOWEST_RATE => Err("it would never arrive; at least 64KiB".to_owned()),
         Ok(size) => Ok(size as u64),
         Err(error) => Err(error.to_string()),
     }

@@ -50,6 +50,7 @@ fn the_defaults() {
         max_request_bytes: 4_194_304,
         max_pending_bytes: 268_435_456,
         segment_bytes: 16 << 20,
+        backup_bytes_per_second: 64 << 20,
         scrub_bytes_per_second: 1 << 20,
         keep_snapshots: 5,
         snapshot_entries: 100_000,

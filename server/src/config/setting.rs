@@ -110,6 +110,12 @@ pub const SETTINGS: &[Setting] = &[
         "Send at most this much of checkpoints to other nodes in a second [default: 128MiB]",
     ),
     setting(
+        "backup-rate",
+        "SIZE",
+        Shape::Single,
+        "Send at most this much of backups in a second, all of them together [default: 64MiB]",
+    ),
+    setting(
         "scrub-rate",
         "SIZE",
         Shape::Single,

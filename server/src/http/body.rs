@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::sync::mpsc;
 
 use super::budget::Held;
 use super::error::ApiError;
@@ -149,6 +150,48 @@ pub(crate) enum AnswerBody {
     Pieces(Box<dyn Iterator<Item = Vec<u8>> + Send>),
     /// What the leader answers, as it arrives.
     Forwarded(ForwardedBody),
+    /// Pieces that come from elsewhere in this process.
+    Streamed(StreamedBody),
+}
+
+/// Why an answer broke off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokenBody {
+    /// The leader's did.
+    #[error(transparent)]
+    Forwarded(#[from] hyper::Error),
+    /// Whoever made the pieces ended before the last of them. The connection has to break: without that a client could
+    /// take what came for all.
+    #[error("{0} bytes of the answer are missing")]
+    CutShort(u64),
+}
+
+/// A body of a length that is known, in pieces that somebody else makes.
+pub(crate) struct StreamedBody {
+    pieces: mpsc::Receiver<Bytes>,
+    left: u64,
+}
+
+impl StreamedBody {
+    /// # Panics
+    /// Later, when more bytes come than were announced.
+    pub(crate) fn new(pieces: mpsc::Receiver<Bytes>, bytes: u64) -> Self {
+        StreamedBody { pieces, left: bytes }
+    }
+
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        self.pieces.poll_recv(context).map(|piece| match piece {
+            Some(piece) => {
+                let left = self.left.checked_sub(piece.len() as u64);
+                self.left = left.expect("no more is made than was announced");
+                Some(Ok(Frame::data(piece)))
+            }
+            None => Some(Err(BrokenBody::CutShort(self.left))),
+        })
+    }
 }
 
 /// What the leader answers. When all of it has arrived, the connection goes back to the pool.
@@ -190,19 +233,20 @@ impl AnswerBody {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BrokenBody;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
         match self.get_mut() {
             AnswerBody::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             AnswerBody::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             AnswerBody::Pieces(pieces) => {
                 Poll::Ready(pieces.next().map(|piece| Ok(Frame::data(piece.into()))))
             }
-            AnswerBody::Forwarded(forwarded) => forwarded.poll_frame(context),
+            AnswerBody::Forwarded(forwarded) => forwarded.poll_frame(context).map_err(BrokenBody::from),
+            AnswerBody::Streamed(streamed) => streamed.poll_frame(context),
         }
     }
 
@@ -211,6 +255,7 @@ impl Body for AnswerBody {
             AnswerBody::Whole(bytes) => bytes.is_empty(),
             AnswerBody::Pieces(_) => false,
             AnswerBody::Forwarded(forwarded) => forwarded.incoming.is_end_stream(),
+            AnswerBody::Streamed(streamed) => streamed.left == 0,
         }
     }
 
@@ -219,6 +264,7 @@ impl Body for AnswerBody {
             AnswerBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             AnswerBody::Pieces(_) => SizeHint::default(),
             AnswerBody::Forwarded(forwarded) => forwarded.incoming.size_hint(),
+            AnswerBody::Streamed(streamed) => SizeHint::with_exact(streamed.left),
         }
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn check_head(head: &Parts, hosts: &Hosts, own_id: NodeId) -> Result<
     check_header_size(&head.headers)?;
     let host = check_host(head, hosts)?;
     check_origin(&head.headers, host, hosts)?;
-    check_supported(&head.method, &head.headers)?;
+    check_supported(head)?;
     forwarded_by(&head.headers, own_id)
 }
 
@@ -105,13 +105,18 @@ fn check_origin(headers: &HeaderMap, host: Option<&str>, hosts: &Hosts) -> Resul
     if host.is_some_and(is_same) || is_same(&hosts.advertised) { Ok(()) } else { Err(refused()) }
 }
 
+/// The one route that knows what to do with `If-Match`.
+const BACKUP_PATH: &str = "/backup";
+
 /// Conditions and promises that this version can't keep are refused: ignoring one would be a lie.
-fn check_supported(method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
+fn check_supported(head: &Parts) -> Result<(), ApiError> {
+    let Parts { method, headers, .. } = head;
     let is_read = method == Method::GET || method == Method::HEAD;
     let refuse_if = |is_there: bool, name: &HeaderName| {
         if is_there { Err(unsupported(name)) } else { Ok(()) }
     };
-    refuse_if(headers.contains_key(IF_MATCH), &IF_MATCH)?;
+    let takes_if_match = is_read && head.uri.path() == BACKUP_PATH;
+    refuse_if(!takes_if_match && headers.contains_key(IF_MATCH), &IF_MATCH)?;
     refuse_if(!is_read && headers.contains_key(IF_NONE_MATCH), &IF_NONE_MATCH)?;
     refuse_if(!is_read && headers.contains_key(IDEMPOTENCY_KEY), &IDEMPOTENCY_KEY)?;
     let plain = |value: &[u8]| value.is_empty() || value.eq_ignore_ascii_case(b"identity");

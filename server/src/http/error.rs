@@ -1,7 +1,7 @@
 //! What HTTP says when it says no.
 
 use hyper::StatusCode;
-use hyper::header::{ALLOW, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_RANGE, HeaderMap, HeaderValue, RETRY_AFTER};
 use quorate_node::raft::NodeId;
 use quorate_node::wire::entry::MAX_COMMAND_BYTES;
 use serde::Serialize;
@@ -163,6 +163,26 @@ pub(crate) enum ApiError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// As many backups are being sent as may be. Nothing was done.
+    #[error("{most} backups are being sent already: try again when one has ended, or ask another node")]
+    TooManyBackups {
+        /// How many may be.
+        most: usize,
+    },
+    /// This node can't send a checkpoint now.
+    #[error("this node has no checkpoint to send, {0}: ask another node, or try again later")]
+    NoCheckpoint(String),
+    /// The checkpoint that was asked for by its tag is not here.
+    #[error(
+        "this node does not have the checkpoint {0}, or no longer: ask another node, or take a backup from its beginning"
+    )]
+    CheckpointGone(String),
+    /// The range lies behind the end.
+    #[error("the backup has {length} bytes, and the Range begins behind them: ask for bytes that there are")]
+    RangeNotSatisfiable {
+        /// The length of the whole.
+        length: u64,
+    },
     /// This process is about to end. Nothing was done.
     #[error("this node is shutting down: nothing was done; ask another")]
     ShuttingDown,
@@ -229,7 +249,12 @@ impl ApiError {
             | ApiError::Joining
             | ApiError::Mending
             | ApiError::ComingBack { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_leader"),
-            ApiError::Overloaded | ApiError::TooMuchHeld { .. } => {
+            ApiError::NoCheckpoint(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_checkpoint"),
+            ApiError::CheckpointGone(_) => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
+            ApiError::RangeNotSatisfiable { .. } => {
+                (StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable")
+            }
+            ApiError::Overloaded | ApiError::TooMuchHeld { .. } | ApiError::TooManyBackups { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
             }
             ApiError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
@@ -261,6 +286,10 @@ impl ApiError {
                 if let Ok(url) = HeaderValue::from_str(url) {
                     to.insert(headers::QUORATE_LEADER, url);
                 }
+            }
+            ApiError::RangeNotSatisfiable { length } => {
+                let whole = HeaderValue::try_from(format!("bytes */{length}"));
+                to.insert(CONTENT_RANGE, whole.expect("digits are a header value"));
             }
             ApiError::ComingBack { former } => {
                 let former = HeaderValue::from_str(&former.to_string());

@@ -20,6 +20,7 @@
 
 mod adding;
 mod app;
+mod backup;
 mod body;
 mod budget;
 mod checks;

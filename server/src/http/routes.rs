@@ -26,6 +26,8 @@ pub(crate) enum Call<'a> {
     Export,
     /// `POST /data.json`
     Import,
+    /// `GET /backup`
+    Backup,
     /// `GET /livez`
     Livez,
     /// `GET /readyz`
@@ -64,6 +66,7 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, ApiEr
 
     let (call, allow) = match path {
         "/" => (read(Call::Hello), "GET, HEAD"),
+        "/backup" => (read(Call::Backup), "GET, HEAD"),
         "/livez" => (read(Call::Livez), "GET, HEAD"),
         "/readyz" => (read(Call::Readyz), "GET, HEAD"),
         "/version" => (read(Call::Version), "GET, HEAD"),
@@ -99,7 +102,9 @@ impl Call<'_> {
         match self {
             Call::Hello | Call::Livez | Call::Version | Call::Status | Call::Lend(_) => &[],
             Call::Readyz => &[Parameter::Verbose],
-            Call::Get(_) | Call::Members | Call::Export => &[Parameter::Timeout, Parameter::Consistency],
+            Call::Get(_) | Call::Members | Call::Export | Call::Backup => {
+                &[Parameter::Timeout, Parameter::Consistency]
+            }
             Call::Add => &[Parameter::Timeout, Parameter::Wait],
             Call::Put(_) | Call::Delete(_) | Call::Import | Call::Snapshot => &[Parameter::Timeout],
             Call::SetMembers | Call::Promote | Call::Remove | Call::Transfer => &[Parameter::Timeout],
@@ -127,6 +132,8 @@ mod tests {
             ("GET", "/key/a/b%2F..//", Call::Get("a/b%2F..//")),
             ("GET", "/data.json", Call::Export),
             ("POST", "/data.json", Call::Import),
+            ("GET", "/backup", Call::Backup),
+            ("HEAD", "/backup", Call::Backup),
             ("GET", "/livez", Call::Livez),
             ("GET", "/readyz", Call::Readyz),
             ("GET", "/version", Call::Version),

@@ -144,6 +144,7 @@ impl<R: Runtime, N: Net> App<R, N> {
             Call::Delete(key) => self.delete(head, key, terms).await,
             Call::Export => self.export(terms).await,
             Call::Import => self.import(head, upload, terms).await,
+            Call::Backup => self.backup(head, terms).await,
             Call::Livez => Ok(json(ALIVE)),
             Call::Readyz => self.readyz(terms.query.verbose).await,
             Call::Version => Ok(version()),

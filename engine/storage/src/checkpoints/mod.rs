@@ -153,6 +153,11 @@ impl<F: DiskFile> Checkpoints<F> {
         self.shelf.newest().map(|described| &described.meta)
     }
 
+    /// Those that are kept, the oldest first.
+    pub(crate) fn kept(&self) -> impl DoubleEndedIterator<Item = &Described> {
+        self.shelf.kept()
+    }
+
     /// Puts a checkpoint in the queue.
     pub(crate) fn begin(&mut self, draft: Draft) {
         self.waiting.push_back(draft);

@@ -27,6 +27,11 @@ impl<F: DiskFile> Checkpoint<F> {
         Some(Checkpoint { manifest: described.manifest.encode(), runs: runs?, described, idle: 0 })
     }
 
+    /// The checksums of the blocks of all runs.
+    pub(crate) fn tables(&self) -> Vec<u8> {
+        self.runs.iter().flat_map(RunFile::table).copied().collect()
+    }
+
     /// A piece of the content; `None` when the offset lies outside, or a block is damaged.
     pub(crate) fn chunk(&self, offset: u64, bytes: u64) -> Option<Chunk> {
         let content_bytes = self.described.meta.bytes;

@@ -236,6 +236,11 @@ impl<F: DiskFile> RunFile<F> {
         self.file.drop_cached(0, u64::MAX);
     }
 
+    /// The checksums of its blocks.
+    pub(crate) fn table(&self) -> &[u8] {
+        &self.table
+    }
+
     /// The content from `offset` on, so many bytes or up to the end; `None` when a block of it is damaged.
     pub(crate) fn read(&self, offset: u64, bytes: u64) -> Option<Vec<u8>> {
         let end = self.run.bytes.min(offset.checked_add(bytes)?);

@@ -100,6 +100,11 @@ impl Shelf {
         Ok(())
     }
 
+    /// All that are kept, the oldest first.
+    pub(super) fn kept(&self) -> impl DoubleEndedIterator<Item = &Described> {
+        self.kept.values()
+    }
+
     /// Whether the checkpoint that ends there is kept.
     pub(super) fn holds(&self, last: LogId) -> bool {
         self.kept.contains_key(&last)

@@ -1,6 +1,7 @@
 //! Storage from outside: what is written is found again, whatever a crash leaves and whatever rots.
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod bad_reads;
 mod chain;
 mod common;

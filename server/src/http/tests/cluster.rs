@@ -23,8 +23,12 @@ use crate::storage_port::{StorageEnd, storage_channel};
 
 pub(super) const CLUSTER: ClusterId = ClusterId(0xc);
 pub(super) const HISTORY: HistoryId = HistoryId(0xd);
-pub(super) const LIMITS: Limits =
-    Limits { value_bytes: 1 << 20, request_bytes: 4 << 20, pending_bytes: 256 << 20 };
+pub(super) const LIMITS: Limits = Limits {
+    value_bytes: 1 << 20,
+    request_bytes: 4 << 20,
+    pending_bytes: 256 << 20,
+    backup_bytes_per_second: 1 << 30,
+};
 
 /// Longer than anything here may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);

@@ -194,7 +194,7 @@ fn assert_overloaded(answer: &Answer) {
 /// refused at once, and those without a body are not. 3. When a slow one is gone, there is room again.
 #[tokio::test]
 async fn what_bodies_take_up_has_a_limit() {
-    let limits = Limits { value_bytes: 1_000, request_bytes: 1_000, pending_bytes: 2_000 };
+    let limits = Limits { value_bytes: 1_000, request_bytes: 1_000, pending_bytes: 2_000, ..LIMITS };
     let cluster = Cluster::start_with(3, Settings { limits, ..Settings::default() }).await;
     let follower = cluster.follower().await;
     assert_eq!(cluster.ask(follower, Method::PUT, "/key/a", b"v").await.status, 200);

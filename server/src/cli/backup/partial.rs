@@ -1,0 +1,188 @@
+//! `FILE.partial`: what has come of a backup, and its way to `FILE`.
+//!
+//! What is in it is verified before anything is added, however it was left: the process may have been killed in the
+//! middle of a write, or the machine may have lost what was written last.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use quorate_client::Wanted;
+use quorate_storage::backup::{Flaw, Place, Verifier};
+
+use crate::cli::exit::{Exit, Failure};
+
+/// How much is read at a time, in bytes.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// The unfinished file, which nobody else may write to.
+#[derive(Debug)]
+pub(super) struct Partial {
+    path: PathBuf,
+    file: File,
+    verifier: Verifier,
+}
+
+/// Why bytes were not taken.
+#[derive(Debug)]
+pub(super) enum NotTaken {
+    /// They are not those of a backup. What was sound before is still there.
+    Flaw(Flaw),
+    /// The file can't be written.
+    Failed(Failure),
+}
+
+impl Partial {
+    /// Takes the file, which is made when it isn't there, and verifies what is in it. What is not sound is cut off.
+    pub(super) fn open(path: PathBuf) -> Result<Partial, Failure> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|error| failed("open", &path, &error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("{} is being written by another process: wait for it", path.display());
+                return Err(Failure::Ended(Exit::PreconditionFailed, message));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed("lock", &path, &error)),
+        }
+        let mut partial = Partial { path, file, verifier: Verifier::new() };
+        partial.verify()?;
+        Ok(partial)
+    }
+
+    /// What has come.
+    pub(super) fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// What to ask for, when it was begun.
+    pub(super) fn rest(&self) -> Option<Wanted> {
+        let tag = self.verifier.header()?.tag().to_string();
+        Some(Wanted::Rest { tag, from: self.verifier.taken_bytes() })
+    }
+
+    /// Takes the next bytes.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), NotTaken> {
+        if let Err(flaw) = self.verifier.feed(bytes) {
+            let sound = self.verifier.sound_bytes();
+            self.cut(sound).and_then(|()| self.verify()).map_err(NotTaken::Failed)?;
+            return Err(NotTaken::Flaw(flaw));
+        }
+        self.file.write_all(bytes).map_err(|error| NotTaken::Failed(failed("write", &self.path, &error)))
+    }
+
+    /// Forgets what has come.
+    pub(super) fn begin_again(&mut self) -> Result<(), Failure> {
+        self.cut(0)?;
+        self.verifier = Verifier::new();
+        Ok(())
+    }
+
+    /// Gives the whole backup its name, durably.
+    pub(super) fn finish(self, name: &Path) -> Result<(), Failure> {
+        self.verifier.finish().map_err(|flaw| Failure::failed(format!("{}: {flaw}", self.path.display())))?;
+        self.file.sync_all().map_err(|error| failed("sync", &self.path, &error))?;
+        fs::rename(&self.path, name).map_err(|error| failed("rename", &self.path, &error))?;
+        let folder = name.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| failed("sync", folder, &error))
+    }
+
+    /// Reads it all; behind what is sound there is nothing then.
+    fn verify(&mut self) -> Result<(), Failure> {
+        let mut buffer = vec![0; PIECE_BYTES];
+        loop {
+            self.verifier = Verifier::new();
+            self.file.rewind().map_err(|error| failed("read", &self.path, &error))?;
+            let flaw = loop {
+                match self.file.read(&mut buffer) {
+                    Ok(0) => return Ok(()),
+                    Ok(bytes) => {
+                        if let Err(flaw) = self.verifier.feed(&buffer[..bytes]) {
+                            break flaw;
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(failed("read", &self.path, &error)),
+                }
+            };
+            if let Place::Version { .. } = flaw.place {
+                let message = format!("{}: {flaw}, or remove the file", self.path.display());
+                return Err(Failure::Ended(Exit::BadConfiguration, message));
+            }
+            let sound = self.verifier.sound_bytes();
+            self.cut(sound)?;
+        }
+    }
+
+    fn cut(&mut self, bytes: u64) -> Result<(), Failure> {
+        self.file
+            .set_len(bytes)
+            .and_then(|()| self.file.seek(SeekFrom::Start(bytes)))
+            .map(drop)
+            .map_err(|error| failed("cut", &self.path, &error))
+    }
+}
+
+fn failed(action: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::failed(format!("can't {action} {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A whole backup.
+    fn sample() -> Vec<u8> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/backup-1");
+        fs::read(path).unwrap()
+    }
+
+    fn taken(partial: &Partial) -> u64 {
+        partial.verifier().taken_bytes()
+    }
+
+    #[test]
+    fn it_goes_on_wherever_it_was_left() {
+        let (folder, file) = (tempfile::tempdir().unwrap(), sample());
+        let (path, name) = (folder.path().join("b.partial"), folder.path().join("b"));
+        for cut in (0..=file.len()).step_by(97) {
+            fs::write(&path, &file[..cut]).unwrap();
+            let mut partial = Partial::open(path.clone()).unwrap();
+            assert_eq!(taken(&partial), cut as u64);
+            assert_eq!(partial.rest().is_some(), cut >= 512, "{cut}");
+            assert!(Partial::open(path.clone()).is_err(), "one at a time");
+            partial.take(&file[cut..]).unwrap();
+            partial.finish(&name).unwrap();
+            assert!(fs::read(&name).unwrap() == file && !path.exists(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_was_damaged_is_cut_off_and_the_rest_kept() {
+        let (folder, file) = (tempfile::tempdir().unwrap(), sample());
+        let path = folder.path().join("b.partial");
+        for at in (0..file.len()).step_by(101) {
+            let mut rotten = file.clone();
+            rotten[at] ^= 4;
+            fs::write(&path, &rotten).unwrap();
+            let mut partial = Partial::open(path.clone()).unwrap();
+            let sound = taken(&partial);
+            assert!(sound <= at as u64 && fs::metadata(&path).unwrap().len() == sound, "{at}");
+            let from = usize::try_from(sound).unwrap();
+            let refused = partial.take(&rotten[from..]).unwrap_err();
+            assert!(matches!(&refused, NotTaken::Flaw(flaw) if flaw.offset <= at as u64), "{refused:?}");
+            assert_eq!(taken(&partial), sound, "nothing of what was wrong is there");
+            partial.take(&file[from..]).unwrap();
+            assert!(partial.verifier().is_complete());
+            drop(partial);
+            fs::remove_file(&path).unwrap();
+        }
+        let mut partial = Partial::open(path.clone()).unwrap();
+        partial.take(&file[..600]).unwrap();
+        partial.begin_again().unwrap();
+        assert_eq!((taken(&partial), fs::metadata(&path).unwrap().len()), (0, 0));
+        assert!(partial.finish(&folder.path().join("b")).is_err(), "it is not whole");
+    }
+}

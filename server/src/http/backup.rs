@@ -1,0 +1,255 @@
+//! `/backup`: a checkpoint of this node as one file.
+//!
+//! The tag of a backup names its bytes, on whichever node: so a reader whose connection broke goes on anywhere that has
+//! the same checkpoint (`Range` with `If-Range`, RFC 9110 §13.1.5 and §14.2), and with `If-Match` it can ask around for
+//! such a node without having each of the others take a checkpoint of its own.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use hyper::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
+    IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+use quorate_node::kv::Revision;
+use quorate_node::{ReadLevel, Reply, Request};
+use quorate_storage::backup::{Opened, Tag, Unopened};
+use tokio::sync::mpsc;
+
+use super::app::{App, with_type};
+use super::body::{AnswerBody, StreamedBody};
+use super::error::ApiError;
+use super::headers::{NOSNIFF, OCTET_STREAM, QUORATE_REVISION};
+use super::leader::unexpected;
+use super::query::format_timeout;
+use super::service::Terms;
+use crate::backups::{MOST, Pinned, Slot};
+use crate::net::Net;
+use crate::runtime::{Runtime, race};
+
+/// How many pieces wait to be sent.
+const PIECES_AHEAD: usize = 1;
+
+impl<R: Runtime, N: Net> App<R, N> {
+    /// `GET` and `HEAD`.
+    pub(super) async fn backup(&self, head: &Parts, terms: Terms) -> Result<Response<AnswerBody>, ApiError> {
+        let slot = self.context.backups.slot().ok_or(ApiError::TooManyBackups { most: MOST })?;
+        let conditions = Conditions::of(&head.headers);
+        let (pin, takes_range) = self.pinned(&conditions, terms).await?;
+        let opened = pin.opened;
+        let asked = conditions.range.filter(|_| takes_range && head.method == Method::GET);
+        let part = match asked.map_or(Asked::Whole, |range| parse_range(range, opened.file_bytes)) {
+            Asked::Whole => None,
+            Asked::Part(range) => Some(range),
+            Asked::Nothing => return Err(ApiError::RangeNotSatisfiable { length: opened.file_bytes }),
+        };
+        let body = match head.method {
+            Method::GET => self.stream(slot, pin, part.clone().unwrap_or(0..opened.file_bytes)),
+            _ => AnswerBody::empty(),
+        };
+        Ok(answer(&opened, part, body))
+    }
+
+    /// The checkpoint that is sent, and whether a range of it may be: not so when the range is one of another.
+    async fn pinned(&self, conditions: &Conditions<'_>, terms: Terms) -> Result<(Pinned, bool), ApiError> {
+        if let Some(tags) = conditions.if_match.filter(|tags| *tags != "*") {
+            for tag in tags.split(',').filter_map(|tag| parse_tag(tag.trim())) {
+                if let Some(pin) = self.kept(tag).await? {
+                    let is_same = conditions.if_range.is_none_or(|named| parse_tag(named) == Some(tag));
+                    return Ok((pin, is_same));
+                }
+            }
+            return Err(ApiError::CheckpointGone(tags.to_owned()));
+        }
+        let Some(named) = conditions.if_range.filter(|_| conditions.range.is_some()) else {
+            return Ok((self.newest(terms).await?, true));
+        };
+        // A date names nothing here, as it would name no bytes.
+        match parse_tag(named) {
+            Some(tag) => match self.kept(tag).await? {
+                Some(pin) => Ok((pin, true)),
+                None => Ok((self.newest(terms).await?, false)),
+            },
+            None => Ok((self.newest(terms).await?, false)),
+        }
+    }
+
+    /// The checkpoint with that tag, if this node still has it.
+    async fn kept(&self, tag: Tag) -> Result<Option<Pinned>, ApiError> {
+        match self.context.backups.open(Some(tag)).await.ok_or(ApiError::ShuttingDown)? {
+            Ok(pin) => Ok(Some(pin)),
+            Err(Unopened::NotThere | Unopened::Damaged) => Ok(None),
+        }
+    }
+
+    /// A checkpoint of now.
+    async fn newest(&self, terms: Terms) -> Result<Pinned, ApiError> {
+        let deadline = self.now() + terms.timeout;
+        let level = terms.query.level;
+        let mut least = Revision::ZERO;
+        if level != ReadLevel::Stale {
+            // What is read does not matter: once it is, this node has applied all that was acknowledged before.
+            let request = || Request::Read { key: Arc::default(), level };
+            match self.ask_here(request, deadline).await? {
+                Reply::Read { revision, .. } => least = revision,
+                other => return Err(unexpected(&other)),
+            }
+        }
+        match self.ask_here(|| Request::Checkpoint, deadline).await {
+            Ok(Reply::Checkpointed) => {}
+            Ok(other) => return Err(unexpected(&other)),
+            Err(ApiError::NoLeader(_) | ApiError::Outside(_)) => {
+                let reason = format!("it was not on the disk within {}", format_timeout(terms.timeout));
+                return Err(ApiError::NoCheckpoint(reason));
+            }
+            Err(error) => return Err(error),
+        }
+        match self.context.backups.open(None).await.ok_or(ApiError::ShuttingDown)? {
+            Ok(pin) if pin.opened.revision >= least => Ok(pin),
+            Ok(pin) => {
+                let found = pin.opened.revision;
+                Err(ApiError::NoCheckpoint(format!("the newest is of revision {found}, before {least}")))
+            }
+            Err(Unopened::NotThere) => {
+                Err(ApiError::NoCheckpoint("this node has applied nothing yet".to_owned()))
+            }
+            Err(Unopened::Damaged) => {
+                let reason = "a file of it can't be read, and the state is being written anew".to_owned();
+                Err(ApiError::NoCheckpoint(reason))
+            }
+        }
+    }
+
+    fn stream(&self, slot: Slot, pin: Pinned, range: Range<u64>) -> AnswerBody {
+        let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+        let body = StreamedBody::new(receiver, range.end - range.start);
+        let (backups, shutdown) = (Arc::clone(&self.context.backups), self.context.shutdown.clone());
+        let runtime = self.context.runtime.clone();
+        self.context.runtime.spawn(async move {
+            // It may take hours: an end of this node does not wait for it. Its reader goes on elsewhere, or later.
+            race(shutdown.begun(), backups.pump(runtime, (slot, pin), range, sender)).await;
+        });
+        AnswerBody::Streamed(body)
+    }
+}
+
+/// The headers that say which bytes are wanted.
+struct Conditions<'a> {
+    if_match: Option<&'a str>,
+    if_range: Option<&'a str>,
+    range: Option<&'a str>,
+}
+
+impl<'a> Conditions<'a> {
+    /// One that is no text is one that nothing matches.
+    fn of(headers: &'a HeaderMap) -> Conditions<'a> {
+        let text =
+            |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
+        Conditions { if_match: text(&IF_MATCH), if_range: text(&IF_RANGE), range: text(&RANGE) }
+    }
+}
+
+/// A strong entity tag that may be one of ours.
+fn parse_tag(text: &str) -> Option<Tag> {
+    text.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+}
+
+/// What a `Range` asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    /// Everything: several ranges at once, other units and nonsense are ignored, as a server may.
+    Whole,
+    /// These bytes.
+    Part(Range<u64>),
+    /// None that there are.
+    Nothing,
+}
+
+/// Reads a `Range` header for a file of so many bytes.
+fn parse_range(text: &str, length: u64) -> Asked {
+    let unit = text.get(..6).filter(|unit| unit.eq_ignore_ascii_case("bytes="));
+    let Some((first, last)) = unit.and_then(|_| text[6..].trim().split_once('-')) else {
+        return Asked::Whole;
+    };
+    let number = |digits: &str| {
+        let only_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        // More than can be counted is behind any end.
+        only_digits.then(|| digits.parse::<u64>().unwrap_or(u64::MAX))
+    };
+    match (number(first), number(last)) {
+        (None, Some(count)) if first.is_empty() => match count {
+            0 => Asked::Nothing,
+            count => Asked::Part(length.saturating_sub(count)..length),
+        },
+        (Some(first), _) if last.is_empty() && first < length => Asked::Part(first..length),
+        (Some(first), Some(last)) if first > last => Asked::Whole,
+        (Some(first), Some(last)) if first < length => Asked::Part(first..last.saturating_add(1).min(length)),
+        (Some(_), Some(_)) => Asked::Nothing,
+        (Some(_), None) if last.is_empty() => Asked::Nothing,
+        _ => Asked::Whole,
+    }
+}
+
+fn answer(opened: &Opened, part: Option<Range<u64>>, body: AnswerBody) -> Response<AnswerBody> {
+    let length = opened.file_bytes;
+    let status = if part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    let mut response = with_type(status, OCTET_STREAM, body);
+    let headers = response.headers_mut();
+    let text = |text: String| HeaderValue::try_from(text).expect("digits and quotes are a header value");
+    if let Some(Range { start, end }) = &part {
+        headers.insert(CONTENT_RANGE, text(format!("bytes {start}-{}/{length}", end - 1)));
+    }
+    let Range { start, end } = part.unwrap_or(0..length);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(end - start));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(ETAG, text(format!("\"{}\"", opened.tag)));
+    headers.insert(QUORATE_REVISION, HeaderValue::from(opened.revision.0));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_the_rfc_says() {
+        let cases = [
+            ("bytes=0-", Asked::Part(0..100)),
+            ("bytes=40-", Asked::Part(40..100)),
+            ("BYTES=40-49", Asked::Part(40..50)),
+            ("bytes=40-1000", Asked::Part(40..100)),
+            ("bytes=99-99", Asked::Part(99..100)),
+            ("bytes=-10", Asked::Part(90..100)),
+            ("bytes=-1000", Asked::Part(0..100)),
+            ("bytes=100-", Asked::Nothing),
+            ("bytes=100-200", Asked::Nothing),
+            ("bytes=-0", Asked::Nothing),
+            ("bytes=99999999999999999999999-", Asked::Nothing),
+            ("bytes=50-40", Asked::Whole),
+            ("bytes=0-1,5-6", Asked::Whole),
+            ("bytes=-", Asked::Whole),
+            ("bytes=a-", Asked::Whole),
+            ("bytes=1-b", Asked::Whole),
+            ("bytes=+1-", Asked::Whole),
+            ("rows=1-2", Asked::Whole),
+            ("", Asked::Whole),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_range(text, 100), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_strong_tag_of_ours_names_a_backup() {
+        let tag = Tag([0xab; 16]);
+        assert_eq!(parse_tag(&format!("\"{tag}\"")), Some(tag));
+        for other in
+            [tag.to_string(), format!("W/\"{tag}\""), "\"7\"".to_owned(), "*".to_owned(), String::new()]
+        {
+            assert_eq!(parse_tag(&other), None, "{other}");
+        }
+    }
+}
