@@ -342,10 +342,17 @@ impl Raft {
             Supply::Pipeline => true,
             Supply::Snapshot { .. } => false,
         };
+        let (shared, probing) =
+            (shared.min(prev.index.previous()), matches!(peer.supply, Supply::Probe { .. }));
         // A late one, about what has since been found to match, must not take the peer back (etcd-io/etcd#1207).
-        // One about what the peer has lost since is answered by its `Ask`, not by sending the same again at once.
         if current && prev.index > peer.matched {
-            peer.probe_from(shared.min(prev.index.previous()).next());
+            peer.probe_from(shared.next());
+        }
+        // About the very slot that is counted on: the peer has lost it, and may not know that it ever held it; or this
+        // one is late, and the next answer corrects it. Less than a peer holds may be believed of it at any time: a
+        // commit waits for more, and what is committed already stands on what was durable when it was counted.
+        if current && prev.index == peer.matched && probing {
+            peer.lost_down_to(shared);
         }
     }
 
