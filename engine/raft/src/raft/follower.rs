@@ -158,7 +158,8 @@ impl Raft {
         let Some(follower) = self.follow(from) else { return };
         let (verified, matched) = (follower.verified, follower.acked);
         self.leader_committed(commit);
-        self.send(from, Message::HeartbeatReply { round, verified, matched });
+        let full = self.room.is_down_to_reserve();
+        self.send(from, Message::HeartbeatReply { round, verified, matched, full });
     }
 
     /// A lost entry lowers what may be acknowledged; the leader hears of it through `Ask`. An acknowledgement that still

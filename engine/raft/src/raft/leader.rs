@@ -265,7 +265,14 @@ impl Raft {
         }
     }
 
-    pub(super) fn heartbeat_answered(&mut self, from: NodeId, round: u64, verified: Index, matched: Index) {
+    pub(super) fn heartbeat_answered(
+        &mut self,
+        from: NodeId,
+        round: u64,
+        verified: Index,
+        matched: Index,
+        full: bool,
+    ) {
         let last = self.log.last().index;
         let RoleState::Leader(leader) = &mut self.role else { return };
         if round > leader.round || verified > last || matched > verified {
@@ -273,6 +280,10 @@ impl Raft {
                 .nonsense(Some(from), "an answer to a heartbeat, or for entries, that were never sent");
         }
         let Some(peer) = leader.peers.get_mut(&from) else { return };
+        // The news of an earlier round may come later.
+        if round >= peer.round {
+            peer.full = full;
+        }
         peer.heartbeat_answered(round, verified);
         let is_news = matched > peer.matched;
         self.note_confirmed();
