@@ -150,8 +150,8 @@ fn a_full_volume_refuses_writes_and_comes_back_by_itself() {
     fill_and_free(3);
 }
 
-/// The leader has a disk as large as any, its followers have volumes. It knows that they are full, so writes are refused,
-/// certainly, instead of waiting for nobody.
+/// The leader has a disk as large as any, its followers have volumes. It knows that they are full, so writes are
+/// refused, certainly, instead of waiting for nobody.
 #[test]
 fn a_majority_of_full_followers_is_a_507() {
     if !namespaces_work() {

@@ -92,8 +92,8 @@ impl Scenario {
         }
     }
 
-    /// The kinds of faults that a campaign of it must have seen at work, whatever its plans held: simulation is to reach
-    /// all that may befall a disk.
+    /// The kinds of faults that a campaign of it must have seen at work, whatever its plans held: all that may befall a
+    /// disk is to be reached.
     pub fn promises(self) -> &'static [&'static str] {
         if self == Scenario::Disk { &DISK_FAULTS } else { &[] }
     }

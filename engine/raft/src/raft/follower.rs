@@ -162,8 +162,8 @@ impl Raft {
         self.send(from, Message::HeartbeatReply { round, verified, matched, full });
     }
 
-    /// A lost entry lowers what may be acknowledged; the leader hears of it through `Ask`. An acknowledgement that still
-    /// waits for its term to be durable must not leave as it was said.
+    /// A lost entry lowers what may be acknowledged; the leader hears of it through `Ask`. An acknowledgement that
+    /// still waits for its term to be durable must not leave as it was said.
     pub(super) fn forget_acked(&mut self) {
         let sound = self.damage.sound_end(self.log.last().index);
         self.held
