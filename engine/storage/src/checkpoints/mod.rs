@@ -39,7 +39,7 @@ pub use draft::{Content, Draft};
 use draft::{Stage, Writing};
 pub(crate) use file::{
     Described, MAGIC as MANIFEST_MAGIC, SUFFIX as MANIFEST_SUFFIX, VERSION as MANIFEST_VERSION,
-    path as manifest_path,
+    manifest_proper, path as manifest_path,
 };
 use incoming::{Incoming, Taken};
 pub(crate) use reader::Checkpoint;
