@@ -271,7 +271,10 @@ impl World {
             9 | 10 => Message::Appended { matched: low },
             11 => Message::Conflict { prev: id, hint: self.id(second, first) },
             12 => Message::Heartbeat { round: first.into(), commit: high },
-            13 => Message::HeartbeatReply { round: (first % 8).into(), verified: low, matched: high },
+            13 => {
+                let full = second.is_multiple_of(5);
+                Message::HeartbeatReply { round: (first % 8).into(), verified: low, matched: high, full }
+            }
             14 => Message::ReadIndex { batch: first.into(), lease: second.is_multiple_of(2) },
             15 => Message::ReadIndexReply { batch: self.batch, index: high },
             16 => self.snapshot(bytes),

@@ -11,6 +11,9 @@ use crate::plan::{Plan, Scenario};
 use crate::run::{Options, Report, Stack, run_plan};
 use crate::verdict::Verdict;
 
+/// In so many seeds every kind of fault that a scenario promises strikes.
+const ENOUGH_SEEDS: u64 = 1_000;
+
 /// A range of seeds to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Campaign {
@@ -41,6 +44,8 @@ pub struct Totals {
     pub rare: Counts,
     /// The kinds of faults that the plans held and that this stack can have.
     enabled: BTreeSet<&'static str>,
+    /// The kinds of faults that the scenario promises, whatever the plans held.
+    promised: BTreeSet<&'static str>,
     /// The rare states that some of the plans ask for.
     wanted: BTreeSet<&'static str>,
     each: Vec<Seed>,
@@ -66,6 +71,7 @@ impl Totals {
         self.fired.merge(&report.fired);
         self.rare.merge(&report.rare);
         self.wanted.extend(wanted_by(plan));
+        self.promised.extend(plan.scenario.promises());
         self.enabled.extend(
             plan.faults
                 .iter()
@@ -84,6 +90,13 @@ impl Totals {
     /// The kinds of faults that plans held and that never had an effect.
     pub fn missing_faults(&self) -> Vec<&'static str> {
         self.enabled.iter().copied().filter(|kind| self.fired.of(kind) == 0).collect()
+    }
+
+    /// The kinds of faults that the scenario promises and that never struck, in so many seeds that each should have.
+    /// Then the campaign has not tested what it is for, and that all seeds passed is worth little.
+    pub fn falls_short_of(&self) -> Vec<&'static str> {
+        let missing = self.promised.iter().copied().filter(|kind| self.fired.of(kind) == 0);
+        if self.seeds < ENOUGH_SEEDS { Vec::new() } else { missing.collect() }
     }
 
     /// The rare states that never occurred.
@@ -138,4 +151,26 @@ pub fn run_campaign(campaign: &Campaign, mut take: impl FnMut(&Plan, &Report)) -
         }
     });
     totals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_seeds_without_a_kind_that_was_promised_fall_short() {
+        let plan = Plan::new(Scenario::Disk, 1);
+        let mut report = run_plan(&plan, &Options { stack: Stack::Core, keep_trace: false });
+        assert_eq!(report.verdict, Verdict::Passed);
+        Scenario::Disk.promises().iter().for_each(|kind| report.fired.add(kind, 1));
+        let mut totals = Totals::default();
+        totals.add(&plan, &report, Stack::Core);
+        totals.seeds = ENOUGH_SEEDS;
+        assert_eq!(totals.falls_short_of(), Vec::<&str>::new());
+        let all = Scenario::Disk.promises().iter().copied().collect::<BTreeSet<_>>();
+        totals.fired = Counts::default();
+        assert_eq!(totals.falls_short_of().into_iter().collect::<BTreeSet<_>>(), all);
+        totals.seeds = ENOUGH_SEEDS - 1;
+        assert_eq!(totals.falls_short_of(), Vec::<&str>::new(), "so few can't hold all of them");
+    }
 }

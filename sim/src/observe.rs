@@ -20,6 +20,8 @@ pub enum Observation {
     Started { host: Host, found: FoundLog },
     /// A server ends.
     Ended { host: Host, why: Ended },
+    /// Both files of term and vote of a server are lost, while it does not run.
+    Forgot { host: Host },
     /// How a server stands after a turn, when that has changed.
     Stands { host: Host, stand: Stand },
     /// The configuration in force at a server.

@@ -61,6 +61,8 @@ fn strike_log(world: &mut World, host: Host, damage: Damage, random: &mut Random
     let chosen = random.below(segments.len());
     // Zeros in the last batch look like one that never reached the disk; the one who cut it is not to blame.
     let last = chosen + 1 == segments.len();
+    // One that runs would write on into a file that nobody finds again.
+    let in_use = damage == Damage::Gone && world.machine(host).up;
     let hurts = |copy: &MemoryDisk| spoil(copy, &segments[chosen], damage, &mut random.clone());
     let survives = |found: &Option<Found>| {
         let ledger = world.judge.ledger();
@@ -68,7 +70,7 @@ fn strike_log(world: &mut World, host: Host, damage: Damage, random: &mut Random
         found.as_ref().is_some_and(|found| !needed || (found.unknown.is_none() && refills(found)))
     };
     let too_much = core.contains(&host) && !starts_after(world, &disk, hurts).iter().all(survives);
-    if (last && damage == Damage::Zeros) || too_much {
+    if (last && damage == Damage::Zeros) || in_use || too_much {
         return false;
     }
     let done = spoil(&disk, &segments[chosen], damage, random);
@@ -105,6 +107,21 @@ fn strike_stable(world: &mut World, host: Host, damage: Damage, random: &mut Ran
     done
 }
 
+/// Both files go bad, each in a way of its own, where there is a log that they go with. Says whether they did.
+pub(crate) fn take_term_and_vote(world: &mut World, host: Host, pick: u64) -> bool {
+    const WAYS: [Damage; 5] =
+        [Damage::Flip, Damage::Garbage, Damage::Zeros, Damage::Unreadable, Damage::Gone];
+    let disk = world.machine(host).disk.clone();
+    let paths = ["stable/a", "stable/b"];
+    let mut random = Random::new(pick);
+    let is_there =
+        |path: &&str| disk.content(path).is_some_and(|content| content.iter().any(|byte| *byte != 0));
+    let has_log = disk.files().iter().any(|path| path.starts_with("log/") && path.ends_with(".log"));
+    has_log
+        && paths.iter().all(is_there)
+        && paths.iter().all(|path| spoil(&disk, path, WAYS[random.below(WAYS.len())], &mut random))
+}
+
 fn strike_checkpoint(world: &mut World, host: Host, damage: Damage, random: &mut Random) -> bool {
     if world.plan.cluster.core.contains(&host) {
         return false;
@@ -136,6 +153,7 @@ fn spoil(disk: &MemoryDisk, path: &str, damage: Damage, random: &mut Random) -> 
         Damage::Garbage => disk.garbage(path, sector..(sector + SECTOR).min(used), random.bits()),
         Damage::Zeros => disk.zero(path, sector..end),
         Damage::Unreadable => disk.make_unreadable(path, sector as u64..end as u64),
+        Damage::Gone => return disk.vanish(path),
     }
     true
 }

@@ -181,7 +181,7 @@ fn said(envelope: &Envelope) -> Said {
         Message::Appended { matched } => (Kind::Appended, [matched.0, 0, 0]),
         Message::Conflict { prev, hint } => (Kind::Conflict, [prev.index.0, hint.index.0, 0]),
         Message::Heartbeat { round, commit } => (Kind::Heartbeat, [*round, commit.0, 0]),
-        Message::HeartbeatReply { round, verified, matched } => {
+        Message::HeartbeatReply { round, verified, matched, .. } => {
             (Kind::HeartbeatReply, [*round, verified.0, matched.0])
         }
         Message::ReadIndex { batch, lease } => (Kind::ReadIndex, [*batch, u64::from(*lease), 0]),

@@ -61,8 +61,8 @@ pub(crate) struct Machine {
     pub(crate) wipes: Host,
     /// No server has started on its disk yet.
     newborn: bool,
-    /// The server on its disk has taken the place of the one before.
-    replaced: bool,
+    /// What took away the server before the one on its disk, until that has taken its place.
+    replaces: Option<&'static str>,
     /// Why it will never run one again.
     pub(crate) gone: Option<String>,
     /// It belongs to the cluster, or is to join it.
@@ -83,6 +83,10 @@ pub(crate) struct Machine {
     pub(crate) stable_hurt: bool,
     /// Its log has been hurt.
     pub(crate) log_hurt: bool,
+    /// Both files of term and vote are bad: no server may run on this disk again.
+    forgot: bool,
+    /// What its disk had stalled when the plan's long stalls began.
+    stalled_before: BTreeMap<usize, u64>,
 }
 
 /// What a stack has to do for the world.
@@ -220,6 +224,7 @@ impl World {
             }
             Fault::LoseDisk { host } => self.lose_disk(now, number, host),
             Fault::Wipe { host, .. } => self.wipe(now, number, host),
+            Fault::LoseTermAndVote { host, pick, .. } => self.lose_term_and_vote(now, number, host, pick),
             Fault::Transfer { .. } | Fault::Change { .. } | Fault::Member { .. } => {
                 vec![Effect::Order(number)]
             }
@@ -229,7 +234,7 @@ impl World {
                 self.start(host)
             }
             _ => {
-                self.break_disk(now, fault);
+                self.break_disk(now, number, fault);
                 Vec::new()
             }
         }
@@ -310,11 +315,17 @@ impl World {
         if matches!(error, OpenError::Disk(_)) {
             return self.storage_failed(now, host);
         }
-        let machine = self.machine(host);
+        let (server, machine) = (self.server(host), self.machine(host));
         machine.up = false;
-        machine.gone = Some(error.to_string());
-        let host = self.server(host);
-        self.judge.observe(now, Observation::Ended { host, why: Ended::Refused(error.to_string()) });
+        let comes_back = machine.forgot && error.costs_the_id();
+        if !comes_back {
+            machine.gone = Some(error.to_string());
+        }
+        self.judge.observe(now, Observation::Ended { host: server, why: Ended::Refused(error.to_string()) });
+        if comes_back {
+            self.begin_anew(host, "lost term and vote");
+            self.agenda.add(now + SUPERVISOR_PAUSE, Step::Restart(host));
+        }
         Vec::new()
     }
 
@@ -383,7 +394,7 @@ impl World {
         vec![Effect::Clock(host)]
     }
 
-    fn break_disk(&mut self, now: Time, fault: &Fault) {
+    fn break_disk(&mut self, now: Time, number: usize, fault: &Fault) {
         if let Fault::Rot { host, place, damage, pick } = *fault {
             if rot::strike(self, host, place, damage, pick) {
                 self.fired().note(fault.kind());
@@ -394,13 +405,18 @@ impl World {
         let (outside, sync_us) = (!self.is_core(host), self.plan.knobs.sync_us);
         let disk = &self.machine(host).disk;
         match *fault {
-            Fault::DiskStall { for_ms, .. } => disk.stall(now + Duration::from_millis(for_ms)),
+            Fault::DiskStall { for_ms, .. } => {
+                disk.stall(now + Duration::from_millis(for_ms));
+                let stalled = disk.counters().stalled_operations;
+                self.machine(host).stalled_before.insert(number, stalled);
+            }
             Fault::SlowDisk { factor, .. } => {
                 disk.slow(u64::from(factor).min(SLOWEST_SYNC_US / sync_us).max(1));
                 let syncs = disk.counters().syncs;
                 self.machine(host).slow_since = syncs;
             }
             Fault::WriteError { nth, .. } => disk.fail(DiskOperation::Write, nth),
+            Fault::ShortWrite { nth, bytes, .. } => disk.cut_write_short(nth, bytes),
             Fault::SyncError { nth, .. } => disk.fail(DiskOperation::Sync, nth),
             // One at a time: what fails twice in a row counts as damage, and where that may be is for the atlas.
             Fault::ReadError { nth, .. } => {
@@ -456,6 +472,13 @@ impl World {
                 }
             }
             Fault::FullDisk { .. } => machine.disk.set_capacity(None),
+            Fault::DiskStall { .. } => {
+                let before = machine.stalled_before.remove(&number);
+                let struck = before.is_some_and(|before| machine.disk.counters().stalled_operations > before);
+                if struck {
+                    self.fired().note(fault.kind());
+                }
+            }
             _ => {}
         }
         effects
@@ -539,7 +562,7 @@ impl Machine {
             lives: 0,
             wipes: 0,
             newborn: true,
-            replaced: false,
+            replaces: None,
             gone: None,
             invited: false,
             held_down: BTreeSet::new(),
@@ -550,6 +573,8 @@ impl Machine {
             power_cut: None,
             stable_hurt: false,
             log_hurt: false,
+            forgot: false,
+            stalled_before: BTreeMap::new(),
         }
     }
 }

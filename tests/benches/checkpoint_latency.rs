@@ -1,4 +1,5 @@
-//! What checkpoints cost the writers, and how long a start takes: `cargo bench -p quorate-tests --bench checkpoint_latency`.
+//! What checkpoints cost the writers, and how long a start takes:
+//! `cargo bench -p quorate-tests --bench checkpoint_latency`.
 //!
 //! Two clusters of three real nodes stand side by side, each with 1,000,000 keys of 256 bytes. One takes a checkpoint
 //! after every thousand entries, with all merges that come of it; the other takes none. Both are given the same load in
@@ -121,7 +122,7 @@ fn write(address: SocketAddr, began: Instant, number: u64, keys: u64, seed: u64)
         if due.duration_since(began) >= WINDOW {
             return latencies;
         }
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
         let key = (seed << 32 | count).wrapping_mul(0x9e37_79b9_7f4a_7c15) % keys;
         let answer = client.post(&format!("/key/{}", name(key)), &value(key, seed + 3));
         assert_eq!(answer.status, 200, "{}", answer.text());

@@ -11,10 +11,14 @@ use quorate_tests::cluster::{Cluster, Node};
 use quorate_tests::deadline::{PATIENCE, wait_until};
 use serde_json::Value;
 
-/// The program, started in a namespace of its own, in which its data dir (the third argument) is a volume of 64 MiB.
+/// The program, started in a namespace of its own, in which its data dir (the third argument) is a volume of 64 MiB;
+/// but not when that directory has the name that is put in place of `SPARED`.
 const ON_A_VOLUME: &str = concat!(
     "#!/bin/sh\n",
     "mkdir -p \"$3\"\n",
+    "if [ \"${3##*/}\" = SPARED ]; then exec ",
+    env!("CARGO_BIN_EXE_quorate-under-test"),
+    " \"$@\"; fi\n",
     "exec unshare -rm sh -c 'mount -t tmpfs -o size=64m tmpfs \"$3\" && exec ",
     env!("CARGO_BIN_EXE_quorate-under-test"),
     " \"$@\"' sh \"$@\"\n",
@@ -93,16 +97,17 @@ fn fill(cluster: &Cluster) -> Vec<usize> {
     panic!("{} writes of {VALUE_BYTES} bytes did not fill a volume of 64 MiB", written.len());
 }
 
-fn on_a_volume(folder: &Path) -> String {
+/// Each node's data dir is a volume, but that of the node whose directory is named.
+fn on_a_volume(folder: &Path, spared: &str) -> String {
     let path = folder.join("on-a-volume");
-    fs::write(&path, ON_A_VOLUME).expect("a temporary folder is writable");
+    fs::write(&path, ON_A_VOLUME.replace("SPARED", spared)).expect("a temporary folder is writable");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
     path.to_str().expect("temporary folders have UTF-8 names").to_owned()
 }
 
 fn fill_and_free(size: usize) {
     let folder = tempfile::tempdir().expect("the system has room for a temporary folder");
-    let mut cluster = Cluster::start_with(&on_a_volume(folder.path()), size, &FLAGS);
+    let mut cluster = Cluster::start_with(&on_a_volume(folder.path(), "none"), size, &FLAGS);
     let before = pids(&mut cluster);
     let written = fill(&cluster);
     assert!(written.len() > 150, "only {} values fitted", written.len());
@@ -143,4 +148,52 @@ fn a_full_volume_refuses_writes_and_comes_back_by_itself() {
     }
     fill_and_free(1);
     fill_and_free(3);
+}
+
+/// The leader has a disk as large as any, its followers have volumes. It knows that they are full, so writes are
+/// refused, certainly, instead of waiting for nobody.
+#[test]
+fn a_majority_of_full_followers_is_a_507() {
+    if !namespaces_work() {
+        return skip("a_majority_of_full_followers_is_a_507", "mounts need root, or user namespaces");
+    }
+    let folder = tempfile::tempdir().expect("the system has room for a temporary folder");
+    let mut cluster = Cluster::start_with(&on_a_volume(folder.path(), "node-0"), 3, &FLAGS);
+    let id = cluster.nodes[0].id();
+    let lead = |cluster: &Cluster| {
+        wait_until("node 0 to lead", PATIENCE, || {
+            let leader = cluster.leader_now()?;
+            if leader != 0 {
+                cluster.change(leader, "/raft/transfer", &serde_json::json!({ "ID": id }));
+            }
+            (leader == 0).then_some(())
+        });
+    };
+    lead(&cluster);
+    let written = fill(&cluster);
+    assert!(written.len() > 150, "only {} values fitted", written.len());
+    lead(&cluster);
+    // What was on its way when they filled up has come to an end, and from now on all is certain.
+    for number in 5_000..5_030 {
+        let (status, text) = put(&cluster, number);
+        assert!(status == 507 && text.contains("disk_full"), "{status}: {text}");
+    }
+    let (kept, freed) = written.split_at(written.len() / 10);
+    for number in freed {
+        assert_eq!(delete(&cluster, *number), 200, "deletes go on");
+    }
+    let mut next = 10_000;
+    for _ in 0..30 {
+        wait_until("room again", Duration::from_secs(60), || {
+            next += 1;
+            (put(&cluster, next).0 == 200).then_some(())
+        });
+    }
+    for number in kept {
+        let answer = cluster.nodes[1].client().get(&format!("/key/{number}"));
+        assert_eq!((answer.status, answer.body), (200, value(*number)), "value {number}");
+    }
+    for node in &mut cluster.nodes {
+        assert!(is_alive(node), "{}", node.log_tail());
+    }
 }

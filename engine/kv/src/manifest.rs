@@ -77,6 +77,8 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// The version of the content: of the manifest proper, and of the rows in its runs.
+    pub const VERSION: u16 = VERSION;
     /// The bytes before the runs: they tell how many there are.
     pub const HEAD_BYTES: usize = 64;
     /// The bytes of a run.

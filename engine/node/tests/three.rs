@@ -5,7 +5,7 @@
 use quorate_node::kv::Command;
 use quorate_node::raft::{
     Config, Contact, Done, Entry, Found, HardState, Job, Learner, LogId, Members, NodeId, Payload, Role,
-    Term, TermRuns, Time,
+    Room, Term, TermRuns, Time,
 };
 use quorate_node::{Input, Node, NodeConfig, Output, ReadLevel, Refusal, Reply, Request, RequestId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,8 +97,9 @@ impl Cluster {
                         node.handle(self.now, Input::Done(Done::Loaded { load, entries }));
                     }
                     Output::Reply { id, reply } => self.replies.push((id.0, reply)),
-                    Output::Job(_) | Output::Checkpoint(_) | Output::Failed(_) => panic!("{output:?}"),
-                    Output::Changed | Output::Event(_) => {}
+                    Output::Job(_) | Output::Failed(_) => panic!("{output:?}"),
+                    // On a full disk one is begun; it takes as long as the test.
+                    Output::Checkpoint(_) | Output::Changed | Output::Event(_) => {}
                 }
             }
         }
@@ -141,6 +142,40 @@ fn get(level: ReadLevel) -> Request {
 fn set(voters: &[u128], learners: &[u128]) -> Request {
     let ids = |numbers: &[u128]| numbers.iter().map(|number| id(*number)).collect();
     Request::SetMembers { voters: ids(voters), learners: ids(learners) }
+}
+
+/// A leader with room among followers without: all that it could take would wait for them.
+#[test]
+fn a_majority_of_full_followers_refuses_what_needs_space() {
+    let room = |spare_segments| {
+        let segment_bytes = 1 << 20;
+        let (rest_bytes, newest_segment, is_reserved) = (100, 1, false);
+        Room { rest_bytes, spare_segments, segment_bytes, newest_segment, is_reserved }
+    };
+    let mut cluster = Cluster::led_by_one();
+    let full = Input::Done(Done::Room(Some(room(2))));
+    cluster.feed(id(2), full.clone());
+    cluster.pass(Duration::from_millis(200));
+    cluster.ask(1, 1, put());
+    assert!(matches!(cluster.replies_to(1)[..], [Reply::Written { .. }]), "one of three may be full");
+    cluster.feed(id(3), full);
+    cluster.pass(Duration::from_millis(200));
+    cluster.ask(1, 2, put());
+    assert_eq!(cluster.replies_to(2), [Reply::Refused(Refusal::DiskFull)]);
+    assert_eq!(cluster.nodes[&id(1)].view().role, Role::Leader, "nobody would be a better leader");
+    cluster.ask(1, 3, Request::Write(Command::Delete { key: b"a".as_slice().into() }));
+    cluster.ask(1, 4, get(ReadLevel::Linearizable));
+    cluster.ask(1, 5, set(&[1, 2], &[3]));
+    cluster.pass(Duration::from_millis(200));
+    assert!(matches!(cluster.replies_to(3)[..], [Reply::Written { .. }]));
+    assert!(matches!(cluster.replies_to(4)[..], [Reply::Read { .. }]));
+    assert!(matches!(cluster.replies_to(5)[..], [Reply::MembersChanged { .. }]), "{:?}", cluster.replies);
+    cluster.ask(1, 6, put());
+    assert_eq!(cluster.replies_to(6), [Reply::Refused(Refusal::DiskFull)], "both voters are needed");
+    cluster.feed(id(2), Input::Done(Done::Room(None)));
+    cluster.pass(Duration::from_millis(200));
+    cluster.ask(1, 7, put());
+    assert!(matches!(cluster.replies_to(7)[..], [Reply::Written { .. }]));
 }
 
 #[test]

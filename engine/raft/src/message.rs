@@ -30,7 +30,7 @@ impl Envelope {
             Message::Appended { matched } => matched.0 <= MOST,
             Message::Conflict { prev, hint } => id(prev) && id(hint),
             Message::Heartbeat { round, commit } => *round <= MOST && commit.0 <= MOST,
-            Message::HeartbeatReply { round, verified, matched } => {
+            Message::HeartbeatReply { round, verified, matched, .. } => {
                 *round <= MOST && verified.0 <= MOST && matched.0 <= MOST
             }
             Message::ReadIndexReply { index, .. } => index.0 <= MOST,
@@ -145,6 +145,8 @@ pub enum Message {
         verified: Index,
         /// How far it matches durably, in case an `Appended` was lost.
         matched: Index,
+        /// The log has no room left but its reserve, which is for what frees space.
+        full: bool,
     },
     /// "At which index may I serve a linearizable read?" Follower to leader (thesis §6.4).
     ReadIndex {

@@ -224,8 +224,8 @@ impl<D: Disk> Storage<D> {
         Ok(())
     }
 
-    /// Whether to go on with a checkpoint. Whoever comes meanwhile waits for it, so under load it is done after one call
-    /// in [`LOADED_CALLS`] only.
+    /// Whether to go on with a checkpoint. Whoever comes meanwhile waits for it, so under load it is done after one
+    /// call in [`LOADED_CALLS`] only.
     fn may_work_on_checkpoints(&mut self, idle: bool) -> bool {
         self.loaded_calls = if idle { 0 } else { self.loaded_calls + 1 };
         self.loaded_calls.is_multiple_of(LOADED_CALLS)

@@ -11,8 +11,11 @@
 //!
 //! The checksum covers the bytes from 12 to *size*, in `stable/`, in runs and in backups to 512. (A segment's header
 //! stands twice; the second copy begins at *size*.) A file whose checksum does not fit says nothing about its version.
+//! What a checkpoint says of its content has a version of its own, since it travels without the file.
 
 use std::io::ErrorKind;
+
+use quorate_wire::checkpoint::{Manifest, RestoreError};
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Fatal, OpenError};
@@ -87,8 +90,8 @@ pub(crate) fn refuse_other_versions<D: Disk>(disk: &D) -> Result<(), OpenError> 
         for name in names {
             if name.ends_with(format.suffix) {
                 let path = format!("{}/{name}", format.directory);
-                if let Some(found) = other_version(disk, &path, format) {
-                    return Err(OpenError::UnknownVersion { path, found, known: format.known });
+                if let Some((found, known)) = other_version(disk, &path, format) {
+                    return Err(OpenError::UnknownVersion { path, found, known });
                 }
             }
         }
@@ -96,14 +99,27 @@ pub(crate) fn refuse_other_versions<D: Disk>(disk: &D) -> Result<(), OpenError> 
     Ok(())
 }
 
-fn other_version<D: Disk>(disk: &D, path: &str, format: &Format) -> Option<u32> {
+/// The version of a file and the one that is known, when they differ.
+fn other_version<D: Disk>(disk: &D, path: &str, format: &Format) -> Option<(u32, u32)> {
     let file = disk.open(path).ok()?;
     let mut beginning = vec![0; position(file.len().ok()?.min(BEGINNING_BYTES))];
     let read = file.read_at(&mut beginning, 0).ok()?;
     let pages = beginning[..read].chunks(segment::PAGE_BYTES as usize).count();
     let starts = (0..pages).map(|page| page * segment::PAGE_BYTES as usize);
-    let versions = starts.filter_map(|start| version_at(&beginning[..read], start, format));
-    versions.into_iter().find(|version| *version != format.known)
+    let versions: Vec<u32> =
+        starts.filter_map(|start| version_at(&beginning[..read], start, format)).collect();
+    let other = versions.iter().find(|version| **version != format.known);
+    let of_file = other.map(|found| (*found, format.known));
+    let is_manifest = format.magic == checkpoints::MANIFEST_MAGIC && !versions.is_empty();
+    of_file.or_else(|| other_content(&beginning[..read]).filter(|_| is_manifest))
+}
+
+/// The same for what a manifest, which is whole, says of its content.
+fn other_content(file: &[u8]) -> Option<(u32, u32)> {
+    match Manifest::decode(checkpoints::manifest_proper(file)?) {
+        Err(RestoreError::UnknownVersion { found }) => Some((found.into(), Manifest::VERSION.into())),
+        _ => None,
+    }
 }
 
 /// The version of a backup whose header is whole, when it is not the known one.
@@ -140,6 +156,14 @@ mod tests {
         bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
     }
 
+    /// The version in the manifest proper, and a checksum of the file that fits.
+    fn raise_content(bytes: &mut [u8]) {
+        let magic = bytes.windows(8).position(|window| window == b"QUORATKV").unwrap();
+        bytes[magic + 8] = 9;
+        let checksum = crc32c::crc32c(&bytes[12..]);
+        bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+    }
+
     fn change(disk: &MemoryDisk, path: &str, change: impl FnOnce(&mut [u8])) {
         let mut bytes = disk.content(path).unwrap();
         change(&mut bytes);
@@ -157,12 +181,20 @@ mod tests {
             ("log/00000001.log", 4096, 1),
             (manifest_path, manifest.len(), 2),
             (run_path, 512, 1),
+            // Its content is of another version, and the file is not.
+            ("content", 0, 1),
         ] {
             let disk = MemoryDisk::new();
             drop(Storage::open(disk.clone(), options()).unwrap());
             disk.create(manifest_path).unwrap().write_at(manifest, 0).unwrap();
             disk.create(run_path).unwrap().write_at(run, 0).unwrap();
-            change(&disk, path, |bytes| raise(bytes, size));
+            let path = if path == "content" {
+                change(&disk, manifest_path, raise_content);
+                manifest_path
+            } else {
+                change(&disk, path, |bytes| raise(bytes, size));
+                path
+            };
             let (files, changes) = (disk.files(), disk.changes());
             let refused = Storage::open(disk.clone(), options()).err().unwrap();
             let OpenError::UnknownVersion { path: named, found: 9, known } = &refused else {

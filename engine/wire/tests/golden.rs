@@ -132,7 +132,7 @@ fn messages() -> Vec<Message> {
         Message::Appended { matched: Index(5) },
         Message::Conflict { prev: LogId::new(4, 9), hint: LogId::new(3, 7) },
         Message::Heartbeat { round: 17, commit: Index(5) },
-        Message::HeartbeatReply { round: 17, matched: Index(4), verified: Index(6) },
+        Message::HeartbeatReply { round: 17, matched: Index(4), verified: Index(6), full: true },
         Message::ReadIndex { batch: 3, lease: true },
         Message::ReadIndexReply { batch: 3, index: Index(5) },
         Message::Snapshot { meta: meta(), chunk },

@@ -101,10 +101,8 @@ fn message() -> impl Strategy<Value = Message> {
         index().prop_map(|matched| Message::Appended { matched }),
         (log_id(), log_id()).prop_map(|(prev, hint)| Message::Conflict { prev, hint }),
         (any::<u64>(), index()).prop_map(|(round, commit)| Message::Heartbeat { round, commit }),
-        (any::<u64>(), index(), index()).prop_map(|(round, matched, verified)| Message::HeartbeatReply {
-            round,
-            matched,
-            verified
+        (any::<u64>(), index(), index(), any::<bool>()).prop_map(|(round, matched, verified, full)| {
+            Message::HeartbeatReply { round, matched, verified, full }
         }),
         (any::<u64>(), any::<bool>()).prop_map(|(batch, lease)| Message::ReadIndex { batch, lease }),
         (any::<u64>(), index()).prop_map(|(batch, index)| Message::ReadIndexReply { batch, index }),

@@ -15,6 +15,8 @@ use crate::plan::{Fault, Host, Plan};
 pub(crate) struct Recovery {
     /// The hosts whose disks the plan hurts.
     hurt: BTreeSet<Host>,
+    /// The servers whose term and vote are lost.
+    forgot: BTreeSet<Host>,
     /// The writes under way that drop slots: what they put in their place may be there though nobody was told.
     dropping: BTreeMap<Host, VecDeque<Dropping>>,
 }
@@ -65,11 +67,12 @@ impl Recovery {
                     | Fault::MisdirectedRead { .. }
                     | Fault::MisdirectedWrite { .. }
                     | Fault::LoseDisk { .. }
+                    | Fault::LoseTermAndVote { .. }
             )
         };
         let hurt =
             plan.faults.iter().filter(|timed| hurts(&timed.fault)).filter_map(|timed| timed.fault.host());
-        Recovery { hurt: hurt.collect(), dropping: BTreeMap::new() }
+        Recovery { hurt: hurt.collect(), forgot: BTreeSet::new(), dropping: BTreeMap::new() }
     }
 
     fn check(&mut self, host: Host, found: &FoundLog, evidence: &Evidence<'_>) -> Result<(), String> {
@@ -105,6 +108,13 @@ impl Checker for Recovery {
 
     fn observe(&mut self, evidence: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
         match observation {
+            Observation::Forgot { host } => {
+                self.forgot.insert(*host);
+                Ok(())
+            }
+            Observation::Started { host, .. } if self.forgot.contains(host) => Err(format!(
+                "host {host} starts, though its term and vote are lost: it can't know whom it voted for"
+            )),
             Observation::Started { host, found } => self.check(*host, found, evidence),
             Observation::Writes { host, write } => {
                 self.dropping.entry(*host).or_default().extend(Dropping::of(write));

@@ -9,7 +9,8 @@ use crate::run::Stack;
 
 /// Runs simulated clusters, one a seed, and breaks them.
 ///
-/// Exit codes: 0 all passed, 10 a promise was broken, 11 no progress, 12 a panic, 2 nonsense asked.
+/// Exit codes: 0 all passed, 10 a promise was broken, 11 no progress, 12 a panic, 13 all passed and some kind of fault
+/// never struck, 2 nonsense asked.
 #[derive(Debug, Parser)]
 #[command(name = "sim", bin_name = "cargo sim")]
 pub(super) struct Arguments {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::arguments::{Arguments, Output};
 use super::one::list;
 use super::progress::Progress;
-use super::{USAGE, failure, json};
+use super::{FALLS_SHORT, USAGE, failure, json};
 use crate::campaign::{Campaign, Totals, run_campaign};
 use crate::plan::Plan;
 use crate::run::Report;
@@ -71,7 +71,16 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             wall_seconds.round()
         );
     }
-    ExitCode::from(first_failure.map_or(0, |(_, report)| report.verdict.exit_code()))
+    let falls_short = totals.falls_short_of();
+    if !falls_short.is_empty() {
+        eprintln!(
+            "error: in {} seeds nothing of these kinds struck: {}",
+            totals.seeds,
+            falls_short.join(", ")
+        );
+    }
+    let otherwise = if falls_short.is_empty() { 0 } else { FALLS_SHORT };
+    ExitCode::from(first_failure.map_or(otherwise, |(_, report)| report.verdict.exit_code()))
 }
 
 /// The seeds that are asked for.

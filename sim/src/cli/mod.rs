@@ -19,6 +19,9 @@ use crate::plan::Scenario;
 /// What was asked for can't be done: as clap has it.
 const USAGE: u8 = 2;
 
+/// All seeds passed, and some kind of fault never struck.
+const FALLS_SHORT: u8 = 13;
+
 /// Runs the command.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -124,16 +124,18 @@ fn faults(plan: &Plan) -> Option<String> {
             Fault::Congest { bytes_per_second: 0, .. } => {
                 Some(about("lets nothing pass: use a cut".to_owned()))
             }
-            Fault::Wipe { host, .. } if plan.cluster.core.contains(&host) => {
+            Fault::Wipe { host, .. } | Fault::LoseTermAndVote { host, .. }
+                if plan.cluster.core.contains(&host) =>
+            {
                 let core = &plan.cluster.core;
-                Some(about(format!("wipes the disk of host {host} of the core {core:?}: choose another")))
+                Some(about(format!("costs host {host} of the core {core:?} its server: choose another")))
             }
             _ => None,
         }
     })
 }
 
-/// The most often that the disk of one host may be wiped: each of its servers has a number of its own, below the
+/// The most often that a host may get another server: each of its servers has a number of its own, below the
 /// clients'.
 const MOST_WIPES: usize = 9;
 
@@ -149,7 +151,7 @@ fn members(plan: &Plan) -> Option<String> {
             Fault::Change { voters, .. } => ways.push(voters.iter().copied().collect()),
             Fault::Member { host, order: Order::Remove | Order::Demote } => drop(leave.insert(*host)),
             Fault::Member { host, order: Order::Promote | Order::Add } => drop(come.insert(*host)),
-            Fault::Wipe { host, .. } => drop(come.insert(*host)),
+            Fault::Wipe { host, .. } | Fault::LoseTermAndVote { host, .. } => drop(come.insert(*host)),
             _ => {}
         }
     }
@@ -175,10 +177,13 @@ fn members(plan: &Plan) -> Option<String> {
 
 fn wipes(plan: &Plan) -> Option<String> {
     plan.hosts().find_map(|host| {
-        let of_host = |fault: &Fault| matches!(fault, Fault::Wipe { host: of, .. } if *of == host);
+        let of_host = |fault: &Fault| match fault {
+            Fault::Wipe { host: of, .. } | Fault::LoseTermAndVote { host: of, .. } => *of == host,
+            _ => false,
+        };
         let count = plan.faults.iter().filter(|timed| of_host(&timed.fault)).count();
         unless(count <= MOST_WIPES, || {
-            format!("the disk of host {host} is wiped {count} times: {MOST_WIPES} is the most")
+            format!("host {host} gets another server {count} times: {MOST_WIPES} is the most")
         })
     })
 }

@@ -19,17 +19,20 @@ pub(super) const DISK: &[Drawing] = &[
     disk_stall,
     slow_disk,
     write_error,
+    short_write,
     sync_error,
     read_error,
     full_disk,
     rot_log,
     rot_log,
     rot_log,
+    segment_gone,
     rot_stable,
     rot_checkpoint,
     misdirected_read,
     misdirected_write,
     lose_disk,
+    lose_term_and_vote,
 ];
 
 /// What the drawings draw from.
@@ -360,14 +363,15 @@ fn member_rests(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
 }
 
 /// Only hosts outside the core, so that at most a minority ever loses its disk.
-fn wipe(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+pub(super) fn wipe(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let for_ms = draw.random.between(20, 4_000);
     let host = draw.outsider();
     host.map_or(Vec::new(), |host| at(at_ms, Fault::Wipe { host, for_ms }))
 }
 
 fn disk_stall(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (host, for_ms) = (draw.host(), draw.for_ms());
+    let host = draw.host();
+    let for_ms = if draw.random.one_in(4) { draw.random.between(10_000, 12_000) } else { draw.for_ms() };
     at(at_ms, Fault::DiskStall { host, for_ms })
 }
 
@@ -380,6 +384,13 @@ fn slow_disk(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
 fn write_error(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let (host, nth) = (draw.host(), draw.nth());
     at(at_ms, Fault::WriteError { host, nth })
+}
+
+/// File systems fail by blocks and drives by sectors. A write that ended within a sector could not be told from rot.
+fn short_write(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, nth) = (draw.host(), draw.nth());
+    let bytes = 512 * usize::try_from(draw.random.between(1, 8)).unwrap_or(1);
+    at(at_ms, Fault::ShortWrite { host, nth, bytes })
 }
 
 fn sync_error(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
@@ -395,6 +406,10 @@ fn read_error(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
 fn full_disk(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let (host, spare_bytes, for_ms) = (draw.host(), draw.random.between(0, 60_000), draw.for_ms());
     at(at_ms, Fault::FullDisk { host, spare_bytes, for_ms })
+}
+
+fn damage_or_gone(draw: &mut Draw) -> Damage {
+    if draw.random.one_in(5) { Damage::Gone } else { damage(draw) }
 }
 
 fn damage(draw: &mut Draw) -> Damage {
@@ -418,14 +433,21 @@ fn rot_log(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     faults
 }
 
+/// A file vanishes while no server runs: one that has it open would write on into nothing.
+fn segment_gone(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, pick) = (draw.host(), draw.random.bits() >> 16);
+    let gone = Fault::Rot { host, place: Place::Log, damage: Damage::Gone, pick };
+    [at(at_ms, Fault::Kill { host, for_ms: draw.random.between(50, 2_000) }), at(at_ms + 20, gone)].concat()
+}
+
 fn rot_stable(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (host, damage, pick) = (draw.host(), damage(draw), draw.random.bits() >> 16);
+    let (host, damage, pick) = (draw.host(), damage_or_gone(draw), draw.random.bits() >> 16);
     at(at_ms, Fault::Rot { host, place: Place::Stable, damage, pick })
 }
 
 /// Only hosts outside the core: a node whose checkpoint is gone, and the log before it, has to be replaced.
 fn rot_checkpoint(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (damage, pick) = (damage(draw), draw.random.bits() >> 16);
+    let (damage, pick) = (damage_or_gone(draw), draw.random.bits() >> 16);
     let host = draw.outsider();
     host.map_or(Vec::new(), |host| at(at_ms, Fault::Rot { host, place: Place::Checkpoint, damage, pick }))
 }
@@ -445,4 +467,11 @@ fn misdirected_write(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
 fn lose_disk(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let host = draw.outsider();
     host.map_or(Vec::new(), |host| at(at_ms, Fault::LoseDisk { host }))
+}
+
+/// Only hosts outside the core: a voter that has lost its term and vote counts as gone, until its successor votes.
+fn lose_term_and_vote(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (pick, for_ms) = (draw.random.bits() >> 16, draw.random.between(20, 4_000));
+    let host = draw.outsider();
+    host.map_or(Vec::new(), |host| at(at_ms, Fault::LoseTermAndVote { host, pick, for_ms }))
 }

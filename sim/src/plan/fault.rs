@@ -77,6 +77,8 @@ pub enum Fault {
     SlowDisk { host: Host, factor: u32, for_ms: u64 },
     /// The nth write from now on fails. The process has to end, and is started again.
     WriteError { host: Host, nth: u64 },
+    /// Of the nth write from now on only so many bytes get to their place, and it fails.
+    ShortWrite { host: Host, nth: u64, bytes: usize },
     /// The nth sync from now on fails, and what it was to make durable is not.
     SyncError { host: Host, nth: u64 },
     /// The nth read from now on fails.
@@ -94,6 +96,10 @@ pub enum Fault {
     /// A disk is lost with all that is on it. After this time the machine is back with an empty one, and on it a new
     /// server, which joins and takes the place of its former self. Only hosts outside the core are struck.
     Wipe { host: Host, for_ms: u64 },
+    /// A process dies, and both files of term and vote are found to be lost when it is started again: it never runs on
+    /// that disk any more. A new server begins, which joins and takes the place of its former self. Only hosts outside
+    /// the core are struck. `pick` chooses how the files went bad.
+    LoseTermAndVote { host: Host, pick: u64, for_ms: u64 },
     /// A new server joins the cluster.
     Join { host: Host },
     /// An operator has leadership handed over, to this host or to the best.
@@ -158,6 +164,32 @@ pub enum Damage {
     Zeros,
     /// Some sectors can't be read.
     Unreadable,
+    /// A file is gone.
+    Gone,
+}
+
+/// The longest election timeout that is drawn, ten times.
+const TEN_ELECTION_TIMEOUTS_MS: u64 = 10_000;
+
+/// The name of what went bad, and how.
+fn rot(place: Place, damage: Damage) -> &'static str {
+    match (place, damage) {
+        (Place::Log, Damage::Flip) => "rotten log: flipped bit",
+        (Place::Log, Damage::Garbage) => "rotten log: garbage",
+        (Place::Log, Damage::Zeros) => "rotten log: zeros",
+        (Place::Log, Damage::Unreadable) => "rotten log: unreadable",
+        (Place::Log, Damage::Gone) => "segment gone",
+        (Place::Stable, Damage::Flip) => "rotten term and vote: flipped bit",
+        (Place::Stable, Damage::Garbage) => "rotten term and vote: garbage",
+        (Place::Stable, Damage::Zeros) => "rotten term and vote: zeros",
+        (Place::Stable, Damage::Unreadable) => "rotten term and vote: unreadable",
+        (Place::Stable, Damage::Gone) => "one file of term and vote gone",
+        (Place::Checkpoint, Damage::Flip) => "rotten checkpoint: flipped bit",
+        (Place::Checkpoint, Damage::Garbage) => "rotten checkpoint: garbage",
+        (Place::Checkpoint, Damage::Zeros) => "rotten checkpoint: zeros",
+        (Place::Checkpoint, Damage::Unreadable) => "rotten checkpoint: unreadable",
+        (Place::Checkpoint, Damage::Gone) => "file of a checkpoint gone",
+    }
 }
 
 impl Fault {
@@ -191,20 +223,22 @@ impl Fault {
             Fault::ClockJump { .. } => "clock jump",
             Fault::ClockDrift { .. } => "clock drift",
             Fault::ClockStop { .. } => "clock stop",
+            Fault::DiskStall { for_ms: TEN_ELECTION_TIMEOUTS_MS.., .. } => {
+                "disk stall of ten election timeouts"
+            }
             Fault::DiskStall { .. } => "disk stall",
             Fault::SlowDisk { .. } => "slow disk",
             Fault::WriteError { .. } => "write error",
+            Fault::ShortWrite { .. } => "short write",
             Fault::SyncError { .. } => "sync error",
             Fault::ReadError { .. } => "read error",
             Fault::FullDisk { .. } => "full disk",
-            Fault::Rot { damage: Damage::Flip, .. } => "rot: flipped bit",
-            Fault::Rot { damage: Damage::Garbage, .. } => "rot: garbage",
-            Fault::Rot { damage: Damage::Zeros, .. } => "rot: zeros",
-            Fault::Rot { damage: Damage::Unreadable, .. } => "rot: unreadable",
+            Fault::Rot { place, damage, .. } => rot(*place, *damage),
             Fault::MisdirectedRead { .. } => "misdirected read",
             Fault::MisdirectedWrite { .. } => "misdirected write",
             Fault::LoseDisk { .. } => "lost disk",
             Fault::Wipe { .. } => "wiped disk",
+            Fault::LoseTermAndVote { .. } => "lost term and vote",
             Fault::Join { .. } => "join",
             Fault::Transfer { .. } => "transfer",
             Fault::Change { .. } => "change of members",
@@ -246,10 +280,12 @@ impl Fault {
             | Fault::DiskStall { for_ms, .. }
             | Fault::SlowDisk { for_ms, .. }
             | Fault::FullDisk { for_ms, .. }
-            | Fault::Wipe { for_ms, .. } => Some(for_ms),
+            | Fault::Wipe { for_ms, .. }
+            | Fault::LoseTermAndVote { for_ms, .. } => Some(for_ms),
             Fault::Reset { .. }
             | Fault::ClockJump { .. }
             | Fault::WriteError { .. }
+            | Fault::ShortWrite { .. }
             | Fault::SyncError { .. }
             | Fault::ReadError { .. }
             | Fault::Rot { .. }
@@ -277,6 +313,7 @@ impl Fault {
             | Fault::DiskStall { host, .. }
             | Fault::SlowDisk { host, .. }
             | Fault::WriteError { host, .. }
+            | Fault::ShortWrite { host, .. }
             | Fault::SyncError { host, .. }
             | Fault::ReadError { host, .. }
             | Fault::FullDisk { host, .. }
@@ -285,6 +322,7 @@ impl Fault {
             | Fault::MisdirectedWrite { host, .. }
             | Fault::LoseDisk { host }
             | Fault::Wipe { host, .. }
+            | Fault::LoseTermAndVote { host, .. }
             | Fault::Join { host }
             | Fault::Member { host, .. } => Some(*host),
             _ => None,

@@ -5,7 +5,7 @@
 
 use super::draw::{
     CLOCK, DISK, Draw, Drawing, MEMBERS, NETWORK, PROCESS, cut, delay, forgotten_promise, kill, kill_all,
-    late_votes, loss, pause, power_loss, reset, slow, stop, transfer,
+    late_votes, loss, pause, power_loss, reset, slow, stop, transfer, wipe,
 };
 use super::fault::{Fault, Place, Timed};
 use super::scenario::Scenario;
@@ -46,18 +46,28 @@ pub(super) fn plan(scenario: Scenario, seed: u64) -> Plan {
 /// Adds those of the faults that keep within what can be survived.
 fn keep_to_the_atlas(plan: &mut Plan, faults: Vec<Timed>) {
     for timed in faults {
-        let of_members =
-            |fault: &Fault| matches!(fault, Fault::Change { .. } | Fault::Member { .. } | Fault::Wipe { .. });
-        let must_fit = of_members(&timed.fault);
+        let of_members = |fault: &Fault| matches!(fault, Fault::Change { .. } | Fault::Member { .. });
+        let must_fit = of_members(&timed.fault) || takes_the_id(&timed.fault);
         plan.faults.push(timed);
         if must_fit && plan.check().is_err() {
             plan.faults.pop();
         }
     }
-    // Where a log may go bad is reckoned with the configuration of the beginning.
-    if plan.changes_members() || plan.faults.iter().any(|timed| matches!(timed.fault, Fault::Wipe { .. })) {
-        plan.faults.retain(|timed| !matches!(timed.fault, Fault::Rot { place: Place::Log, .. }));
+    // Where a log may go bad is reckoned with the configuration of the beginning. Of logs that go bad and servers that
+    // are replaced whatever comes first excludes the other.
+    let rots = |timed: &Timed| matches!(timed.fault, Fault::Rot { place: Place::Log, .. });
+    let replaces = |timed: &Timed| takes_the_id(&timed.fault);
+    let first = plan.faults.iter().find(|timed| rots(timed) || replaces(timed));
+    if plan.changes_members() || first.is_some_and(replaces) {
+        plan.faults.retain(|timed| !rots(timed));
+    } else if first.is_some() {
+        plan.faults.retain(|timed| !replaces(timed));
     }
+}
+
+/// Whether the server of a host comes back as another one.
+fn takes_the_id(fault: &Fault) -> bool {
+    matches!(fault, Fault::Wipe { .. } | Fault::LoseTermAndVote { .. })
 }
 
 /// Leaders of some clusters take out voters that they don't hear; where all are of the core, or those that can be
@@ -133,7 +143,7 @@ fn faults(scenario: Scenario, cluster: &Cluster, draw: &mut Draw) -> Vec<Timed> 
         }
         Scenario::Crash => ([PROCESS, &[transfer]].concat(), 2),
         Scenario::Partition => ([NETWORK, &[transfer]].concat(), 2),
-        Scenario::Disk => ([DISK, &[kill, power_loss, power_loss, cut]].concat(), 2),
+        Scenario::Disk => ([DISK, &[kill, power_loss, power_loss, cut, wipe]].concat(), 2),
         Scenario::Clock => (
             [
                 CLOCK,
@@ -264,8 +274,24 @@ mod tests {
         for seed in 0..100 {
             Plan::new(Scenario::Membership, seed).check().unwrap();
         }
-        assert_eq!(kinds.len(), 47, "{kinds:?}");
+        assert_eq!(kinds.len(), 61, "{kinds:?}");
         assert!(kinds.values().all(|count| *count > 30), "{kinds:?}");
+    }
+
+    #[test]
+    fn the_plans_of_a_scenario_hold_what_it_promises() {
+        let mut kinds: BTreeMap<&str, u32> = BTreeMap::new();
+        for seed in 0..1_000 {
+            let plan = Plan::new(Scenario::Disk, seed);
+            plan.check().unwrap();
+            plan.faults.iter().for_each(|timed| *kinds.entry(timed.fault.kind()).or_default() += 1);
+        }
+        // What a loss of power takes away is seen on the disk, not in the plan.
+        let by_power =
+            ["torn write", "unsynced sector lost", "name change lost", "operation undone by a crash"];
+        for kind in Scenario::Disk.promises().iter().filter(|kind| !by_power.contains(kind)) {
+            assert!(kinds.get(kind).is_some_and(|count| *count > 20), "{kind}: {kinds:?}");
+        }
     }
 
     #[test]

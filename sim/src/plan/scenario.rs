@@ -28,6 +28,41 @@ pub enum Scenario {
     Single,
 }
 
+const DISK_FAULTS: [&str; 32] = [
+    "disk stall",
+    "disk stall of ten election timeouts",
+    "slow disk",
+    "full disk",
+    "read error",
+    "write error",
+    "short write",
+    "sync error",
+    "misdirected read",
+    "misdirected write",
+    "rotten log: flipped bit",
+    "rotten log: garbage",
+    "rotten log: zeros",
+    "rotten log: unreadable",
+    "segment gone",
+    "rotten term and vote: flipped bit",
+    "rotten term and vote: garbage",
+    "rotten term and vote: zeros",
+    "rotten term and vote: unreadable",
+    "one file of term and vote gone",
+    "lost term and vote",
+    "rotten checkpoint: flipped bit",
+    "rotten checkpoint: garbage",
+    "rotten checkpoint: zeros",
+    "rotten checkpoint: unreadable",
+    "file of a checkpoint gone",
+    "lost disk",
+    "wiped disk",
+    "torn write",
+    "unsynced sector lost",
+    "name change lost",
+    "operation undone by a crash",
+];
+
 impl Scenario {
     /// All of them.
     pub const ALL: [Scenario; 9] = [
@@ -55,6 +90,12 @@ impl Scenario {
             Scenario::Client => "client",
             Scenario::Single => "single",
         }
+    }
+
+    /// The kinds of faults that a campaign of it must have seen at work, whatever its plans held: all that may befall a
+    /// disk is to be reached.
+    pub fn promises(self) -> &'static [&'static str] {
+        if self == Scenario::Disk { &DISK_FAULTS } else { &[] }
     }
 
     /// What it is for, in a line.

@@ -83,6 +83,9 @@ impl Servers {
             Observation::Cost { host, syncs } => {
                 (*host, "event", format!("its disk has made {syncs} syncs"), Vec::new())
             }
+            Observation::Forgot { host } => {
+                (*host, "event", "has lost its term and vote".to_owned(), Vec::new())
+            }
             Observation::FoundAtRest { host } => {
                 (*host, "event", "finds something bad at rest".to_owned(), Vec::new())
             }

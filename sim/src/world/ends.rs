@@ -9,6 +9,7 @@ use crate::identity::{machine_of, server_of};
 use crate::observe::{Ended, Observation, Wanted};
 use crate::plan::{Host, Plan};
 use crate::random::Random;
+use crate::rot;
 
 impl World {
     /// The number of the server that runs on `host`, or would.
@@ -40,25 +41,52 @@ impl World {
         self.machine(host).held_down.insert(number);
         let effects =
             if self.machine(host).up { self.server_ended(now, host, Ended::DiskLost) } else { Vec::new() };
+        self.begin_anew(host, "wiped disk");
+        effects
+    }
+
+    /// A process dies, and both files of term and vote go bad before it is started again.
+    pub(super) fn lose_term_and_vote(
+        &mut self,
+        now: Time,
+        number: usize,
+        host: Host,
+        pick: u64,
+    ) -> Vec<Effect> {
+        let machine = self.machine(host);
+        if !machine.invited || machine.newborn || machine.gone.is_some() {
+            return Vec::new();
+        }
+        machine.held_down.insert(number);
+        let effects = if machine.up { self.server_ended(now, host, Ended::Killed) } else { Vec::new() };
+        if rot::take_term_and_vote(self, host, pick) {
+            self.machine(host).forgot = true;
+            self.judge.observe(now, Observation::Forgot { host: self.server(host) });
+        }
+        effects
+    }
+
+    /// Another server begins on an empty disk of `host`, to take the place of the one that `why` took away.
+    pub(super) fn begin_anew(&mut self, host: Host, why: &'static str) {
         self.count_disk_faults_of(host);
         let wipes = self.machine(host).wipes + 1;
         let disk = blank_disk(&self.plan, host, wipes);
         let machine = self.machine(host);
         machine.disk = disk;
         machine.wipes = wipes;
-        (machine.newborn, machine.replaced) = (true, false);
+        (machine.newborn, machine.replaces) = (true, Some(why));
         machine.gone = None;
         machine.power_cut = None;
         (machine.changes_before, machine.slow_since) = (0, 0);
-        (machine.stable_hurt, machine.log_hurt) = (false, false);
-        effects
+        (machine.stable_hurt, machine.log_hurt, machine.forgot) = (false, false, false);
+        machine.stalled_before.clear();
     }
 
     /// `server` is a member of the cluster, and who was known at its address before is not.
     pub(crate) fn took_its_place(&mut self, server: Host) {
         let host = machine_of(server);
-        if server != host && !std::mem::replace(&mut self.machine(host).replaced, true) {
-            self.fired().note("wiped disk");
+        if let Some(why) = self.machine(host).replaces.take_if(|_| server != host) {
+            self.fired().note(why);
         }
     }
 
@@ -85,7 +113,8 @@ impl World {
         let counters = self.machine(host).disk.counters();
         for (kind, count) in [
             ("disk stall", counters.stalled_operations),
-            ("write error", counters.failed_writes),
+            ("write error", counters.failed_writes - counters.short_writes),
+            ("short write", counters.short_writes),
             ("sync error", counters.failed_syncs),
             ("read error", counters.failed_reads),
             ("full disk", counters.refused_for_space),

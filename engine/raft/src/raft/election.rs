@@ -177,7 +177,7 @@ impl Raft {
             | Message::Heartbeat { .. }
             | Message::Snapshot { .. }
             | Message::ReadIndex { .. } => {
-                Message::HeartbeatReply { round: 0, verified: Index(0), matched: Index(0) }
+                Message::HeartbeatReply { round: 0, verified: Index(0), matched: Index(0), full: false }
             }
             _ => return,
         };

@@ -158,11 +158,21 @@ impl Raft {
         let Some(follower) = self.follow(from) else { return };
         let (verified, matched) = (follower.verified, follower.acked);
         self.leader_committed(commit);
-        self.send(from, Message::HeartbeatReply { round, verified, matched });
+        let full = self.room.is_down_to_reserve();
+        self.send(from, Message::HeartbeatReply { round, verified, matched, full });
     }
 
-    /// A lost entry lowers what may be acknowledged; the leader hears of it through `Ask`.
+    /// A lost entry lowers what may be acknowledged; the leader hears of it through `Ask`. An acknowledgement that
+    /// still waits for its term to be durable must not leave as it was said.
     pub(super) fn forget_acked(&mut self) {
+        let sound = self.damage.sound_end(self.log.last().index);
+        self.held
+            .retain(|envelope| !matches!(envelope.message, Message::Appended { matched } if matched > sound));
+        for envelope in &mut self.held {
+            if let Message::HeartbeatReply { matched, .. } = &mut envelope.message {
+                *matched = (*matched).min(sound);
+            }
+        }
         if let RoleState::Follower(follower) = &mut self.role {
             follower.acked = Index(0);
         }

@@ -265,7 +265,14 @@ impl Raft {
         }
     }
 
-    pub(super) fn heartbeat_answered(&mut self, from: NodeId, round: u64, verified: Index, matched: Index) {
+    pub(super) fn heartbeat_answered(
+        &mut self,
+        from: NodeId,
+        round: u64,
+        verified: Index,
+        matched: Index,
+        full: bool,
+    ) {
         let last = self.log.last().index;
         let RoleState::Leader(leader) = &mut self.role else { return };
         if round > leader.round || verified > last || matched > verified {
@@ -273,6 +280,10 @@ impl Raft {
                 .nonsense(Some(from), "an answer to a heartbeat, or for entries, that were never sent");
         }
         let Some(peer) = leader.peers.get_mut(&from) else { return };
+        // The news of an earlier round may come later.
+        if round >= peer.round {
+            peer.full = full;
+        }
         peer.heartbeat_answered(round, verified);
         let is_news = matched > peer.matched;
         self.note_confirmed();
@@ -342,10 +353,17 @@ impl Raft {
             Supply::Pipeline => true,
             Supply::Snapshot { .. } => false,
         };
+        let (shared, probing) =
+            (shared.min(prev.index.previous()), matches!(peer.supply, Supply::Probe { .. }));
         // A late one, about what has since been found to match, must not take the peer back (etcd-io/etcd#1207).
-        // One about what the peer has lost since is answered by its `Ask`, not by sending the same again at once.
         if current && prev.index > peer.matched {
-            peer.probe_from(shared.min(prev.index.previous()).next());
+            peer.probe_from(shared.next());
+        }
+        // About the very slot that is counted on: the peer has lost it, and may not know that it ever held it; or this
+        // one is late, and the next answer corrects it. Less than a peer holds may be believed of it at any time: a
+        // commit waits for more, and what is committed already stands on what was durable when it was counted.
+        if current && prev.index == peer.matched && probing {
+            peer.lost_down_to(shared);
         }
     }
 

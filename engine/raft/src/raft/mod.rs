@@ -95,7 +95,8 @@ pub enum ProposeError {
     NotLeader(Option<NodeId>),
     /// Too much is waiting to be committed: try again later.
     Full,
-    /// There is no room for it in the log, but perhaps for something that frees space.
+    /// There is no room for it, in the log or in those of so many others that it could not be committed; but perhaps
+    /// for something that frees space.
     NoRoom,
     /// Leadership is being handed over: ask again when that has ended, after an election timeout at most.
     Transferring,
@@ -177,6 +178,9 @@ impl Raft {
         };
         if leader.is_handing_over() {
             return Err(ProposeError::Transferring);
+        }
+        if !frees_space && self.too_few_have_room() {
+            return Err(ProposeError::NoRoom);
         }
         if leader.uncommitted_bytes + command.len() > self.config.uncommitted_bytes
             && leader.uncommitted_bytes > 0
@@ -272,8 +276,8 @@ impl Raft {
             Message::Appended { matched } => self.appended(from, matched),
             Message::Conflict { prev, hint } => self.conflicted(from, prev, hint),
             Message::Heartbeat { round, commit } => self.heartbeat_received(from, round, commit),
-            Message::HeartbeatReply { round, verified, matched } => {
-                self.heartbeat_answered(from, round, verified, matched);
+            Message::HeartbeatReply { round, verified, matched, full } => {
+                self.heartbeat_answered(from, round, verified, matched, full);
             }
             Message::ReadIndex { batch, lease } => self.read_index_asked(from, batch, lease),
             Message::ReadIndexReply { batch, index } => self.read_index_answered(from, batch, index),

@@ -24,6 +24,8 @@ pub(super) struct Progress {
     pub(super) missed_transfers: u32,
     /// The latest round it answered.
     pub(super) round: u64,
+    /// By its last answer its log has no room left but its reserve.
+    pub(super) full: bool,
     /// Entries for it are being read from disk.
     pub(super) loading: bool,
     in_flight: VecDeque<(Index, usize)>,
@@ -65,6 +67,7 @@ impl Progress {
             answered: false,
             missed_transfers: 0,
             round: 0,
+            full: false,
             loading: false,
             in_flight: VecDeque::new(),
             bytes_in_flight: 0,

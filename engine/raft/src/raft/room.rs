@@ -6,7 +6,7 @@
 //! most that it can take, and what fits here fits there. `docs/adr/0006-full-disk.md` has the whole argument.
 
 use super::{Raft, RoleState};
-use crate::{Entry, Event, Index, Payload, Room, WriteId};
+use crate::{Entry, Event, Index, NodeId, Payload, Room, Tally, WriteId, tally};
 use alloc::collections::VecDeque;
 
 /// So many segments are left to entries that free space or that the cluster needs: a change of members takes one, a
@@ -104,6 +104,11 @@ impl Account {
         self.left.is_none_or(|room| place(room, Need::of(payload)).is_some())
     }
 
+    /// Whether nothing is left but the reserve: not even the smallest command fits before it.
+    pub(super) fn is_down_to_reserve(&self) -> bool {
+        !self.fits_before_reserve(&Payload::Noop)
+    }
+
     /// Whether an entry fits and leaves the reserve alone.
     fn fits_before_reserve(&self, payload: &Payload) -> bool {
         self.left.is_none_or(|room| {
@@ -128,6 +133,21 @@ impl Raft {
     /// Whether a command may be proposed. One that frees space may take from the reserve.
     pub(super) fn has_room_for(&self, payload: &Payload, frees_space: bool) -> bool {
         if frees_space { self.room.fits(payload) } else { self.room.fits_before_reserve(payload) }
+    }
+
+    /// Whether what needs space could not be committed, because too many voters have no room left but their reserve. It
+    /// would be taken by nobody, or by their reserves, and then nothing would be left to delete with.
+    pub(super) fn too_few_have_room(&self) -> bool {
+        let RoleState::Leader(leader) = &self.role else { return false };
+        let members = self.membership.current();
+        let heard = |id: NodeId| leader.peers.get(&id).filter(|peer| self.hears(peer));
+        let is_full = |id: &NodeId| heard(*id).is_some_and(|peer| peer.full);
+        // Where nobody is full, those who are missing may be back soon.
+        if !members.voters.iter().chain(&members.outgoing).any(is_full) {
+            return false;
+        }
+        let takes = |id| id == self.config.id || heard(id).is_some_and(|peer| !peer.full);
+        tally(members, |id| Some(takes(id))) != Tally::Won
     }
 
     /// A proposal was refused here. Somebody else may have room; if nobody has, leadership comes back, and stays.

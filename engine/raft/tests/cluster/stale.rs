@@ -49,7 +49,12 @@ fn an_acknowledgement_of_an_earlier_term_moves_nothing() {
     let matched = |core: &Raft| core.status().peers.iter().find(|peer| peer.id == PEER).unwrap().matched;
     assert_eq!((core.leader(), core.status().last), (Some(LEADER), LogId::new(2, 4)));
     hear(&mut core, now, 1, Message::Appended { matched: Index(3) });
-    hear(&mut core, now, 1, Message::HeartbeatReply { round: 1, verified: Index(3), matched: Index(3) });
+    hear(
+        &mut core,
+        now,
+        1,
+        Message::HeartbeatReply { round: 1, verified: Index(3), matched: Index(3), full: false },
+    );
     assert_eq!(matched(&core), Index(0));
     hear(&mut core, now, 2, Message::Appended { matched: Index(3) });
     assert_eq!(matched(&core), Index(3));

@@ -65,6 +65,8 @@ pub(crate) struct Disk {
     damaged: BTreeSet<Index>,
     /// What stood in slots whose very term is lost.
     lost_tail: BTreeMap<Index, LogId>,
+    /// What stood in slots that are gone without a trace.
+    forgotten: BTreeSet<LogId>,
     pub(crate) pending: VecDeque<Write>,
     pub(crate) held: bool,
 }
@@ -136,11 +138,21 @@ impl Disk {
         self.issued = self.log.clone();
     }
 
+    /// The last slots are gone and nothing shows it.
+    pub(crate) fn forget(&mut self, from: Index) {
+        assert!(from > self.log.base.index && from <= self.log.last().index, "the log has no slot {from}");
+        while let Some(entry) = self.log.entries.pop_back_if(|entry| entry.id.index >= from) {
+            self.forgotten.insert(entry.id);
+        }
+        self.issued = self.log.clone();
+    }
+
     /// Whether this slot was made durable here and never overwritten, whatever rotted since.
     pub(crate) fn held_durably(&self, id: LogId) -> bool {
         id.index <= self.snapshot_end()
             || self.log.id(id.index) == Some(id)
             || self.lost_tail.get(&id.index) == Some(&id)
+            || self.forgotten.contains(&id)
     }
 
     /// The last slot that a stored snapshot covers, whether or not it has taken the log's place yet: a restart

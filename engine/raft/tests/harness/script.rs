@@ -26,6 +26,7 @@
 //! | `crash 1 [keep n]`, `restart 1` | loses all pending writes but the first n; starts again |
 //! | `checkpoint 1` | the state machine as it is becomes a durable checkpoint |
 //! | `damage 1 5`, `lose-tail 1 5` | the payload of slot 5 is lost; all slots from 5 on rot, terms too |
+//! | `forget 1 5` | all slots from 5 on are gone without a trace |
 //! | `room 1 3000 2`, `room 1` | 3,000 bytes of node 1's last segment are left, and two spares; as much as it wants |
 //! | `status [1 2]`, `state [1 2]` | how nodes stand; what their state machines hold |
 
@@ -126,7 +127,7 @@ fn perform(cluster: &mut Cluster, words: &[&str]) {
             cluster.crash(node(rest[0]), keep);
         }
         "restart" => cluster.start(node(rest[0])),
-        "damage" | "lose-tail" | "hold-disk" | "finish-disk" | "release-disk" => {
+        "damage" | "lose-tail" | "forget" | "hold-disk" | "finish-disk" | "release-disk" => {
             disk(cluster, words[0], node(rest[0]), &rest[1..]);
         }
         "room" => room(cluster, node(rest[0]), &rest[1..]),
@@ -350,6 +351,7 @@ fn disk(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
     match command {
         "hold-disk" => cluster.node(id).disk.held = true,
         "lose-tail" => indices.map(Index).for_each(|from| cluster.node(id).disk.lose_tail(from)),
+        "forget" => indices.map(Index).for_each(|from| cluster.node(id).disk.forget(from)),
         "damage" => {
             for index in indices.map(Index) {
                 let slot = cluster.node(id).disk.damage(index);

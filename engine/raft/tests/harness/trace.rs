@@ -33,8 +33,9 @@ impl Names {
             Message::Appended { matched } => format!("Appended {matched}"),
             Message::Conflict { prev, hint } => format!("Conflict at {prev} hint {hint}"),
             Message::Heartbeat { round, commit } => format!("Heartbeat round {round} commit {commit}"),
-            Message::HeartbeatReply { round, verified, matched } => {
-                format!("HeartbeatReply round {round} verified {verified} matched {matched}")
+            Message::HeartbeatReply { round, verified, matched, full } => {
+                let full = if *full { " full" } else { "" };
+                format!("HeartbeatReply round {round} verified {verified} matched {matched}{full}")
             }
             Message::ReadIndex { batch, lease } => {
                 format!("ReadIndex {}{}", self.question(*batch), if *lease { " by lease" } else { "" })

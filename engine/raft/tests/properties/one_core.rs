@@ -352,7 +352,7 @@ impl World {
             9 => Message::Heartbeat { round: u64::from(raw.first), commit: second },
             10 => {
                 let round = if raw.count == 0 { u64::MAX } else { u64::from(raw.count) };
-                Message::HeartbeatReply { round, verified: first, matched: second }
+                Message::HeartbeatReply { round, verified: first, matched: second, full: raw.count > 2 }
             }
             11 if raw.count > 1 => Message::ReadIndex { batch: u64::from(raw.first), lease: raw.count > 2 },
             11 => Message::ReadIndexReply { batch: self.batch, index: second },

@@ -121,6 +121,12 @@ impl Described {
     }
 }
 
+/// Where the manifest proper stands in a file that is whole.
+pub(crate) fn manifest_proper(file: &[u8]) -> Option<&[u8]> {
+    let members_bytes = u32::from_le_bytes(file.get(20..24)?.try_into().ok()?);
+    file.get(FIXED_BYTES + members_bytes as usize..)
+}
+
 /// The boundary of a manifest.
 pub(crate) fn boundary(manifest: &Manifest) -> LogId {
     LogId { term: Term(manifest.boundary.term), index: Index(manifest.boundary.index) }

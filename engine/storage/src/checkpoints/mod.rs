@@ -43,7 +43,7 @@ pub use draft::{Content, Draft};
 use draft::{Stage, Writing};
 pub(crate) use file::{
     Described, MAGIC as MANIFEST_MAGIC, SUFFIX as MANIFEST_SUFFIX, VERSION as MANIFEST_VERSION,
-    path as manifest_path, publish, slot_in_name,
+    manifest_proper, path as manifest_path, publish, slot_in_name,
 };
 use incoming::{Incoming, Taken};
 pub(crate) use reader::Checkpoint;

@@ -14,7 +14,7 @@ use super::MemoryDisk;
 use super::faults::{Armed, Fault, Faults, Operation};
 use super::inode::{InodeNumber, SECTOR, rot_bytes};
 use super::journal::Effect;
-use super::state::State;
+use super::state::{State, split};
 use crate::layout::position;
 use crate::random::Random;
 
@@ -132,6 +132,13 @@ impl MemoryDisk {
         inode.durable.clone_from(&inode.live);
     }
 
+    /// Takes a file's name away behind everybody's back, durably; who has it open keeps the file. False, and nothing
+    /// done, when there is no such file, or something is still to become of its name: by an operation that has not
+    /// ended, or by a sync or a crash.
+    pub fn vanish(&self, path: &str) -> bool {
+        self.state().vanish(path)
+    }
+
     /// Flips one bit of a file.
     ///
     /// # Panics
@@ -182,6 +189,21 @@ fn misdirection(bytes: i64) -> Fault {
 impl State {
     fn existing(&self, path: &str) -> InodeNumber {
         self.inode_of(path).expect("the file to break exists")
+    }
+
+    fn vanish(&mut self, path: &str) -> bool {
+        let (directory, name) = split(path);
+        let under_way = self.journal.iter().any(|in_flight| match &in_flight.effect {
+            Effect::Name { directory: of, .. } | Effect::SyncDirectory { directory: of, .. } => {
+                of == directory
+            }
+            _ => false,
+        });
+        let names = self.directories.get_mut(directory).filter(|_| !under_way);
+        let Some(number) = names.and_then(|names| names.forget(name)) else { return false };
+        self.counters.files_vanished += 1;
+        self.release(number);
+        true
     }
 
     /// Rot spares no copy of the bytes, not even those that are kept to undo a write.

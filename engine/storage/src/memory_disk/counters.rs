@@ -37,6 +37,8 @@ pub struct Counters {
     pub failed_reads: u64,
     /// Writes that failed, those for want of space not included.
     pub failed_writes: u64,
+    /// Of those, writes of which the first bytes were put in place.
+    pub short_writes: u64,
     /// Syncs of files and of directories that failed.
     pub failed_syncs: u64,
     /// Creations, renames, removals, listings and new directories that failed by an error that was armed.
@@ -49,6 +51,8 @@ pub struct Counters {
     pub misdirected_writes: u64,
     /// Bytes that rotted: flipped, zeroed, or turned to garbage.
     pub bytes_rotted: u64,
+    /// Files that vanished.
+    pub files_vanished: u64,
 }
 
 impl Counters {

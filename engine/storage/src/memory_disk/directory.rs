@@ -93,6 +93,18 @@ impl Directory {
         self.live.clone_from(&self.durable);
     }
 
+    /// Drops a durable name that nothing is to become of, and says which file had it.
+    pub(super) fn forget(&mut self, name: &str) -> Option<InodeNumber> {
+        let number = self.durable.get(name).copied()?;
+        let is_settled = self.live.get(name) == Some(&number)
+            && self.pending.iter().all(|change| change.names().all(|other| other != name));
+        if !is_settled {
+            return None;
+        }
+        self.live.remove(name);
+        self.durable.remove(name)
+    }
+
     pub(super) fn knows(&self, number: InodeNumber) -> bool {
         let mut named = self.live.values().chain(self.durable.values());
         named.any(|inode| *inode == number) || self.pending.iter().any(|change| change.links(number))

@@ -219,7 +219,7 @@ impl State {
         }
     }
 
-    fn release(&mut self, number: InodeNumber) {
+    pub(super) fn release(&mut self, number: InodeNumber) {
         let inode = self.inode(number);
         inode.orphaned = true;
         if inode.handles == 0 {

@@ -275,6 +275,7 @@ impl State {
             Some(Fault::Fail) => (fits, error) = (0, Some(self.fail(Operation::Write))),
             Some(Fault::Short { bytes: most }) => {
                 (fits, error) = (fits.min(most), Some(self.fail(Operation::Write)));
+                self.counters.short_writes += u64::from(fits > 0);
             }
             None => {}
         }

@@ -319,6 +319,7 @@ fn a_short_write_fails_and_leaves_its_beginning() {
     file.write_at(&[9; 1024], 0).unwrap_err();
     let content = disk.content("f").unwrap();
     assert!(content[..600] == [9; 600] && content[600..1024] == [2; 424]);
+    assert_eq!((disk.counters().short_writes, disk.counters().failed_writes), (1, 1));
 }
 
 #[test]
@@ -380,4 +381,24 @@ fn the_host_chooses_what_a_crash_keeps() {
     let same = |first, files| (first, files, first == 1 && files == 1);
     let expected = [(1, 1), (9, 1), (1, 1), (1, 1), (1, 2), (9, 2), (1, 2), (1, 2)];
     assert!(outcomes.eq(expected.map(|(first, files)| same(first, files))));
+}
+
+#[test]
+fn a_file_vanishes_for_good_but_for_those_who_have_it_open() {
+    let (disk, file) = four_sectors();
+    assert!(!disk.vanish("nothing"));
+    disk.create("new").unwrap().write_at(&[1; 512], 0).unwrap();
+    assert!(!disk.vanish("new"), "its name is not durable");
+    assert!(disk.vanish("f"));
+    assert_eq!((disk.files(), disk.counters().files_vanished), (vec!["new".to_owned()], 1));
+    file.write_at(&[9; 512], 0).unwrap();
+    let mut read = [0; 512];
+    file.read_at(&mut read, 0).unwrap();
+    assert_eq!(read, [9; 512]);
+    drop(file);
+    disk.sync_dir("").unwrap();
+    disk.rename("new", "old").unwrap();
+    assert!(!disk.vanish("old") && !disk.vanish("new"), "the name that a crash brings back is another");
+    disk.crash(1);
+    assert_eq!(disk.content("f"), None);
 }

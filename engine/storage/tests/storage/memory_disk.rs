@@ -276,6 +276,8 @@ impl Trial {
             }
         }
         self.expected.failed_writes += u64::from(fails);
+        // Of a write that fails altogether nothing is put in place, of one that is cut short the first bytes.
+        self.expected.short_writes += u64::from(fails && count > 0);
         if let Some(capacity) = self.capacity {
             let free = usize::try_from(capacity.saturating_sub(self.disk.bytes_used())).unwrap();
             let room = (length + free).saturating_sub(place);
@@ -496,13 +498,14 @@ fn everything_happens() {
             counters.name_changes_lost,
             counters.failed_reads,
             counters.failed_writes,
+            counters.short_writes,
             counters.failed_syncs,
             counters.refused_for_space,
             counters.misdirected_writes,
             counters.bytes_rotted,
         ]
     };
-    let mut total = [0; 13];
+    let mut total = [0; 14];
     for plan in sample(200) {
         let counters = each(Trial::run(&plan, None).unwrap());
         total.iter_mut().zip(counters).for_each(|(total, count)| *total += count);

@@ -259,3 +259,21 @@ fn a_stored_snapshot_of_a_later_term_survives_any_number_of_starts() {
         assert_eq!(found.hard.vote, None, "it never voted in that term");
     }
 }
+
+/// A leader of a later release, in a cluster that is half way through an upgrade.
+#[test]
+fn a_snapshot_whose_content_is_of_a_later_version_is_refused_and_changes_nothing() {
+    let (disk, mut storage) = started(1);
+    let mut later = Transfer::new(LogId::new(1, 50));
+    let head = Manifest::HEAD_BYTES + Manifest::RUN_BYTES;
+    later.content[8..10].copy_from_slice(&(Manifest::VERSION + 1).to_le_bytes());
+    later.meta.digest = Digest(blake3::hash(&later.content[..head]).into());
+    settle(&mut storage);
+    let (files, changes) = (disk.files(), disk.changes());
+    for (from, to) in [(0, 200_000), (0, head), (head, 200_000)] {
+        assert_eq!(later.send(&mut storage, from, to), (0, false), "{from}..{to}");
+    }
+    assert_eq!((disk.files(), disk.changes()), (files, changes));
+    let known = Transfer::new(LogId::new(1, 50));
+    assert_eq!(known.send(&mut storage, 0, 200_000), (200_000, true), "one that it knows");
+}
