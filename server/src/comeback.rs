@@ -142,26 +142,25 @@ pub(crate) struct Former {
 
 impl Former {
     /// Finds out whom to ask. `join` are those whom the operator names.
-    pub(crate) fn find(
-        dir: &DataDir,
-        identity: Identity,
-        loss: String,
-        join: &[Endpoint],
-    ) -> Result<Former, ComebackError> {
-        let node = identity.node;
+    pub(crate) fn find(dir: &DataDir, identity: Identity, loss: String, join: &[Endpoint]) -> Former {
         let set_aside = dir.former_place().filter(|place| place.exists());
         let place = set_aside.as_deref().unwrap_or(dir.path());
         let members =
             newest_members(FileDisk::read_only(place)).map(|(_, members)| members).unwrap_or_default();
-        let dir = dir.path().to_owned();
-        if !members.is_joint() && members.voters.iter().eq([&node]) {
+        let endpoints = endpoints(&members, identity.node, join);
+        Former { identity, loss, members, endpoints }
+    }
+
+    /// Demands that there be somebody who could take the node in again.
+    pub(crate) fn demand_others(&self, dir: &DataDir) -> Result<(), ComebackError> {
+        let (node, dir, loss) = (self.identity.node, dir.path().to_owned(), self.loss.clone());
+        if !self.members.is_joint() && self.members.voters.iter().eq([&node]) {
             return Err(ComebackError::OnlyVoter { dir, loss, node });
         }
-        let endpoints = endpoints(&members, node, join);
-        if endpoints.is_empty() {
+        if self.endpoints.is_empty() {
             return Err(ComebackError::NobodyToAsk { dir, loss });
         }
-        Ok(Former { identity, loss, members, endpoints })
+        Ok(())
     }
 
     /// What is lost.
@@ -190,7 +189,7 @@ impl Former {
         false
     }
 
-    /// WaitsTo until somebody knows a leader of the node's cluster and history.
+    /// Waits until somebody knows a leader of the node's cluster and history.
     pub(crate) async fn find_leader<R: Runtime, N: Net>(
         &self,
         runtime: &R,

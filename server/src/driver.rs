@@ -133,7 +133,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         DriverEnd::Stopped
     }
 
-    /// WaitsTo for something to do and takes all there is; false when the storage has ended.
+    /// Waits for something to do and takes all there is; false when the storage has ended.
     async fn take(&mut self) -> bool {
         poll_fn(|context| {
             let dones = self.storage.dones.poll_recv_many(context, &mut self.taken.dones, TURN);

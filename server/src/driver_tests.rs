@@ -114,7 +114,7 @@ impl Cluster {
         Cluster { runtime, members }
     }
 
-    /// WaitsTo for a leader that can commit.
+    /// Waits for a leader that can commit.
     async fn leader(&self) -> usize {
         soon(async {
             loop {

@@ -47,6 +47,9 @@ pub(crate) enum JoinError {
     /// What answers does not speak HTTP, or broke off.
     #[error("{0}")]
     Http(#[from] hyper::Error),
+    /// The answer broke off, or is larger than any that was asked for.
+    #[error("its answer can't be read to its end: {0}")]
+    Body(Box<dyn std::error::Error + Send + Sync>),
     /// The answer took too long.
     #[error("no answer within {} s", PATIENCE.as_secs())]
     Late,
@@ -92,7 +95,7 @@ pub async fn join<R: Runtime, N: Net>(
     }
 }
 
-/// WaitsTo a moment, of which half is drawn at random.
+/// Waits a moment, of which half is drawn at random.
 pub(crate) async fn pause<R: Runtime>(runtime: &R) {
     let half = u64::try_from(PAUSE.as_micros() / 2).unwrap_or(u64::MAX);
     runtime.sleep(PAUSE / 2 + Duration::from_micros(runtime.random() % half)).await;
@@ -135,19 +138,17 @@ pub(crate) async fn exchange<N: Net>(
     let exchange = async {
         let response = sender.send_request(request).await?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, most_bytes).collect().await;
-        Ok(Response::from_parts(head, body.map(|body| body.to_bytes()).unwrap_or_default()))
+        let body = Limited::new(body, most_bytes).collect().await.map_err(JoinError::Body)?;
+        Ok(Response::from_parts(head, body.to_bytes()))
     };
     // The connection does its part while the exchange is waited for; it has no task of its own to outlive it.
     let mut connection = std::pin::pin!(connection);
     let mut exchange = std::pin::pin!(exchange);
-    let answered: Result<Response<Bytes>, hyper::Error> =
-        match race(exchange.as_mut(), connection.as_mut()).await {
-            Either::Left(answered) => answered,
-            Either::Right(Ok(())) => exchange.await,
-            Either::Right(Err(error)) => Err(error),
-        };
-    Ok(answered?)
+    match race(exchange.as_mut(), connection.as_mut()).await {
+        Either::Left(answered) => answered,
+        Either::Right(Ok(())) => exchange.await,
+        Either::Right(Err(error)) => Err(error.into()),
+    }
 }
 
 fn belongs(response: &Response<Bytes>) -> Result<Joined, JoinError> {

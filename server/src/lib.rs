@@ -44,6 +44,7 @@ mod join;
 mod log_lines;
 mod mend;
 mod net;
+mod opening;
 mod peers;
 mod real;
 mod recover;

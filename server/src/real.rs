@@ -226,6 +226,14 @@ fn take_jobs(
 /// After a slice of work that nobody asked for the storage rests as long as that took, but never longer.
 const LONGEST_REST: Duration = Duration::from_millis(20);
 
+/// Does what may take long on another thread, while this one goes on.
+pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}
+
 /// Closes files on a thread of its own, for whoever must not wait for the system.
 pub(crate) fn spawn_closer() -> io::Result<impl Fn(File) + Send + Sync> {
     let (sender, files) = std::sync::mpsc::channel();

@@ -44,7 +44,7 @@ pub enum Either<A, B> {
     Right(B),
 }
 
-/// WaitsTo for whichever is ready first, asking `left` first each time, and drops the other.
+/// Waits for whichever is ready first, asking `left` first each time, and drops the other.
 pub async fn race<A, B>(left: impl Future<Output = A>, right: impl Future<Output = B>) -> Either<A, B> {
     let mut left = pin!(left);
     let mut right = pin!(right);
@@ -62,7 +62,7 @@ pub async fn race<A, B>(left: impl Future<Output = A>, right: impl Future<Output
 #[error("the deadline passed")]
 pub struct DeadlinePassed;
 
-/// WaitsTo for `future`, but not beyond `deadline`. A future that is ready wins, even at a deadline in the past.
+/// Waits for `future`, but not beyond `deadline`. A future that is ready wins, even at a deadline in the past.
 pub async fn timeout_at<T>(
     runtime: &impl Runtime,
     deadline: Time,

@@ -11,16 +11,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_client::Address;
 use quorate_node::NodeConfig;
-use quorate_node::raft::{Cleanup, Config, Contact, Found, LogId, NodeId, OpenError};
+use quorate_node::raft::{Cleanup, Config, Contact, LogId, NodeId, OpenError};
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
-use quorate_storage::mending::Mending;
-use quorate_storage::{FileDisk, Options, Storage};
+use quorate_storage::{FileDisk, Storage};
 use tracing::info;
 
 use crate::comeback::{self, ComebackError, Former};
@@ -29,17 +27,16 @@ use crate::config::ServeConfig;
 use crate::context::{Identity, Limits};
 use crate::driver::DriverEnd;
 use crate::founding::{Pairs, first_entries, write_first};
-use crate::http::{Lender, WaitsTo, serve_joining};
+use crate::http::{WaitsFor, serve_joining};
 use crate::join::{Joined, join};
 use crate::log_lines;
-use crate::mend::mend;
 use crate::net::{Listener, Net};
+use crate::opening::{lender, open_member, open_storage, storage_options};
 use crate::peers::{Inbound, Local};
-use crate::real::{RealListener, RealNet, RealRuntime, Termination, block_on, spawn_closer, spawn_storage};
+use crate::real::{RealListener, RealNet, RealRuntime, Termination, block_on};
 use crate::runtime::{Either, Runtime, race, random_id, timeout_at};
 use crate::server::{Parts, Server};
 use crate::shutdown::Shutdown;
-use crate::storage_port::{StoragePort, storage_channel};
 
 /// The first content, in the seed's format.
 const DATA_JSON: &str = "data.json";
@@ -174,11 +171,8 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
         }
         Either::Right(server) => server?,
     };
-    match race(server.ended(), termination.arrived()).await {
-        Either::Left(_) => match server.divergence() {
-            Some(divergence) => Err(explain(&dir, &server, divergence).await?),
-            None => Err(ServeError::Failed),
-        },
+    let ended = match race(server.ended(), termination.arrived()).await {
+        Either::Left(_) => Err(ServeError::Failed),
         Either::Right(signal) => {
             info!(signal, "ends");
             match race(server.stop(), termination.arrived()).await {
@@ -190,6 +184,10 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
                 }
             }
         }
+    };
+    match server.divergence() {
+        None => ended,
+        Some(divergence) => Err(explain(&dir, &server, divergence, termination.arrived()).await?),
     }
 }
 
@@ -198,6 +196,7 @@ async fn explain(
     dir: &DataDir,
     server: &Server<RealRuntime, RealNet>,
     divergence: Divergence,
+    told_to_end: impl Future<Output = &'static str>,
 ) -> Result<ServeError, ServeError> {
     let Divergence { slot, peer, .. } = &divergence;
     let since = format!("compared after {slot} with {peer} and a majority");
@@ -205,10 +204,13 @@ async fn explain(
     let runtime = server.context.runtime;
     let place = (dir.path(), server.context.identity);
     let rows = differing_rows((&runtime, &RealNet), place, *slot, peer);
-    let rows = match timeout_at(&runtime, runtime.now() + DIFFING, rows).await {
-        Ok(Ok(rows)) => rows,
-        Ok(Err(reason)) => format!("which rows differ could not be found out: {reason}"),
-        Err(_) => "which rows differ could not be found out in time".to_owned(),
+    let rows = timeout_at(&runtime, runtime.now() + DIFFING, rows);
+    let rows = match race(rows, told_to_end).await {
+        Either::Left(Ok(Ok(rows))) => rows,
+        Either::Left(Ok(Err(reason))) => format!("which rows differ could not be found out: {reason}"),
+        Either::Left(Err(_)) | Either::Right(_) => {
+            "which rows differ could not be found out in time".to_owned()
+        }
     };
     let what = format!("{since}; {rows}");
     dir.mark_diverged(&what)?;
@@ -216,7 +218,7 @@ async fn explain(
 }
 
 /// Where the node comes from.
-enum Origin {
+pub(crate) enum Origin {
     /// It is a member already.
     Member(Identity),
     /// It founds a cluster with this content.
@@ -249,7 +251,9 @@ fn open_dir(config: &ServeConfig) -> Result<(DataDir, Option<String>), ServeErro
 fn origin(config: &ServeConfig, dir: &DataDir, loss: Option<String>) -> Result<Origin, ServeError> {
     match (member(dir), loss) {
         (Some(identity), Some(loss)) => {
-            return Ok(Origin::ComesBack(Former::find(dir, identity, loss, &config.join)?));
+            let former = Former::find(dir, identity, loss, &config.join);
+            former.demand_others(dir)?;
+            return Ok(Origin::ComesBack(former));
         }
         (Some(identity), None) => return Ok(Origin::Member(identity)),
         (None, _) => {}
@@ -294,7 +298,7 @@ async fn start(
             // The leader calls back before it takes anybody in.
             let inbound = inbound(&runtime, peers, Local::joining(node));
             let joined = join(&runtime, &RealNet, &config.join, node, &contact);
-            let Joined { cluster, history } = answering(&runtime, &mut http, joined, WaitsTo::Join).await;
+            let Joined { cluster, history } = answering(&runtime, &mut http, joined, WaitsFor::Cluster).await;
             (Identity { node, cluster, history }, inbound)
         }
         Origin::ComesBack(former) => come_back(&runtime, dir, &former, &mut http, peers, &contact).await?,
@@ -353,70 +357,6 @@ fn node_config(config: &ServeConfig, identity: Identity, seed: u64) -> NodeConfi
     }
 }
 
-/// What is found when a member's storage is opened.
-enum Opening {
-    Whole(StoragePort, Found),
-    /// The log begins after this slot, and no checkpoint that is whole reaches that far.
-    NeedsMending(Former, LogId),
-    /// It must not go on as who it was.
-    Lost(Former),
-}
-
-/// Opens a member's storage. If all that is missing is a checkpoint, its peers are asked for what of it is damaged.
-async fn open_member(
-    config: &ServeConfig,
-    dir: &DataDir,
-    runtime: &RealRuntime,
-    origin: Origin,
-    http: &mut RealListener,
-) -> Result<(Origin, Option<(StoragePort, Found)>), ServeError> {
-    let Origin::Member(identity) = origin else { return Ok((origin, None)) };
-    let mut opening = try_to_open(config, dir, runtime, identity)?;
-    if let Opening::NeedsMending(former, base) = opening {
-        let mending = Mending::new(FileDisk::new(dir.path()), base);
-        let lender = Lender { gets_on: Arc::new(true.into()), ..lender(dir, &former) };
-        let gets_on = Arc::clone(&lender.gets_on);
-        let mended = mend(runtime, &RealNet, &former, mending, &gets_on);
-        opening = match answering(runtime, http, mended, WaitsTo::Mend(lender)).await? {
-            Ok(_) => try_to_open(config, dir, runtime, identity)?,
-            Err(missing) => Opening::Lost(former.without_help(&missing)),
-        };
-    }
-    match opening {
-        Opening::Whole(port, found) => Ok((origin, Some((port, found)))),
-        // What was mended a moment ago, and is gone again, is no ordinary rot.
-        Opening::NeedsMending(former, _) | Opening::Lost(former) => Ok((Origin::ComesBack(former), None)),
-    }
-}
-
-fn try_to_open(
-    config: &ServeConfig,
-    dir: &DataDir,
-    runtime: &RealRuntime,
-    identity: Identity,
-) -> Result<Opening, ServeError> {
-    match open_storage(config, dir, runtime) {
-        Ok((port, found)) => Ok(Opening::Whole(port, found)),
-        Err(ServeError::Storage(error)) if error.costs_the_id() => {
-            let former = Former::find(dir, identity, error.to_string(), &config.join)?;
-            Ok(match error {
-                quorate_storage::OpenError::CheckpointLost { base, .. } => {
-                    Opening::NeedsMending(former, base)
-                }
-                _ => Opening::Lost(former),
-            })
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// What is lent of the node's files before it serves.
-fn lender(dir: &DataDir, former: &Former) -> Lender {
-    let set_aside = dir.former_place().filter(|place| place.exists());
-    let place = set_aside.unwrap_or_else(|| dir.path().to_owned());
-    Lender { identity: former.identity, place, gets_on: Arc::default() }
-}
-
 /// The steps of [`crate::comeback`].
 async fn come_back(
     runtime: &RealRuntime,
@@ -426,7 +366,7 @@ async fn come_back(
     peers: RealListener,
     contact: &Contact,
 ) -> Result<(Identity, Inbound), ServeError> {
-    let waits = WaitsTo::ComeBack(lender(dir, former));
+    let waits = WaitsFor::Successor(lender(dir, former));
     comeback::announce(former, dir.path());
     answering(runtime, http, former.find_leader(runtime, &RealNet), waits.clone()).await?;
     let node = match dir.successor() {
@@ -444,11 +384,11 @@ async fn come_back(
 }
 
 /// Answers HTTP while `joined` is waited for, so that nobody hangs who asks.
-async fn answering<T>(
+pub(crate) async fn answering<T>(
     runtime: &RealRuntime,
     http: &mut RealListener,
     joined: impl Future<Output = T>,
-    waits: WaitsTo,
+    waits: WaitsFor,
 ) -> T {
     let over = Shutdown::default();
     let joined = match race(joined, serve_joining(runtime, http, &over, &waits)).await {
@@ -457,24 +397,6 @@ async fn answering<T>(
     };
     over.begin();
     joined
-}
-
-fn storage_options(config: &ServeConfig, runtime: &RealRuntime) -> Options {
-    let (segment_bytes, keep_snapshots) = (config.segment_bytes, config.keep_snapshots);
-    Options { segment_bytes, keep_snapshots, ..Options::new(runtime.random()) }
-}
-
-fn open_storage(
-    config: &ServeConfig,
-    dir: &DataDir,
-    runtime: &RealRuntime,
-) -> Result<(StoragePort, Found), ServeError> {
-    let options = storage_options(config, runtime);
-    let disk = FileDisk::new(dir.path()).closing(spawn_closer().map_err(ServeError::Process)?);
-    let (storage, found) = Storage::open(disk, options)?;
-    let (port, end) = storage_channel(&dir.path().display().to_string(), config.scrub_bytes_per_second);
-    spawn_storage(storage, end, *runtime).map_err(ServeError::Process)?;
-    Ok((port, found))
 }
 
 fn inbound(runtime: &RealRuntime, peers: RealListener, local: Local) -> Inbound {

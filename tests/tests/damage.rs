@@ -137,7 +137,9 @@ impl Ruins {
             waiting.retain_mut(|(number, mending)| {
                 let peers = || (0..3).filter(|peer| peer != number).map(|peer| &disks[peer]);
                 mending.begin();
-                peers().for_each(|peer| mending.offer(&lend(peer, &Wanted::List).unwrap()));
+                for peer in peers() {
+                    mending.offer(&lend(peer, &Wanted::List).unwrap());
+                }
                 loop {
                     match mending.step().unwrap() {
                         Step::Ask(wanted) => {

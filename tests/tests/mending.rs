@@ -46,6 +46,11 @@ impl Ruins {
         let loading = Load { addresses, writers: 48, value_bytes: 3_000, seed: 1 }.start();
         // A log keeps ten thousand entries below a checkpoint, so that it is not needed until there are more.
         loading.wait_for(13_000, LOAD_LIMIT);
+        for node in &cluster.nodes {
+            wait_until("a checkpoint that the log begins after", LOAD_LIMIT, || {
+                (node.status()?["snapshot"].as_u64()? >= 12_000).then_some(())
+            });
+        }
         let ids = ids(&mut cluster);
         cluster.nodes.iter_mut().for_each(|node| node.kill());
         let kept = tempfile::tempdir().unwrap();

@@ -48,6 +48,14 @@ pub trait Disk {
     /// `NotFound` when there is none; else what the system says.
     fn remove(&self, path: &str) -> io::Result<()>;
 
+    /// Removes a file's name, and does not wait until the system has its space back.
+    ///
+    /// # Errors
+    /// As [`Disk::remove`].
+    fn discard(&self, path: &str) -> io::Result<()> {
+        self.remove(path)
+    }
+
     /// Makes the names in a directory durable: creations, renames and removals before this call.
     ///
     /// # Errors

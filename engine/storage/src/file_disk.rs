@@ -36,7 +36,7 @@ impl FileDisk {
         FileDisk { root: root.into(), read_only: false, closes: None }
     }
 
-    /// The same, but what is removed is closed by `closes`. With the last handle the system gives the blocks back, and
+    /// The same, but what is discarded is closed by `closes`. With the last handle the system gives the blocks back, and
     /// for a large file that takes long enough for others to notice.
     #[must_use]
     pub fn closing(self, closes: impl Fn(File) + Send + Sync + 'static) -> FileDisk {
@@ -90,7 +90,11 @@ impl Disk for FileDisk {
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        let Some(closes) = &self.closes else { return fs::remove_file(self.path(path)) };
+        fs::remove_file(self.path(path))
+    }
+
+    fn discard(&self, path: &str) -> io::Result<()> {
+        let Some(closes) = &self.closes else { return self.remove(path) };
         let file = File::open(self.path(path));
         fs::remove_file(self.path(path))?;
         file.into_iter().for_each(&**closes);

@@ -17,7 +17,7 @@
 
 use std::collections::BTreeSet;
 
-use quorate_raft::{Digest, Index, LogId};
+use quorate_raft::{Digest, LogId};
 use quorate_wire::checkpoint::RunRef;
 
 use crate::checkpoints::{
@@ -26,8 +26,12 @@ use crate::checkpoints::{
 };
 use crate::disk::{Disk, DiskFile};
 use crate::error::Fatal;
+use crate::layout::position;
 use crate::lending::{Wanted, manifest, manifests, run_files, slot_of};
 use crate::reread::settled;
+
+/// So many checkpoints of one peer are looked at: none keeps more of use.
+const MOST_OFFERED: usize = 64;
 
 /// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +48,13 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Mending<D: Disk> {
     disk: D,
-    /// The log begins after this index.
-    base: Index,
+    /// The slot before the log's first.
+    base: LogId,
     /// Checkpoints that would do, the best one last.
     candidates: Vec<LogId>,
     tried: BTreeSet<LogId>,
+    /// Runs that were read to their ends.
+    sound: BTreeSet<RunRef>,
     stage: Stage<D::File>,
     /// What was asked for and not had, with the names of files.
     missing: BTreeSet<String>,
@@ -82,9 +88,10 @@ impl<D: Disk> Mending<D> {
     pub fn new(disk: D, base: LogId) -> Mending<D> {
         let mut mending = Mending {
             disk,
-            base: base.index,
+            base,
             candidates: Vec::new(),
             tried: BTreeSet::new(),
+            sound: BTreeSet::new(),
             stage: Stage::Begin,
             missing: BTreeSet::new(),
         };
@@ -98,22 +105,23 @@ impl<D: Disk> Mending<D> {
         self.tried.clear();
         self.missing.clear();
         self.candidates = manifests(&self.disk);
-        self.candidates.retain(|last| last.index >= self.base);
+        self.candidates.retain(|last| would_do(*last, self.base));
         // The newest leaves the least to be applied again.
         self.candidates.reverse();
     }
 
-    /// Takes into account the checkpoints that a peer has: its answer to [`Wanted::List`].
-    pub fn offer(&mut self, list: &[u8]) {
+    /// Takes into account the checkpoints that a peer has: its answer to [`Wanted::List`]. Whether any of them would do.
+    pub fn offer(&mut self, list: &[u8]) -> bool {
         let names = String::from_utf8_lossy(list);
-        let mut offered: Vec<LogId> = names.lines().filter_map(slot_of).collect();
+        let mut offered: Vec<LogId> = names.lines().take(MOST_OFFERED).filter_map(slot_of).collect();
         offered.retain(|last| {
-            last.index >= self.base && !self.tried.contains(last) && !self.candidates.contains(last)
+            would_do(*last, self.base) && !self.tried.contains(last) && !self.candidates.contains(last)
         });
         offered.sort_unstable();
         // Of those that have a file here, less is missing.
         offered.append(&mut self.candidates);
         self.candidates = offered;
+        names.lines().filter_map(slot_of).any(|last| would_do(last, self.base))
     }
 
     /// What was asked for in vain since the beginning, in words.
@@ -141,7 +149,8 @@ impl<D: Disk> Mending<D> {
                     let Some(next) = described.manifest.runs.get(*done).copied() else {
                         return self.publish().map(Step::Whole);
                     };
-                    if is_sound(&self.disk, &next) {
+                    if self.sound.contains(&next) || is_sound(&self.disk, &next) {
+                        self.sound.insert(next);
                         *done += 1;
                     } else {
                         let table = run_files(&self.disk, Digest(next.digest)).next();
@@ -227,16 +236,22 @@ impl<D: Disk> Mending<D> {
         let Stage::Runs { done, run, .. } = &mut self.stage else { return Ok(()) };
         let Some(RunStage::Blocks(patching)) = run.take() else { return Ok(()) };
         *done += 1;
-        patching.file.sync_data().map_err(Fatal::new("sync", &patching.path))?;
-        let (run, path) = (patching.table.run, run_path(&patching.table.run));
-        if patching.path != path {
-            self.disk.rename(&patching.path, &path).map_err(Fatal::new("rename", &patching.path))?;
-        }
-        if !is_sound(&self.disk, &run) {
-            // The table was a peer's, and wrong: checksums alone prove nothing.
+        let Patching { table, path: from, file, .. } = patching;
+        file.sync_data().map_err(Fatal::new("sync", &from))?;
+        let path = run_path(&table.run);
+        let written = RunFile::open_any(&self.disk, &from).filter(|file| file.run == table.run);
+        if !written.is_some_and(|file| Verification::new(file).verdict()) {
+            // Checksums alone prove nothing: the table was a peer's, and wrong. It must not be believed again, here or
+            // by those to whom it is lent.
+            let nothing = vec![0; position(RUN_HEADER_BYTES)];
+            file.write_at(&nothing, 0).map_err(Fatal::new("write", &from))?;
             self.missing.insert(format!("{path}: what was sent does not hash to its name"));
             self.stage = Stage::Begin;
             return Ok(());
+        }
+        self.sound.insert(table.run);
+        if from != path {
+            self.disk.rename(&from, &path).map_err(Fatal::new("rename", &from))?;
         }
         self.remove_aside(&path)
     }
@@ -308,6 +323,11 @@ impl<F: DiskFile> Patching<F> {
         }
         Ok(is_of_use)
     }
+}
+
+/// Whether a log that begins after `base` can go on from the checkpoint that ends at `last`.
+fn would_do(last: LogId, base: LogId) -> bool {
+    last.index > base.index || last == base
 }
 
 /// Whether a run has a file here that is sound to its last byte.

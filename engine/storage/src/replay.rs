@@ -63,6 +63,8 @@ pub(crate) struct Replay {
     pub(crate) unknown: Option<Index>,
     /// Whether the last record closes its batch.
     pub(crate) closed: bool,
+    /// The slot before the log's first, when the checkpoint ends before that.
+    pub(crate) behind_gap: Option<LogId>,
 }
 
 impl Replay {
@@ -83,12 +85,14 @@ impl Replay {
             commit_hint: first.commit_hint,
             unknown: None,
             closed: true,
+            behind_gap: None,
         };
         if let Some(meta) = snapshot.filter(|meta| meta.last.index < first.last.index) {
             // The newer checkpoints that allowed the log's beginning to be dropped are gone. What lies between is a
             // loss like any other.
             replay.restart(meta.last, Some(meta.members_at.index));
             replay.bridge(Some(first.last), Some(first.members_at.index));
+            replay.behind_gap = Some(first.last);
         }
         replay
     }

@@ -23,6 +23,15 @@ use crate::spares::Spares;
 use crate::stable::{self, Stable, StableState, StableValue};
 use crate::versions::refuse_other_versions;
 
+/// Takes what was lent.
+type Answer = Box<dyn FnOnce(Option<Vec<u8>>) + Send>;
+
+/// How many peers' wishes may wait.
+const MOST_LENDS: usize = 64;
+
+/// How much is read of what is at rest in one call, when there are no idle ones, in slices.
+const TENDING_SLICES: usize = 8;
+
 /// How many calls with jobs there are to one slice of a checkpoint, while there are no others.
 const LOADED_CALLS: u32 = 4;
 
@@ -45,8 +54,8 @@ pub enum Job {
     Lend {
         /// What.
         wanted: Wanted,
-        /// Called with it, or with nothing when it is not there.
-        answer: Box<dyn FnOnce(Option<Vec<u8>>) + Send>,
+        /// Called with it, or with nothing when it is not there; dropped when too many wait.
+        answer: Answer,
     },
 }
 
@@ -74,6 +83,10 @@ pub struct Storage<D: Disk> {
     /// What was said last of the room there is.
     told: Option<Room>,
     scrubber: Scrubber,
+    /// See [`Storage::behind_gap`].
+    behind_gap: Option<LogId>,
+    /// What peers have asked for.
+    lends: VecDeque<(Wanted, Answer)>,
     /// Calls with jobs since the last one without.
     loaded_calls: u32,
     slice_bytes: usize,
@@ -134,6 +147,13 @@ impl<D: Disk> Storage<D> {
             || ballast_busy
             || self.log.wants_mark()
             || self.may_scrub()
+            || !self.lends.is_empty()
+    }
+
+    /// The slot before the log's first, when the newest whole checkpoint ends before that: newer ones are lost. What lies
+    /// between was found to be damaged; a checkpoint that reaches that far would make up for it ([`crate::mending`]).
+    pub fn behind_gap(&self) -> Option<LogId> {
+        self.behind_gap
     }
 
     /// What was found bad at rest since this was asked last. The core hears of slots in any case.
@@ -184,8 +204,14 @@ impl<D: Disk> Storage<D> {
         if !self.log.spares.busy() && !self.checkpoints.busy() && !self.checkpoints.waits_for_space() {
             self.ballast.work(&self.disk, self.checkpoints.newest(), self.slice_bytes)?;
         }
-        if is_quiet && self.may_scrub() {
-            self.scrub(&mut done)?;
+        // The only call for a while, under load: then it does what an idle storage would do in several.
+        for _ in 0..if idle { 1 } else { TENDING_SLICES } {
+            if is_quiet && self.may_scrub() {
+                self.scrub(&mut done)?;
+            }
+        }
+        if idle && let Some((wanted, answer)) = self.lends.pop_front() {
+            answer(lend(&self.disk, &wanted));
         }
         self.tell_room(&mut done);
         Ok(done)
@@ -342,7 +368,11 @@ impl<D: Disk> Storage<D> {
                 self.ballast.retry();
                 self.checkpoints.retry();
             }
-            Job::Lend { wanted, answer } => answer(lend(&self.disk, &wanted)),
+            // Not before what was written is acknowledged.
+            Job::Lend { wanted, answer } if self.lends.len() < MOST_LENDS => {
+                self.lends.push_back((wanted, answer));
+            }
+            Job::Lend { .. } => {}
             Job::Checkpoint(draft) => {
                 let (last, durable) = (draft.last, self.log.terms.last());
                 assert!(last.index <= durable.index, "a checkpoint of {last}, but the log ends at {durable}");
@@ -417,6 +447,7 @@ impl<D: Disk> Opening<D> {
         }
         let last = replay.terms.last();
         self.note(&replay)?;
+        let behind_gap = replay.behind_gap;
         let unknown = replay.unknown.or_else(|| self.stable.value().lost_from(last));
         let members = membership(&replay, newest.as_ref())?;
         // Not so when a crash came between a membership entry and the segment that is begun behind it.
@@ -456,7 +487,7 @@ impl<D: Disk> Opening<D> {
         if !repeated {
             log.begin_segment(&self.disk, &mut self.stable, 0)?;
         }
-        Ok((self.storage(log), found))
+        Ok((Storage { behind_gap, ..self.storage(log) }, found))
     }
 
     /// Removes what is no part of the log any more.
@@ -510,6 +541,8 @@ impl<D: Disk> Opening<D> {
             short_of_room: false,
             told: None,
             scrubber: Scrubber::new(),
+            behind_gap: None,
+            lends: VecDeque::new(),
             loaded_calls: 0,
             slice_bytes: options.slice_bytes,
             failed: false,

@@ -61,17 +61,21 @@ enum Verdict {
 
 /// Compares as long as the node runs. Ends it when its own state is the odd one.
 pub(crate) async fn compare<R: Runtime, N: Net>(context: Arc<Context<R, N>>) {
-    let mut compared = LogId::ZERO;
+    let (mut compared, mut said) = (LogId::ZERO, None);
     let runtime = &context.runtime;
     loop {
         let half = u64::try_from(PAUSE.as_micros() / 2).unwrap_or(u64::MAX);
         runtime.sleep(PAUSE / 2 + Duration::from_micros(runtime.random() % half)).await;
-        let Some(list) = context.handle.lend(Wanted::List).await else { return };
+        let list = match context.handle.lend(Wanted::List).await {
+            Some(list) => list.unwrap_or_default(),
+            None if context.handle.status().await.is_none() => return,
+            None => continue,
+        };
         let names = String::from_utf8_lossy(&list);
         for slot in names.lines().filter_map(slot_of).take_while(|slot| *slot > compared) {
             match look(&context, slot).await {
                 Verdict::Later => continue,
-                Verdict::Same => {}
+                Verdict::Same => compared = slot,
                 Verdict::Odd(divergence) => {
                     error!(
                         at = %divergence.slot, own = format!("{:016x}", divergence.own),
@@ -82,16 +86,18 @@ pub(crate) async fn compare<R: Runtime, N: Net>(context: Arc<Context<R, N>>) {
                     context.handle.stop().await;
                     return;
                 }
+                // Whoever did not say may come, and decide it.
+                Verdict::Differ(states) if said.as_ref() == Some(&(slot, states.clone())) => {}
                 Verdict::Differ(states) => {
-                    let states: Vec<String> =
+                    let all: Vec<String> =
                         states.iter().map(|(node, hash)| format!("{node}: {hash:016x}")).collect();
                     error!(
-                        at = %slot, states = states.join(", "),
+                        at = %slot, states = all.join(", "),
                         "the members' states differ, and no majority agrees: nobody can tell who is right"
                     );
+                    said = Some((slot, states));
                 }
             }
-            compared = slot;
             break;
         }
     }
@@ -101,14 +107,18 @@ pub(crate) async fn compare<R: Runtime, N: Net>(context: Arc<Context<R, N>>) {
 async fn look<R: Runtime, N: Net>(context: &Context<R, N>, slot: LogId) -> Verdict {
     let wanted = Wanted::Manifest(slot);
     let own = context.handle.lend(wanted).await;
-    let Some(own) = own.and_then(|manifest| state_hash(&manifest, slot)) else { return Verdict::Later };
+    let Some(own) = own.flatten().and_then(|manifest| state_hash(&manifest, slot)) else {
+        return Verdict::Later;
+    };
     let members = context.handle.view().current().members.clone();
     let me = context.identity.node;
     let mut states = BTreeMap::from([(me, own)]);
     let mut endpoints = BTreeMap::new();
     for (node, contact) in members.contacts.iter().filter(|(node, _)| **node != me) {
         let Ok(endpoint) = contact.url.parse::<Endpoint>() else { continue };
-        let lent = ask_to_lend(&context.runtime, &context.net, &endpoint, context.identity, &wanted).await;
+        // Two addresses may lead to one node, which must not count twice.
+        let whom = (&endpoint, Some(*node));
+        let lent = ask_to_lend(&context.runtime, &context.net, whom, context.identity, &wanted).await;
         if let Lent::Piece(manifest) = lent
             && let Some(hash) = state_hash(&manifest, slot)
         {

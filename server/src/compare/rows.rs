@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 use std::path::Path;
+use std::time::Duration;
 
 use quorate_client::Endpoint;
 use quorate_node::raft::{Digest, LogId};
@@ -20,18 +21,25 @@ use crate::runtime::Runtime;
 /// So many differing rows are named.
 const MOST_NAMED: usize = 20;
 
+/// No row is larger: an entry of the log is not.
+const MOST_ROW_BYTES: u64 = 1 << 30;
+
 /// Where a checkpoint's pieces come from.
 enum Source<'a, R, N> {
-    Here(FileDisk),
+    Here { runtime: &'a R, disk: FileDisk },
     Peer { runtime: &'a R, net: &'a N, endpoint: &'a Endpoint, identity: Identity },
 }
 
 impl<R: Runtime, N: Net> Source<'_, R, N> {
     async fn get(&self, wanted: &Wanted) -> Result<Vec<u8>, String> {
         match self {
-            Source::Here(disk) => lend(disk, wanted).ok_or_else(|| format!("{wanted:?} can't be read here")),
+            Source::Here { runtime, disk } => {
+                // Whoever waits for something else, as for the end, has a turn.
+                runtime.sleep(Duration::ZERO).await;
+                lend(disk, wanted).ok_or_else(|| format!("{wanted:?} can't be read here"))
+            }
             Source::Peer { runtime, net, endpoint, identity } => {
-                match ask_to_lend(*runtime, *net, endpoint, *identity, wanted).await {
+                match ask_to_lend(*runtime, *net, (*endpoint, None), *identity, wanted).await {
                     Lent::Piece(piece) => Ok(piece.to_vec()),
                     Lent::Nothing => Err(format!("{endpoint} has no {wanted:?} any more")),
                     Lent::Silent(reason) => Err(format!("{endpoint}: {reason}")),
@@ -77,6 +85,9 @@ impl Run {
         while self.bytes.len() < bytes {
             let first = self.block;
             let piece = source.get(&Wanted::Blocks { run: Digest(self.run.digest), first }).await?;
+            if piece.is_empty() {
+                return Err("an empty piece of a run was given".to_owned());
+            }
             let blocks = piece.len().div_ceil(BLOCK_BYTES as usize);
             self.block += u32::try_from(blocks).map_err(|error| error.to_string())?;
             self.bytes.extend_from_slice(&piece);
@@ -98,8 +109,8 @@ impl Run {
         self.fill(source, ROW_HEAD_BYTES).await?;
         let head = self.bytes[self.at..].first_chunk().ok_or("a run ends within a row")?;
         let head = RowHead::decode(head).map_err(|bad| format!("{bad:?}"))?;
-        if head.row_bytes() > self.left() {
-            return Err("a run ends within a row".to_owned());
+        if head.row_bytes() > self.left().min(MOST_ROW_BYTES) {
+            return Err(format!("a row of {} bytes: the run is damaged", head.row_bytes()));
         }
         let whole = usize::try_from(head.row_bytes()).map_err(|error| error.to_string())?;
         self.fill(source, whole).await?;
@@ -163,7 +174,8 @@ pub(crate) async fn differing_rows<R: Runtime, N: Net>(
     slot: LogId,
     peer: &Endpoint,
 ) -> Result<String, String> {
-    let mut own = State::<R, N>::open(Source::Here(FileDisk::read_only(place)), slot).await?;
+    let mut own =
+        State::<R, N>::open(Source::Here { runtime, disk: FileDisk::read_only(place) }, slot).await?;
     let source = Source::Peer { runtime, net, endpoint: peer, identity };
     let mut theirs = State::open(source, slot).await?;
     let (mut named, mut count) = (Vec::new(), 0_u64);

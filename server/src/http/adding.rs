@@ -137,7 +137,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         member == self.context.identity.node || peers.iter().any(is_up)
     }
 
-    /// WaitsTo for the leader to have made the learner a voter.
+    /// Waits for the leader to have made the learner a voter.
     async fn wait_for_voter(&self, id: NodeId, deadline: Time) -> Result<(), NotChanged> {
         let mut news = News::new(self, deadline);
         loop {

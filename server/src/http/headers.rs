@@ -8,6 +8,8 @@ pub(crate) const QUORATE_HISTORY: HeaderName = HeaderName::from_static("quorate-
 pub(crate) const QUORATE_REVISION: HeaderName = HeaderName::from_static("quorate-revision");
 /// On answers to a join: the cluster that was joined.
 pub(crate) const QUORATE_CLUSTER: HeaderName = HeaderName::from_static("quorate-cluster");
+/// On what is lent to peers: who lends it.
+pub(crate) const QUORATE_NODE: HeaderName = HeaderName::from_static("quorate-node");
 /// On errors: the code that is also in the body.
 pub(crate) const QUORATE_ERROR: HeaderName = HeaderName::from_static("quorate-error");
 /// On a request between peers: the node that forwarded it.

@@ -36,21 +36,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a node waits for.
 #[derive(Clone, Debug)]
-pub(crate) enum WaitsTo {
+pub(crate) enum WaitsFor {
     /// To be taken into a cluster.
-    Join,
+    Cluster,
     /// For pieces of its checkpoints.
-    Mend(Lender),
+    Pieces(Lender),
     /// To be taken in under a new id: it has lost its state.
-    ComeBack(Lender),
+    Successor(Lender),
 }
 
-impl WaitsTo {
+impl WaitsFor {
     fn refusal(&self) -> ApiError {
         match self {
-            WaitsTo::Join => ApiError::Joining,
-            WaitsTo::Mend(_) => ApiError::Mending,
-            WaitsTo::ComeBack(former) => ApiError::ComingBack { former: former.identity.node },
+            WaitsFor::Cluster => ApiError::Joining,
+            WaitsFor::Pieces(_) => ApiError::Mending,
+            WaitsFor::Successor(former) => ApiError::ComingBack { former: former.identity.node },
         }
     }
 }
@@ -60,7 +60,7 @@ pub(crate) async fn serve_joining<R: Runtime, L>(
     runtime: &R,
     listener: &mut L,
     over: &Shutdown,
-    waits: &WaitsTo,
+    waits: &WaitsFor,
 ) -> Infallible
 where
     L: Listener<Stream: Read + Write + Unpin + Send + 'static>,
@@ -78,7 +78,7 @@ where
     }
 }
 
-async fn serve_connection<R: Runtime, S>(stream: S, runtime: R, over: Shutdown, waits: WaitsTo)
+async fn serve_connection<R: Runtime, S>(stream: S, runtime: R, over: Shutdown, waits: WaitsFor)
 where
     S: Read + Write + Unpin + Send + 'static,
 {
@@ -95,7 +95,7 @@ where
     let _ = race(pin!(builder.serve_connection(stream, service)), over.begun()).await;
 }
 
-fn answer<B>(request: &Request<B>, waits: &WaitsTo) -> Result<Response<AnswerBody>, ApiError> {
+fn answer<B>(request: &Request<B>, waits: &WaitsFor) -> Result<Response<AnswerBody>, ApiError> {
     let call = routes::find(request.method(), request.uri().path())?;
     match call {
         Call::Livez => Ok(json(ALIVE)),
@@ -105,8 +105,8 @@ fn answer<B>(request: &Request<B>, waits: &WaitsTo) -> Result<Response<AnswerBod
             Ok(joining_readiness(waits, query.verbose))
         }
         Call::Lend(wanted) => match waits {
-            WaitsTo::Mend(lender) | WaitsTo::ComeBack(lender) => lender.lend(&wanted),
-            WaitsTo::Join => Err(waits.refusal()),
+            WaitsFor::Pieces(lender) | WaitsFor::Successor(lender) => lender.lend(&wanted),
+            WaitsFor::Cluster => Err(waits.refusal()),
         },
         _ => Err(waits.refusal()),
     }

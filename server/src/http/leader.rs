@@ -232,7 +232,7 @@ impl<'a, R: Runtime, N> News<'a, R, N> {
         self.view.look()
     }
 
-    /// WaitsTo until the view changes. Not long, though: the answer may depend on more than the view.
+    /// Waits until the view changes. Not long, though: the answer may depend on more than the view.
     ///
     /// # Errors
     /// `no_leader` at the deadline.

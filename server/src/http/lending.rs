@@ -17,10 +17,10 @@ use quorate_node::raft::Digest;
 use quorate_storage::FileDisk;
 use quorate_storage::lending::{self, Wanted};
 
-use super::app::{App, with_type};
+use super::app::{App, refusal, with_type};
 use super::body::AnswerBody;
 use super::error::ApiError;
-use super::headers::{OCTET_STREAM, QUORATE_CLUSTER, QUORATE_HISTORY};
+use super::headers::{OCTET_STREAM, QUORATE_CLUSTER, QUORATE_HISTORY, QUORATE_NODE};
 use crate::context::Identity;
 use crate::net::Net;
 use crate::runtime::Runtime;
@@ -80,7 +80,7 @@ impl Lender {
     pub(super) fn lend(&self, wanted: &Wanted) -> Result<Response<AnswerBody>, ApiError> {
         match lending::lend(&FileDisk::read_only(&self.place), wanted) {
             None if self.gets_on.load(Ordering::Relaxed) => Err(ApiError::Mending),
-            lent => answer(wanted, lent, self.identity),
+            lent => Ok(answer(wanted, lent, self.identity)),
         }
     }
 }
@@ -88,19 +88,23 @@ impl Lender {
 impl<R: Runtime, N: Net> App<R, N> {
     /// `GET /raft/checkpoints…`, `GET /raft/runs/…`
     pub(super) async fn lend(&self, wanted: Wanted) -> Result<Response<AnswerBody>, ApiError> {
-        answer(&wanted, self.context.handle.lend(wanted).await, self.context.identity)
+        let lent = self.context.handle.lend(wanted).await.ok_or(ApiError::Overloaded)?;
+        Ok(answer(&wanted, lent, self.context.identity))
     }
 }
 
-fn answer(wanted: &Wanted, lent: Option<Vec<u8>>, of: Identity) -> Result<Response<AnswerBody>, ApiError> {
-    let lent = lent.ok_or_else(|| ApiError::NotLent(path_to(wanted)))?;
-    let mut response = with_type(StatusCode::OK, OCTET_STREAM, AnswerBody::Whole(lent.into()));
-    // A piece of another history would fit as little as one of another cluster.
-    for (name, id) in [(QUORATE_CLUSTER, of.cluster.0), (QUORATE_HISTORY, of.history.0)] {
+fn answer(wanted: &Wanted, lent: Option<Vec<u8>>, of: Identity) -> Response<AnswerBody> {
+    let mut response = match lent {
+        Some(lent) => with_type(StatusCode::OK, OCTET_STREAM, AnswerBody::Whole(lent.into())),
+        None => refusal(&ApiError::NotLent(path_to(wanted))),
+    };
+    // A piece of another history would fit as little as one of another cluster; nor does their "no" count.
+    let ids = [(QUORATE_NODE, of.node.0), (QUORATE_CLUSTER, of.cluster.0), (QUORATE_HISTORY, of.history.0)];
+    for (name, id) in ids {
         let id = format!("{id:032x}").parse().expect("hex digits are a header value");
         response.headers_mut().insert(name, id);
     }
-    Ok(response)
+    response
 }
 
 #[cfg(test)]

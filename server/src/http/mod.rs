@@ -47,6 +47,6 @@ mod tests;
 
 pub(crate) use data::parse_import;
 pub(crate) use headers::{QUORATE_ERROR, QUORATE_LOST};
-pub(crate) use joining::{WaitsTo, serve_joining};
+pub(crate) use joining::{WaitsFor, serve_joining};
 pub(crate) use lending::{Lender, path_to};
 pub(crate) use service::serve;

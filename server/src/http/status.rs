@@ -10,7 +10,7 @@ use super::app::{App, json, with_type};
 use super::body::AnswerBody;
 use super::error::ApiError;
 use super::headers::JSON;
-use super::joining::WaitsTo;
+use super::joining::WaitsFor;
 use super::json::encode;
 use super::membership::text_or_none;
 use crate::announce::is_outside;
@@ -84,17 +84,17 @@ impl Checks<Check> {
     }
 
     /// Those of a node that can't serve yet.
-    fn waiting(waits: &WaitsTo) -> Self {
+    fn waiting(waits: &WaitsFor) -> Self {
         let (waits, disk) = match waits {
-            WaitsTo::Join => (
+            WaitsFor::Cluster => (
                 "this node is still joining its cluster".to_owned(),
                 Check::new(true, "nothing is stored yet".to_owned()),
             ),
-            WaitsTo::Mend(_) => (
+            WaitsFor::Pieces(_) => (
                 "this node mends its checkpoints before it serves".to_owned(),
                 Check::new(false, "its checkpoints are damaged: see the log".to_owned()),
             ),
-            WaitsTo::ComeBack(former) => (
+            WaitsFor::Successor(former) => (
                 format!("this node was {}, and is to come back under a new id", former.identity.node),
                 Check::new(false, "its state is lost: see the log".to_owned()),
             ),
@@ -159,7 +159,7 @@ pub(super) fn version() -> Response<AnswerBody> {
 }
 
 /// `GET /readyz` before this node serves.
-pub(super) fn joining_readiness(waits: &WaitsTo, verbose: bool) -> Response<AnswerBody> {
+pub(super) fn joining_readiness(waits: &WaitsFor, verbose: bool) -> Response<AnswerBody> {
     readiness(Checks::waiting(waits), verbose)
 }
 

@@ -236,7 +236,9 @@ impl<F: DiskFile> Checkpoints<F> {
             let lost = self.chain.merge(disk, slice_bytes)? == Step::Lost;
             return Ok(lost.then_some(Done::SnapshotLost(self.chain.boundary())));
         };
-        if !self.chain.goes_on_from(writing.draft.base, &self.shelf) {
+        if !self.chain.goes_on_from(writing.draft.base, &self.shelf)
+            || self.chain.names().any(|run| self.bad.contains(run))
+        {
             return Ok(Some(Done::SnapshotLost(writing.draft.last)));
         }
         match writing.go_on(disk, slice_bytes) {
@@ -283,6 +285,10 @@ impl<F: DiskFile> Checkpoints<F> {
 
     /// Reads on in what is at rest.
     pub(crate) fn scrub<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Scrub, Fatal> {
+        if self.scrubbing.is_none() {
+            // What has been mended since is not bad any more, and what has not is said once more.
+            self.bad.clear();
+        }
         let reading = self.scrubbing.get_or_insert_with(|| Reading::begin(&self.shelf));
         match reading.go_on(disk, &self.shelf) {
             Seen::Sound(bytes) => Ok(Scrub::Sound(bytes)),
@@ -292,10 +298,12 @@ impl<F: DiskFile> Checkpoints<F> {
             }
             Seen::BadManifest(last) => {
                 // What it says is in memory.
-                if let Some(described) = self.shelf.get(last) {
-                    publish(disk, described).map_err(|trouble| trouble.into_fatal(DIRECTORY))?;
+                match self.shelf.get(last).map(|described| publish(disk, described)) {
+                    Some(Err(Trouble::Fatal(fatal))) => Err(fatal),
+                    // The next round will find it again.
+                    Some(Err(Trouble::Full)) => Ok(Scrub::Sound(0)),
+                    Some(Ok(())) | None => Ok(Scrub::ManifestMended(file::path(last))),
                 }
-                Ok(Scrub::ManifestMended(file::path(last)))
             }
             Seen::BadRun(run, _) if !self.bad.insert(run) => Ok(Scrub::Sound(0)),
             Seen::BadRun(run, offset) => {
@@ -316,8 +324,9 @@ impl<F: DiskFile> Checkpoints<F> {
     fn collect<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Trouble> {
         self.shelf.drop_older_with(disk, &self.bad).map_err(Trouble::Fatal)?;
         self.shelf.remove_aside(disk).map_err(Trouble::Fatal)?;
-        let shelf = &self.shelf;
-        self.bad.retain(|bad| shelf.runs().any(|run| run == bad));
+        if let Some(reading) = &mut self.scrubbing {
+            reading.let_go(&self.shelf);
+        }
         let incoming = self.incoming.as_ref().map_or(&[][..], Incoming::names);
         let written = self.writing.as_ref().and_then(Writing::run);
         let pinned: Vec<RunRef> = self.chain.names().chain(incoming).chain(written).copied().collect();

@@ -35,6 +35,11 @@ impl<F: DiskFile> Reading<F> {
         Reading { manifests: shelf.lasts().collect(), runs: shelf.runs().copied().collect(), run: None }
     }
 
+    /// Closes a run that nobody needs any more: its file has no name, and keeps its space while it is open.
+    pub(super) fn let_go(&mut self, shelf: &Shelf) {
+        self.run.take_if(|verification| !shelf.runs().any(|run| run == verification.run()));
+    }
+
     /// Reads a manifest or a block. What was removed in the meantime is passed over.
     pub(super) fn go_on<D: Disk<File = F>>(&mut self, disk: &D, shelf: &Shelf) -> Seen {
         if let Some(last) = self.manifests.pop_front() {

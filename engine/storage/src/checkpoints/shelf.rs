@@ -48,8 +48,9 @@ impl Shelf {
             }
         }
         let mut shelf = Shelf { kept, keep };
-        // With none that is whole, what is sound of their runs is what they can be mended with.
-        if shelf.newest().is_some() {
+        // What is sound of a damaged checkpoint is what it can be mended with; whether it has to be, the log decides.
+        let is_any_aside = disk.list(DIRECTORY).map_err(Fatal::new("list", DIRECTORY))?;
+        if !is_any_aside.iter().any(|name| name.ends_with(aside::SUFFIX)) {
             shelf.collect(disk, &[])?;
         }
         disk.sync_dir(DIRECTORY).map_err(Fatal::new("sync", DIRECTORY))?;
@@ -135,7 +136,9 @@ impl Shelf {
         let needed: BTreeSet<String> = kept.chain(pinned).map(run::file_name).collect();
         for name in disk.list(DIRECTORY).map_err(Fatal::new("list", DIRECTORY))? {
             if name.ends_with(run::SUFFIX) && !needed.contains(&name) {
-                remove(format!("{DIRECTORY}/{name}"))?;
+                removed = true;
+                let path = format!("{DIRECTORY}/{name}");
+                disk.discard(&path).map_err(Fatal::new("remove", path))?;
             }
         }
         if removed {

@@ -3,11 +3,12 @@
 use quorate_raft::{Index, LogId, SnapshotMeta, Write};
 use quorate_storage::lending::{Wanted, lend};
 use quorate_storage::mending::{Mending, Step};
-use quorate_storage::{MemoryDisk, OpenError};
+use quorate_storage::{Draft, MemoryDisk, OpenError};
+use quorate_wire::checkpoint::Totals;
 
 use crate::common::{
-    Looking, append, command, members, members_entry, mix, open, perform, rows, settle, take, trials, vote,
-    whole, write,
+    Looking, append, command, members, members_entry, mix, open, perform, pieces, row, rows, settle, take,
+    trials, vote, whole, write,
 };
 use crate::model::load_snapshot;
 
@@ -44,7 +45,7 @@ fn lost(disk: &MemoryDisk) -> LogId {
     match open(disk) {
         Err(OpenError::CheckpointLost { base, .. }) => base,
         Err(error) => panic!("{error}"),
-        Ok(_) => panic!("the node starts"),
+        Ok((storage, _)) => storage.behind_gap().expect("no checkpoint reaches the log"),
     }
 }
 
@@ -221,6 +222,55 @@ fn a_checkpoint_of_a_peer_will_do_when_none_is_left_here() {
     mending.begin();
     assert_eq!(round(&mut mending, &[&peer]), Some(Round::Whole));
     is_back(&disk, &meta, &content);
+}
+
+/// An older checkpoint that is whole is of no use to a log that begins behind it. What is sound of the newer one is.
+#[test]
+fn an_older_checkpoint_does_not_cost_what_is_sound_of_the_newer_one() {
+    let disk = MemoryDisk::new();
+    let (mut storage, _) = open(&disk).unwrap();
+    vote(&mut storage, 1);
+    append(&mut storage, &[members_entry(1, 1, &["a", "b", "c"])]);
+    for index in 2..=40 {
+        append(&mut storage, &[command(1, index, &[1; 1500])]);
+    }
+    let mut base = LogId::ZERO;
+    let mut newest = None;
+    for (index, first_key) in [(10, 0), (30, 100)] {
+        let run: Vec<u8> = (first_key..first_key + 100)
+            .flat_map(|key| row(key, Some(&[key.to_le_bytes()[0]; 1000])))
+            .collect();
+        let draft = Draft {
+            last: LogId::new(1, index),
+            members: members(&["a", "b", "c"]),
+            members_at: LogId::new(1, 1),
+            base,
+            tail_bytes: None,
+            totals: Totals { rows: index * 10, state_hash: index, ..Totals::default() },
+            rows: pieces(&run),
+        };
+        base = draft.last;
+        newest = Some(take(&mut storage, draft).unwrap());
+    }
+    // Before they are merged: both runs are named by the newer one, the first by both.
+    perform(&mut storage, vec![Write { compact_to: Some(Index(30)), ..write(1) }]).unwrap();
+    drop(storage);
+    disk.crash_keeping(|_| true);
+    let peer = disk.duplicate();
+    let runs: Vec<String> = disk.files().into_iter().filter(|path| path.ends_with(".run")).collect();
+    let newest = newest.unwrap();
+    for hurt in &runs {
+        let disk = disk.duplicate();
+        disk.flip_bit(hurt, (HEADER_BYTES * 8) as u64);
+        let base = lost(&disk);
+        let here = |run: &String| disk.files().iter().any(|path| path.starts_with(run.as_str()));
+        assert!(runs.iter().all(here), "{:?}", disk.files());
+        // A start that is interrupted, or comes to nothing, changes nothing of that.
+        assert_eq!(lost(&disk), base);
+        assert!(runs.iter().all(here), "{:?}", disk.files());
+        assert_eq!(round(&mut Mending::new(disk.clone(), base), &[&peer]), Some(Round::Whole));
+        assert_eq!(open(&disk).unwrap().1.snapshot.as_ref(), Some(&newest));
+    }
 }
 
 /// What is lent is what the checksums prove, and no more than was announced.

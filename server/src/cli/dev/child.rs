@@ -60,7 +60,7 @@ pub(crate) fn start(node: &NodePlan, events: &UnboundedSender<Event>) -> io::Res
     Ok(Handle { pid, orders })
 }
 
-/// WaitsTo for the child's end and carries out orders. Only this task knows the child, so no signal can reach a
+/// Waits for the child's end and carries out orders. Only this task knows the child, so no signal can reach a
 /// stranger that got the same pid after the child was reaped.
 async fn tend(
     number: usize,

@@ -126,7 +126,7 @@ impl Cluster {
         cluster
     }
 
-    /// WaitsTo for a leader that every node knows and that can commit.
+    /// Waits for a leader that every node knows and that can commit.
     pub(super) async fn leader(&self) -> usize {
         soon(async {
             loop {
@@ -321,7 +321,7 @@ impl Line {
         .await
     }
 
-    /// WaitsTo until the other side closes, without another word.
+    /// Waits until the other side closes, without another word.
     pub(super) async fn closes(&mut self) {
         assert_eq!(soon(read_to_end(&mut self.stream)).await, "");
     }

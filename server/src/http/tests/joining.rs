@@ -9,7 +9,7 @@ use quorate_node::wire::{ClusterId, HistoryId};
 
 use super::cluster::{Line, ask_raw, listen, soon};
 use crate::context::Identity;
-use crate::http::{Lender, WaitsTo, serve_joining};
+use crate::http::{Lender, WaitsFor, serve_joining};
 use crate::real::RealRuntime;
 use crate::runtime::{Either, race};
 use crate::shutdown::Shutdown;
@@ -41,7 +41,7 @@ async fn a_node_that_waits_to_join_lives_and_says_so() {
         over.begin();
         idle.closes().await;
     };
-    match race(soon(asks), serve_joining(&runtime, &mut listener, &over, &WaitsTo::Join)).await {
+    match race(soon(asks), serve_joining(&runtime, &mut listener, &over, &WaitsFor::Cluster)).await {
         Either::Left(()) => {}
         Either::Right(never) => match never {},
     }
@@ -54,7 +54,7 @@ async fn a_node_that_lost_its_state_says_who_it_was() {
     let former = NodeId(7);
     let place = tempfile::tempdir().unwrap();
     let identity = Identity { node: former, cluster: ClusterId(8), history: HistoryId(9) };
-    let waits = WaitsTo::ComeBack(lender(identity, place.path()));
+    let waits = WaitsFor::Successor(lender(identity, place.path()));
     let asks = async {
         for (request, status, expected) in [
             ("GET /livez HTTP/1.1\r\n\r\n", "200", "ok".to_owned()),
@@ -104,7 +104,7 @@ async fn a_node_that_mends_its_checkpoints_lends_what_is_sound() {
         let ready = ask_raw(&address, b"GET /readyz?verbose HTTP/1.1\r\n\r\n").await;
         assert!(ready.contains("its checkpoints are damaged"), "{ready}");
     };
-    let waits = WaitsTo::Mend(lender);
+    let waits = WaitsFor::Pieces(lender);
     match race(soon(asks), serve_joining(&runtime, &mut listener, &over, &waits)).await {
         Either::Left(()) => {}
         Either::Right(never) => match never {},

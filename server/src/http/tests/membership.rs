@@ -19,7 +19,7 @@ impl Cluster {
         serde_json::from_slice(&self.ask(at, Method::GET, target, b"").await.body).unwrap()
     }
 
-    /// WaitsTo for one of those that are left to lead, and to be known to them.
+    /// Waits for one of those that are left to lead, and to be known to them.
     async fn leader_among(&self, left: &[usize]) -> usize {
         soon(async {
             loop {
