@@ -73,8 +73,8 @@ impl Handle {
         receiver.await.ok()
     }
 
-    /// A piece of this node's checkpoints, if it is there; `None` when that can't be said: too many ask, or the node has
-    /// stopped.
+    /// A piece of this node's checkpoints, if it is there; `None` when that can't be said: too many ask, or the node
+    /// has stopped.
     pub(crate) async fn lend(&self, wanted: Wanted) -> Option<Option<Vec<u8>>> {
         let (answer, lent) = oneshot::channel();
         self.asks.send(Ask::Lend { wanted, answer }).await.ok()?;

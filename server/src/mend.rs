@@ -5,8 +5,8 @@
 //! whose nodes are all damaged, in different places, mends itself before there is a leader.
 //!
 //! A node gives up when it gets no further and every other member has said that it has not got what is missing, and
-//! does not get any further itself; or when nothing came in [`MOST_ROUNDS`] rounds and the others have a leader. Then it
-//! comes back under a new id ([`crate::comeback`]).
+//! does not get any further itself; or when nothing came in [`MOST_ROUNDS`] rounds and the others have a leader. Then
+//! it comes back under a new id ([`crate::comeback`]).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

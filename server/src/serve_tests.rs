@@ -58,7 +58,7 @@ fn names(dir: &Path) -> Vec<String> {
 
 /// The store that the log in `dir` makes.
 fn store(dir: &Path) -> Kv {
-    let (mut storage, found) = Storage::open(FileDisk::new(dir), Options::new(1)).unwrap();
+    let (mut storage, found) = Storage::open(FileDisk::new(dir), quorate_storage::Options::new(1)).unwrap();
     let last = found.terms.last().index;
     let load = Load { reader: Reader::Apply, first: quorate_node::raft::Index(1), last, bytes: usize::MAX };
     let done = storage.perform(vec![quorate_node::raft::Job::Load(load).into()]).unwrap();
@@ -98,7 +98,8 @@ fn an_interrupted_founding_is_done_again() {
         if steps >= 2 {
             let content = first_content(&config(dir.path()), &data_dir).unwrap();
             let entries = first_entries(node, Contact::default(), content).unwrap();
-            let (mut storage, _) = Storage::open(FileDisk::new(dir.path()), Options::new(1)).unwrap();
+            let (mut storage, _) =
+                Storage::open(FileDisk::new(dir.path()), quorate_storage::Options::new(1)).unwrap();
             write_first(&mut storage, true, entries).unwrap();
         }
         if steps >= 3 {

@@ -36,8 +36,8 @@ impl FileDisk {
         FileDisk { root: root.into(), read_only: false, closes: None }
     }
 
-    /// The same, but what is discarded is closed by `closes`. With the last handle the system gives the blocks back, and
-    /// for a large file that takes long enough for others to notice.
+    /// The same, but what is discarded is closed by `closes`. With the last handle the system gives the blocks back,
+    /// and for a large file that takes long enough for others to notice.
     #[must_use]
     pub fn closing(self, closes: impl Fn(File) + Send + Sync + 'static) -> FileDisk {
         FileDisk { closes: Some(Arc::new(closes)), ..self }

@@ -110,7 +110,8 @@ impl<D: Disk> Mending<D> {
         self.candidates.reverse();
     }
 
-    /// Takes into account the checkpoints that a peer has: its answer to [`Wanted::List`]. Whether any of them would do.
+    /// Takes into account the checkpoints that a peer has: its answer to [`Wanted::List`]. Whether any of them would
+    /// do.
     pub fn offer(&mut self, list: &[u8]) -> bool {
         let names = String::from_utf8_lossy(list);
         let mut offered: Vec<LogId> = names.lines().take(MOST_OFFERED).filter_map(slot_of).collect();

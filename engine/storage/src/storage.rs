@@ -150,8 +150,8 @@ impl<D: Disk> Storage<D> {
             || !self.lends.is_empty()
     }
 
-    /// The slot before the log's first, when the newest whole checkpoint ends before that: newer ones are lost. What lies
-    /// between was found to be damaged; a checkpoint that reaches that far would make up for it ([`crate::mending`]).
+    /// The slot before the log's first, when the newest whole checkpoint ends before that: newer ones are lost. What
+    /// lies between was found to be damaged; a checkpoint that reaches that far would make up for it ([`crate::mending`]).
     pub fn behind_gap(&self) -> Option<LogId> {
         self.behind_gap
     }

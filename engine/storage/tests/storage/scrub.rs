@@ -205,8 +205,8 @@ fn a_bad_manifest_is_mended_from_memory() {
     assert_eq!(open(&disk).unwrap().1.snapshot, Some(meta));
 }
 
-/// Whatever of a run is bad, it is found in every round; the node hears of it if the newest checkpoint has it. When there is one
-/// that is whole, nothing bad is kept.
+/// Whatever of a run is bad, it is found in every round; the node hears of it if the newest checkpoint has it. When
+/// there is one that is whole, nothing bad is kept.
 #[test]
 fn a_bad_run_is_found_and_goes_with_the_next_checkpoint() {
     let (disk, storage, meta) = two_checkpoints();
