@@ -151,7 +151,8 @@ impl<D: Disk> Storage<D> {
     }
 
     /// The slot before the log's first, when the newest whole checkpoint ends before that: newer ones are lost. What
-    /// lies between was found to be damaged; a checkpoint that reaches that far would make up for it ([`crate::mending`]).
+    /// lies between was found to be damaged; a checkpoint that reaches that far would make up for it
+    /// ([`crate::mending`]).
     pub fn behind_gap(&self) -> Option<LogId> {
         self.behind_gap
     }
