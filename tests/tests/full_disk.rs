@@ -105,7 +105,7 @@ fn on_a_volume(folder: &Path, spared: &str) -> String {
     path.to_str().expect("temporary folders have UTF-8 names").to_owned()
 }
 
-fn fill_and_free(size: usize) {
+fn fill_and_free(size: usize, kept_of_ten: usize) {
     let folder = tempfile::tempdir().expect("the system has room for a temporary folder");
     let mut cluster = Cluster::start_with(&on_a_volume(folder.path(), "none"), size, &FLAGS);
     let before = pids(&mut cluster);
@@ -119,7 +119,7 @@ fn fill_and_free(size: usize) {
         }
     };
     check(&written);
-    let (kept, freed) = written.split_at(written.len() / 10);
+    let (kept, freed) = written.split_at(written.len() * kept_of_ten / 10);
     for number in freed {
         wait_until("a delete to be taken", PATIENCE, || (delete(&cluster, *number) == 200).then_some(()));
     }
@@ -146,8 +146,9 @@ fn a_full_volume_refuses_writes_and_comes_back_by_itself() {
             "mounts need root, or user namespaces",
         );
     }
-    fill_and_free(1);
-    fill_and_free(3);
+    fill_and_free(1, 1);
+    fill_and_free(1, 5);
+    fill_and_free(3, 5);
 }
 
 /// The leader has a disk as large as any, its followers have volumes. It knows that they are full, so writes are

@@ -95,6 +95,16 @@ impl Checkpoints {
         Some(Checkpoint { last, members, members_at, base, tail_bytes, totals, rows })
     }
 
+    /// Keys were deleted on a full disk. What is added to the runs of the last boundary frees the log alone: the values
+    /// stand in those runs until a merge, and a full disk takes no writes that could lead to one. So when much was
+    /// deleted the state is given anew as a whole; the ballast is space for that.
+    pub(crate) fn relieving(&mut self, state: &mut State, raft: &Raft) -> Option<Checkpoint> {
+        if raft.status().applied.index > self.begun && !state.is_restoring() && state.has_shrunk() {
+            state.forget_base();
+        }
+        self.asked(state, raft)
+    }
+
     /// Whether one that was begun is not durable yet.
     pub(crate) fn are_under_way(&self) -> bool {
         self.durable < self.begun

@@ -325,7 +325,7 @@ impl Node {
             let waits = self.checkpoints.are_under_way();
             self.relief_at = waits.then(|| self.now + RELIEF_PAUSE);
             if !waits && self.raft.room().is_some() {
-                let checkpoint = self.checkpoints.asked(&self.state, &self.raft);
+                let checkpoint = self.checkpoints.relieving(&mut self.state, &self.raft);
                 self.begin_checkpoint(checkpoint);
             }
         }

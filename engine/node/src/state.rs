@@ -13,6 +13,9 @@ pub(crate) struct State {
     pub(crate) kv: Kv,
     /// Where the rows that changed were last taken away, and the commands applied since.
     pub(crate) boundary: Boundary,
+    /// How many keys were deleted since the state was given as a whole, or restored. Merges may have dropped their
+    /// values since; how far those have come is not known here.
+    deleted: u64,
     restoring: Option<Restoring>,
 }
 
@@ -35,7 +38,7 @@ pub(crate) enum Progress {
 
 impl State {
     pub(crate) fn new() -> Self {
-        State { kv: Kv::new(), boundary: Boundary::default(), restoring: None }
+        State { kv: Kv::new(), boundary: Boundary::default(), deleted: 0, restoring: None }
     }
 
     pub(crate) fn is_restoring(&self) -> bool {
@@ -50,7 +53,13 @@ impl State {
     pub(crate) fn apply(&mut self, entry: &Entry) -> Option<Outcome> {
         let Payload::Command(bytes) = &entry.payload else { return None };
         match decode_command(bytes) {
-            Ok(command) => Some(self.kv.apply(&command)),
+            Ok(command) => {
+                let outcome = self.kv.apply(&command);
+                if let Outcome::Deleted { count, .. } = outcome {
+                    self.deleted += count;
+                }
+                Some(outcome)
+            }
             Err(error) => panic!("the committed command at {} cannot be decoded: {error}", entry.id),
         }
     }
@@ -66,9 +75,15 @@ impl State {
         self.kv.seal()
     }
 
+    /// Whether so much has been deleted that it is a quarter of what runs may still hold, or more.
+    pub(crate) fn has_shrunk(&self) -> bool {
+        self.deleted > 0 && self.deleted.saturating_mul(3) >= self.kv.len() as u64
+    }
+
     /// The next checkpoint builds on none.
     pub(crate) fn forget_base(&mut self) {
         self.boundary = Boundary { term: 0, index: 0, ..self.boundary };
+        self.deleted = 0;
         self.kv.count_all_as_changed();
     }
 
@@ -92,6 +107,7 @@ impl State {
         restoring.restore.feed(&chunk.data).map_err(bad)?;
         restoring.offset += chunk.data.len() as u64;
         if chunk.done {
+            self.deleted = 0;
             Restored { kv: self.kv, boundary: self.boundary } = restoring.restore.finish().map_err(bad)?;
             return Ok(Progress::Complete(last.index));
         }

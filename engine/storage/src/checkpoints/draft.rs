@@ -67,6 +67,11 @@ impl<F: DiskFile> Writing<F> {
         Writing { draft, stage: Stage::Begun }
     }
 
+    /// Whether nothing of it was written yet.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self.stage, Stage::Begun)
+    }
+
     /// The run, once it is whole.
     pub(super) fn run(&self) -> Option<&RunRef> {
         match &self.stage {

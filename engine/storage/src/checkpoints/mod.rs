@@ -209,8 +209,9 @@ impl<F: DiskFile> Checkpoints<F> {
         }
     }
 
-    /// Drops what is half done, and waits.
+    /// Drops what is half done, and older checkpoints, and waits.
     fn make_room<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Fatal> {
+        self.shelf.drop_older(disk)?;
         self.pause = PAUSE_CALLS;
         self.chain.forget_merge();
         self.writing.iter_mut().for_each(Writing::begin_again);
@@ -223,7 +224,7 @@ impl<F: DiskFile> Checkpoints<F> {
                 _ => {}
             }
         }
-        Ok(())
+        self.collect(disk).map_err(|trouble| trouble.into_fatal(DIRECTORY))
     }
 
     fn write<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Option<Done>, Trouble> {
@@ -236,6 +237,11 @@ impl<F: DiskFile> Checkpoints<F> {
             let lost = self.chain.merge(disk, slice_bytes)? == Step::Lost;
             return Ok(lost.then_some(Done::SnapshotLost(self.chain.boundary())));
         };
+        if writing.draft.base == LogId::ZERO && self.chain.boundary() != LogId::ZERO && writing.is_new() {
+            // What was merged for a chain that ends here is of no use any more, and its space is.
+            self.chain = Chain::default();
+            self.collect(disk)?;
+        }
         if !self.chain.goes_on_from(writing.draft.base, &self.shelf)
             || self.chain.names().any(|run| self.bad.contains(run))
         {

@@ -91,6 +91,16 @@ impl Shelf {
         Ok(())
     }
 
+    /// Drops all but the newest, for their space.
+    pub(super) fn drop_older<D: Disk>(&mut self, disk: &D) -> Result<(), Fatal> {
+        while self.kept.len() > 1 {
+            let Some((last, _)) = self.kept.pop_first() else { break };
+            let path = file::path(last);
+            disk.remove(&path).map_err(Fatal::new("remove", path))?;
+        }
+        Ok(())
+    }
+
     /// Removes what was put aside: there is a checkpoint now that makes up for it.
     pub(super) fn remove_aside<D: Disk>(&self, disk: &D) -> Result<(), Fatal> {
         let names = disk.list(DIRECTORY).map_err(Fatal::new("list", DIRECTORY))?;
