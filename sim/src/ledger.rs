@@ -44,8 +44,11 @@ pub(crate) struct HostLog {
     pub(crate) written: Log,
     /// As the server was told that it is durable.
     pub(crate) durable: Log,
-    /// What was durable when its last life ended.
+    /// What was durable when its last life ended; one that ended before its recovery had is passed over. What that
+    /// found need not have been durable, and nobody heard of it.
     pub(crate) before: Log,
+    /// Whether the recovery of this life has ended.
+    recovered: bool,
     /// How many slots it had written then.
     pub(crate) written_before: Index,
     underway: VecDeque<LogWrite>,
@@ -139,6 +142,7 @@ impl Ledger {
     pub(crate) fn observe(&mut self, observation: &Observation) {
         match observation {
             Observation::Started { host, found } => self.start(*host, found),
+            Observation::Recovered { host } => self.hosts.entry(*host).or_default().recovered = true,
             Observation::Writes { host, write } => {
                 for (id, content) in &write.append {
                     self.contents.entry(*id).or_insert(*content);
@@ -181,7 +185,8 @@ impl Ledger {
             let id = LogId { term: *term, index: Index(index) };
             log.slots.push((*term, self.contents.get(&id).copied().unwrap_or(UNKNOWN)));
         }
-        let HostLog { durable: before, written, .. } = old;
+        let HostLog { durable, before, recovered, written, .. } = old;
+        let before = if recovered { durable } else { before };
         let fresh = HostLog {
             written: log.clone(),
             durable: log,

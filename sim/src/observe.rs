@@ -18,6 +18,8 @@ pub enum Observation {
     Fault { number: usize, begins: bool },
     /// A server starts on what its disk holds.
     Started { host: Host, found: FoundLog },
+    /// Its recovery has ended: what it found is durable now.
+    Recovered { host: Host },
     /// A server ends.
     Ended { host: Host, why: Ended },
     /// Both files of term and vote of a server are lost, while it does not run.

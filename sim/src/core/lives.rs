@@ -33,6 +33,7 @@ pub(crate) struct Life {
     /// Work that waits for the storage.
     jobs: Vec<Job>,
     storage_busy: bool,
+    recovered: bool,
     alarm: Option<Time>,
     /// Who waits for which request.
     pub(super) waiting: BTreeMap<RequestId, (u8, u64)>,
@@ -75,6 +76,7 @@ impl CoreStack {
             storage,
             jobs: Vec::new(),
             storage_busy: true,
+            recovered: false,
             alarm: None,
             waiting: BTreeMap::new(),
             requests: 0,
@@ -121,6 +123,10 @@ impl CoreStack {
                     return;
                 };
                 running.storage_busy = false;
+                if !std::mem::replace(&mut running.recovered, true) {
+                    let host = running.server;
+                    self.world.judge.observe(self.now, Observation::Recovered { host });
+                }
                 for done in dones {
                     self.give(host, Input::Done(done));
                 }

@@ -142,6 +142,9 @@ impl Process {
             self.stack.observe(Observation::Started { host: self.server, found: found_log(recovered) });
         }
         self.stack.clock.sleep_until(self.disk.clock()).await;
+        if opened.is_ok() {
+            self.stack.observe(Observation::Recovered { host: self.server });
+        }
         opened
     }
 }
