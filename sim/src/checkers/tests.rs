@@ -76,7 +76,7 @@ impl Story {
     }
 
     fn starts(self, host: Host, found: FoundLog) -> Self {
-        self.sees(Observation::Started { host, found })
+        self.sees(Observation::Started { host, found }).sees(Observation::Recovered { host })
     }
 
     fn ends(self, host: Host, why: Ended) -> Self {

@@ -83,9 +83,7 @@ impl Servers {
             Observation::Cost { host, syncs } => {
                 (*host, "event", format!("its disk has made {syncs} syncs"), Vec::new())
             }
-            Observation::Recovered { host } => {
-                (*host, "event", "has recovered: what it found is durable".to_owned(), Vec::new())
-            }
+            Observation::Recovered { host } => (*host, "event", "has recovered".to_owned(), Vec::new()),
             Observation::Forgot { host } => {
                 (*host, "event", "has lost its term and vote".to_owned(), Vec::new())
             }

@@ -3,7 +3,7 @@
 use quorate_node::raft::{Index, LogId, Role};
 
 use super::{Story, append, found, hard, hard_write, install, replace};
-use crate::observe::{Ended, FoundLog, MessageKind};
+use crate::observe::{Ended, FoundLog, MessageKind, Observation};
 use crate::plan::{Damage, Fault, Host, Place, Timed};
 
 #[test]
@@ -135,6 +135,16 @@ fn a_checkpoint_stands_for_what_it_covers() {
     three_durable(&[]).starts(1, FoundLog { snapshot, ..found(1, &[1, 1, 1]) }).passes();
     let snapshot = LogId::new(2, 9);
     three_durable(&[]).starts(1, FoundLog { base: snapshot, snapshot, ..found(2, &[]) }).passes();
+}
+
+/// What a start finds in the system's memory is durable when its recovery has ended, and not before.
+#[test]
+fn what_a_recovery_found_that_did_not_end_counts_for_nothing() {
+    let more = |story: Story| story.sees(Observation::Started { host: 1, found: found(1, &[1, 1, 1, 1]) });
+    more(three_durable(&[])).starts(1, found(1, &[1, 1, 1])).passes();
+    more(three_durable(&[])).starts(1, found(1, &[1, 1])).alarms("recovery", "had slot 1/3 durably");
+    let recovered = more(three_durable(&[])).sees(Observation::Recovered { host: 1 });
+    recovered.starts(1, found(1, &[1, 1, 1])).alarms("recovery", "had slot 1/4 durably");
 }
 
 /// A sync that was answered and did not happen (cockroachdb#37102), a segment that was not synced
