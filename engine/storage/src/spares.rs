@@ -194,12 +194,13 @@ impl<F: DiskFile> Spares<F> {
     pub(crate) fn take<D: Disk<File = F>>(&mut self, disk: &D, bytes: u32) -> Result<(F, String), Fatal> {
         let full = |path: String| Fatal::new("make room for", path)(io::ErrorKind::StorageFull.into());
         if bytes != self.segment_bytes {
-            if self.large.front().is_none_or(|large| large.bytes != bytes)
-                && !self.provide_large(disk, bytes)?
-            {
+            let fits = |large: &Large<F>| large.bytes == bytes;
+            if !self.large.iter().any(fits) && !self.provide_large(disk, bytes)? {
                 return Err(full(LogFile::Filling(self.next_number).path()));
             }
-            let large = self.large.pop_front().expect("one has just been provided, or was there");
+            // Never another one: a file that is shorter than its header says reads as damaged at its end.
+            let at = self.large.iter().position(fits).expect("one has just been provided, or was there");
+            let large = self.large.remove(at).expect("it is there");
             return Ok((large.file, large.path));
         }
         if !self.provide(disk, 1)? {
