@@ -10,7 +10,8 @@ use quorate_wire::checkpoint::Manifest;
 
 pub use crate::checkpoints::BLOCK_BYTES;
 use crate::checkpoints::{
-    DIRECTORY, Described, MANIFEST_SUFFIX, RUN_SUFFIX, RunFile, aside, manifest_path, slot_in_name,
+    DIRECTORY, Described, MANIFEST_SUFFIX, RUN_SUFFIX, RunFile, aside, manifest_name, manifest_path,
+    slot_in_name,
 };
 use crate::disk::Disk;
 
@@ -37,7 +38,7 @@ pub enum Wanted {
 
 /// The name of a checkpoint: index and term of its last slot in hexadecimal digits, as in the names of files.
 pub fn name(last: LogId) -> String {
-    format!("{:016x}-{:016x}", last.index.0, last.term.0)
+    manifest_name(last)
 }
 
 /// The checkpoint of that name.

@@ -35,7 +35,12 @@ pub(crate) const SUFFIX: &str = ".snap";
 
 /// The path of the checkpoint that ends at `last`; names sort by index.
 pub(crate) fn path(last: LogId) -> String {
-    format!("{}/{:016x}-{:016x}{SUFFIX}", super::DIRECTORY, last.index.0, last.term.0)
+    format!("{DIRECTORY}/{}{SUFFIX}", name(last))
+}
+
+/// The name of a checkpoint: index and term of its last slot in hexadecimal digits.
+pub(crate) fn name(last: LogId) -> String {
+    format!("{:016x}-{:016x}", last.index.0, last.term.0)
 }
 
 /// The slot that the name of a manifest tells.

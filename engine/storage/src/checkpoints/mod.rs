@@ -43,7 +43,7 @@ pub use draft::{Content, Draft};
 use draft::{Stage, Writing};
 pub(crate) use file::{
     Described, MAGIC as MANIFEST_MAGIC, SUFFIX as MANIFEST_SUFFIX, VERSION as MANIFEST_VERSION,
-    manifest_proper, path as manifest_path, publish, slot_in_name,
+    manifest_proper, name as manifest_name, path as manifest_path, publish, slot_in_name,
 };
 use incoming::{Incoming, Taken};
 pub(crate) use reader::Checkpoint;
@@ -211,7 +211,7 @@ impl<F: DiskFile> Checkpoints<F> {
 
     /// Drops what is half done, and older checkpoints, and waits.
     fn make_room<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Fatal> {
-        self.shelf.drop_older(disk)?;
+        self.shelf.drop_older(disk, |_| true)?;
         self.pause = PAUSE_CALLS;
         self.chain.forget_merge();
         self.writing.iter_mut().for_each(Writing::begin_again);
@@ -328,7 +328,9 @@ impl<F: DiskFile> Checkpoints<F> {
 
     /// Removes what is no longer needed.
     fn collect<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Trouble> {
-        self.shelf.drop_older_with(disk, &self.bad).map_err(Trouble::Fatal)?;
+        let bad = &self.bad;
+        let names_bad = |described: &Described| described.manifest.runs.iter().any(|run| bad.contains(run));
+        self.shelf.drop_older(disk, names_bad).map_err(Trouble::Fatal)?;
         self.shelf.remove_aside(disk).map_err(Trouble::Fatal)?;
         if let Some(reading) = &mut self.scrubbing {
             reading.let_go(&self.shelf);

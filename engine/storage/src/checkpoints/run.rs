@@ -166,18 +166,22 @@ impl RunTable {
 
     /// Whether this is the content of a block.
     pub(crate) fn proves(&self, block: u32, content: &[u8]) -> bool {
-        let start = u64::from(block) * u64::from(BLOCK_BYTES);
-        let bytes = self.run.bytes.saturating_sub(start).min(u64::from(BLOCK_BYTES));
+        let (_, bytes) = self.place(block);
         let checksum = self.checksums.chunks_exact(4).nth(block as usize);
         content.len() as u64 == bytes && checksum == Some(&crc32c::crc32c(content).to_le_bytes())
     }
 
     /// A block of a file whose header and table may be anything.
     pub(crate) fn read<F: DiskFile>(&self, file: &F, block: u32) -> Option<Vec<u8>> {
-        let start = u64::from(block) * u64::from(BLOCK_BYTES);
-        let bytes = self.run.bytes.saturating_sub(start).min(u64::from(BLOCK_BYTES));
+        let (start, bytes) = self.place(block);
         read_exactly(file, HEADER_BYTES + start, position(bytes))
             .filter(|content| self.proves(block, content))
+    }
+
+    /// Where in the content a block begins, and how long it is.
+    fn place(&self, block: u32) -> (u64, u64) {
+        let start = u64::from(block) * u64::from(BLOCK_BYTES);
+        (start, self.run.bytes.saturating_sub(start).min(u64::from(BLOCK_BYTES)))
     }
 
     /// Writes header and table into a run's file.

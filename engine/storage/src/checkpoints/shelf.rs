@@ -78,23 +78,15 @@ impl Shelf {
         named.collect::<BTreeSet<_>>().into_iter()
     }
 
-    /// Drops the checkpoints that name runs of which nothing can be read, but for the newest: whatever it lacks, it is
-    /// what there is.
-    pub(super) fn drop_older_with<D: Disk>(&mut self, disk: &D, bad: &BTreeSet<RunRef>) -> Result<(), Fatal> {
+    /// Drops these checkpoints, but never the newest: whatever it lacks, it is what there is.
+    pub(super) fn drop_older<D: Disk>(
+        &mut self,
+        disk: &D,
+        which: impl Fn(&Described) -> bool,
+    ) -> Result<(), Fatal> {
         let newest = self.newest().map(|described| described.meta.last);
-        let names_bad = |described: &Described| described.manifest.runs.iter().any(|run| bad.contains(run));
-        let older = self.kept.extract_if(.., |last, described| Some(*last) != newest && names_bad(described));
+        let older = self.kept.extract_if(.., |last, described| Some(*last) != newest && which(described));
         for (last, _) in older {
-            let path = file::path(last);
-            disk.remove(&path).map_err(Fatal::new("remove", path))?;
-        }
-        Ok(())
-    }
-
-    /// Drops all but the newest, for their space.
-    pub(super) fn drop_older<D: Disk>(&mut self, disk: &D) -> Result<(), Fatal> {
-        while self.kept.len() > 1 {
-            let Some((last, _)) = self.kept.pop_first() else { break };
             let path = file::path(last);
             disk.remove(&path).map_err(Fatal::new("remove", path))?;
         }

@@ -3,7 +3,7 @@
 use quorate_raft::{Index, LogId, SnapshotMeta, Write};
 use quorate_storage::lending::{Wanted, lend};
 use quorate_storage::mending::{Mending, Step};
-use quorate_storage::{Draft, MemoryDisk, OpenError};
+use quorate_storage::{Draft, MemoryDisk, OpenError, Storage};
 use quorate_wire::checkpoint::Totals;
 
 use crate::common::{
@@ -15,8 +15,7 @@ use crate::model::load_snapshot;
 const BLOCK_BYTES: usize = 64 << 10;
 const HEADER_BYTES: usize = 512;
 
-/// A node whose log begins after a checkpoint of some blocks, that checkpoint, and its content. All are replicas.
-fn replica() -> (MemoryDisk, SnapshotMeta, Vec<u8>) {
+fn forty_slots() -> (MemoryDisk, Storage<MemoryDisk>) {
     let disk = MemoryDisk::new();
     let (mut storage, _) = open(&disk).unwrap();
     vote(&mut storage, 1);
@@ -24,6 +23,12 @@ fn replica() -> (MemoryDisk, SnapshotMeta, Vec<u8>) {
     for index in 2..=40 {
         append(&mut storage, &[command(1, index, &[1; 1500])]);
     }
+    (disk, storage)
+}
+
+/// A node whose log begins after a checkpoint of some blocks, that checkpoint, and its content. All are replicas.
+fn replica() -> (MemoryDisk, SnapshotMeta, Vec<u8>) {
+    let (disk, mut storage) = forty_slots();
     let (last, members_at) = (LogId::new(1, 30), LogId::new(1, 1));
     let (draft, meta, content) = whole(last, members(&["a", "b", "c"]), members_at, &rows(1, 300_000));
     take(&mut storage, draft).unwrap();
@@ -227,13 +232,7 @@ fn a_checkpoint_of_a_peer_will_do_when_none_is_left_here() {
 /// An older checkpoint that is whole is of no use to a log that begins behind it. What is sound of the newer one is.
 #[test]
 fn an_older_checkpoint_does_not_cost_what_is_sound_of_the_newer_one() {
-    let disk = MemoryDisk::new();
-    let (mut storage, _) = open(&disk).unwrap();
-    vote(&mut storage, 1);
-    append(&mut storage, &[members_entry(1, 1, &["a", "b", "c"])]);
-    for index in 2..=40 {
-        append(&mut storage, &[command(1, index, &[1; 1500])]);
-    }
+    let (disk, mut storage) = forty_slots();
     let mut base = LogId::ZERO;
     let mut newest = None;
     for (index, first_key) in [(10, 0), (30, 100)] {
