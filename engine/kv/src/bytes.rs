@@ -67,3 +67,26 @@ pub(crate) mod pairs {
         Ok(pairs.into_iter().map(|(key, value)| (key.0, value.0)).collect())
     }
 }
+
+/// The same for a byte string that may not be there.
+pub(crate) mod option {
+    use alloc::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Shared(#[serde(with = "super")] Arc<[u8]>);
+
+    pub(crate) fn serialize<S: Serializer>(
+        bytes: &Option<Arc<[u8]>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        bytes.clone().map(Shared).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Arc<[u8]>>, D::Error> {
+        Ok(Option::<Shared>::deserialize(deserializer)?.map(|shared| shared.0))
+    }
+}

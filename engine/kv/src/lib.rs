@@ -9,31 +9,58 @@
 //! The data model is etcd's. One store [`Revision`] grows by one with every command that changes something,
 //! and each key's [`Entry`] remembers the revision it was created at, the one it was last written at, and how
 //! often it was written since it was created. Compare-and-swap, entity tags and watches are all told in these
-//! numbers.
+//! numbers. The past can be read as long as it is kept, and keys end with the time that leaders stamp on what they
+//! propose ([ADR 8](../../../docs/adr/0008-store.md)).
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `command` | [`Command`] in, [`Outcome`] out, [`Revision`] |
-//! | `store` | [`Kv`]: the ordered map and the rules of its revisions |
+//! | `command` | what goes in: [`Command`], [`Order`], [`Action`], [`Revision`], [`ClusterTime`] |
+//! | `outcome` | what comes out: [`Outcome`] |
+//! | `apply` | what each command does |
+//! | `store` | [`Kv`]: the ordered map, what is read, what checkpoints are made of |
+//! | `history` | the past: what every change replaced |
+//! | `expiries` | leases, and keys that go by themselves |
+//! | `answers` | answers remembered for their idempotency keys; their bytes in `outcome_bytes` |
+//! | `locks` | locks with a name |
+//! | `settings` | limits that all replicas agree on |
+//! | `changes` | which rows have changed since the last checkpoint |
 //! | `hash` | the hash of a row and of the whole state |
 //! | [`rows`] | the bytes of rows, drawn one by one, and the writer of a run |
 //! | [`manifest`] | which runs make a state, and what must come out |
-//! | `restore` | [`Restore`]: a checkpoint read back, trusting none of it |
+//! | `restore` | [`Restore`]: a checkpoint read back, trusting none of it; row by row in `gathered` |
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod answers;
+mod apply;
 mod bytes;
+mod changes;
 mod command;
+mod expiries;
+mod gathered;
 mod hash;
+mod history;
+mod locks;
 pub mod manifest;
+mod outcome;
+mod outcome_bytes;
 mod restore;
 pub mod rows;
+mod settings;
 mod store;
 
-pub use command::{Command, Outcome, Revision};
+pub use answers::REMEMBERED_MS;
+pub use command::{
+    Action, ClusterTime, Command, Compare, Expiry, LeaseId, Once, Op, Operand, Order, Put, Relation, Revision, Txn,
+};
+pub use expiries::Lease;
+pub use history::{Change, Compacted, EventId, EventKind};
+pub use locks::Lock;
 pub use manifest::{Boundary, Manifest, RunRef, Totals};
+pub use outcome::{Applied, OpResult, Outcome};
 pub use restore::{Restore, RestoreError, Restored};
 pub use rows::{RowHead, RunWriter};
+pub use settings::Settings;
 pub use store::{Entry, Kv, Sealed};

@@ -8,7 +8,7 @@
 //!   0        8         10      12          16         24     32            40      48      56              64
 //!   | magic  | version | tail  | run count | revision | rows | state hash  | term  | index | command bytes | runs
 //!   magic          8 bytes  51 55 4F 52 41 54 4B 56, "QUORATKV"
-//!   version        u16      1; a reader refuses a version it does not know
+//!   version        u16      2; a reader takes 1 as well, whose runs hold keys alone, and refuses all others
 //!   tail           u16      1 when the newest run is a tail: it says what changed since the boundary; else 0
 //!   run count      u32      at most 1,024
 //!   revision       u64      the store's revision, at most 2^63 − 1
@@ -30,7 +30,7 @@ use crate::command::Revision;
 use crate::restore::RestoreError;
 
 pub(crate) const MAGIC: [u8; 8] = *b"QUORATKV";
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 
 /// What the rows of all runs must amount to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl Manifest {
             return Err(RestoreError::NotASnapshot { found: magic });
         }
         let version = u16::from_le_bytes(fields.array());
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(RestoreError::UnknownVersion { found: version });
         }
         let tail = u16::from_le_bytes(fields.array());

@@ -8,9 +8,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::command::Revision;
-use crate::manifest::{Boundary, Fields, Manifest, VERSION};
-use crate::rows::{CHUNK_BYTES, Changes, ENTRY_HEAD_BYTES, ROW_HEAD_BYTES, RowHead, TABLE_KEYS};
+use crate::changes::{Body, Changes};
+use crate::gathered::{self, Gathered, Wrong};
+use crate::manifest::{Boundary, Manifest, VERSION};
+use crate::rows::{CHUNK_BYTES, ROW_HEAD_BYTES, RowHead, TABLE_KEYS, TABLE_META};
 use crate::store::{Entry, Kv, Row};
 
 /// Builds a [`Kv`] from the content of a checkpoint: a manifest and its runs, from the oldest to the newest.
@@ -25,9 +26,11 @@ pub struct Restore {
     /// The rows of the oldest run: they come in order, and become a map at once when all are there.
     oldest: Vec<(Arc<[u8]>, Row)>,
     kv: Kv,
+    /// The rows that are no keys.
+    gathered: Gathered,
     tail: Changes,
-    /// The key before, in the same run.
-    last_key: Option<Arc<[u8]>>,
+    /// The row before, in the same run.
+    last: Option<(u8, Arc<[u8]>)>,
     /// Received, but not yet a whole manifest or row.
     pending: Vec<u8>,
     /// Where in the snapshot `pending` begins.
@@ -110,7 +113,10 @@ impl fmt::Display for RestoreError {
                 )
             }
             RestoreError::UnknownVersion { found } => {
-                write!(formatter, "snapshot at offset 8: expected format version {VERSION}, found {found}")
+                write!(
+                    formatter,
+                    "snapshot at offset 8: expected a format version from 1 to {VERSION}, found {found}"
+                )
             }
             RestoreError::Malformed { offset, expected, found } => {
                 write!(formatter, "damaged snapshot at offset {offset}: expected {expected}, found {found}")
@@ -144,8 +150,9 @@ impl Restore {
             manifest: Manifest::default(),
             oldest: Vec::new(),
             kv: Kv::new(),
-            tail: Changes::new(),
-            last_key: None,
+            gathered: Gathered::default(),
+            tail: Changes::default(),
+            last: None,
             pending: Vec::new(),
             offset: 0,
         }
@@ -178,10 +185,9 @@ impl Restore {
     pub fn finish(self) -> Result<Restored, RestoreError> {
         let expected = match self.stage {
             Stage::Complete => {
-                return Ok(Restored {
-                    kv: self.kv.with_changes(self.tail),
-                    boundary: self.manifest.boundary,
-                });
+                let mut kv = self.kv;
+                kv.ledger.changes = self.tail;
+                return Ok(Restored { kv, boundary: self.manifest.boundary });
             }
             Stage::Failed(error) => return Err(error),
             Stage::Manifest => "the rest of the manifest",
@@ -215,7 +221,7 @@ impl Restore {
             // The byte, not the number of bytes: that would depend on how the stream was cut.
             Stage::Complete => match bytes.first() {
                 None => Ok(None),
-                Some(byte) => Err(self.malformed("the end, after the last run", u64::from(*byte))),
+                Some(byte) => Err(self.malformed(("the end, after the last run", u64::from(*byte)))),
             },
             Stage::Failed(ref error) => Err(error.clone()),
         }
@@ -223,7 +229,7 @@ impl Restore {
 
     fn take_manifest(&mut self, bytes: &[u8]) -> Result<Option<usize>, RestoreError> {
         let Some(manifest) = Manifest::decode(bytes)? else { return Ok(None) };
-        self.kv = Kv::at_revision(manifest.totals.revision);
+        self.kv.revision = manifest.totals.revision;
         self.manifest = manifest;
         self.stage = self.run(0);
         Ok(Some(usize::try_from(self.manifest.bytes()).expect("the manifest lies in memory")))
@@ -239,14 +245,16 @@ impl Restore {
     /// Goes on to the next run when one has ended, and looks at the totals behind the last.
     fn end_runs(&mut self) -> Result<(), RestoreError> {
         let Stage::Run { number, left: 0 } = self.stage else { return Ok(()) };
-        self.last_key = None;
+        self.last = None;
         if number == 0 {
-            self.kv.fill(core::mem::take(&mut self.oldest));
+            self.fill();
         }
         if number + 1 < self.manifest.runs.len() {
             self.stage = self.run(number + 1);
             return Ok(());
         }
+        let gathered = core::mem::take(&mut self.gathered);
+        gathered.finish(&mut self.kv).map_err(|wrong| self.malformed(wrong))?;
         let (expected, found) = (self.manifest.totals, self.kv.totals());
         let totals =
             [("row count", expected.rows, found.rows), ("state hash", expected.state_hash, found.state_hash)];
@@ -261,20 +269,15 @@ impl Restore {
 
     fn take_row(&mut self, bytes: &[u8], number: usize, left: u64) -> Result<Option<usize>, RestoreError> {
         // Whatever follows: bytes of the next run are no part of this row.
+        const ENDS: &str = "a row that ends where its run does (bytes left given)";
         if left < ROW_HEAD_BYTES as u64 {
-            return Err(self.malformed("a row that ends where its run does (bytes left given)", left));
+            return Err(self.malformed((ENDS, left)));
         }
         let Some((head, rest)) = bytes.split_first_chunk::<ROW_HEAD_BYTES>() else { return Ok(None) };
-        let head = RowHead::decode(head).map_err(|bad| self.malformed(bad.expected, bad.found))?;
-        // Told by the head alone, so that a broken length is noticed before gigabytes are waited for.
-        if head.table != TABLE_KEYS {
-            return Err(self.malformed("table 1", u64::from(head.table)));
-        }
-        if !head.is_tombstone && (head.body_bytes as usize) < ENTRY_HEAD_BYTES {
-            return Err(self.malformed("a body of at least 24 bytes", u64::from(head.body_bytes)));
-        }
+        let head = RowHead::decode(head).map_err(|bad| self.malformed((bad.expected, bad.found)))?;
+        gathered::check_head(&head).map_err(|wrong| self.malformed(wrong))?;
         if head.row_bytes() > left {
-            return Err(self.malformed("a row that ends where its run does (bytes left given)", left));
+            return Err(self.malformed((ENDS, left)));
         }
         if (bytes.len() as u64) < head.row_bytes() {
             return Ok(None);
@@ -282,41 +285,57 @@ impl Restore {
         let key_bytes = usize::try_from(head.key_bytes).expect("the key lies in memory");
         let row_bytes = usize::try_from(head.row_bytes()).expect("the row lies in memory");
         let (key, body) = rest[..row_bytes - ROW_HEAD_BYTES].split_at(key_bytes);
-        let entry = if head.is_tombstone { None } else { Some(self.entry(body)?) };
-        self.take(number, Arc::from(key), entry)?;
+        self.take(number, &head, Arc::from(key), body).map_err(|wrong| self.malformed(wrong))?;
         self.stage = Stage::Run { number, left: left - head.row_bytes() };
         Ok(Some(row_bytes))
     }
 
-    fn entry(&self, body: &[u8]) -> Result<Entry, RestoreError> {
-        let mut body = Fields(body);
-        let (create_revision, mod_revision) = (Revision(body.u64()), Revision(body.u64()));
-        let version = body.u64();
-        let entry = Entry { value: Arc::from(body.0), create_revision, mod_revision, version };
-        match entry.unsound(self.kv.revision()) {
-            Some((expected, found)) => Err(self.malformed(expected, found)),
-            None => Ok(entry),
+    fn take(&mut self, number: usize, head: &RowHead, key: Arc<[u8]>, body: &[u8]) -> Result<(), Wrong> {
+        if let Some((table, last)) = &self.last
+            && (*table, last) >= (head.table, &key)
+        {
+            return Err(("a row above the one before (its key's length given)", last.len() as u64));
         }
-    }
-
-    fn take(&mut self, number: usize, key: Arc<[u8]>, entry: Option<Entry>) -> Result<(), RestoreError> {
-        if let Some(last) = self.last_key.as_ref().filter(|last| **last >= key) {
-            return Err(self.malformed("a key above the one before (its length given)", last.len() as u64));
+        self.last = Some((head.table, key.clone()));
+        let is_tail = self.manifest.has_tail && number + 1 == self.manifest.runs.len();
+        if head.table != TABLE_KEYS {
+            self.kv.meta_changed |= is_tail && head.table == TABLE_META;
+            let tail = (is_tail && head.table != TABLE_META).then_some(&mut self.tail);
+            return self.gathered.take(head, key, body, tail);
         }
-        self.last_key = Some(key.clone());
-        if self.manifest.has_tail && number + 1 == self.manifest.runs.len() {
-            self.tail.insert(key.clone(), entry.clone());
+        let entry =
+            if head.is_tombstone { None } else { Some(gathered::entry(body, self.kv.revision())?) };
+        if is_tail {
+            self.tail.set(TABLE_KEYS, key.clone(), entry.clone().map(Body::Entry));
         }
         match entry {
             Some(entry) if number == 0 => self.oldest.push((key.clone(), Row::new(&key, entry))),
             // Nothing lies below the oldest run.
             None if number == 0 => {}
-            entry => self.kv.overwrite(key, entry),
+            entry => self.overwrite(key, entry),
         }
         Ok(())
     }
 
-    fn malformed(&self, expected: &'static str, found: u64) -> RestoreError {
+    /// Takes a row of a newer run: what it says counts, whatever was there.
+    fn overwrite(&mut self, key: Arc<[u8]>, entry: Option<Entry>) {
+        if let Some((key, row)) = self.kv.rows.remove_entry(&*key) {
+            self.kv.forget(&key, &row);
+        }
+        if let Some(entry) = entry {
+            self.kv.insert(key, entry);
+        }
+    }
+
+    /// Takes the rows of the oldest run, which come in order: a map is built from those faster than row by row, and is
+    /// denser.
+    fn fill(&mut self) {
+        let rows = core::mem::take(&mut self.oldest);
+        rows.iter().for_each(|(key, row)| self.kv.count(key, row));
+        self.kv.rows = rows.into_iter().collect();
+    }
+
+    fn malformed(&self, (expected, found): Wrong) -> RestoreError {
         RestoreError::Malformed { offset: self.offset, expected, found }
     }
 }

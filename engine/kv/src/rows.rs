@@ -8,26 +8,45 @@
 //! row, 10 bytes and what they announce
 //!   0        1       2             6            10       10 + K            10 + K + B
 //!   | table  | kind  | K           | B           | key   | body            |
-//!   table     u8       1, the keys
+//!   table     u8       0 to 6, as below
 //!   kind      u8       0 a row; 1 a tombstone: the row is gone, and B is 0
 //!   K         u32      length of the key in bytes
 //!   B         u32      length of the body in bytes
 //!
-//! body of a row in table 1, the keys
+//! body of a row in table 1, the keys; the row's key is the key
 //!   0                  8               16         24            B
 //!   | create_revision  | mod_revision  | version  | value       |
 //!   each u64, as in [`Entry`]; the value is all that is left
+//!
+//! body of a row in table 2, the history; the row's key is revision and ordinal, u64 and u32, *big-endian*, so that the
+//! oldest comes first
+//!   0       1       2    6      6 + L
+//!   | kind  | had   | L  | key  | what was there before
+//!   kind      u8       0 put, 1 deleted, 2 expired
+//!   had       u8       1 when the key was there before: then a body as in table 1 follows; else 0, and nothing does
+//!   L         u32      length of the key in bytes
+//!
+//! table   key                  body
+//!   0     empty                u64 each: cluster time in ms, oldest readable revision; then the settings: revisions
+//!                              and bytes of history, answers and their bytes. No row while all is as in an empty store
+//!   3     lease, u64 BE        u64 time to live in ms, u64 cluster time in ms at which it ends
+//!   4     a key                u8 0 and u64 cluster time in ms at which the key goes; or u8 1 and u64 its lease
+//!   5     u16 length of the    u64 cluster time in ms of the answer, 32 bytes hash of the request, then the outcome,
+//!         principal, the       drawn in `outcome_bytes.rs`
+//!         principal, the
+//!         idempotency key
+//!   6     name of a lock       u32 length of the holder, the holder, and what it says of itself
 //! ```
 //!
-//! Tables 2 to 255 are free: history, leases and sessions will each take one, and raise the version of the
-//! [`Manifest`](crate::Manifest). All rows have the same head, so that runs can be merged and compared without knowing
-//! what the tables mean.
+//! Tables 7 to 255 are free. A table that is added raises the version of the [`Manifest`](crate::Manifest); version 1
+//! had the keys alone. All rows have the same head, so that runs can be merged and compared without knowing what the
+//! tables mean.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Bound;
 
+use crate::changes::{Body, Changes, Position};
+use crate::history::Event;
 use crate::store::Entry;
 
 /// The size of the pieces that [`RunWriter`] hands out; only the last one is smaller.
@@ -36,7 +55,15 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 pub const ROW_HEAD_BYTES: usize = 10;
 
 pub(crate) const ENTRY_HEAD_BYTES: usize = 24;
+pub(crate) const EVENT_HEAD_BYTES: usize = 6;
+
+pub(crate) const TABLE_META: u8 = 0;
 pub(crate) const TABLE_KEYS: u8 = 1;
+pub(crate) const TABLE_HISTORY: u8 = 2;
+pub(crate) const TABLE_LEASES: u8 = 3;
+pub(crate) const TABLE_EXPIRIES: u8 = 4;
+pub(crate) const TABLE_ANSWERS: u8 = 5;
+pub(crate) const TABLE_LOCKS: u8 = 6;
 
 /// What stands before each row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,16 +124,13 @@ impl RowHead {
     }
 }
 
-/// Rows that changed, by key: what each is now, or nothing when it is gone.
-pub(crate) type Changes = BTreeMap<Arc<[u8]>, Option<Entry>>;
-
 /// Writes a run, chunk by chunk. It owns what it writes, so it can go to another thread, and the store can move on
 /// meanwhile. A clone costs little and goes on by itself: whoever meets a full disk begins again with one.
 #[derive(Clone, Debug)]
 pub struct RunWriter {
-    rows: Arc<Changes>,
-    /// The key of the row in hand; the empty key is one, so nothing stands for the beginning.
-    key: Option<Arc<[u8]>>,
+    changes: Arc<Changes>,
+    /// What is out already, and in the hands of `head` and `value`.
+    position: Position,
     /// What is being written: first `head`, then `value`. A value is never copied as a whole.
     head: Vec<u8>,
     value: Arc<[u8]>,
@@ -115,9 +139,9 @@ pub struct RunWriter {
 }
 
 impl RunWriter {
-    pub(crate) fn new(rows: Changes) -> RunWriter {
+    pub(crate) fn new(changes: Changes) -> RunWriter {
         let (head, value) = (Vec::new(), Arc::default());
-        RunWriter { rows: Arc::new(rows), key: None, head, value, written: 0 }
+        RunWriter { changes: Arc::new(changes), position: Position::default(), head, value, written: 0 }
     }
 
     /// Moves on to the next row. False when there is none.
@@ -125,29 +149,58 @@ impl RunWriter {
         self.head.clear();
         self.written = 0;
         self.value = Arc::default();
-        let from = self.key.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let Some((key, entry)) = self.rows.range::<[u8], _>((from, Bound::Unbounded)).next() else {
-            return false;
-        };
-        let body_bytes = entry.as_ref().map_or(0, |entry| ENTRY_HEAD_BYTES + entry.value.len());
-        let length = |bytes| u32::try_from(bytes).expect("the log's codec takes no command of 4 GiB");
+        let changes = Arc::clone(&self.changes);
+        let Some((table, key, body)) = changes.after(&mut self.position) else { return false };
+        match body {
+            None => self.begin(table, &key, None),
+            Some(Body::Bytes(bytes)) => {
+                self.begin(table, &key, Some(bytes.len()));
+                self.value = bytes;
+            }
+            Some(Body::Entry(entry)) => {
+                self.begin(table, &key, Some(ENTRY_HEAD_BYTES + entry.value.len()));
+                self.entry(&entry);
+            }
+            Some(Body::Event(event)) => self.event(&key, &event),
+        }
+        true
+    }
+
+    /// Writes head and key of a row.
+    fn begin(&mut self, table: u8, key: &[u8], body_bytes: Option<usize>) {
         let head = RowHead {
-            table: TABLE_KEYS,
-            is_tombstone: entry.is_none(),
+            table,
+            is_tombstone: body_bytes.is_none(),
             key_bytes: length(key.len()),
-            body_bytes: length(body_bytes),
+            body_bytes: length(body_bytes.unwrap_or(0)),
         };
         self.head.extend_from_slice(&head.encode());
         self.head.extend_from_slice(key);
-        if let Some(entry) = entry {
-            for number in [entry.create_revision.0, entry.mod_revision.0, entry.version] {
-                self.head.extend_from_slice(&number.to_le_bytes());
-            }
-            self.value = entry.value.clone();
-        }
-        self.key = Some(key.clone());
-        true
     }
+
+    fn entry(&mut self, entry: &Entry) {
+        for number in [entry.create_revision.0, entry.mod_revision.0, entry.version] {
+            self.head.extend_from_slice(&number.to_le_bytes());
+        }
+        self.value = entry.value.clone();
+    }
+
+    fn event(&mut self, row_key: &[u8], event: &Event) {
+        let before = event.previous.as_ref().map(|row| &row.entry);
+        let before_bytes = before.map_or(0, |entry| ENTRY_HEAD_BYTES + entry.value.len());
+        let body_bytes = EVENT_HEAD_BYTES + event.key.len() + before_bytes;
+        self.begin(TABLE_HISTORY, row_key, Some(body_bytes));
+        self.head.extend_from_slice(&[event.kind as u8, u8::from(before.is_some())]);
+        self.head.extend_from_slice(&length(event.key.len()).to_le_bytes());
+        self.head.extend_from_slice(&event.key);
+        if let Some(entry) = before {
+            self.entry(entry);
+        }
+    }
+}
+
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("the log's codec takes no command of 4 GiB")
 }
 
 impl Iterator for RunWriter {

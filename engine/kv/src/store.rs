@@ -1,15 +1,20 @@
-//! The store itself: an ordered map whose entries carry revisions.
+//! The store itself: an ordered map whose entries carry revisions, its past, and what ends by itself.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
+use core::iter;
 use core::ops::Bound;
 
-use crate::bytes::Pair;
-use crate::command::{Command, Outcome, Revision};
-use crate::hash::{RowHash, RowSum};
+use crate::answers::Answers;
+use crate::changes::{Body, Changes, Ledger};
+use crate::command::{ClusterTime, LeaseId, Revision};
+use crate::expiries::{Expiries, Lease};
+use crate::hash::RowHash;
+use crate::history::{Change, Compacted, History};
+use crate::locks::{Lock, Locks};
 use crate::manifest::Totals;
-use crate::rows::{Changes, RunWriter, TABLE_KEYS};
+use crate::rows::{RunWriter, TABLE_KEYS, TABLE_META};
+use crate::settings::{Meta, Settings};
 
 /// What the store holds under one key.
 ///
@@ -50,7 +55,7 @@ impl Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) entry: Entry,
-    hash: u64,
+    pub(crate) hash: u64,
 }
 
 impl Row {
@@ -66,29 +71,43 @@ impl Row {
     }
 }
 
-/// The replicated state: all keys, and the store's revision.
+/// The replicated state: all keys, the store's revision, the past as far as it is kept, leases, remembered answers and
+/// locks.
 ///
-/// Invariants, checked where rows enter: every entry's are as [`Entry`] says; `rows_hash` is the sum of the
-/// rows' hashes, and `live_bytes` that of their keys' and values' lengths.
+/// Invariants, checked where rows enter: every entry's are as [`Entry`] says; `ledger` counts every row of every table;
+/// `live_bytes` is the sum of the lengths of all keys and values.
 ///
 /// A clone copies references, not keys and values; it still visits every row.
 ///
 /// Beside the state the store remembers which rows have changed since they were last taken away for a checkpoint
-/// ([`Kv::seal`]). That is no part of the state: stores that differ in it are equal.
+/// ([`Kv::seal`]), and events that readers still need ([`Kv::hold`]). Those are no part of the state: stores that differ
+/// in them are equal.
 #[derive(Clone, Debug, Default)]
 pub struct Kv {
-    rows: BTreeMap<Arc<[u8]>, Row>,
-    revision: Revision,
-    rows_hash: RowSum,
-    live_bytes: u64,
-    changed: Changes,
+    pub(crate) rows: BTreeMap<Arc<[u8]>, Row>,
+    pub(crate) revision: Revision,
+    pub(crate) live_bytes: u64,
+    pub(crate) meta: Meta,
+    /// Whether the row of `meta` has changed.
+    pub(crate) meta_changed: bool,
+    pub(crate) history: History,
+    pub(crate) expiries: Expiries,
+    pub(crate) answers: Answers,
+    pub(crate) locks: Locks,
+    pub(crate) ledger: Ledger,
+    /// The oldest revision that a reader here still reads at.
+    held: Option<Revision>,
 }
 
 impl PartialEq for Kv {
     fn eq(&self, other: &Kv) -> bool {
-        (self.revision, self.rows_hash, self.live_bytes)
-            == (other.revision, other.rows_hash, other.live_bytes)
+        (self.revision, self.meta, self.ledger.sum, self.live_bytes)
+            == (other.revision, other.meta, other.ledger.sum, other.live_bytes)
             && self.rows == other.rows
+            && self.history == other.history
+            && self.expiries == other.expiries
+            && self.answers == other.answers
+            && self.locks == other.locks
     }
 }
 
@@ -103,29 +122,25 @@ pub struct Sealed {
     pub rows: RunWriter,
 }
 
+/// What is read.
 impl Kv {
     /// The empty store, at revision 0.
     pub fn new() -> Kv {
         Kv::default()
     }
 
-    /// Carries out one command. Deterministic: the same commands in the same order give the same outcomes and
-    /// the same state on every node.
-    pub fn apply(&mut self, command: &Command) -> Outcome {
-        match command {
-            Command::Put { key, value } => {
-                self.revision = self.revision.next();
-                self.put(key, value);
-                Outcome::Put { revision: self.revision }
-            }
-            Command::Delete { key } => self.delete(key),
-            Command::Import { entries } => self.import(entries),
-        }
-    }
-
     /// The entry of `key`, if it is there.
     pub fn get(&self, key: &[u8]) -> Option<&Entry> {
         self.rows.get(key).map(|row| &row.entry)
+    }
+
+    /// The entry that `key` had at `revision`, which is not above the store's.
+    ///
+    /// # Errors
+    /// [`Compacted`]: that past is gone.
+    pub fn get_at(&self, key: &[u8], revision: Revision) -> Result<Option<&Entry>, Compacted> {
+        self.reach(revision)?;
+        Ok(self.history.at(key, revision, self.get(key)))
     }
 
     /// The entries of all keys from `start` (inclusive) to `end` (exclusive; without one, to the last key),
@@ -141,9 +156,92 @@ impl Kv {
         rows.map(|(key, row)| (&**key, &row.entry))
     }
 
+    /// The entries that all keys from `start` on had at `revision`, which is not above the store's, in order.
+    ///
+    /// # Errors
+    /// [`Compacted`]: that past is gone.
+    pub fn range_at<'a, 'b>(
+        &'a self,
+        start: Bound<&'b [u8]>,
+        revision: Revision,
+    ) -> Result<impl Iterator<Item = (&'a Arc<[u8]>, &'a Entry)> + use<'a, 'b>, Compacted> {
+        self.reach(revision)?;
+        let mut present = self.rows.range::<[u8], _>((start, Bound::Unbounded)).peekable();
+        // Nothing that has a past is looked at when the present is asked for.
+        let past = self.history.keys_from(start).take_while(move |_| revision < self.revision);
+        let mut past = past.peekable();
+        let keys = iter::from_fn(move || {
+            let (now, then) = (present.peek(), past.peek());
+            let key = match (now, then) {
+                (None, None) => return None,
+                (Some((now, _)), None) => *now,
+                (None, Some(then)) => *then,
+                (Some((now, _)), Some(then)) => (*now).min(*then),
+            };
+            let row = present.next_if(|(now, _)| **now == *key).map(|(_, row)| &row.entry);
+            let has_past = past.next_if(|then| **then == *key).is_some();
+            Some((key, if has_past { self.history.at(key, revision, row) } else { row }))
+        });
+        Ok(keys.filter_map(|(key, entry)| entry.map(|entry| (key, entry))))
+    }
+
+    /// Every change from the revision `from` on, the oldest first.
+    ///
+    /// # Errors
+    /// [`Compacted`]: that past is gone.
+    pub fn changes(&self, from: Revision) -> Result<impl Iterator<Item = Change>, Compacted> {
+        // The changes that `from` itself made are needed, so the state before it must be in reach.
+        self.reach(Revision(from.0.saturating_sub(1)))?;
+        Ok(self.history.changes(from, |key| self.get(key)))
+    }
+
+    fn reach(&self, revision: Revision) -> Result<(), Compacted> {
+        if self.history.reaches(revision) { Ok(()) } else { Err(Compacted { oldest: self.meta.floor }) }
+    }
+
     /// The store's revision: the number of commands that changed something. It never falls.
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// The oldest revision that every node can still read.
+    pub fn oldest_revision(&self) -> Revision {
+        self.meta.floor
+    }
+
+    /// The latest moment that a leader has told.
+    pub fn time(&self) -> ClusterTime {
+        self.meta.time
+    }
+
+    /// When the next key or lease ends.
+    pub fn next_end(&self) -> Option<ClusterTime> {
+        self.expiries.next()
+    }
+
+    /// The limits in force.
+    pub fn settings(&self) -> Settings {
+        self.meta.settings
+    }
+
+    /// A lease that has not ended.
+    pub fn lease(&self, lease: LeaseId) -> Option<&Lease> {
+        self.expiries.lease(lease).filter(|lease| lease.ends > self.meta.time)
+    }
+
+    /// How many leases there are.
+    pub fn leases(&self) -> usize {
+        self.expiries.leases().count()
+    }
+
+    /// How many answers are remembered.
+    pub fn answers(&self) -> usize {
+        self.answers.count()
+    }
+
+    /// Who holds a lock.
+    pub fn lock(&self, name: &[u8]) -> Option<&Lock> {
+        self.locks.get(name)
     }
 
     /// How many keys there are.
@@ -161,89 +259,99 @@ impl Kv {
         self.live_bytes
     }
 
+    /// What the past is counted for, in bytes: what all replicas keep, and what this one holds for readers beside.
+    pub fn history_bytes(&self) -> (u64, u64) {
+        (self.history.bytes(), self.history.held_bytes())
+    }
+
+    /// Keeps what a reader at `revision` needs, here, though it is no part of the state any more; and lets go of what an
+    /// older one needed.
+    pub fn hold(&mut self, revision: Option<Revision>) {
+        self.held = revision;
+        self.trim();
+    }
+
+    pub(crate) fn trim(&mut self) {
+        self.history.trim(self.held);
+    }
+}
+
+/// What checkpoints are made of.
+impl Kv {
     /// A hash of the whole state, kept up to date by every change. Equal states have equal hashes, however
     /// they came about; different states have different ones, but for a chance of one in 2^64.
     pub fn state_hash(&self) -> u64 {
-        self.rows_hash.state_hash(self.rows.len() as u64, self.revision.0)
+        self.totals().state_hash
     }
 
     /// What the rows amount to, as a manifest says it.
     pub fn totals(&self) -> Totals {
-        Totals { revision: self.revision, rows: self.rows.len() as u64, state_hash: self.state_hash() }
+        let (mut sum, mut rows) = (self.ledger.sum, self.ledger.count);
+        if let Some(hash) = self.meta.hash() {
+            sum.add(hash);
+            rows += 1;
+        }
+        Totals { revision: self.revision, rows, state_hash: sum.state_hash(rows, self.revision.0) }
     }
 
-    /// What [`Kv::totals`] would say if the revision were `by` higher and nothing else had changed; nothing when there
-    /// is no such revision. A backup is restored so.
-    pub fn totals_raised(&self, by: u64) -> Option<Totals> {
-        let raised =
-            self.revision.0.checked_add(by).map(Revision).filter(|raised| *raised <= Revision::MAX)?;
-        let rows = self.rows.len() as u64;
-        Some(Totals { revision: raised, rows, state_hash: self.rows_hash.state_hash(rows, raised.0) })
+    /// Makes this the beginning of another history: a backup is restored so. The revision is `by` higher; of the past
+    /// and of remembered answers nothing is left. False when there is no such revision, and nothing was done.
+    pub fn begin_history(&mut self, by: u64) -> bool {
+        let raised = self.revision.0.checked_add(by).map(Revision).filter(|raised| *raised <= Revision::MAX);
+        let Some(raised) = raised else { return false };
+        while self.history.drop_oldest(&mut self.ledger).is_some() {}
+        self.answers.clear(&mut self.ledger);
+        (self.revision, self.history) = (raised, History::starting_at(raised));
+        self.set_meta(Meta { floor: raised, ..self.meta });
+        true
     }
 
     /// Takes away the rows that changed since the last time, to be written as a run while the store moves on. It costs
     /// the same however many there are. Equal histories give equal bytes.
     pub fn seal(&mut self) -> Sealed {
-        Sealed { totals: self.totals(), rows: RunWriter::new(core::mem::take(&mut self.changed)) }
+        let mut changes = core::mem::take(&mut self.ledger.changes);
+        self.add_meta(&mut changes);
+        self.meta_changed = false;
+        Sealed { totals: self.totals(), rows: RunWriter::new(changes) }
     }
 
     /// What [`Kv::seal`] would give, without taking it away. Copies references to the keys and values that changed.
     pub fn tail(&self) -> Sealed {
-        Sealed { totals: self.totals(), rows: RunWriter::new(self.changed.clone()) }
+        let mut changes = self.ledger.changes.clone();
+        self.add_meta(&mut changes);
+        Sealed { totals: self.totals(), rows: RunWriter::new(changes) }
+    }
+
+    fn add_meta(&self, changes: &mut Changes) {
+        if self.meta_changed {
+            let body = self.meta.is_row().then(|| Body::Bytes(self.meta.encode().into()));
+            changes.set(TABLE_META, Arc::default(), body);
+        }
     }
 
     /// Counts every row as changed: the runs that were written before are no longer there to build on. Visits every
     /// row.
     pub fn count_all_as_changed(&mut self) {
-        let all = self.rows.iter().map(|(key, row)| (key.clone(), Some(row.entry.clone())));
-        self.changed = all.collect();
-    }
-
-    fn put(&mut self, key: &Arc<[u8]>, value: &Arc<[u8]>) {
-        let (value, mod_revision) = (value.clone(), self.revision);
-        let Some(row) = self.rows.get_mut(&**key) else {
-            let entry = Entry { value, create_revision: mod_revision, mod_revision, version: 1 };
-            self.changed.insert(key.clone(), Some(entry.clone()));
-            return self.insert(key.clone(), entry);
-        };
-        let Entry { create_revision, mod_revision: written, version, .. } = row.entry;
-        // Written before in this very revision, by the same import: the later value takes the place of the
-        // earlier.
-        let version = if written == mod_revision { version } else { version + 1 };
-        self.rows_hash.remove(row.hash);
-        self.live_bytes -= row.entry.value.len() as u64;
-        *row = Row::new(key, Entry { value, create_revision, mod_revision, version });
-        self.rows_hash.add(row.hash);
-        self.live_bytes += row.entry.value.len() as u64;
-        self.changed.insert(key.clone(), Some(row.entry.clone()));
-    }
-
-    fn delete(&mut self, key: &[u8]) -> Outcome {
-        let Some((key, row)) = self.rows.remove_entry(key) else {
-            return Outcome::Deleted { count: 0, revision: self.revision };
-        };
-        self.forget(&key, &row);
-        self.changed.insert(key, None);
-        self.revision = self.revision.next();
-        Outcome::Deleted { count: 1, revision: self.revision }
-    }
-
-    fn import(&mut self, entries: &[Pair]) -> Outcome {
-        if entries.is_empty() {
-            return Outcome::Imported { count: 0, revision: self.revision };
+        let mut all = Changes::default();
+        for (key, row) in &self.rows {
+            all.set(TABLE_KEYS, key.clone(), Some(Body::Entry(row.entry.clone())));
         }
-        self.revision = self.revision.next();
-        let mut count = 0;
-        for (key, value) in entries {
-            let again = self.get(key).is_some_and(|entry| entry.mod_revision == self.revision);
-            count += u64::from(!again);
-            self.put(key, value);
+        self.history.live_events().for_each(|event| all.add_event(event.clone()));
+        let others = self.expiries.rows().chain(self.answers.rows()).chain(self.locks.rows());
+        for (table, key, body) in others {
+            all.set(table, key, Some(Body::Bytes(body.into())));
         }
-        Outcome::Imported { count, revision: self.revision }
+        self.ledger.changes = all;
+        self.meta_changed = self.meta.is_row();
+    }
+
+    pub(crate) fn set_meta(&mut self, meta: Meta) {
+        self.meta_changed |= meta != self.meta;
+        self.meta = meta;
     }
 
     /// Adds a row whose key is not there.
-    fn insert(&mut self, key: Arc<[u8]>, entry: Entry) {
+    pub(crate) fn insert(&mut self, key: Arc<[u8]>, entry: Entry) {
         assert_eq!(entry.unsound(self.revision), None, "store at revision {}: {entry:?}", self.revision);
         let row = Row::new(&key, entry);
         self.count(&key, &row);
@@ -251,160 +359,13 @@ impl Kv {
         assert!(old.is_none(), "a row was overwritten without leaving the sums: {old:?}");
     }
 
-    fn count(&mut self, key: &[u8], row: &Row) {
-        self.rows_hash.add(row.hash);
+    pub(crate) fn count(&mut self, key: &[u8], row: &Row) {
+        self.ledger.enter(row.hash);
         self.live_bytes += (key.len() + row.entry.value.len()) as u64;
     }
 
-    fn forget(&mut self, key: &[u8], row: &Row) {
-        self.rows_hash.remove(row.hash);
+    pub(crate) fn forget(&mut self, key: &[u8], row: &Row) {
+        self.ledger.leave(row.hash);
         self.live_bytes -= (key.len() + row.entry.value.len()) as u64;
-    }
-
-    /// Takes the rows of a checkpoint's oldest run, which come in order: a map is built from those faster than row by
-    /// row, and is denser.
-    pub(crate) fn fill(&mut self, rows: Vec<(Arc<[u8]>, Row)>) {
-        assert!(
-            self.rows.is_empty(),
-            "the oldest run is taken first, but {} rows are there",
-            self.rows.len()
-        );
-        rows.iter().for_each(|(key, row)| self.count(key, row));
-        self.rows = rows.into_iter().collect();
-    }
-
-    /// Takes a row of a newer run: what it says counts, whatever was there.
-    pub(crate) fn overwrite(&mut self, key: Arc<[u8]>, entry: Option<Entry>) {
-        if let Some((key, row)) = self.rows.remove_entry(&*key) {
-            self.forget(&key, &row);
-        }
-        if let Some(entry) = entry {
-            self.insert(key, entry);
-        }
-    }
-
-    /// The store with these rows for changed.
-    pub(crate) fn with_changes(self, changed: Changes) -> Kv {
-        Kv { changed, ..self }
-    }
-
-    pub(crate) fn at_revision(revision: Revision) -> Kv {
-        Kv { revision, ..Kv::default() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::vec;
-    use alloc::vec::Vec;
-
-    fn put(key: &str, value: &str) -> Command {
-        Command::Put { key: key.as_bytes().into(), value: value.as_bytes().into() }
-    }
-
-    fn delete(key: &str) -> Command {
-        Command::Delete { key: key.as_bytes().into() }
-    }
-
-    fn import(entries: &[(&str, &str)]) -> Command {
-        let shared = |text: &str| Arc::from(text.as_bytes());
-        Command::Import { entries: entries.iter().map(|(key, value)| (shared(key), shared(value))).collect() }
-    }
-
-    fn value<'a>(kv: &'a Kv, key: &str) -> Option<&'a [u8]> {
-        kv.get(key.as_bytes()).map(|entry| &*entry.value)
-    }
-
-    /// The seed's TestGetSetDelete.
-    #[test]
-    fn test_get_set_delete() {
-        let mut kv = Kv::new();
-        assert_eq!(value(&kv, "key"), None);
-        assert_eq!(kv.apply(&put("key", "value")), Outcome::Put { revision: Revision(1) });
-        assert_eq!(value(&kv, "key"), Some(b"value".as_slice()));
-        assert_eq!(kv.apply(&delete("key")), Outcome::Deleted { count: 1, revision: Revision(2) });
-        assert_eq!(value(&kv, "key"), None);
-    }
-
-    /// The seed's TestGet: key1, key2 and key4 are there, key3 is missing.
-    #[test]
-    fn test_get() {
-        let mut kv = Kv::new();
-        kv.apply(&import(&[("key1", "value1"), ("key2", "value2"), ("key4", "")]));
-        assert_eq!(value(&kv, "key1"), Some(b"value1".as_slice()));
-        assert_eq!(value(&kv, "key2"), Some(b"value2".as_slice()));
-        assert_eq!(value(&kv, "key3"), None);
-        assert_eq!(value(&kv, "key4"), Some(b"".as_slice()));
-    }
-
-    #[test]
-    fn a_key_remembers_its_creation_its_last_write_and_how_often() {
-        let mut kv = Kv::new();
-        for command in [put("a", "1"), put("b", "1"), put("a", "2"), put("a", "3")] {
-            kv.apply(&command);
-        }
-        let entry = kv.get(b"a").unwrap();
-        assert_eq!((entry.create_revision, entry.mod_revision, entry.version), (Revision(1), Revision(4), 3));
-        kv.apply(&delete("a"));
-        kv.apply(&put("a", "again"));
-        let entry = kv.get(b"a").unwrap();
-        assert_eq!((entry.create_revision, entry.mod_revision, entry.version), (Revision(6), Revision(6), 1));
-    }
-
-    #[test]
-    fn what_changes_nothing_does_not_raise_the_revision() {
-        let mut kv = Kv::new();
-        kv.apply(&put("a", "1"));
-        let before = kv.clone();
-        assert_eq!(kv.apply(&delete("b")), Outcome::Deleted { count: 0, revision: Revision(1) });
-        assert_eq!(kv.apply(&import(&[])), Outcome::Imported { count: 0, revision: Revision(1) });
-        assert_eq!(kv, before);
-    }
-
-    #[test]
-    fn an_import_is_one_revision_and_the_last_of_a_key_counts() {
-        let mut kv = Kv::new();
-        kv.apply(&put("a", "old"));
-        let outcome = kv.apply(&import(&[("b", "1"), ("a", "2"), ("b", "3"), ("a", "4")]));
-        assert_eq!(outcome, Outcome::Imported { count: 2, revision: Revision(2) });
-        assert_eq!((value(&kv, "a"), value(&kv, "b")), (Some(b"4".as_slice()), Some(b"3".as_slice())));
-        let versions: Vec<u64> = kv.range(b"", None).map(|(_, entry)| entry.version).collect();
-        assert_eq!(versions, [2, 1]);
-    }
-
-    #[test]
-    fn raised_totals_are_those_of_the_store_at_that_revision() {
-        let mut kv = Kv::new();
-        kv.apply(&put("a", "1"));
-        let raised = Kv { revision: Revision(1 << 40 | 1), ..kv.clone() };
-        assert_eq!(kv.totals_raised(1 << 40), Some(raised.totals()));
-        assert_eq!(kv.totals_raised(0), Some(kv.totals()));
-        assert_eq!(kv.totals_raised(Revision::MAX.0 - 1).map(|totals| totals.revision), Some(Revision::MAX));
-        assert_eq!(kv.totals_raised(Revision::MAX.0), None);
-        assert_eq!(kv.totals_raised(u64::MAX), None);
-    }
-
-    #[test]
-    fn a_range_is_half_open_and_may_be_empty() {
-        let mut kv = Kv::new();
-        kv.apply(&import(&[("a", ""), ("b", ""), ("ba", ""), ("c", "")]));
-        let keys = |start: &str, end: Option<&str>| -> Vec<Vec<u8>> {
-            kv.range(start.as_bytes(), end.map(str::as_bytes)).map(|(key, _)| key.to_vec()).collect()
-        };
-        assert_eq!(keys("b", Some("c")), vec![b"b".to_vec(), b"ba".to_vec()]);
-        assert_eq!(keys("bb", None), vec![b"c".to_vec()]);
-        assert!(keys("b", Some("b")).is_empty());
-        assert!(keys("c", Some("a")).is_empty());
-    }
-
-    #[test]
-    fn live_bytes_are_those_of_keys_and_values() {
-        let mut kv = Kv::new();
-        kv.apply(&put("key", "value"));
-        kv.apply(&put("key", "longer value"));
-        assert_eq!((kv.live_bytes(), kv.len()), (15, 1));
-        kv.apply(&delete("key"));
-        assert_eq!((kv.live_bytes(), kv.is_empty()), (0, true));
     }
 }

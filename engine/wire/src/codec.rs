@@ -30,7 +30,7 @@
 use bincode::config::{Configuration, Fixint, LittleEndian};
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
-use quorate_kv::{Command, Outcome};
+use quorate_kv::Command;
 use quorate_raft::{Entry, Envelope, HardState, LogId, Members, Payload, SnapshotMeta};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,7 +53,6 @@ impl Encoded for Envelope {}
 impl Encoded for HardState {}
 impl Encoded for LogId {}
 impl Encoded for Members {}
-impl Encoded for Outcome {}
 impl Encoded for Payload {}
 impl Encoded for SnapshotMeta {}
 impl<T: Encoded> Encoded for Vec<T> {}

@@ -1,0 +1,263 @@
+//! The past: what every change replaced, from the newest back to a floor.
+//!
+//! An [`Event`] says which key changed, by which revision, and *what was there before*. So the past needs no copy of
+//! its own: a key at revision N is what the first change after N replaced, or, without one, what is there now. The
+//! oldest events can go at any time and in any number: nothing newer depends on them, and so there is never anything to
+//! compact as a whole. Watches read the same events forwards; what a change *wrote* is what the next change of the key
+//! replaced, or what is there now.
+//!
+//! What the replicas agree on ends at the floor. A node may hold events below it for readers that began when they were
+//! still there: that is its own affair, no part of the state.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use core::ops::Bound;
+
+use crate::changes::Ledger;
+use crate::command::Revision;
+use crate::hash::RowHash;
+use crate::rows::TABLE_HISTORY;
+use crate::store::{Entry, Row};
+
+/// What an event is counted for beside its key and the value it replaced, in bytes: about what it takes in memory.
+const EVENT_BYTES: u64 = 200;
+
+/// Where an event stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EventId {
+    /// The revision that the change made.
+    pub revision: Revision,
+    /// Which of the changes of that revision, from 0.
+    pub ordinal: u32,
+}
+
+impl EventId {
+    pub(crate) const BYTES: usize = 12;
+
+    pub(crate) fn encode(self) -> [u8; EventId::BYTES] {
+        let mut bytes = [0; EventId::BYTES];
+        bytes[..8].copy_from_slice(&self.revision.0.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.ordinal.to_be_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8; EventId::BYTES]) -> EventId {
+        let (revision, ordinal) = bytes.split_first_chunk::<8>().expect("8 of 12 bytes");
+        let ordinal = ordinal.first_chunk::<4>().expect("4 bytes are left");
+        EventId {
+            revision: Revision(u64::from_be_bytes(*revision)),
+            ordinal: u32::from_be_bytes(*ordinal),
+        }
+    }
+}
+
+/// What happened to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// It was written.
+    Put = 0,
+    /// It was taken out.
+    Deleted = 1,
+    /// Its time was over, or that of its lease.
+    Expired = 2,
+}
+
+/// One change of one key. Invariant: what was there before was written by a lower revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) id: EventId,
+    pub(crate) kind: EventKind,
+    pub(crate) key: Arc<[u8]>,
+    pub(crate) previous: Option<Row>,
+}
+
+impl Event {
+    /// Its row's hash. The hash of what was there before stands for it, so no value is read again.
+    pub(crate) fn hash(&self) -> u64 {
+        RowHash::new(TABLE_HISTORY)
+            .number(self.id.revision.0)
+            .number(u64::from(self.id.ordinal))
+            .number(self.kind as u64)
+            .bytes(&self.key)
+            .number(u64::from(self.previous.is_some()))
+            .number(self.previous.as_ref().map_or(0, |row| row.hash))
+            .finish()
+    }
+
+    fn bytes(&self) -> u64 {
+        let value_bytes = self.previous.as_ref().map_or(0, |row| row.entry.value.len());
+        EVENT_BYTES + (self.key.len() + value_bytes) as u64
+    }
+}
+
+/// A change, as a watcher is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Where it stands.
+    pub id: EventId,
+    /// What happened.
+    pub kind: EventKind,
+    /// To which key.
+    pub key: Arc<[u8]>,
+    /// What is there since; nothing when it was taken out.
+    pub entry: Option<Entry>,
+    /// What was there before.
+    pub previous: Option<Entry>,
+}
+
+/// The past that was asked for is gone, or was never there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compacted {
+    /// The oldest revision that can still be read. Changes can be followed from the one after it.
+    pub oldest: Revision,
+}
+
+/// All events, in order.
+///
+/// Invariants: identifiers ascend; `events[n]` has the number `first + n`; those with a number below `live` are held for
+/// readers only; `index` has, for each key, the numbers of its events, ascending, and no other key; `bytes` is what the
+/// live ones are counted for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    events: VecDeque<Event>,
+    first: u64,
+    live: u64,
+    index: BTreeMap<Arc<[u8]>, VecDeque<u64>>,
+    bytes: u64,
+    held_bytes: u64,
+    /// No event that is not here any more was newer than this.
+    gone: Revision,
+}
+
+impl PartialEq for History {
+    fn eq(&self, other: &History) -> bool {
+        self.live_events().eq(other.live_events())
+    }
+}
+
+impl Eq for History {}
+
+impl History {
+    pub(crate) fn starting_at(floor: Revision) -> History {
+        History { gone: floor, ..History::default() }
+    }
+
+    pub(crate) fn live_events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().skip(self.held_count())
+    }
+
+    fn held_count(&self) -> usize {
+        usize::try_from(self.live - self.first).expect("events lie in memory")
+    }
+
+    /// What all live events are counted for, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What is held for readers alone, in bytes.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.held_bytes
+    }
+
+    /// How many events there ever were; the number of the next.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.first + self.events.len() as u64
+    }
+
+    pub(crate) fn push(&mut self, event: Event) {
+        let last = self.events.back().map(|last| last.id);
+        assert!(last.is_none_or(|last| last < event.id), "{:?} comes after {last:?}", event.id);
+        self.bytes += event.bytes();
+        let number = self.next_number();
+        self.index.entry(event.key.clone()).or_default().push_back(number);
+        self.events.push_back(event);
+    }
+
+    /// The oldest event that is part of the state.
+    pub(crate) fn oldest(&self) -> Option<&Event> {
+        self.events.get(self.held_count())
+    }
+
+    /// The oldest event is no longer part of the state. It may be held still.
+    pub(crate) fn drop_oldest(&mut self, ledger: &mut Ledger) -> Option<EventId> {
+        let event = self.oldest()?;
+        let (id, bytes) = (event.id, event.bytes());
+        ledger.leave(event.hash());
+        ledger.changes.drop_event(id);
+        self.bytes -= bytes;
+        self.held_bytes += bytes;
+        self.live += 1;
+        Some(id)
+    }
+
+    /// Lets go of what is no part of the state, but for what a reader at `held` needs.
+    pub(crate) fn trim(&mut self, held: Option<Revision>) {
+        while self.first < self.live {
+            let Some(event) = self.events.front() else { return };
+            if held.is_some_and(|held| event.id.revision > held) {
+                return;
+            }
+            let event = self.events.pop_front().expect("it was looked at");
+            self.first += 1;
+            self.held_bytes -= event.bytes();
+            self.gone = event.id.revision;
+            let numbers = self.index.get_mut(&event.key).expect("every event is in the index");
+            numbers.pop_front();
+            if numbers.is_empty() {
+                self.index.remove(&event.key);
+            }
+        }
+    }
+
+    /// Whether the state at `revision` can be told here.
+    pub(crate) fn reaches(&self, revision: Revision) -> bool {
+        revision >= self.gone
+    }
+
+    fn event(&self, number: u64) -> &Event {
+        &self.events[usize::try_from(number - self.first).expect("events lie in memory")]
+    }
+
+    /// What `key` was at a revision that is reached, when `now` is what it is now.
+    pub(crate) fn at<'a>(&'a self, key: &[u8], revision: Revision, now: Option<&'a Entry>) -> Option<&'a Entry> {
+        let Some(numbers) = self.index.get(key) else { return now };
+        let later = numbers.partition_point(|number| self.event(*number).id.revision <= revision);
+        match numbers.get(later) {
+            Some(number) => self.event(*number).previous.as_ref().map(|row| &row.entry),
+            None => now,
+        }
+    }
+
+    /// The keys from `start` on that have events, in order.
+    pub(crate) fn keys_from(&self, start: Bound<&[u8]>) -> impl Iterator<Item = &Arc<[u8]>> {
+        self.index.range::<[u8], _>((start, Bound::Unbounded)).map(|(key, _)| key)
+    }
+
+    /// All events from `revision` on, the oldest first, each with what it wrote. `now` gives what a key is now.
+    pub(crate) fn changes<'a>(
+        &'a self,
+        from: Revision,
+        now: impl Fn(&[u8]) -> Option<&'a Entry> + 'a,
+    ) -> impl Iterator<Item = Change> + 'a {
+        let begin = self.events.partition_point(|event| event.id.revision < from);
+        self.events.range(begin..).enumerate().map(move |(position, event)| {
+            let number = self.first + (begin + position) as u64;
+            let entry = match event.kind {
+                EventKind::Put => self.written(event, number, now(&event.key)).cloned(),
+                EventKind::Deleted | EventKind::Expired => None,
+            };
+            let previous = event.previous.as_ref().map(|row| row.entry.clone());
+            Change { id: event.id, kind: event.kind, key: event.key.clone(), entry, previous }
+        })
+    }
+
+    /// What the event of that number wrote.
+    fn written<'a>(&'a self, event: &Event, number: u64, now: Option<&'a Entry>) -> Option<&'a Entry> {
+        let numbers = self.index.get(&event.key)?;
+        match numbers.get(numbers.partition_point(|other| *other <= number)) {
+            Some(next) => self.event(*next).previous.as_ref().map(|row| &row.entry),
+            None => now,
+        }
+    }
+}
