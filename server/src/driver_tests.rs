@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_node::kv::Command;
+use quorate_node::kv::{Action, Put, Settings};
 use quorate_node::raft::{Config, Contact, Entry, LogId, Members, NodeId, Payload, Role, Time};
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_node::{Node, NodeConfig, ReadLevel, Reply, Request, View};
@@ -55,6 +55,7 @@ impl Member {
             checkpoint_entries: 50,
             checkpoint_bytes: NodeConfig::CHECKPOINT_BYTES,
             pending_requests: 1000,
+            settings: Settings::default(),
         };
         let election_timeout = config.raft.election_timeout;
         let node = Node::open(config, found, runtime.now()).unwrap();
@@ -181,11 +182,11 @@ fn first_entry(members: &Members) -> Entry {
 }
 
 fn put(key: &str) -> Request {
-    Request::Write(Command::Put { key: key.as_bytes().into(), value: Arc::from(vec![7; 100]) })
+    Request::write(Action::Put(Put::for_good(key.as_bytes().into(), Arc::from(vec![7; 100]))))
 }
 
 fn read(key: &str, level: ReadLevel) -> Request {
-    Request::Read { key: key.as_bytes().into(), level }
+    Request::get(key.as_bytes().into(), level)
 }
 
 #[tokio::test]
@@ -290,7 +291,7 @@ async fn large_values_over_slow_links_cost_no_leader_and_are_sent_once() {
             let (handle, answer_sender) = (cluster.members[leader].handle.clone(), answer_sender.clone());
             let deadline = cluster.runtime.now() + PATIENCE;
             let key = format!("key{round}{number}").into_bytes().into();
-            let write = Request::Write(Command::Put { key, value: Arc::from(vec![7; BYTES]) });
+            let write = Request::write(Action::Put(Put::for_good(key, Arc::from(vec![7; BYTES]))));
             cluster.runtime.spawn(async move {
                 let _ = answer_sender.send(handle.request(write, deadline).await);
             });

@@ -94,6 +94,7 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
+    use quorate_node::kv::Settings;
     use quorate_node::raft::{Config, NodeId};
     use quorate_node::{Node, NodeConfig, ReadLevel};
     use quorate_storage::{MemoryDisk, Options, Storage};
@@ -107,12 +108,13 @@ mod tests {
             checkpoint_entries: 1,
             checkpoint_bytes: 1,
             pending_requests: 1,
+            settings: Settings::default(),
         };
         let view = Node::open(config, found, Time(0)).unwrap().view();
         let (asks, mut line) = mpsc::channel(1);
         let handle = Handle::new(asks, watch::Sender::new(Arc::new(view)).subscribe());
 
-        let read = || handle.request(Request::Read { key: [].into(), level: ReadLevel::Stale }, Time(1));
+        let read = || handle.request(Request::get([].into(), ReadLevel::Stale), Time(1));
         let mut context = Context::from_waker(Waker::noop());
         let mut waiting = pin!(read());
         assert!(waiting.as_mut().poll(&mut context).is_pending());

@@ -11,11 +11,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use quorate_node::kv::{Boundary, Kv, Manifest, Restore, Revision};
+use quorate_node::kv::{Boundary, Kv, Manifest, Restore, Revision, Sealed};
 use quorate_node::raft::{Contact, LogId, Members, NodeId};
 use quorate_node::wire::HistoryId;
 use quorate_storage::backup::{Flaw, Header, Place, Verifier};
-use quorate_storage::checkpoint_files::{BuildError, build};
+use quorate_storage::checkpoint_files::{BuildError, build, name_run};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
 use quorate_storage::{FileDisk, Options};
 
@@ -177,15 +177,19 @@ impl Backup {
         Ok((Backup { path: path.to_owned(), file, header, manifest, runs_start }, kv))
     }
 
-    /// A piece of the content that is restored: `manifest`, and behind it the runs as they are in the file.
-    fn read(&self, manifest: &[u8], offset: u64) -> io::Result<Vec<u8>> {
-        if let Some(rest) = usize::try_from(offset).ok().and_then(|offset| manifest.get(offset..))
-            && !rest.is_empty()
-        {
-            return Ok(rest.to_vec());
+    /// A piece of the content that is restored: `manifest`, behind it the runs as they are in the file, and the newest.
+    fn read(&self, manifest: &[u8], newest: &[u8], offset: u64) -> io::Result<Vec<u8>> {
+        let rest = |of: &[u8], from: u64| {
+            let rest = usize::try_from(offset.checked_sub(from)?).ok().and_then(|from| of.get(from..))?;
+            (!rest.is_empty()).then(|| rest.to_vec())
+        };
+        let runs_start = manifest.len() as u64;
+        let runs_end = runs_start + self.manifest.runs.iter().map(|run| run.bytes).sum::<u64>();
+        if let Some(piece) = rest(manifest, 0).or_else(|| rest(newest, runs_end)) {
+            return Ok(piece);
         }
-        let mut piece = vec![0; PIECE_BYTES];
-        let read = read_at(&self.file, &mut piece, self.runs_start + offset - manifest.len() as u64)?;
+        let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(runs_end - offset).unwrap_or(PIECE_BYTES))];
+        let read = read_at(&self.file, &mut piece, self.runs_start + offset - runs_start)?;
         piece.truncate(read);
         Ok(piece)
     }
@@ -245,15 +249,19 @@ pub(crate) fn take_empty(path: &Path) -> Result<DataDir, RestoreError> {
 pub(crate) fn restore(
     mut dir: DataDir,
     backup: &Backup,
-    kv: Kv,
+    mut kv: Kv,
     runtime: &impl Runtime,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Restored, RestoreError> {
     let Backup { path, header, manifest, .. } = backup;
-    let totals = kv
-        .totals_raised(REVISION_JUMP)
-        .ok_or_else(|| RestoreError::RevisionTooHigh { path: path.clone(), revision: header.revision })?;
+    if !kv.begin_history(REVISION_JUMP) {
+        return Err(RestoreError::RevisionTooHigh { path: path.clone(), revision: header.revision });
+    }
+    let keys = kv.len() as u64;
+    let Sealed { totals, rows } = kv.seal();
     drop(kv);
+    // What the new history leaves behind: a run of its own on top of those of the backup.
+    let newest: Vec<u8> = rows.flatten().collect();
     let (node, history) = match (dir.identity(), dir.restoring()) {
         (Some(identity), Some(history)) => (identity.node, history),
         _ => (NodeId(random_id(runtime)), HistoryId(random_id(runtime))),
@@ -263,12 +271,13 @@ pub(crate) fn restore(
     // All runs reach up to a boundary, here: the next checkpoint builds on them. Without one, a checkpoint would take
     // what changed since for the whole state.
     let boundary = Boundary { term: last.term.0, index: last.index.0, command_bytes: 0 };
-    let manifest = Manifest { totals, boundary, has_tail: false, runs: manifest.runs.clone() };
+    let runs = manifest.runs.iter().copied().chain([name_run(&newest)]).collect();
+    let manifest = Manifest { totals, boundary, has_tail: false, runs };
     let encoded = manifest.encode();
     let members = Members::founder(node, Contact::default());
     let disk = FileDisk::new(dir.path());
     let built = build(&disk, &Options::new(runtime.random()), (last, members, last), manifest, |offset| {
-        let piece = backup.read(&encoded, offset)?;
+        let piece = backup.read(&encoded, &newest, offset)?;
         progress(piece.len() as u64);
         Ok(piece)
     });
@@ -276,7 +285,7 @@ pub(crate) fn restore(
     let cluster = header.origin.cluster;
     dir.identify(data_dir::Identity { node, cluster: Some(cluster), history: Some(history) })?;
     let identity = Identity { node, cluster, history };
-    Ok(Restored { identity, before: header.origin.history, revision: totals.revision, keys: totals.rows })
+    Ok(Restored { identity, before: header.origin.history, revision: totals.revision, keys })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use quorate_node::kv::Totals;
 use quorate_node::raft::{Done, Job, LoadSnapshot, Reader};
 use quorate_storage::Storage;
 use quorate_storage::backup::Origin;
@@ -101,7 +102,7 @@ fn a_file_that_does_not_verify_is_named_with_its_place_and_nothing_is_written() 
 
 /// A backup without a key, at that revision, whose state hash is off by so much.
 fn empty_backup(revision: u64, off_by: u64) -> Vec<u8> {
-    let mut totals = Kv::new().totals_raised(revision).unwrap();
+    let mut totals = Totals::empty(Revision(revision));
     totals.state_hash = totals.state_hash.wrapping_add(off_by);
     let manifest = Manifest { totals, ..Manifest::default() };
     let origin = Origin { cluster: quorate_node::wire::ClusterId(1), history: HistoryId(2) };

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quorate_client::Address;
-use quorate_node::NodeConfig;
 use quorate_node::raft::{Cleanup, Config, Contact, LogId, NodeId, OpenError};
 use quorate_node::wire::{ClusterId, HistoryId};
+use quorate_node::{NodeConfig, kv};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
 use quorate_storage::{FileDisk, Storage};
 use tracing::info;
@@ -354,6 +354,7 @@ fn node_config(config: &ServeConfig, identity: Identity, seed: u64) -> NodeConfi
         checkpoint_entries: config.snapshot_entries,
         checkpoint_bytes: NodeConfig::CHECKPOINT_BYTES,
         pending_requests: NodeConfig::PENDING_REQUESTS,
+        settings: kv::Settings::default(),
     }
 }
 

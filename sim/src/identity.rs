@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use quorate_node::NodeConfig;
 use quorate_node::raft::{Cleanup, Config, Contact, NodeId};
+use quorate_node::{NodeConfig, kv};
 use quorate_server::{first_entries, write_first};
 use quorate_storage::{MemoryDisk, Options, Storage};
 
@@ -73,6 +73,7 @@ pub(crate) fn node_config(plan: &Plan, server: Host, seed: u64) -> NodeConfig {
         // Now one bound is met first, and now the other.
         checkpoint_bytes: knobs.checkpoint_entries * 250,
         pending_requests: NodeConfig::PENDING_REQUESTS,
+        settings: kv::Settings::default(),
     }
 }
 

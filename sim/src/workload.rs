@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_node::ReadLevel;
-use quorate_node::kv::Command;
+use quorate_node::kv::{Action, ClusterTime, Command, Order, Put};
 use quorate_node::raft::Time;
 use quorate_node::wire::entry::encode_command;
 
@@ -163,18 +163,19 @@ impl Ask {
     }
 
     /// What the store is asked to do, when it is a write.
-    pub(crate) fn command(&self) -> Option<Command> {
+    pub(crate) fn action(&self) -> Option<Action> {
         let key: Arc<[u8]> = Arc::from(self.key.as_bytes());
         match &self.call {
-            Call::Put(_) => Some(Command::Put { key, value: self.value.clone()? }),
-            Call::Delete => Some(Command::Delete { key }),
+            Call::Put(_) => Some(Action::Put(Put::for_good(key, self.value.clone()?))),
+            Call::Delete => Some(Action::Delete { key }),
             Call::Get => None,
         }
     }
 
     /// A hash of the command in the log, for a command that no other request makes.
     fn content(&self) -> Option<u64> {
-        let command = self.command().filter(|command| matches!(command, Command::Put { .. }))?;
+        let action = self.action().filter(|action| matches!(action, Action::Put(_)))?;
+        let command = Command::Order(Order { time: ClusterTime(0), once: None, action });
         Some(command_content(&Arc::from(encode_command(&command).ok()?)))
     }
 }

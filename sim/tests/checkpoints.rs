@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use quorate_node::kv::Command;
+use quorate_node::kv::{Command, Settings};
 use quorate_node::raft::{
     Config, Contact, Done, Entry, Envelope, Index, LoadSnapshot, LogId, Members, Message, NodeId, Payload,
     Reader, Term, Time,
@@ -50,8 +50,13 @@ impl Replica {
     fn on(disk: MemoryDisk) -> Replica {
         let (storage, found) = Storage::open(disk.clone(), options()).unwrap();
         let raft = Config { keep_entries: 10, chunk_bytes: 3_000, ..Config::new(ME, 7) };
-        let config =
-            NodeConfig { raft, checkpoint_entries: 16, checkpoint_bytes: 3_000, pending_requests: 10_000 };
+        let config = NodeConfig {
+            raft,
+            checkpoint_entries: 16,
+            checkpoint_bytes: 3_000,
+            pending_requests: 10_000,
+            settings: Settings::default(),
+        };
         let node = Node::open(config, found, NOW).unwrap();
         let mut replica = Replica { disk, storage, node, jobs: Vec::new(), wanted: None };
         replica.turn();

@@ -11,7 +11,8 @@ use crate::answers::Known;
 use crate::bytes::Pair;
 use crate::changes::Body;
 use crate::command::{
-    Action, ClusterTime, Command, Compare, Expiry, LeaseId, Once, Op, Operand, Order, Put, Relation, Revision, Txn,
+    Action, ClusterTime, Command, Compare, Expiry, LeaseId, Once, Op, Operand, Order, Put, Relation,
+    Revision, Txn,
 };
 use crate::expiries::{Due, Until};
 use crate::history::{Event, EventId, EventKind};
@@ -41,12 +42,21 @@ impl Kv {
         let events = self.history.next_number();
         let applied = match command {
             Command::Order(order) => self.order(order),
-            Command::Put { key, value } => fresh(self.put_alone(key, value, None)),
-            Command::Delete { key } => fresh(self.delete_alone(key)),
-            Command::Import { entries } => fresh(self.import(entries)),
+            Command::Put { key, value } => self.without_past(|kv| kv.put_alone(key, value, None)),
+            Command::Delete { key } => self.without_past(|kv| kv.delete_alone(key)),
+            Command::Import { entries } => self.without_past(|kv| kv.import(entries)),
         };
         self.drop_past(self.history.next_number() - events);
         applied
+    }
+
+    /// What was proposed before there was a past leaves none: a checkpoint of that time has none either.
+    fn without_past(&mut self, act: impl FnOnce(&mut Kv) -> Outcome) -> Applied {
+        let outcome = act(self);
+        while self.history.oldest().is_some() {
+            self.drop_oldest();
+        }
+        fresh(outcome)
     }
 
     fn order(&mut self, order: &Order) -> Applied {
@@ -96,6 +106,12 @@ impl Kv {
             }
             Action::Unlock { name, holder } => {
                 locked(self.locks.give_back(name, holder.as_deref(), &mut self.ledger))
+            }
+            Action::Compact { to } => {
+                while self.history.oldest().is_some_and(|event| event.id.revision <= *to) {
+                    self.drop_oldest();
+                }
+                Outcome::Done
             }
         }
     }
@@ -156,7 +172,9 @@ impl Kv {
                 None => relation == Relation::NotEqual,
             },
             Operand::Version(version) => relation.holds(&entry.map_or(0, |entry| entry.version), version),
-            Operand::CreateRevision(wanted) => relation.holds(&revision(|entry| entry.create_revision), wanted),
+            Operand::CreateRevision(wanted) => {
+                relation.holds(&revision(|entry| entry.create_revision), wanted)
+            }
             Operand::ModRevision(wanted) => relation.holds(&revision(|entry| entry.mod_revision), wanted),
             Operand::ModRevisionIn(wanted) => {
                 let is_in = entry.is_some_and(|entry| wanted.contains(&entry.mod_revision));
@@ -295,10 +313,15 @@ impl Kv {
             if age < settings.history_revisions && self.history.bytes() <= settings.history_bytes {
                 break;
             }
-            self.history.drop_oldest(&mut self.ledger);
-            self.set_meta(Meta { floor: oldest, ..self.meta });
+            self.drop_oldest();
         }
         self.trim();
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(id) = self.history.drop_oldest(&mut self.ledger) {
+            self.set_meta(Meta { floor: id.revision, ..self.meta });
+        }
     }
 }
 

@@ -182,6 +182,11 @@ pub enum Action {
         #[serde(with = "crate::bytes::option")]
         holder: Option<Arc<[u8]>>,
     },
+    /// Lets go of the past up to this revision, at once: a full disk has no room for it.
+    Compact {
+        /// The oldest revision that is readable afterwards; at most the store's.
+        to: Revision,
+    },
 }
 
 /// A write of one key.
@@ -195,6 +200,13 @@ pub struct Put {
     pub value: Arc<[u8]>,
     /// When it goes by itself.
     pub expiry: Expiry,
+}
+
+impl Put {
+    /// A write of a key that stays until it is deleted.
+    pub fn for_good(key: Arc<[u8]>, value: Arc<[u8]>) -> Put {
+        Put { key, value, expiry: Expiry::Never }
+    }
 }
 
 /// When a key goes by itself. Each write says it anew.

@@ -44,10 +44,7 @@ impl EventId {
     pub(crate) fn decode(bytes: &[u8; EventId::BYTES]) -> EventId {
         let (revision, ordinal) = bytes.split_first_chunk::<8>().expect("8 of 12 bytes");
         let ordinal = ordinal.first_chunk::<4>().expect("4 bytes are left");
-        EventId {
-            revision: Revision(u64::from_be_bytes(*revision)),
-            ordinal: u32::from_be_bytes(*ordinal),
-        }
+        EventId { revision: Revision(u64::from_be_bytes(*revision)), ordinal: u32::from_be_bytes(*ordinal) }
     }
 }
 
@@ -220,7 +217,12 @@ impl History {
     }
 
     /// What `key` was at a revision that is reached, when `now` is what it is now.
-    pub(crate) fn at<'a>(&'a self, key: &[u8], revision: Revision, now: Option<&'a Entry>) -> Option<&'a Entry> {
+    pub(crate) fn at<'a>(
+        &'a self,
+        key: &[u8],
+        revision: Revision,
+        now: Option<&'a Entry>,
+    ) -> Option<&'a Entry> {
         let Some(numbers) = self.index.get(key) else { return now };
         let later = numbers.partition_point(|number| self.event(*number).id.revision <= revision);
         match numbers.get(later) {

@@ -27,6 +27,7 @@
 use alloc::vec::Vec;
 
 use crate::command::Revision;
+use crate::hash::RowSum;
 use crate::restore::RestoreError;
 
 pub(crate) const MAGIC: [u8; 8] = *b"QUORATKV";
@@ -41,6 +42,13 @@ pub struct Totals {
     pub rows: u64,
     /// The hash of the state.
     pub state_hash: u64,
+}
+
+impl Totals {
+    /// Those of a store that has no row, at a revision.
+    pub fn empty(revision: Revision) -> Totals {
+        Totals { revision, rows: 0, state_hash: RowSum::default().state_hash(0, revision.0) }
+    }
 }
 
 /// Where the host last took the changed rows away, and how far it has come since. The store only keeps it.
@@ -174,6 +182,11 @@ impl Manifest {
         }
         Ok(Some(Manifest { totals, boundary, has_tail: tail == 1, runs }))
     }
+}
+
+/// The version that the first bytes of a manifest name.
+pub(crate) fn version_of(bytes: &[u8]) -> Option<u16> {
+    bytes.get(MAGIC.len()..)?.first_chunk().map(|version| u16::from_le_bytes(*version))
 }
 
 /// Takes fixed-size fields off the front of bytes whose length was checked before.

@@ -10,7 +10,7 @@ use core::fmt;
 
 use crate::changes::{Body, Changes};
 use crate::gathered::{self, Gathered, Wrong};
-use crate::manifest::{Boundary, Manifest, VERSION};
+use crate::manifest::{self, Boundary, Manifest, VERSION};
 use crate::rows::{CHUNK_BYTES, ROW_HEAD_BYTES, RowHead, TABLE_KEYS, TABLE_META};
 use crate::store::{Entry, Kv, Row};
 
@@ -23,6 +23,8 @@ use crate::store::{Entry, Kv, Row};
 pub struct Restore {
     stage: Stage,
     manifest: Manifest,
+    /// Whether the checkpoint was written before there was a past.
+    has_no_past: bool,
     /// The rows of the oldest run: they come in order, and become a map at once when all are there.
     oldest: Vec<(Arc<[u8]>, Row)>,
     kv: Kv,
@@ -148,6 +150,7 @@ impl Restore {
         Restore {
             stage: Stage::Manifest,
             manifest: Manifest::default(),
+            has_no_past: false,
             oldest: Vec::new(),
             kv: Kv::new(),
             gathered: Gathered::default(),
@@ -230,6 +233,7 @@ impl Restore {
     fn take_manifest(&mut self, bytes: &[u8]) -> Result<Option<usize>, RestoreError> {
         let Some(manifest) = Manifest::decode(bytes)? else { return Ok(None) };
         self.kv.revision = manifest.totals.revision;
+        self.has_no_past = manifest::version_of(bytes) == Some(1);
         self.manifest = manifest;
         self.stage = self.run(0);
         Ok(Some(usize::try_from(self.manifest.bytes()).expect("the manifest lies in memory")))
@@ -262,6 +266,9 @@ impl Restore {
             if expected != found {
                 return Err(RestoreError::WrongTotal { offset: self.offset, total, expected, found });
             }
+        }
+        if self.has_no_past {
+            self.kv.forget_past();
         }
         self.stage = Stage::Complete;
         Ok(())
@@ -303,8 +310,7 @@ impl Restore {
             let tail = (is_tail && head.table != TABLE_META).then_some(&mut self.tail);
             return self.gathered.take(head, key, body, tail);
         }
-        let entry =
-            if head.is_tombstone { None } else { Some(gathered::entry(body, self.kv.revision())?) };
+        let entry = if head.is_tombstone { None } else { Some(gathered::entry(body, self.kv.revision())?) };
         if is_tail {
             self.tail.set(TABLE_KEYS, key.clone(), entry.clone().map(Body::Entry));
         }

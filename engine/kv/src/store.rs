@@ -299,11 +299,16 @@ impl Kv {
     pub fn begin_history(&mut self, by: u64) -> bool {
         let raised = self.revision.0.checked_add(by).map(Revision).filter(|raised| *raised <= Revision::MAX);
         let Some(raised) = raised else { return false };
-        while self.history.drop_oldest(&mut self.ledger).is_some() {}
         self.answers.clear(&mut self.ledger);
-        (self.revision, self.history) = (raised, History::starting_at(raised));
-        self.set_meta(Meta { floor: raised, ..self.meta });
+        self.revision = raised;
+        self.forget_past();
         true
+    }
+
+    pub(crate) fn forget_past(&mut self) {
+        while self.history.drop_oldest(&mut self.ledger).is_some() {}
+        self.history = History::starting_at(self.revision);
+        self.set_meta(Meta { floor: self.revision, ..self.meta });
     }
 
     /// Takes away the rows that changed since the last time, to be written as a run while the store moves on. It costs

@@ -6,16 +6,20 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `clock` | cluster time, as a leader counts it |
 //! | `checkpoints` | when a checkpoint is taken, and what it builds on |
-//! | `node` | [`Node`]: inputs, outputs, dispatch; below it `changes`: members and hand-overs |
+//! | `node` | [`Node`]: inputs, outputs, dispatch; below it `reads`, `changes`: members and hand-overs, and `housekeeping`: what a leader proposes by itself |
 //! | `request` | what can be asked of a node, and what it answers |
 //! | `pending` | requests that wait for the log |
+//! | `holds` | revisions that readers here still read at |
 //! | `held` | writes that wait for the end of a hand-over |
 //! | `state` | the key-value store, and how it is restored from a checkpoint |
 //! | `view` | how a node stands |
 
 mod checkpoints;
+mod clock;
 mod held;
+mod holds;
 mod node;
 mod pending;
 mod request;
@@ -27,5 +31,5 @@ pub use node::{Input, Node, NodeConfig, Output};
 pub use quorate_kv as kv;
 pub use quorate_raft as raft;
 pub use quorate_wire as wire;
-pub use request::{ReadLevel, Refusal, Reply, Request, RequestId};
+pub use request::{List, Page, Query, ReadLevel, Refusal, Reply, Request, RequestId};
 pub use view::View;

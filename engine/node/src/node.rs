@@ -1,19 +1,25 @@
 //! The node: inputs, outputs, and what goes between the core and the store.
 
 mod changes;
+mod housekeeping;
+mod reads;
 
 use crate::checkpoints::{Checkpoint, Checkpoints};
+use crate::clock::Clock;
 use crate::held::{Held, HeldWrite};
+use crate::holds::Holds;
 use crate::pending::{Fate, Pending};
-use crate::request::{ReadLevel, Refusal, Reply, Request, RequestId};
+use crate::request::{Refusal, Reply, Request, RequestId};
 use crate::state::{Progress, State};
 use crate::view::{Standing, View};
-use quorate_kv::{Command, Kv, Outcome};
+use housekeeping::Housekeeping;
+use quorate_kv::{Action, Applied, Command, Kv, Once, Order, Settings};
 use quorate_raft::{
     Config, Done, Entry, Envelope, Event, Found, Index, Input as CoreInput, Job, NodeId, OpenError,
-    Output as CoreOutput, ProposeError, Raft, ReadId, ReadMode, Reader, Term, Time,
+    Output as CoreOutput, ProposeError, Raft, Reader, Time,
 };
 use quorate_wire::entry::encode_command;
+use reads::Lookup;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +36,8 @@ pub struct NodeConfig {
     pub checkpoint_bytes: u64,
     /// The most requests pending; more are refused as overload, but for hand-overs.
     pub pending_requests: usize,
+    /// The limits of the state machine. Those of the leader count, on all nodes.
+    pub settings: Settings,
 }
 
 impl NodeConfig {
@@ -42,9 +50,6 @@ impl NodeConfig {
 
 /// How many hand-overs may wait for their end however much else waits.
 const WAITING_TRANSFERS: usize = 16;
-
-/// So many canceled reads the core may keep, and as many as wait.
-const CANCELED_READS: usize = 1024;
 
 /// What the host tells the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +108,7 @@ pub struct Node {
     raft: Raft,
     state: State,
     pending: Pending,
-    reads: BTreeMap<RequestId, Query>,
+    reads: BTreeMap<RequestId, Lookup>,
     /// How many reads were canceled that the core may still have.
     canceled_reads: usize,
     /// Writes that came while leadership is being handed over, and who waits for that to end.
@@ -111,6 +116,9 @@ pub struct Node {
     transfers: Vec<RequestId>,
     standing: Standing,
     checkpoints: Checkpoints,
+    clock: Clock,
+    housekeeping: Housekeeping,
+    holds: Holds,
     /// The last segment of a full log for which a checkpoint was begun.
     relieved_segment: u32,
     /// When a checkpoint is due that gives the space back that was freed on a full disk.
@@ -120,23 +128,12 @@ pub struct Node {
     out: VecDeque<Output>,
 }
 
-/// A read that waits for its index.
-#[derive(Debug)]
-enum Query {
-    Key(Arc<[u8]>),
-    All,
-    /// What is so already, as long as this node leads in `term`.
-    So {
-        term: Term,
-        reply: Reply,
-    },
-}
-
 impl Node {
     /// Starts a node from what recovery found.
     pub fn open(config: NodeConfig, found: Found, now: Time) -> Result<Node, OpenError> {
         let checkpointed = found.snapshot.as_ref().map_or(Index(0), |meta| meta.last.index);
         let checkpoints = Checkpoints::new(config.checkpoint_entries, config.checkpoint_bytes, checkpointed);
+        let clock = Clock::new(config.raft.election_timeout, now);
         let raft = Raft::open(config.raft.clone(), found, now)?;
         let state = State::new();
         let standing = standing(&raft, &state);
@@ -151,6 +148,9 @@ impl Node {
             transfers: Vec::new(),
             standing,
             checkpoints,
+            clock,
+            housekeeping: Housekeeping::default(),
+            holds: Holds::default(),
             relieved_segment: 0,
             relief_at: None,
             now,
@@ -161,6 +161,7 @@ impl Node {
     /// Takes an input.
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
+        self.advance_clock();
         match input {
             Input::Timeout => self.raft.handle(now, CoreInput::Timeout),
             Input::Message(envelope) => self.raft.handle(now, CoreInput::Message(envelope)),
@@ -178,6 +179,8 @@ impl Node {
             }
         }
         self.relief_tick();
+        self.holds.tick(self.now, &mut self.state.kv);
+        self.keep_house();
     }
 
     /// The next thing to do. Feed everything that waits first: it shares one batch.
@@ -196,7 +199,7 @@ impl Node {
 
     /// When [`Input::Timeout`] is due.
     pub fn deadline(&self) -> Option<Time> {
-        [self.raft.deadline(), self.relief_at].into_iter().flatten().min()
+        [self.raft.deadline(), self.relief_at, self.next_end()].into_iter().flatten().min()
     }
 
     /// The core, to look at.
@@ -281,12 +284,16 @@ impl Node {
 
     fn apply(&mut self, entries: &[Entry]) {
         for entry in entries {
-            let outcome = self.state.apply(entry);
-            if matches!(outcome, Some(Outcome::Deleted { count: 1.., .. })) && self.raft.room().is_some() {
+            let freed_before = self.state.freed_bytes();
+            let mut applied = self.state.apply(entry);
+            if self.state.freed_bytes() > freed_before && self.raft.room().is_some() {
                 self.relief_at.get_or_insert(self.now + RELIEF_PAUSE);
             }
-            for (id, fate) in self.pending.applied(entry) {
-                self.fulfil(id, fate, outcome, entry.id.index);
+            let mut fates = self.pending.applied(entry).into_iter().peekable();
+            while let Some((id, fate)) = fates.next() {
+                // Of the few that are told the same, all but the last get a copy.
+                let applied = if fates.peek().is_some() { applied.clone() } else { applied.take() };
+                self.fulfil(id, fate, applied, entry.id.index);
             }
             let due = self.checkpoints.applied(entry, &mut self.state, &self.raft);
             self.begin_checkpoint(due);
@@ -331,9 +338,11 @@ impl Node {
         }
     }
 
-    fn fulfil(&mut self, id: RequestId, fate: Fate, outcome: Option<Outcome>, index: Index) {
-        let reply = match (fate, outcome) {
-            (Fate::Done, Some(outcome)) => Reply::Written { outcome, revision: self.state.kv.revision() },
+    fn fulfil(&mut self, id: RequestId, fate: Fate, applied: Option<Applied>, index: Index) {
+        let reply = match (fate, applied) {
+            (Fate::Done, Some(Applied { outcome, is_replay })) => {
+                Reply::Written { outcome, is_replay, revision: self.state.kv.revision() }
+            }
             (Fate::Done, None) => Reply::MembersChanged { index },
             (Fate::Lost, _) => Reply::Lost,
         };
@@ -354,9 +363,8 @@ impl Node {
             return self.reply(id, Reply::Refused(Refusal::Overloaded));
         }
         match request {
-            Request::Write(command) => self.write(now, id, &command),
-            Request::Read { key, level } => self.read(now, id, Query::Key(key), level),
-            Request::Export { level } => self.read(now, id, Query::All, level),
+            Request::Write { action, once } => self.write(now, id, action, once),
+            Request::Read { query, level } => self.read(now, id, Lookup::Query(query), level),
             Request::AddLearner { id: member, learner, contact, replaces } => {
                 let target = self.with_learner(member, learner, contact, replaces);
                 self.change_to(now, id, target);
@@ -378,12 +386,11 @@ impl Node {
         }
     }
 
-    fn write(&mut self, now: Time, id: RequestId, command: &Command) {
-        match encode_command(command) {
-            Ok(bytes) => {
-                let frees_space = matches!(command, Command::Delete { .. });
-                self.propose(now, HeldWrite { id, command: Arc::from(bytes), frees_space });
-            }
+    fn write(&mut self, now: Time, id: RequestId, action: Action, once: Option<Once>) {
+        let frees_space = frees_space(&action);
+        let order = Order { time: self.clock.now(), once, action };
+        match encode_command(&Command::Order(order)) {
+            Ok(bytes) => self.propose(now, HeldWrite { id, command: Arc::from(bytes), frees_space }),
             Err(error) => self.reply(id, Reply::Refused(Refusal::TooLarge { bytes: error.bytes })),
         }
     }
@@ -399,62 +406,13 @@ impl Node {
         match proposed {
             Ok(log_id) => self.pending.expect(log_id, id),
             Err(ProposeError::NotLeader(leader)) => self.reply(id, Reply::NotLeader { leader }),
-            Err(ProposeError::NoRoom) => self.reply(id, Reply::Refused(Refusal::DiskFull)),
+            Err(ProposeError::NoRoom) => {
+                self.housekeeping.was_full = true;
+                self.reply(id, Reply::Refused(Refusal::DiskFull));
+            }
             Err(ProposeError::Transferring) if self.held.push(write, limit_bytes) => {}
             Err(ProposeError::Transferring | ProposeError::Full) => {
                 self.reply(id, Reply::Refused(Refusal::Overloaded));
-            }
-        }
-    }
-
-    fn read(&mut self, now: Time, id: RequestId, query: Query, level: ReadLevel) {
-        // A store that is being restored has nothing to show yet, not even something stale.
-        if level == ReadLevel::Stale && !self.state.is_restoring() {
-            let reply = self.look_up(&query);
-            return self.reply(id, reply);
-        }
-        let mode = if level == ReadLevel::Lease { ReadMode::Lease } else { ReadMode::Quorum };
-        match self.raft.read(now, ReadId(id.0), mode) {
-            Ok(()) => drop(self.reads.insert(id, query)),
-            Err(_) => self.reply(id, Reply::Refused(Refusal::Overloaded)),
-        }
-    }
-
-    /// Answers that something is so already, once a round has confirmed that this node still leads: one that was
-    /// stopped for a while has a successor, which may have undone it.
-    fn confirm(&mut self, id: RequestId, reply: Reply) {
-        let query = Query::So { term: self.raft.status().term, reply };
-        self.read(self.now, id, query, ReadLevel::Linearizable);
-    }
-
-    fn serve_read(&mut self, id: RequestId) {
-        if let Some(query) = self.reads.remove(&id) {
-            let reply = self.look_up(&query);
-            self.reply(id, reply);
-        }
-    }
-
-    /// The core forgets what was canceled, many at a time: each costs a look at all that wait.
-    fn cancel_read(&mut self, id: RequestId) {
-        if self.reads.remove(&id).is_none() {
-            return;
-        }
-        self.canceled_reads += 1;
-        if self.canceled_reads > self.reads.len() + CANCELED_READS {
-            self.canceled_reads = 0;
-            self.raft.retain_reads(|read| self.reads.contains_key(&RequestId(read.0)));
-        }
-    }
-
-    fn look_up(&self, query: &Query) -> Reply {
-        let kv = &self.state.kv;
-        match query {
-            Query::Key(key) => Reply::Read { entry: kv.get(key).cloned(), revision: kv.revision() },
-            Query::All => Reply::Exported(kv.clone()),
-            Query::So { term, reply } => {
-                let status = self.raft.status();
-                let leads = (status.leader, status.term) == (Some(status.id), *term);
-                if leads { reply.clone() } else { Reply::NotLeader { leader: status.leader } }
             }
         }
     }
@@ -474,6 +432,24 @@ impl Node {
         }
         self.standing = standing;
         Some(Output::Changed)
+    }
+}
+
+/// Whether a full disk takes it from its reserve: it frees space, or is what keeps things that are there from ending.
+fn frees_space(action: &Action) -> bool {
+    match action {
+        Action::Delete { .. }
+        | Action::Revoke { .. }
+        | Action::KeepAlive { .. }
+        | Action::Unlock { .. }
+        | Action::Tick
+        | Action::Compact { .. } => true,
+        Action::Put(_)
+        | Action::Txn(_)
+        | Action::Import { .. }
+        | Action::Grant { .. }
+        | Action::Configure(_)
+        | Action::Lock { .. } => false,
     }
 }
 

@@ -1,8 +1,9 @@
 //! What can be asked of a node, and what it answers.
 
-use quorate_kv::{Command, Entry, Kv, Outcome, Revision};
+use quorate_kv::{Action, Change, ClusterTime, Entry, Lease, LeaseId, Lock, Once, Outcome, Revision};
 use quorate_raft::{Contact, Index, Learner, NodeId};
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// Names a request while it is pending. Chosen by the host, never used twice.
@@ -13,16 +14,16 @@ pub struct RequestId(pub u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Change the store. Only a leader takes it.
-    Write(Command),
-    /// Read one key.
-    Read {
-        /// The key.
-        key: Arc<[u8]>,
-        /// How fresh it must be.
-        level: ReadLevel,
+    Write {
+        /// What is to be done.
+        action: Action,
+        /// The client's name for it, if it gave one: then it is done once.
+        once: Option<Once>,
     },
-    /// A copy of the whole store.
-    Export {
+    /// Look something up.
+    Read {
+        /// What.
+        query: Query,
         /// How fresh it must be.
         level: ReadLevel,
     },
@@ -54,6 +55,73 @@ pub enum Request {
     Checkpoint,
 }
 
+impl Request {
+    /// A change that has no name of the client's.
+    pub fn write(action: Action) -> Request {
+        Request::Write { action, once: None }
+    }
+
+    /// One key as it is.
+    pub fn get(key: Arc<[u8]>, level: ReadLevel) -> Request {
+        Request::Read { query: Query::Key { key, revision: None }, level }
+    }
+}
+
+/// What is looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// One key. Answer: [`Reply::Read`].
+    Key {
+        /// The key.
+        key: Arc<[u8]>,
+        /// As it was then; without one, as it is.
+        revision: Option<Revision>,
+    },
+    /// Some keys, in order. Answer: [`Reply::Listed`].
+    List(List),
+    /// A lease. Answer: [`Reply::Lease`].
+    Lease(LeaseId),
+    /// Who holds a lock. Answer: [`Reply::Lock`].
+    Lock(Arc<[u8]>),
+    /// What has changed. Answer: [`Reply::Changes`].
+    Changes {
+        /// From this revision on.
+        from: Revision,
+        /// About so many changes; none of a revision is left out.
+        limit: usize,
+    },
+}
+
+/// A range of keys, in pieces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// Where it begins.
+    pub start: Bound<Arc<[u8]>>,
+    /// The first key that does not belong to it any more.
+    pub end: Option<Arc<[u8]>>,
+    /// At most so many keys are given; also no more than about [`List::PAGE_BYTES`] of keys and values.
+    pub limit: usize,
+    /// As they were then; without one, as they are.
+    pub revision: Option<Revision>,
+}
+
+impl List {
+    /// A page holds about so many bytes of keys and values, and at least one key.
+    pub const PAGE_BYTES: usize = 256 << 10;
+}
+
+/// Some keys of a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// As they were at this revision. While more follow, and for half a minute after each page, this node keeps what
+    /// it takes to go on at the same one, if that is not too much.
+    pub revision: Revision,
+    /// Keys and entries, in order.
+    pub entries: Vec<(Arc<[u8]>, Entry)>,
+    /// Whether the range goes on behind the last of them.
+    pub more: bool,
+}
+
 /// How fresh a read must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReadLevel {
@@ -72,6 +140,8 @@ pub enum Reply {
     Written {
         /// What it did.
         outcome: Outcome,
+        /// The outcome is that of an earlier request with the same idempotency key, and nothing was done this time.
+        is_replay: bool,
         /// The store's revision right after it.
         revision: Revision,
     },
@@ -82,8 +152,38 @@ pub enum Reply {
         /// The store's revision.
         revision: Revision,
     },
-    /// The whole store.
-    Exported(Kv),
+    /// Some keys.
+    Listed(Page),
+    /// A lease.
+    Lease {
+        /// The lease, if there is one.
+        lease: Option<Lease>,
+        /// The cluster time as this node knows it: the lease ends when this reaches its end.
+        now: ClusterTime,
+        /// The store's revision.
+        revision: Revision,
+    },
+    /// A lock.
+    Lock {
+        /// The lock, if somebody holds it.
+        lock: Option<Lock>,
+        /// The store's revision.
+        revision: Revision,
+    },
+    /// What has changed.
+    Changes {
+        /// The changes, the oldest first.
+        changes: Vec<Change>,
+        /// All changes up to this revision are among them.
+        upto: Revision,
+    },
+    /// The revision that was asked for can't be read.
+    OutOfReach {
+        /// The oldest that can.
+        oldest: Revision,
+        /// The newest that can.
+        newest: Revision,
+    },
     /// The members are as asked.
     MembersChanged {
         /// The log index that set them.

@@ -1,6 +1,6 @@
 //! The state machine: the store, and how it is restored from a checkpoint.
 
-use crate::kv::{Boundary, Kv, Outcome, Restore, Restored, Sealed};
+use crate::kv::{Applied, Boundary, Kv, Restore, Restored, Sealed};
 use quorate_raft::{Chunk, Entry, Index, LoadSnapshot, LogId, Payload, Reader, SnapshotMeta, Term};
 use quorate_wire::entry::decode_command;
 
@@ -13,9 +13,9 @@ pub(crate) struct State {
     pub(crate) kv: Kv,
     /// Where the rows that changed were last taken away, and the commands applied since.
     pub(crate) boundary: Boundary,
-    /// How many keys were deleted since the state was given as a whole, or restored. Merges may have dropped their
-    /// values since; how far those have come is not known here.
-    deleted: u64,
+    /// How many bytes were freed since the state was given as a whole, or restored. Merges may have dropped them since;
+    /// how far those have come is not known here.
+    freed_bytes: u64,
     restoring: Option<Restoring>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Progress {
 
 impl State {
     pub(crate) fn new() -> Self {
-        State { kv: Kv::new(), boundary: Boundary::default(), deleted: 0, restoring: None }
+        State { kv: Kv::new(), boundary: Boundary::default(), freed_bytes: 0, restoring: None }
     }
 
     pub(crate) fn is_restoring(&self) -> bool {
@@ -50,15 +50,14 @@ impl State {
     /// # Panics
     /// When a committed command cannot be decoded: it was checked before it was proposed, so the log of every
     /// node is wrong in the same way, and going on would make them differ.
-    pub(crate) fn apply(&mut self, entry: &Entry) -> Option<Outcome> {
+    pub(crate) fn apply(&mut self, entry: &Entry) -> Option<Applied> {
         let Payload::Command(bytes) = &entry.payload else { return None };
         match decode_command(bytes) {
             Ok(command) => {
-                let outcome = self.kv.apply(&command);
-                if let Outcome::Deleted { count, .. } = outcome {
-                    self.deleted += count;
-                }
-                Some(outcome)
+                let before = self.bytes();
+                let applied = self.kv.apply(&command);
+                self.freed_bytes += before.saturating_sub(self.bytes());
+                Some(applied)
             }
             Err(error) => panic!("the committed command at {} cannot be decoded: {error}", entry.id),
         }
@@ -75,15 +74,25 @@ impl State {
         self.kv.seal()
     }
 
-    /// Whether so much has been deleted that it is a quarter of what runs may still hold, or more.
+    /// What keys, values and the past have together, in bytes.
+    fn bytes(&self) -> u64 {
+        self.kv.live_bytes() + self.kv.history_bytes().0
+    }
+
+    /// How many bytes were freed since the state was given as a whole, or restored.
+    pub(crate) fn freed_bytes(&self) -> u64 {
+        self.freed_bytes
+    }
+
+    /// Whether so much has been freed that it is a quarter of what runs may still hold, or more.
     pub(crate) fn has_shrunk(&self) -> bool {
-        self.deleted > 0 && self.deleted.saturating_mul(3) >= self.kv.len() as u64
+        self.freed_bytes > 0 && self.freed_bytes.saturating_mul(3) >= self.bytes()
     }
 
     /// The next checkpoint builds on none.
     pub(crate) fn forget_base(&mut self) {
         self.boundary = Boundary { term: 0, index: 0, ..self.boundary };
-        self.deleted = 0;
+        self.freed_bytes = 0;
         self.kv.count_all_as_changed();
     }
 
@@ -107,7 +116,7 @@ impl State {
         restoring.restore.feed(&chunk.data).map_err(bad)?;
         restoring.offset += chunk.data.len() as u64;
         if chunk.done {
-            self.deleted = 0;
+            self.freed_bytes = 0;
             Restored { kv: self.kv, boundary: self.boundary } = restoring.restore.finish().map_err(bad)?;
             return Ok(Progress::Complete(last.index));
         }

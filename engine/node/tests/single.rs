@@ -1,6 +1,6 @@
 //! One node alone, with a disk that does as it is told: what a host sees.
 
-use quorate_node::kv::{Command, Outcome, Revision};
+use quorate_node::kv::{Action, Outcome, Put, Revision, Settings};
 use quorate_node::raft::{
     Config, Contact, Digest, Done, Entry, Found, HardState, Index, Job, LogId, Members, NodeId, Payload,
     Role, Room, SnapshotMeta, Term, TermRuns, Time, WriteId,
@@ -24,11 +24,11 @@ fn founded() -> Found {
 }
 
 fn put(key: &str, value: &str) -> Request {
-    Request::Write(Command::Put { key: Arc::from(key.as_bytes()), value: Arc::from(value.as_bytes()) })
+    Request::write(Action::Put(Put::for_good(Arc::from(key.as_bytes()), Arc::from(value.as_bytes()))))
 }
 
 fn get(key: &str, level: ReadLevel) -> Request {
-    Request::Read { key: Arc::from(key.as_bytes()), level }
+    Request::get(Arc::from(key.as_bytes()), level)
 }
 
 /// A host that performs jobs when told to.
@@ -48,6 +48,7 @@ impl Host {
             checkpoint_entries,
             checkpoint_bytes: 1 << 20,
             pending_requests: 100,
+            settings: Settings::default(),
         };
         let node = Node::open(config, founded(), Time(0)).expect("what was founded opens");
         Host { node, now: Time(0), last_write: None, loads: vec![], replies: vec![], checkpoints: vec![] }
@@ -110,7 +111,7 @@ fn a_write_is_answered_when_it_is_durable_and_not_before() {
     assert_eq!(host.replies, vec![]);
     host.sync();
     let outcome = Outcome::Put { revision: Revision(1) };
-    assert_eq!(host.replies, vec![(1, Reply::Written { outcome, revision: Revision(1) })]);
+    assert_eq!(host.replies, vec![(1, Reply::Written { outcome, is_replay: false, revision: Revision(1) })]);
 }
 
 #[test]
@@ -218,7 +219,7 @@ fn a_full_disk_refuses_what_needs_space_and_takes_what_frees_some() {
     assert!(host.node.view().short_of_room);
     host.ask(1, put("key", "value"));
     assert_eq!(host.replies, vec![(1, Reply::Refused(quorate_node::Refusal::DiskFull))]);
-    host.ask(2, Request::Write(Command::Delete { key: Arc::from(&b"key"[..]) }));
+    host.ask(2, Request::write(Action::Delete { key: Arc::from(&b"key"[..]) }));
     host.ask(3, get("key", ReadLevel::Linearizable));
     host.sync();
     assert!(matches!(host.replies[1..], [(3, Reply::Read { .. }), (2, Reply::Written { .. })]));

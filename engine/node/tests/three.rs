@@ -2,7 +2,7 @@
 //! as a host sees them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use quorate_node::kv::Command;
+use quorate_node::kv::{Action, Put, Settings};
 use quorate_node::raft::{
     Config, Contact, Done, Entry, Found, HardState, Job, Learner, LogId, Members, NodeId, Payload, Role,
     Room, Term, TermRuns, Time,
@@ -62,6 +62,7 @@ impl Cluster {
                 checkpoint_entries: 1_000,
                 checkpoint_bytes: 1 << 20,
                 pending_requests: 100,
+                settings: Settings::default(),
             };
             (id(number), Node::open(config, founded(), Time(0)).unwrap())
         };
@@ -132,11 +133,11 @@ impl Cluster {
 }
 
 fn put() -> Request {
-    Request::Write(Command::Put { key: b"a".as_slice().into(), value: b"1".as_slice().into() })
+    Request::write(Action::Put(Put::for_good(b"a".as_slice().into(), b"1".as_slice().into())))
 }
 
 fn get(level: ReadLevel) -> Request {
-    Request::Read { key: b"a".as_slice().into(), level }
+    Request::get(b"a".as_slice().into(), level)
 }
 
 fn set(voters: &[u128], learners: &[u128]) -> Request {
@@ -163,7 +164,7 @@ fn a_majority_of_full_followers_refuses_what_needs_space() {
     cluster.ask(1, 2, put());
     assert_eq!(cluster.replies_to(2), [Reply::Refused(Refusal::DiskFull)]);
     assert_eq!(cluster.nodes[&id(1)].view().role, Role::Leader, "nobody would be a better leader");
-    cluster.ask(1, 3, Request::Write(Command::Delete { key: b"a".as_slice().into() }));
+    cluster.ask(1, 3, Request::write(Action::Delete { key: b"a".as_slice().into() }));
     cluster.ask(1, 4, get(ReadLevel::Linearizable));
     cluster.ask(1, 5, set(&[1, 2], &[3]));
     cluster.pass(Duration::from_millis(200));
@@ -247,7 +248,7 @@ fn whoever_waits_for_the_hand_over_of_a_removed_leader_is_answered() {
 #[test]
 fn no_more_waits_for_the_end_of_a_hand_over_than_there_is_room_for() {
     let write = |bytes: usize| {
-        Request::Write(Command::Put { key: b"a".as_slice().into(), value: vec![7; bytes].into() })
+        Request::write(Action::Put(Put::for_good(b"a".as_slice().into(), vec![7; bytes].into())))
     };
     let mut cluster = Cluster::with_room(10_000);
     cluster.cut.insert(id(3));

@@ -152,6 +152,11 @@ pub enum BuildError {
     Disk(#[from] OpenError),
 }
 
+/// The name of a run whose bytes are these. A run is never empty.
+pub fn name_run(bytes: &[u8]) -> RunRef {
+    RunRef { digest: *blake3::hash(bytes).as_bytes(), bytes: bytes.len() as u64 }
+}
+
 /// Makes an empty data dir one whose log begins after a checkpoint that ends at `last`, from the checkpoint's manifest
 /// and its runs. The term is that of `last`, and the node has voted for nobody. `read` gives the content, which is the
 /// manifest and then the runs: a piece from an offset on, of any size above nothing. Whether the rows amount to what

@@ -10,7 +10,10 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use quorate_kv::{Boundary, Command, Kv, Manifest, Outcome, Restore, Revision, RunRef};
+use quorate_kv::{
+    Action, Boundary, ClusterTime, Command, Compare, Expiry, Kv, LeaseId, Manifest, Once, Op, Operand, Order,
+    Put, Relation, Restore, Revision, RunRef, Settings, Txn,
+};
 use quorate_raft::{
     Chunk, Contact, Digest, Entry, Envelope, HardState, Held, Index, Learner, LogId, Members, Message,
     NodeId, Payload, Report, SnapshotMeta, Term,
@@ -171,18 +174,58 @@ fn messages_of_every_kind() {
 }
 
 #[test]
-fn commands_and_outcomes() {
+fn commands() {
     let entries = vec![(b"a".as_slice().into(), b"1".as_slice().into()), (b"b".as_slice().into(), [].into())];
     golden_value("command_put", &put());
     golden_value("command_delete", &Command::Delete { key: b"key".as_slice().into() });
     golden_value("command_import", &Command::Import { entries });
-    let revision = Revision(7);
-    let outcomes = [
-        Outcome::Put { revision },
-        Outcome::Deleted { count: 1, revision },
-        Outcome::Imported { count: 2, revision },
+}
+
+fn actions() -> Vec<(&'static str, Action)> {
+    let bytes = |text: &str| std::sync::Arc::<[u8]>::from(text.as_bytes());
+    let (key, lease) = (bytes("key"), LeaseId(0x1EA5E));
+    let compare = |relation, operand| Compare { key: bytes("key"), relation, operand };
+    let operands = vec![
+        compare(Relation::Equal, Operand::Value(bytes("value"))),
+        compare(Relation::NotEqual, Operand::Version(3)),
+        compare(Relation::Less, Operand::CreateRevision(Revision(4))),
+        compare(Relation::Greater, Operand::ModRevision(Revision(5))),
+        compare(Relation::Equal, Operand::ModRevisionIn(vec![Revision(6), Revision(7)])),
+        compare(Relation::Equal, Operand::Holder(bytes("me"))),
     ];
-    golden_value("outcomes", &outcomes.to_vec());
+    let with_lease = Put { key: key.clone(), value: bytes("value"), expiry: Expiry::With(lease) };
+    let failure = vec![
+        Op::Get { key: key.clone() },
+        Op::Delete { key: key.clone() },
+        Op::Holder { name: bytes("lock") },
+    ];
+    let with_ttl = Put { key: key.clone(), value: bytes("value"), expiry: Expiry::After { ttl_ms: 30_000 } };
+    let name = bytes("lock");
+    vec![
+        ("tick", Action::Tick),
+        ("put", Action::Put(with_ttl)),
+        ("delete", Action::Delete { key: key.clone() }),
+        ("txn", Action::Txn(Txn { compare: operands, success: vec![Op::Put(with_lease)], failure })),
+        ("import", Action::Import { entries: vec![(key, bytes("value"))] }),
+        ("grant", Action::Grant { lease, ttl_ms: 30_000 }),
+        ("keep_alive", Action::KeepAlive { lease }),
+        ("revoke", Action::Revoke { lease }),
+        ("configure", Action::Configure(Settings::default())),
+        ("lock", Action::Lock { name: name.clone(), holder: bytes("me"), info: bytes("{}") }),
+        ("unlock", Action::Unlock { name, holder: Some(bytes("me")) }),
+        ("compact", Action::Compact { to: Revision(9) }),
+    ]
+}
+
+#[test]
+fn orders() {
+    for (name, action) in actions() {
+        let once =
+            Once { principal: b"".as_slice().into(), key: b"once".as_slice().into(), request: [7; 32] };
+        let once = (name == "put").then_some(once);
+        let order = Order { time: ClusterTime(1_234), once, action };
+        golden_value(&format!("order_{name}"), &Command::Order(order));
+    }
 }
 
 #[test]
@@ -245,8 +288,19 @@ fn a_checkpoint_of_the_store() {
     };
     let content = [manifest.encode(), first, tail].concat();
     let bytes =
-        golden("kv_checkpoint", "a store with one key at revision 4: manifest, run and tail", &content);
+        golden("kv_checkpoint_2", "a store with one key at revision 4: manifest, run and tail", &content);
     let mut restore = Restore::new();
     restore.feed(&bytes).unwrap();
     assert_eq!(restore.finish().unwrap().kv, kv);
+}
+
+/// Version 1 had no past.
+#[test]
+fn a_checkpoint_of_version_1_is_read() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/kv_checkpoint.hex");
+    let mut restore = Restore::new();
+    restore.feed(&unhex(&std::fs::read_to_string(path).unwrap())).unwrap();
+    let kv = restore.finish().unwrap().kv;
+    assert_eq!((kv.revision(), kv.len(), kv.oldest_revision()), (Revision(4), 1, Revision(4)));
+    assert_eq!(kv.get(b"key").map(|entry| entry.mod_revision), Some(Revision(3)));
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
-use quorate_kv::Command;
+use quorate_kv::{
+    Action, ClusterTime, Command, Compare, Expiry, LeaseId, Once, Op, Operand, Order, Put, Relation, Txn,
+};
 use quorate_raft::{
     Chunk, Contact, Digest, Entry, Envelope, HardState, Held, Index, Learner, LogId, Members, Message,
     NodeId, Payload, Report, SnapshotMeta, Term,
@@ -147,11 +149,51 @@ fn envelope() -> impl Strategy<Value = Envelope> {
     })
 }
 
+fn op() -> impl Strategy<Value = Op> {
+    let expiry = prop_oneof![
+        Just(Expiry::Never),
+        any::<u64>().prop_map(|ttl_ms| Expiry::After { ttl_ms }),
+        any::<u64>().prop_map(|lease| Expiry::With(LeaseId(lease))),
+    ];
+    prop_oneof![
+        (bytes(), bytes(), expiry).prop_map(|(key, value, expiry)| Op::Put(Put { key, value, expiry })),
+        bytes().prop_map(|key| Op::Get { key }),
+        bytes().prop_map(|key| Op::Delete { key }),
+        bytes().prop_map(|name| Op::Holder { name }),
+    ]
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    let compare = (bytes(), any::<u64>()).prop_map(|(key, version)| Compare {
+        key,
+        relation: Relation::Less,
+        operand: Operand::Version(version),
+    });
+    let txn = (vec(compare, 0..3), vec(op(), 0..4), vec(op(), 0..4))
+        .prop_map(|(compare, success, failure)| Action::Txn(Txn { compare, success, failure }));
+    let action = prop_oneof![
+        txn,
+        (bytes(), proptest::option::of(bytes())).prop_map(|(name, holder)| Action::Unlock { name, holder }),
+        Just(Action::Tick),
+    ];
+    let once = (bytes(), bytes(), any::<[u8; 32]>()).prop_map(|(principal, key, request)| Once {
+        principal,
+        key,
+        request,
+    });
+    (any::<u64>(), proptest::option::of(once), action).prop_map(|(time, once, action)| Order {
+        time: ClusterTime(time),
+        once,
+        action,
+    })
+}
+
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         (bytes(), bytes()).prop_map(|(key, value)| Command::Put { key, value }),
         bytes().prop_map(|key| Command::Delete { key }),
         vec((bytes(), bytes()), 0..5).prop_map(|entries| Command::Import { entries }),
+        order().prop_map(Command::Order),
     ]
 }
 

@@ -91,7 +91,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         let mut least = Revision::ZERO;
         if level != ReadLevel::Stale {
             // What is read does not matter: once it is, this node has applied all that was acknowledged before.
-            let request = || Request::Read { key: Arc::default(), level };
+            let request = || Request::get(Arc::default(), level);
             match self.ask_here(request, deadline).await? {
                 Reply::Read { revision, .. } => least = revision,
                 other => return Err(unexpected(&other)),

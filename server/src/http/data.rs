@@ -6,8 +6,11 @@ use hyper::Response;
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
-use quorate_node::kv::{Command, Kv};
-use quorate_node::{Reply, Request};
+use std::ops::Bound;
+
+use quorate_node::kv::{Action, Entry, Revision};
+use quorate_node::raft::Time;
+use quorate_node::{List, Page, Query, ReadLevel, Reply, Request};
 use quorate_storage::data_json::{self, DataJsonError};
 
 use super::app::{App, json, with_type};
@@ -27,9 +30,29 @@ use crate::runtime::Runtime;
 impl<R: Runtime, N: Net> App<R, N> {
     /// `GET /data.json`.
     pub(super) async fn export(&self, terms: Terms) -> Result<Response<AnswerBody>, ApiError> {
-        let request = || Request::Export { level: terms.query.level };
-        match self.ask_here(request, self.now() + terms.timeout).await? {
-            Reply::Exported(kv) => Ok(exported(&kv)),
+        let deadline = self.now() + terms.timeout;
+        let mut list = List { start: Bound::Unbounded, end: None, limit: usize::MAX, revision: None };
+        let mut all = Vec::new();
+        loop {
+            // All pages are of the revision of the first, so only that one need be fresh.
+            let level = if list.revision.is_none() { terms.query.level } else { ReadLevel::Stale };
+            let Page { revision, entries, more } = self.page(&list, level, deadline).await?;
+            if let Some((key, _)) = entries.last() {
+                list.start = Bound::Excluded(Arc::clone(key));
+            }
+            list.revision = Some(revision);
+            all.extend(entries);
+            if !more {
+                return Ok(exported(&all, revision));
+            }
+        }
+    }
+
+    async fn page(&self, list: &List, level: ReadLevel, deadline: Time) -> Result<Page, ApiError> {
+        let request = || Request::Read { query: Query::List(list.clone()), level };
+        match self.ask_here(request, deadline).await? {
+            Reply::Listed(page) => Ok(page),
+            Reply::OutOfReach { .. } => Err(ApiError::Overloaded),
             other => Err(unexpected(&other)),
         }
     }
@@ -49,7 +72,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         if decoded_bytes > request_bytes {
             return Err(ApiError::RequestTooLarge { limit: request_bytes, sent: Some(decoded_bytes as u64) });
         }
-        self.at_leader(&self.asked(head, body, terms), &Write(Command::Import { entries })).await
+        self.at_leader(&self.asked(head, body, terms), &Write(Action::Import { entries })).await
     }
 
     /// `POST /raft/snapshot`: a checkpoint of this node, now.
@@ -132,12 +155,12 @@ pub(crate) fn parse_import(bytes: &[u8], max_value_bytes: usize) -> Result<Pairs
     Ok(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
 }
 
-fn exported(kv: &Kv) -> Response<AnswerBody> {
-    let entries = kv.range(b"", None).map(|(key, entry)| (key, Arc::clone(&entry.value)));
+fn exported(all: &[(Arc<[u8]>, Entry)], revision: Revision) -> Response<AnswerBody> {
+    let entries = all.iter().map(|(key, entry)| (&**key, Arc::clone(&entry.value)));
     let pieces = data_json::encode_in_pieces(entries);
     let body = AnswerBody::Pieces(Box::new(pieces));
     let mut response = with_type(StatusCode::OK, JSON, body);
-    response.headers_mut().insert(QUORATE_REVISION, HeaderValue::from(kv.revision().0));
+    response.headers_mut().insert(QUORATE_REVISION, HeaderValue::from(revision.0));
     response
 }
 

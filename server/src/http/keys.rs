@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_SECURITY_POLICY, ETAG, HeaderValue, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response, StatusCode};
-use quorate_node::kv::{Command, Entry, Outcome, Revision};
+use quorate_node::kv::{Action, Entry, Outcome, Put, Revision};
 use quorate_node::raft::Time;
 use quorate_node::{Reply, Request};
 
@@ -23,7 +23,7 @@ use crate::net::Net;
 use crate::runtime::Runtime;
 
 /// What a change of keys is at the leader.
-pub(super) struct Write(pub(super) Command);
+pub(super) struct Write(pub(super) Action);
 
 impl<R: Runtime, N: Net> App<R, N> {
     /// `GET` and `HEAD`.
@@ -34,7 +34,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
         let key: Arc<[u8]> = decode_key(encoded_key)?.into();
-        let request = || Request::Read { key: Arc::clone(&key), level: terms.query.level };
+        let request = || Request::get(Arc::clone(&key), terms.query.level);
         match self.ask_here(request, self.now() + terms.timeout).await? {
             Reply::Read { entry: Some(entry), revision } => Ok(found(&head.headers, entry, revision)),
             Reply::Read { entry: None, revision } => Ok(missing(revision)),
@@ -53,8 +53,8 @@ impl<R: Runtime, N: Net> App<R, N> {
         let key = decode_key(encoded_key)?.into();
         let limit = BodyLimit::Value(self.context.limits.value_bytes);
         let body = upload.read(&self.context.runtime, limit).await?;
-        let command = Command::Put { key, value: Arc::from(&*body) };
-        self.at_leader(&self.asked(head, body, terms), &Write(command)).await
+        let action = Action::Put(Put::for_good(key, Arc::from(&*body)));
+        self.at_leader(&self.asked(head, body, terms), &Write(action)).await
     }
 
     /// `DELETE`.
@@ -65,14 +65,14 @@ impl<R: Runtime, N: Net> App<R, N> {
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
         let key = decode_key(encoded_key)?.into();
-        self.at_leader(&self.asked(head, Bytes::new(), terms), &Write(Command::Delete { key })).await
+        self.at_leader(&self.asked(head, Bytes::new(), terms), &Write(Action::Delete { key })).await
     }
 }
 
 impl<R: Runtime, N: Net> Operation<R, N> for Write {
     async fn perform(&self, app: &App<R, N>, deadline: Time) -> Result<Response<AnswerBody>, AttemptError> {
-        match app.change_here(Request::Write(self.0.clone()), deadline).await? {
-            Reply::Written { outcome, revision } => Ok(written(outcome, revision)),
+        match app.change_here(Request::write(self.0.clone()), deadline).await? {
+            Reply::Written { outcome, revision, .. } => Ok(written(outcome, revision)),
             other => Err(unexpected(&other).into()),
         }
     }

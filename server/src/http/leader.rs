@@ -204,7 +204,11 @@ pub(super) fn unexpected(reply: &Reply) -> ApiError {
     let reply = match reply {
         Reply::Written { .. } => "a write",
         Reply::Read { .. } => "a read",
-        Reply::Exported(_) => "an export",
+        Reply::Listed(_) => "a list",
+        Reply::Lease { .. } => "a lease",
+        Reply::Lock { .. } => "a lock",
+        Reply::Changes { .. } => "what has changed",
+        Reply::OutOfReach { .. } => "a revision out of reach",
         Reply::MembersChanged { .. } => "a change of members",
         Reply::Transferred { .. } => "a hand-over",
         Reply::Checkpointed => "a checkpoint",

@@ -83,7 +83,7 @@ impl<R: Runtime, N: Net> App<R, N> {
     /// `GET /raft/members`. A read like others: any node can give it, once it has applied what was committed when it
     /// was asked.
     pub(super) async fn members(&self, terms: Terms) -> Result<Response<AnswerBody>, ApiError> {
-        let barrier = || Request::Read { key: [].into(), level: terms.query.level };
+        let barrier = || Request::get([].into(), terms.query.level);
         self.ask_here(barrier, self.now() + terms.timeout).await?;
         let view = self.context.handle.status().await.ok_or(ApiError::ShuttingDown)?;
         Ok(json(encode(&members_of(&self.context.identity.cluster.to_string(), &view))))

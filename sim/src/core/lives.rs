@@ -315,9 +315,9 @@ impl CoreStack {
         life.requests += 1;
         let id = RequestId(life.requests);
         life.waiting.insert(id, (client, attempt));
-        let request = match (&ask.call, ask.command()) {
-            (Call::Get, _) | (_, None) => Request::Read { key: ask.key.as_bytes().into(), level: ask.level },
-            (_, Some(command)) => Request::Write(command),
+        let request = match (&ask.call, ask.action()) {
+            (Call::Get, _) | (_, None) => Request::get(ask.key.as_bytes().into(), ask.level),
+            (_, Some(action)) => Request::write(action),
         };
         self.feed(host, Input::Request { id, request });
     }

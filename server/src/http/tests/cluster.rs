@@ -7,9 +7,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request, StatusCode};
-use quorate_node::NodeConfig;
 use quorate_node::raft::{Config, Contact, Done, Entry, LogId, Members, NodeId, Payload, Role, Room};
 use quorate_node::wire::{ClusterId, HistoryId};
+use quorate_node::{NodeConfig, kv};
 use quorate_storage::{MemoryDisk, Options, Storage};
 
 use crate::context::{Identity, Limits};
@@ -252,6 +252,7 @@ fn server(
             checkpoint_entries: 10_000,
             checkpoint_bytes: NodeConfig::CHECKPOINT_BYTES,
             pending_requests: settings.pending_requests,
+            settings: kv::Settings::default(),
         },
         runtime,
         net: RealNet,

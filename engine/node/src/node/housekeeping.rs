@@ -1,0 +1,84 @@
+//! What a leader proposes by itself: that time passes, the limits that its host was started with, and on a full disk
+//! that the past goes.
+
+use super::{Node, frees_space};
+use quorate_kv::{Action, Command, Order};
+use quorate_raft::{Index, Role, Time};
+use quorate_wire::entry::encode_command;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// When the log takes nothing more just now, it is asked again so much later.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// What is under way.
+#[derive(Debug, Default)]
+pub(super) struct Housekeeping {
+    /// Where the last thing stands that was proposed. Nothing more is proposed before it was applied, or this node has
+    /// ceased to lead.
+    proposed: Index,
+    /// Nothing is proposed before.
+    not_before: Time,
+    /// A write was refused because disks are full.
+    pub(super) was_full: bool,
+}
+
+impl Node {
+    /// Cluster time goes on.
+    pub(super) fn advance_clock(&mut self) {
+        let status = self.raft.status();
+        let term = (status.role == Role::Leader).then_some(status.term);
+        self.clock.advance(self.now, term, self.state.kv.time());
+    }
+
+    /// When something ends, if this node leads and has to say so.
+    pub(super) fn next_end(&self) -> Option<Time> {
+        let end = self.state.kv.next_end()?;
+        // What is proposed already is not waited for with a clock, nor is the beginning of leadership.
+        let waits = self.raft.status().settled && !self.is_proposed();
+        waits.then(|| self.clock.reaches(end)).flatten().map(|at| at.max(self.housekeeping.not_before))
+    }
+
+    fn is_proposed(&self) -> bool {
+        self.housekeeping.proposed > self.raft.status().applied.index
+    }
+
+    pub(super) fn keep_house(&mut self) {
+        let status = self.raft.status();
+        if status.role != Role::Leader || !status.settled {
+            (self.housekeeping.proposed, self.housekeeping.was_full) = (Index(0), false);
+            return;
+        }
+        if self.is_proposed() || self.now < self.housekeeping.not_before {
+            return;
+        }
+        let kv = &self.state.kv;
+        let is_full = std::mem::take(&mut self.housekeeping.was_full) || self.raft.room().is_some();
+        let action = if kv.next_end().is_some_and(|end| end <= self.clock.now()) {
+            Action::Tick
+        } else if kv.settings() != self.config.settings {
+            Action::Configure(self.config.settings)
+        } else if is_full && kv.oldest_revision() < kv.revision() {
+            Action::Compact { to: kv.revision() }
+        } else {
+            return;
+        };
+        self.propose_own(action);
+    }
+
+    fn propose_own(&mut self, action: Action) {
+        let frees_space = frees_space(&action);
+        let order = Order { time: self.clock.now(), once: None, action };
+        let command = encode_command(&Command::Order(order)).expect("it holds nothing of any length");
+        let command = Arc::from(command);
+        let proposed = if frees_space {
+            self.raft.propose_freeing(self.now, command)
+        } else {
+            self.raft.propose(self.now, command)
+        };
+        match proposed {
+            Ok(id) => self.housekeeping.proposed = id.index,
+            Err(_) => self.housekeeping.not_before = self.now + RETRY_PAUSE,
+        }
+    }
+}
