@@ -182,7 +182,7 @@ mod tests {
             (manifest_path, manifest.len(), 2),
             (run_path, 512, 1),
             // Its content is of another version, and the file is not.
-            ("content", 0, 1),
+            ("content", 0, 2),
         ] {
             let disk = MemoryDisk::new();
             drop(Storage::open(disk.clone(), options()).unwrap());

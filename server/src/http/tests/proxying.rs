@@ -194,8 +194,10 @@ async fn an_answer_of_strangers_is_not_believed() {
 
 #[tokio::test]
 async fn a_leader_that_cannot_be_dialed_has_done_nothing() {
-    let (listener, address) = listen().await;
-    drop(listener);
+    // Bound and not listening: nobody answers there, and no other test is given the port.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = silent.local_addr().unwrap();
     let answer = put_through(&format!("http://{address}"), "300ms").await;
     assert_eq!((answer.status.as_u16(), &*answer.code()), (503, "no_leader"));
 }
