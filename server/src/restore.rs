@@ -254,6 +254,8 @@ pub(crate) fn restore(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Restored, RestoreError> {
     let Backup { path, header, manifest, .. } = backup;
+    // All runs of the backup stay, so nothing in them is news, not even what its tail holds.
+    drop(kv.seal());
     if !kv.begin_history(REVISION_JUMP) {
         return Err(RestoreError::RevisionTooHigh { path: path.clone(), revision: header.revision });
     }

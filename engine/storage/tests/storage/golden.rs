@@ -15,6 +15,9 @@ use crate::model::load_snapshot;
 pub(crate) type Files = &'static [(&'static str, &'static [u8])];
 
 const SNAPSHOT: &[u8] = include_bytes!("../golden/3-2.snap");
+const SNAPSHOT_PATH: &str = "snaps/0000000000000003-0000000000000002.snap";
+/// The same, with content of version 2.
+const SNAPSHOT_2: &[u8] = include_bytes!("../golden/3-2-content-2.snap");
 const RUN_PATH: &str = "snaps/ba1308e7e5f736255ef7fb637e33ab43dd1642f718f02c9834f71af89f026b85.run";
 const RUN: &[u8] = include_bytes!("../golden/3-2.run");
 
@@ -22,7 +25,7 @@ pub(crate) const FIRST_RELEASE: Files = &[
     ("stable/a", include_bytes!("../golden/stable-a")),
     ("stable/b", include_bytes!("../golden/stable-a")),
     ("log/00000001.log", include_bytes!("../golden/00000001.log")),
-    ("snaps/0000000000000003-0000000000000002.snap", SNAPSHOT),
+    (SNAPSHOT_PATH, SNAPSHOT),
     (RUN_PATH, RUN),
 ];
 
@@ -31,11 +34,11 @@ pub(crate) const ROLLED: Files = &[
     ("stable/b", include_bytes!("../golden/rolled/stable-a")),
     ("log/00000001.log", include_bytes!("../golden/rolled/00000001.log")),
     ("log/00000004.log", include_bytes!("../golden/rolled/00000004.log")),
-    ("snaps/0000000000000003-0000000000000002.snap", SNAPSHOT),
+    (SNAPSHOT_PATH, SNAPSHOT),
     (RUN_PATH, RUN),
 ];
 
-pub(crate) fn disk_with(files: Files) -> MemoryDisk {
+pub(crate) fn disk_with(files: &[(&str, &[u8])]) -> MemoryDisk {
     let disk = MemoryDisk::new();
     for directory in ["log", "stable", "snaps"] {
         disk.create_dir(directory).unwrap();
@@ -79,7 +82,8 @@ fn written() -> MemoryDisk {
 #[test]
 fn the_same_bytes_are_written() {
     let disk = written();
-    for (path, golden) in ROLLED {
+    let others = ROLLED.iter().filter(|(path, _)| *path != SNAPSHOT_PATH);
+    for (path, golden) in others.chain(&[(SNAPSHOT_PATH, SNAPSHOT_2)]) {
         assert!(disk.content(path).unwrap() == *golden, "{path} differs from what an earlier release wrote");
     }
     let segments = disk.files().iter().filter(|path| path.ends_with(".log")).count();
@@ -88,7 +92,8 @@ fn the_same_bytes_are_written() {
 
 #[test]
 fn what_every_release_wrote_is_read() {
-    for files in [FIRST_RELEASE, ROLLED] {
+    let content_2 = [FIRST_RELEASE, &[(SNAPSHOT_PATH, SNAPSHOT_2)]].concat();
+    for files in [FIRST_RELEASE, ROLLED, &content_2] {
         let disk = disk_with(files);
         let (mut storage, found) = open(&disk).unwrap();
         assert_eq!(found.hard, HardState { term: Term(2), vote: None });
