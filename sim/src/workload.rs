@@ -175,7 +175,7 @@ impl Ask {
     /// A hash of the command in the log, for a command that no other request makes.
     fn content(&self) -> Option<u64> {
         let action = self.action().filter(|action| matches!(action, Action::Put(_)))?;
-        let command = Command::Order(Order { time: ClusterTime(0), once: None, action });
+        let command = Command::Order(Order { time: ClusterTime(0), once: None, forgets_past: false, action });
         Some(command_content(&Arc::from(encode_command(&command).ok()?)))
     }
 }

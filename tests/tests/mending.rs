@@ -118,7 +118,8 @@ fn come_back(ruins: &mut Ruins, mended: &[usize]) {
     for (number, node) in cluster.nodes.iter().enumerate() {
         let verified = Command::new(QUORATE).arg("verify").arg(node.data_dir()).output().unwrap();
         let said = String::from_utf8_lossy(&verified.stderr);
-        assert!(verified.status.success(), "node {number}: {said}");
+        let places = String::from_utf8_lossy(&verified.stdout);
+        assert!(verified.status.success(), "node {number}: {said}{places}");
     }
 }
 

@@ -41,22 +41,24 @@ impl Kv {
     pub fn apply(&mut self, command: &Command) -> Applied {
         let events = self.history.next_number();
         let applied = match command {
+            Command::Order(order) if order.forgets_past => self.without_past(|kv| kv.order(order)),
             Command::Order(order) => self.order(order),
-            Command::Put { key, value } => self.without_past(|kv| kv.put_alone(key, value, None)),
-            Command::Delete { key } => self.without_past(|kv| kv.delete_alone(key)),
-            Command::Import { entries } => self.without_past(|kv| kv.import(entries)),
+            Command::Put { key, value } => self.without_past(|kv| fresh(kv.put_alone(key, value, None))),
+            Command::Delete { key } => self.without_past(|kv| fresh(kv.delete_alone(key))),
+            Command::Import { entries } => self.without_past(|kv| fresh(kv.import(entries))),
         };
         self.drop_past(self.history.next_number() - events);
         applied
     }
 
-    /// What was proposed before there was a past leaves none: a checkpoint of that time has none either.
-    fn without_past(&mut self, act: impl FnOnce(&mut Kv) -> Outcome) -> Applied {
-        let outcome = act(self);
+    /// Lets go of the past, that of this command included. What was proposed before there was a past leaves none, as a
+    /// checkpoint of that time has none.
+    fn without_past(&mut self, act: impl FnOnce(&mut Kv) -> Applied) -> Applied {
+        let applied = act(self);
         while self.history.oldest().is_some() {
             self.drop_oldest();
         }
-        fresh(outcome)
+        applied
     }
 
     fn order(&mut self, order: &Order) -> Applied {
@@ -106,12 +108,6 @@ impl Kv {
             }
             Action::Unlock { name, holder } => {
                 locked(self.locks.give_back(name, holder.as_deref(), &mut self.ledger))
-            }
-            Action::Compact { to } => {
-                while self.history.oldest().is_some_and(|event| event.id.revision <= *to) {
-                    self.drop_oldest();
-                }
-                Outcome::Done
             }
         }
     }

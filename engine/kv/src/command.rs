@@ -104,6 +104,8 @@ pub struct Order {
     pub time: ClusterTime,
     /// The client's name for this change, if it gave one: then it is carried out once.
     pub once: Option<Once>,
+    /// The whole past goes, and this change leaves none: a full disk has no room for what was deleted.
+    pub forgets_past: bool,
     /// What is to be done.
     pub action: Action,
 }
@@ -181,11 +183,6 @@ pub enum Action {
         /// Who holds it; without one, whoever does.
         #[serde(with = "crate::bytes::option")]
         holder: Option<Arc<[u8]>>,
-    },
-    /// Lets go of the past up to this revision, at once: a full disk has no room for it.
-    Compact {
-        /// The oldest revision that is readable afterwards; at most the store's.
-        to: Revision,
     },
 }
 

@@ -48,7 +48,7 @@ mod tests {
     use quorate_kv::{Action, ClusterTime, Command, Order, Put, Settings};
 
     fn apply(kv: &mut Kv, action: Action) {
-        kv.apply(&Command::Order(Order { time: ClusterTime(0), once: None, action }));
+        kv.apply(&Command::Order(Order { time: ClusterTime(0), once: None, forgets_past: false, action }));
     }
 
     fn put(kv: &mut Kv, bytes: usize) {

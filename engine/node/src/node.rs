@@ -13,7 +13,7 @@ use crate::request::{Refusal, Reply, Request, RequestId};
 use crate::state::{Progress, State};
 use crate::view::{Standing, View};
 use housekeeping::Housekeeping;
-use quorate_kv::{Action, Applied, Command, Kv, Once, Order, Settings};
+use quorate_kv::{Action, Applied, Command, Kv, Once, Settings};
 use quorate_raft::{
     Config, Done, Entry, Envelope, Event, Found, Index, Input as CoreInput, Job, NodeId, OpenError,
     Output as CoreOutput, ProposeError, Raft, Reader, Time,
@@ -388,7 +388,7 @@ impl Node {
 
     fn write(&mut self, now: Time, id: RequestId, action: Action, once: Option<Once>) {
         let frees_space = frees_space(&action);
-        let order = Order { time: self.clock.now(), once, action };
+        let order = self.order(once, action);
         match encode_command(&Command::Order(order)) {
             Ok(bytes) => self.propose(now, HeldWrite { id, command: Arc::from(bytes), frees_space }),
             Err(error) => self.reply(id, Reply::Refused(Refusal::TooLarge { bytes: error.bytes })),
@@ -406,10 +406,7 @@ impl Node {
         match proposed {
             Ok(log_id) => self.pending.expect(log_id, id),
             Err(ProposeError::NotLeader(leader)) => self.reply(id, Reply::NotLeader { leader }),
-            Err(ProposeError::NoRoom) => {
-                self.housekeeping.was_full = true;
-                self.reply(id, Reply::Refused(Refusal::DiskFull));
-            }
+            Err(ProposeError::NoRoom) => self.reply(id, Reply::Refused(Refusal::DiskFull)),
             Err(ProposeError::Transferring) if self.held.push(write, limit_bytes) => {}
             Err(ProposeError::Transferring | ProposeError::Full) => {
                 self.reply(id, Reply::Refused(Refusal::Overloaded));
@@ -442,8 +439,7 @@ fn frees_space(action: &Action) -> bool {
         | Action::Revoke { .. }
         | Action::KeepAlive { .. }
         | Action::Unlock { .. }
-        | Action::Tick
-        | Action::Compact { .. } => true,
+        | Action::Tick => true,
         Action::Put(_)
         | Action::Txn(_)
         | Action::Import { .. }

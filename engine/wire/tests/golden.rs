@@ -213,7 +213,6 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("configure", Action::Configure(Settings::default())),
         ("lock", Action::Lock { name: name.clone(), holder: bytes("me"), info: bytes("{}") }),
         ("unlock", Action::Unlock { name, holder: Some(bytes("me")) }),
-        ("compact", Action::Compact { to: Revision(9) }),
     ]
 }
 
@@ -223,7 +222,7 @@ fn orders() {
         let once =
             Once { principal: b"".as_slice().into(), key: b"once".as_slice().into(), request: [7; 32] };
         let once = (name == "put").then_some(once);
-        let order = Order { time: ClusterTime(1_234), once, action };
+        let order = Order { time: ClusterTime(1_234), once, forgets_past: name == "tick", action };
         golden_value(&format!("order_{name}"), &Command::Order(order));
     }
 }

@@ -181,11 +181,7 @@ fn order() -> impl Strategy<Value = Order> {
         key,
         request,
     });
-    (any::<u64>(), proptest::option::of(once), action).prop_map(|(time, once, action)| Order {
-        time: ClusterTime(time),
-        once,
-        action,
-    })
+    (any::<u64>(), proptest::option::of(once), action).prop_map(|(time, once, action)| Order { time: ClusterTime(time), once, forgets_past: false, action })
 }
 
 fn command() -> impl Strategy<Value = Command> {

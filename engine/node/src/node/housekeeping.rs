@@ -2,7 +2,7 @@
 //! that the past goes.
 
 use super::{Node, frees_space};
-use quorate_kv::{Action, Command, Order};
+use quorate_kv::{Action, Command, Once, Order};
 use quorate_raft::{Index, Role, Time};
 use quorate_wire::entry::encode_command;
 use std::sync::Arc;
@@ -19,8 +19,6 @@ pub(super) struct Housekeeping {
     proposed: Index,
     /// Nothing is proposed before.
     not_before: Time,
-    /// A write was refused because disks are full.
-    pub(super) was_full: bool,
 }
 
 impl Node {
@@ -46,29 +44,34 @@ impl Node {
     pub(super) fn keep_house(&mut self) {
         let status = self.raft.status();
         if status.role != Role::Leader || !status.settled {
-            (self.housekeeping.proposed, self.housekeeping.was_full) = (Index(0), false);
+            self.housekeeping.proposed = Index(0);
             return;
         }
         if self.is_proposed() || self.now < self.housekeeping.not_before {
             return;
         }
         let kv = &self.state.kv;
-        let is_full = std::mem::take(&mut self.housekeeping.was_full) || self.raft.room().is_some();
         let action = if kv.next_end().is_some_and(|end| end <= self.clock.now()) {
             Action::Tick
         } else if kv.settings() != self.config.settings {
             Action::Configure(self.config.settings)
-        } else if is_full && kv.oldest_revision() < kv.revision() {
-            Action::Compact { to: kv.revision() }
+        } else if self.raft.refuses_what_needs_room() && kv.oldest_revision() < kv.revision() {
+            // The past goes with it.
+            Action::Tick
         } else {
             return;
         };
         self.propose_own(action);
     }
 
+    /// What is proposed now.
+    pub(super) fn order(&self, once: Option<Once>, action: Action) -> Order {
+        Order { time: self.clock.now(), once, forgets_past: self.raft.refuses_what_needs_room(), action }
+    }
+
     fn propose_own(&mut self, action: Action) {
         let frees_space = frees_space(&action);
-        let order = Order { time: self.clock.now(), once: None, action };
+        let order = self.order(None, action);
         let command = encode_command(&Command::Order(order)).expect("it holds nothing of any length");
         let command = Arc::from(command);
         let proposed = if frees_space {

@@ -135,6 +135,11 @@ impl Raft {
         if frees_space { self.room.fits(payload) } else { self.room.fits_before_reserve(payload) }
     }
 
+    /// Whether commands are refused now that do not free space, however small.
+    pub fn refuses_what_needs_room(&self) -> bool {
+        !self.has_room_for(&Payload::Noop, false) || self.too_few_have_room()
+    }
+
     /// Whether what needs space could not be committed, because too many voters have no room left but their reserve. It
     /// would be taken by nobody, or by their reserves, and then nothing would be left to delete with.
     pub(super) fn too_few_have_room(&self) -> bool {
