@@ -1,4 +1,4 @@
-//! Rows of a checkpoint that are no keys: gathered from all runs, the newest deciding, and then made into what they say.
+//! Rows of a checkpoint that are no keys: gathered from all runs, the newest deciding, then made into what they say.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;

@@ -80,8 +80,8 @@ impl Row {
 /// A clone copies references, not keys and values; it still visits every row.
 ///
 /// Beside the state the store remembers which rows have changed since they were last taken away for a checkpoint
-/// ([`Kv::seal`]), and events that readers still need ([`Kv::hold`]). Those are no part of the state: stores that differ
-/// in them are equal.
+/// ([`Kv::seal`]), and events that readers still need ([`Kv::hold`]). Those are no part of the state: stores that
+/// differ in them are equal.
 #[derive(Clone, Debug, Default)]
 pub struct Kv {
     pub(crate) rows: BTreeMap<Arc<[u8]>, Row>,
@@ -264,8 +264,8 @@ impl Kv {
         (self.history.bytes(), self.history.held_bytes())
     }
 
-    /// Keeps what a reader at `revision` needs, here, though it is no part of the state any more; and lets go of what an
-    /// older one needed.
+    /// Keeps what a reader at `revision` needs, here, though it is no part of the state any more; and lets go of what
+    /// an older one needed.
     pub fn hold(&mut self, revision: Option<Revision>) {
         self.held = revision;
         self.trim();

@@ -1,9 +1,9 @@
 //! Cluster time, as a leader counts it.
 //!
-//! A leader begins at the latest stamp that it has applied, and adds the time in which it was awake. No node's wall clock
-//! has a part in it, so none can make it jump; while nobody leads it stands still, and so it does while the leader's
-//! process is stopped: of a gap between two inputs no more counts than an election timeout, after which others would have
-//! taken over. What this is good for: nothing ends before its holder could have kept it alive.
+//! A leader begins at the latest stamp that it has applied, and adds the time in which it was awake. No node's wall
+//! clock has a part in it, so none can make it jump; while nobody leads it stands still, and so it does while the
+//! leader's process is stopped: of a gap between two inputs no more counts than an election timeout, after which others
+//! would have taken over. What this is good for: nothing ends before its holder could have kept it alive.
 
 use quorate_kv::ClusterTime;
 use quorate_raft::{Term, Time};

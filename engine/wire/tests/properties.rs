@@ -181,7 +181,12 @@ fn order() -> impl Strategy<Value = Order> {
         key,
         request,
     });
-    (any::<u64>(), proptest::option::of(once), action).prop_map(|(time, once, action)| Order { time: ClusterTime(time), once, forgets_past: false, action })
+    (any::<u64>(), proptest::option::of(once), action).prop_map(|(time, once, action)| Order {
+        time: ClusterTime(time),
+        once,
+        forgets_past: false,
+        action,
+    })
 }
 
 fn command() -> impl Strategy<Value = Command> {
