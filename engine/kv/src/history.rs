@@ -112,8 +112,8 @@ pub struct Compacted {
 /// All events, in order.
 ///
 /// Invariants: identifiers ascend; `events[n]` has the number `first + n`; those with a number below `live` are held
-/// for readers only; `index` has, for each key, the numbers of its events, ascending, and no other key; `bytes` is what the
-/// live ones are counted for.
+/// for readers only; `index` has, for each key, the numbers of its events, ascending, and no other key; `bytes` is what
+/// the live ones are counted for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     events: VecDeque<Event>,
