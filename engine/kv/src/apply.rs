@@ -11,7 +11,8 @@ use crate::answers::Known;
 use crate::bytes::Pair;
 use crate::changes::Body;
 use crate::command::{
-    Action, ClusterTime, Command, Compare, Expiry, LeaseId, Once, Op, Operand, Order, Put, Relation, Revision, Txn,
+    Action, ClusterTime, Command, Compare, Expiry, LeaseId, Once, Op, Operand, Order, Put, Relation,
+    Revision, Txn,
 };
 use crate::expiries::{Due, Until};
 use crate::history::{Event, EventId, EventKind};
@@ -57,7 +58,7 @@ impl Kv {
         match self.answers.find(once) {
             Known::Answer(outcome) => Applied { outcome: outcome.clone(), is_replay: true },
             Known::Another => fresh(Outcome::AnotherRequest),
-            Known::No if self.answers.is_full(&self.meta.settings) => fresh(Outcome::AnswersFull),
+            Known::No if !self.answers.has_room(once, &self.meta.settings) => fresh(Outcome::AnswersFull),
             Known::No => {
                 let outcome = self.act(&order.action);
                 self.remember(once, &outcome);
@@ -156,7 +157,9 @@ impl Kv {
                 None => relation == Relation::NotEqual,
             },
             Operand::Version(version) => relation.holds(&entry.map_or(0, |entry| entry.version), version),
-            Operand::CreateRevision(wanted) => relation.holds(&revision(|entry| entry.create_revision), wanted),
+            Operand::CreateRevision(wanted) => {
+                relation.holds(&revision(|entry| entry.create_revision), wanted)
+            }
             Operand::ModRevision(wanted) => relation.holds(&revision(|entry| entry.mod_revision), wanted),
             Operand::ModRevisionIn(wanted) => {
                 let is_in = entry.is_some_and(|entry| wanted.contains(&entry.mod_revision));

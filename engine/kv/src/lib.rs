@@ -53,7 +53,8 @@ mod store;
 
 pub use answers::REMEMBERED_MS;
 pub use command::{
-    Action, ClusterTime, Command, Compare, Expiry, LeaseId, Once, Op, Operand, Order, Put, Relation, Revision, Txn,
+    Action, ClusterTime, Command, Compare, Expiry, LeaseId, Once, Op, Operand, Order, Put, Relation,
+    Revision, Txn,
 };
 pub use expiries::Lease;
 pub use history::{Change, Compacted, EventId, EventKind};

@@ -303,8 +303,7 @@ impl Restore {
             let tail = (is_tail && head.table != TABLE_META).then_some(&mut self.tail);
             return self.gathered.take(head, key, body, tail);
         }
-        let entry =
-            if head.is_tombstone { None } else { Some(gathered::entry(body, self.kv.revision())?) };
+        let entry = if head.is_tombstone { None } else { Some(gathered::entry(body, self.kv.revision())?) };
         if is_tail {
             self.tail.set(TABLE_KEYS, key.clone(), entry.clone().map(Body::Entry));
         }
