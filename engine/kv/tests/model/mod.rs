@@ -90,9 +90,7 @@ impl Model {
         let mut old: Vec<_> = self.answers.iter().map(|(key, answer)| (answer.given, key.clone())).collect();
         old.retain(|(given, _)| given + REMEMBERED_MS <= self.time);
         // In the order of the rows: the shorter principal first.
-        old.sort_by_key(|(given, (who, key))| {
-            (*given, (who.len() as u16).to_le_bytes(), who.clone(), key.clone())
-        });
+        old.sort_by_key(|(given, (who, key))| (*given, who.len(), who.clone(), key.clone()));
         old.iter().take(16).for_each(|(_, key)| drop(self.answers.remove(key)));
         let Some(once) = &order.once else { return (self.act(&order.action), false) };
         let name = (once.principal.clone(), once.key.clone());
