@@ -397,3 +397,62 @@ fn values_are_shared_with_the_command() {
     kv.apply(&Command::Put { key: b"key".as_slice().into(), value: value.clone() });
     assert!(Arc::ptr_eq(&kv.get(b"key").unwrap().value, &value));
 }
+
+/// The rows are well formed one by one; together no store could have had them.
+#[test]
+fn rows_that_contradict_each_other_are_refused() {
+    let wrong = |revision: u64, rows: &[Vec<u8>]| {
+        let mut kv = small();
+        let mut manifest = Manifest { totals: kv.totals(), has_tail: true, ..Manifest::default() };
+        manifest.totals.revision = Revision(revision);
+        let runs = [run(kv.seal()), rows.concat()];
+        let name = |run: &Vec<u8>| RunRef { digest: [7; 32], bytes: run.len() as u64 };
+        manifest.runs = runs.iter().map(name).collect();
+        match refused(&[manifest.encode(), runs.concat()].concat()) {
+            RestoreError::Malformed { expected, found, .. } => (expected, found),
+            other => panic!("{other:?}"),
+        }
+    };
+    let put = |revision, key: &[u8], before: Option<Vec<u8>>| {
+        let body =
+            [&[0, u8::from(before.is_some()), 1, 0, 0, 0][..], key, &before.unwrap_or_default()].concat();
+        row(2, &event_key(revision, 0), &body)
+    };
+    let written = |revision| row(1, b"c", &entry(revision, revision, 1, b""));
+    // The past goes from its oldest end, and grows at the other.
+    let oldest = "the oldest event as one that is gone (its revision given)";
+    assert_eq!(wrong(2, &[tombstone(2, &event_key(2, 0))]), (oldest, 2));
+    assert_eq!(wrong(3, &[put(3, b"c", None), tombstone(2, &event_key(4, 0))]), (oldest, 4));
+    let above = "an event above those of older runs (its revision given)";
+    assert_eq!(wrong(2, &[put(1, b"a", None)]), (above, 1));
+    // It has no holes, and its floor is where it begins.
+    assert_eq!(wrong(3, &[written(3)]), ("events up to the store's revision", 2));
+    let right_after = "an event right after the one before (its revision given)";
+    assert_eq!(wrong(4, &[written(4), put(4, b"c", None)]), (right_after, 4));
+    let meta = |floor| row(0, b"", &numbers(&[0, floor, 0, 0, 0, 0]));
+    let gone = tombstone(2, &event_key(1, 0));
+    let every = "events of every revision since the oldest";
+    let both_gone = [gone.clone(), tombstone(2, &event_key(2, 0))].concat();
+    assert_eq!(wrong(2, &[meta(1), both_gone]), (every, 2));
+    assert_eq!(wrong(2, &[meta(3)]), ("an oldest revision up to the store's", 3));
+    // It leads to what is there.
+    let leads = "an event that leads to what is there (its revision given)";
+    assert_eq!(wrong(3, &[put(3, b"c", None)]), (leads, 3));
+    assert_eq!(wrong(3, &[row(1, b"b", &entry(3, 3, 1, b"")), put(3, b"b", None)]), (leads, 2));
+    let unknown = [written(3), put(3, b"c", Some(entry(1, 1, 1, b"")))];
+    assert_eq!(wrong(3, &unknown), (leads, 3));
+    assert_eq!(wrong(2, &[written(2)]), ("an event that wrote what is there", 2));
+    // The other tables.
+    let answer = row(5, b"\0\0k", &[&numbers(&[1])[..], &[0; 32], &[10]].concat());
+    assert_eq!(wrong(2, &[answer]), ("an answer given up to the store's time", 1));
+    let until = |key: &[u8], kind, number| row(4, key, &[&[kind][..], &numbers(&[number])].concat());
+    let lease = "a lease that is there as one that a key goes with";
+    assert_eq!(wrong(2, &[until(b"a", 1, 9)]), (lease, 9));
+    assert_eq!(wrong(2, &[until(b"a", 2, 9)]), ("0 or 1 as what a key goes with", 2));
+    let stray = "a key that is there as one that goes (its length given)";
+    assert_eq!(wrong(2, &[until(b"ccc", 0, 9)]), (stray, 3));
+    let lock = "a lock as it was written (its length given)";
+    assert_eq!(wrong(2, &[row(6, b"n", &[2, 0, 0, 0, 7])]), (lock, 5));
+    let time = row(0, b"", &numbers(&[(u64::MAX / 4) + 1, 0, 0, 0, 0, 0]));
+    assert_eq!(wrong(2, &[time]), ("a cluster time below 2^62", 1 << 62));
+}
