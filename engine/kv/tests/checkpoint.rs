@@ -432,7 +432,7 @@ fn rows_that_contradict_each_other_are_refused() {
     let meta = |floor| row(0, b"", &numbers(&[0, floor, 0, 0, 0, 0]));
     let gone = tombstone(2, &event_key(1, 0));
     let every = "events of every revision since the oldest";
-    let both_gone = [gone.clone(), tombstone(2, &event_key(2, 0))].concat();
+    let both_gone = [gone, tombstone(2, &event_key(2, 0))].concat();
     assert_eq!(wrong(2, &[meta(1), both_gone]), (every, 2));
     assert_eq!(wrong(2, &[meta(3)]), ("an oldest revision up to the store's", 3));
     // It leads to what is there.

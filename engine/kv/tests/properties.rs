@@ -278,7 +278,8 @@ proptest! {
             prop_assert_eq!(before == kv, before.state_hash() == kv.state_hash());
             // The revision is part of the state, so none comes back that had another.
             prop_assert_eq!(before.revision() == kv.revision(), !revisions.insert(kv.revision()));
-            prop_assert!(hashes.insert(kv.state_hash(), kv.revision()).is_none_or(|was| was == kv.revision()));
+            let same = hashes.insert(kv.state_hash(), kv.revision());
+            prop_assert!(same.is_none_or(|same| same == kv.revision()));
         }
     }
 
