@@ -69,7 +69,7 @@ impl Kv {
         match self.answers.find(once) {
             Known::Answer(outcome) => Applied { outcome: outcome.clone(), is_replay: true },
             Known::Another => fresh(Outcome::AnotherRequest),
-            Known::No if self.answers.is_full(&self.meta.settings) => fresh(Outcome::AnswersFull),
+            Known::No if !self.answers.has_room(once, &self.meta.settings) => fresh(Outcome::AnswersFull),
             Known::No => {
                 let outcome = self.act(&order.action);
                 self.remember(once, &outcome);

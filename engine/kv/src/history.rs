@@ -81,6 +81,18 @@ impl Event {
             .finish()
     }
 
+    /// Whether a key can be this since the event.
+    fn leads_to(&self, after: Option<&Entry>) -> bool {
+        let (EventKind::Put, Some(after)) = (self.kind, after) else {
+            return self.kind != EventKind::Put && after.is_none();
+        };
+        let before = self.previous.as_ref().map(|row| &row.entry);
+        let (create_revision, version) =
+            before.map_or((self.id.revision, 0), |before| (before.create_revision, before.version));
+        (after.mod_revision, after.create_revision, after.version)
+            == (self.id.revision, create_revision, version + 1)
+    }
+
     fn bytes(&self) -> u64 {
         let value_bytes = self.previous.as_ref().map_or(0, |row| row.entry.value.len());
         EVENT_BYTES + (self.key.len() + value_bytes) as u64
@@ -229,6 +241,33 @@ impl History {
             Some(number) => self.event(*number).previous.as_ref().map(|row| &row.entry),
             None => now,
         }
+    }
+
+    /// An event that did not lead to what came after it: to what the next event of its key replaced, or, without one,
+    /// to what is there now. Or one that replaced what was written since the oldest event, but not by any event.
+    pub(crate) fn contradiction(&self, rows: &BTreeMap<Arc<[u8]>, Row>) -> Option<EventId> {
+        self.index.iter().find_map(|(key, numbers)| {
+            let first = self.event(*numbers.front()?);
+            if first.previous.as_ref().is_some_and(|row| row.entry.mod_revision > self.gone) {
+                return Some(first.id);
+            }
+            let mut after = rows.get(key);
+            numbers.iter().rev().map(|number| self.event(*number)).find_map(|event| {
+                let fits = event.leads_to(after.map(|row| &row.entry));
+                after = event.previous.as_ref();
+                (!fits).then_some(event.id)
+            })
+        })
+    }
+
+    /// Whether a key has events.
+    pub(crate) fn knows(&self, key: &[u8]) -> bool {
+        self.index.contains_key(key)
+    }
+
+    /// The oldest revision that can be told here.
+    pub(crate) fn gone(&self) -> Revision {
+        self.gone
     }
 
     /// The keys from `start` on that have events, in order.

@@ -196,7 +196,11 @@ impl Kv {
     }
 
     fn reach(&self, revision: Revision) -> Result<(), Compacted> {
-        if self.history.reaches(revision) { Ok(()) } else { Err(Compacted { oldest: self.meta.floor }) }
+        if self.history.reaches(revision) {
+            Ok(())
+        } else {
+            Err(Compacted { oldest: self.oldest_revision() })
+        }
     }
 
     /// The store's revision: the number of commands that changed something. It never falls.
@@ -206,7 +210,8 @@ impl Kv {
 
     /// The oldest revision that every node can still read.
     pub fn oldest_revision(&self) -> Revision {
-        self.meta.floor
+        // What was restored from a checkpoint of version 1 has no past before it, whatever the floor is.
+        self.meta.floor.max(self.history.gone())
     }
 
     /// The latest moment that a leader has told.
