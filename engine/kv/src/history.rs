@@ -265,11 +265,6 @@ impl History {
         self.index.contains_key(key)
     }
 
-    /// The oldest revision that can be told here.
-    pub(crate) fn gone(&self) -> Revision {
-        self.gone
-    }
-
     /// The keys from `start` on that have events, in order.
     pub(crate) fn keys_from(&self, start: Bound<&[u8]>) -> impl Iterator<Item = &Arc<[u8]>> {
         self.index.range::<[u8], _>((start, Bound::Unbounded)).map(|(key, _)| key)

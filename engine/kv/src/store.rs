@@ -210,8 +210,7 @@ impl Kv {
 
     /// The oldest revision that every node can still read.
     pub fn oldest_revision(&self) -> Revision {
-        // What was restored from a checkpoint of version 1 has no past before it, whatever the floor is.
-        self.meta.floor.max(self.history.gone())
+        self.meta.floor
     }
 
     /// The latest moment that a leader has told.

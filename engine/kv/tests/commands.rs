@@ -9,16 +9,19 @@ use quorate_kv::{
 };
 
 fn put(key: &str, value: &str) -> Command {
-    Command::Put { key: key.as_bytes().into(), value: value.as_bytes().into() }
+    at(0, Action::Put(Put::for_good(shared(key), shared(value))))
 }
 
 fn delete(key: &str) -> Command {
-    Command::Delete { key: key.as_bytes().into() }
+    at(0, Action::Delete { key: shared(key) })
 }
 
 fn import(entries: &[(&str, &str)]) -> Command {
     let shared = |text: &str| Arc::from(text.as_bytes());
-    Command::Import { entries: entries.iter().map(|(key, value)| (shared(key), shared(value))).collect() }
+    at(
+        0,
+        Action::Import { entries: entries.iter().map(|(key, value)| (shared(key), shared(value))).collect() },
+    )
 }
 
 fn value<'a>(kv: &'a Kv, key: &str) -> Option<&'a [u8]> {
@@ -110,12 +113,12 @@ fn shared(text: &str) -> Arc<[u8]> {
 }
 
 fn at(time: u64, action: Action) -> Command {
-    Command::Order(Order { time: ClusterTime(time), once: None, action })
+    Command::Order(Order { time: ClusterTime(time), once: None, forgets_past: false, action })
 }
 
 fn once(time: u64, key: &str, request: u8, action: Action) -> Command {
     let once = Once { principal: shared("who"), key: shared(key), request: [request; 32] };
-    Command::Order(Order { time: ClusterTime(time), once: Some(once), action })
+    Command::Order(Order { time: ClusterTime(time), once: Some(once), forgets_past: false, action })
 }
 
 fn write(key: &str, expiry: Expiry) -> Action {
@@ -298,8 +301,14 @@ fn a_new_key_is_refused_when_no_more_answers_fit_and_old_ones_still_count() {
 fn what_no_server_says_is_survived() {
     let principal: Arc<[u8]> = vec![7; 65_536].into();
     let once = |principal: &[u8]| Once { principal: principal.into(), key: shared("k"), request: [1; 32] };
-    let order =
-        |once| Command::Order(Order { time: ClusterTime(u64::MAX), once: Some(once), action: Action::Tick });
+    let order = |once| {
+        Command::Order(Order {
+            time: ClusterTime(u64::MAX),
+            once: Some(once),
+            forgets_past: false,
+            action: Action::Tick,
+        })
+    };
     let mut kv = Kv::new();
     assert_eq!(kv.apply(&order(once(&principal))).outcome, Outcome::AnswersFull);
     assert_eq!(kv.apply(&order(once(&principal[1..]))).outcome, Outcome::Done);

@@ -135,8 +135,11 @@ fn once() -> impl Strategy<Value = Option<Once>> {
 fn commands(most: usize) -> impl Strategy<Value = Vec<Command>> {
     let step =
         prop_oneof![20 => 0..40_u64, 2 => 0..1_000_u64, 1 => Just(300_000_u64), 1 => Just(600_000_u64)];
-    let order = (step, prop_oneof![5 => Just(0), 1 => 0..500_u64], once(), action());
-    let order = order.prop_map(|(step, behind, once, action)| (step, behind, Ok((once, action))));
+    let forgets_past = prop_oneof![9 => Just(false), 1 => Just(true)];
+    let order = (step, prop_oneof![5 => Just(0), 1 => 0..500_u64], once(), action(), forgets_past);
+    let order = order.prop_map(|(step, behind, once, action, forgets_past)| {
+        (step, behind, Ok((once, action, forgets_past)))
+    });
     let one = prop_oneof![1 => unstamped().prop_map(|command| (0, 0, Err(command))), 5 => order];
     vec(one, 0..most).prop_map(|all| {
         let mut clock = 0_u64;
@@ -145,7 +148,7 @@ fn commands(most: usize) -> impl Strategy<Value = Vec<Command>> {
             let time = ClusterTime(clock.saturating_sub(behind));
             what.map_or_else(
                 |unstamped| unstamped,
-                |(once, action)| Command::Order(Order { time, once, action }),
+                |(once, action, forgets_past)| Command::Order(Order { time, once, forgets_past, action }),
             )
         };
         all.into_iter().map(stamped).collect()

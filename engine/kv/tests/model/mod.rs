@@ -60,12 +60,16 @@ impl Model {
     /// The outcome, and whether it was a replay.
     pub(crate) fn apply(&mut self, command: &Command) -> (Outcome, bool) {
         let events = self.events.len();
-        let outcome = match command {
-            Command::Order(order) => self.order(order),
-            Command::Put { key, value } => (self.put_alone(key, value, None), false),
-            Command::Delete { key } => (self.delete_alone(key), false),
-            Command::Import { entries } => (self.import(entries), false),
+        let (outcome, leaves_no_past) = match command {
+            Command::Order(order) => (self.order(order), order.forgets_past),
+            Command::Put { key, value } => ((self.put_alone(key, value, None), false), true),
+            Command::Delete { key } => ((self.delete_alone(key), false), true),
+            Command::Import { entries } => ((self.import(entries), false), true),
         };
+        if let Some(last) = self.events[self.dropped..].last().filter(|_| leaves_no_past) {
+            self.floor = last.revision;
+            self.dropped = self.events.len();
+        }
         let added = self.events.len() - events;
         for _ in 0..16 + 2 * added {
             let Some(oldest) = self.events.get(self.dropped) else { break };
