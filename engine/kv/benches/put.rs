@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use divan::{Bencher, black_box};
-use quorate_kv::{Command, Kv};
+use quorate_kv::{Action, ClusterTime, Command, Kv, Order, Put};
 
 const KEYS: usize = 100_000;
 
@@ -18,7 +18,12 @@ fn put(bencher: Bencher, value_bytes: usize) {
     let value: Arc<[u8]> = vec![7; value_bytes].into();
     let keys: Vec<Arc<[u8]>> = (0..KEYS).map(|number| format!("key{number}").into_bytes().into()).collect();
     let mut kv = Kv::new();
-    let command = |at: usize| Command::Put { key: keys[at % KEYS].clone(), value: value.clone() };
+    // As a command comes out of the log: nothing of it is shared with the store.
+    let command = |at: usize| {
+        let (key, value) = (Arc::from(&*keys[at % KEYS]), Arc::from(&*value));
+        let action = Action::Put(Put::for_good(key, value));
+        Command::Order(Order { time: ClusterTime(at as u64 / 10), once: None, forgets_past: false, action })
+    };
     (0..KEYS).for_each(|at| drop(kv.apply(&command(at))));
     let mut next = 0;
     bencher.bench_local(|| {

@@ -208,11 +208,12 @@ impl Gathered {
         if let Some(last) = last.filter(|last| last.revision != revision) {
             return Err(("events up to the store's revision", last.revision.0));
         }
+        kv.history.link(&mut kv.rows);
         if let Some(id) = kv.history.contradiction(&kv.rows) {
             return Err(("an event that leads to what is there (its revision given)", id.revision.0));
         }
         let mut since = kv.rows.iter().filter(|(_, row)| row.entry.mod_revision > reach);
-        match since.find(|(key, _)| !kv.history.knows(key)) {
+        match since.find(|(_, row)| !kv.history.knows(row)) {
             Some((_, row)) => Err(("an event that wrote what is there", row.entry.mod_revision.0)),
             None => Ok(()),
         }
@@ -241,7 +242,7 @@ fn event(id: EventId, body: &[u8]) -> Result<Event, Wrong> {
         }
         _ => return Err(("what was there before, or nothing and a put", u64::from(had))),
     };
-    Ok(Event { id, kind, key, previous })
+    Ok(Event::new(id, kind, key, previous))
 }
 
 fn lease_id(key: &[u8]) -> LeaseId {

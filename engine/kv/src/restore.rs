@@ -329,7 +329,8 @@ impl Restore {
             self.kv.forget(&key, &row);
         }
         if let Some(entry) = entry {
-            self.kv.insert(key, entry);
+            let row = Row::new(&key, entry);
+            self.kv.insert(key, row);
         }
     }
 

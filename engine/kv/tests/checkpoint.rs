@@ -334,7 +334,7 @@ fn each_wrong_field_is_named_with_its_place() {
     assert_eq!(malformed(EVENT_B + 17, &[3]), (end, "an event up to the store's revision", 3));
     assert_eq!(malformed(EVENT_B + 10, &[255; 12]).1, "an event up to the store's revision");
     let leads = "an event that leads to what is there (its revision given)";
-    assert_eq!(malformed(event + 6, b"a"), (end, leads, 2));
+    assert_eq!(malformed(event + 6, b"a"), (end, leads, 1));
     assert_eq!(malformed(event + 6, b"c"), (end, leads, 2));
     assert_eq!(malformed(created, &u64s(1)), (end, leads, 2));
 }
