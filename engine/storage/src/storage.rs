@@ -150,6 +150,15 @@ impl<D: Disk> Storage<D> {
             || !self.lends.is_empty()
     }
 
+    /// Whether somebody waits for what [`Storage::busy`] speaks of, or will soon. Merges and the checkpoint of a boundary
+    /// have time, as long as no other waits behind it: a host does well to leave the disk and the processor to others.
+    pub fn is_pressed(&self) -> bool {
+        self.checkpoints.is_pressed()
+            || self.log.spares.busy()
+            || self.log.wants_mark()
+            || !self.lends.is_empty()
+    }
+
     /// The slot before the log's first, when the newest whole checkpoint ends before that: newer ones are lost. What
     /// lies between was found to be damaged; a checkpoint that reaches that far would make up for it
     /// ([`crate::mending`]).
