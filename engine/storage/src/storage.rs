@@ -154,7 +154,7 @@ impl<D: Disk> Storage<D> {
     /// have time, as long as no other waits behind it: a host does well to leave the disk and the processor to others.
     pub fn is_pressed(&self) -> bool {
         self.checkpoints.is_pressed()
-            || self.log.spares.busy()
+            || self.log.spares.busy() && !self.log.spares.only_removes()
             || self.log.wants_mark()
             || !self.lends.is_empty()
     }
@@ -206,10 +206,13 @@ impl<D: Disk> Storage<D> {
         if self.checkpoints.needs_space() {
             self.keep_space_for_checkpoint(self.slice_bytes)?;
         }
-        if self.may_work_on_checkpoints(idle) {
+        let has_time = self.may_work_on_checkpoints(idle);
+        if has_time {
             done.extend(self.checkpoints.work(&self.disk)?);
         }
-        self.log.spares.work(&self.disk, self.slice_bytes)?;
+        if has_time || !self.log.spares.only_removes() {
+            self.log.spares.work(&self.disk, self.slice_bytes)?;
+        }
         // Taken back while a checkpoint waits, its space would be given up again for the next attempt, and so for ever.
         if !self.log.spares.busy() && !self.checkpoints.busy() && !self.checkpoints.waits_for_space() {
             self.ballast.work(&self.disk, self.checkpoints.newest(), self.slice_bytes)?;
