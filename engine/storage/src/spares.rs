@@ -175,8 +175,8 @@ impl<F: DiskFile> Spares<F> {
         Ok(())
     }
 
-    /// Takes a file out of the log, to become a spare, or to be removed when there are enough. Its new name is durable after the next sync of the directory,
-    /// which the caller does.
+    /// Takes a file out of the log, to become a spare, or to be removed when there are enough. Its new name is durable
+    /// after the next sync of the directory, which the caller does.
     pub(crate) fn recycle<D: Disk<File = F>>(
         &mut self,
         disk: &D,

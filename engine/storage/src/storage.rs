@@ -150,8 +150,9 @@ impl<D: Disk> Storage<D> {
             || !self.lends.is_empty()
     }
 
-    /// Whether somebody waits for what [`Storage::busy`] speaks of, or will soon. Merges and the checkpoint of a boundary
-    /// have time, as long as no other waits behind it: a host does well to leave the disk and the processor to others.
+    /// Whether somebody waits for what [`Storage::busy`] speaks of, or will soon. Merges and the checkpoint of a
+    /// boundary have time, as long as no other waits behind it: a host does well to leave the disk and the processor to
+    /// others.
     pub fn is_pressed(&self) -> bool {
         self.checkpoints.is_pressed()
             || self.log.spares.busy() && !self.log.spares.only_removes()

@@ -167,7 +167,8 @@ impl<F: DiskFile> Checkpoints<F> {
         self.pause == 0 && self.has_work()
     }
 
-    /// Whether somebody waits for what there is to do: a leader, a user who wants a checkpoint now, or another boundary.
+    /// Whether somebody waits for what there is to do: a leader, a user who wants a checkpoint now, or another
+    /// boundary.
     pub(crate) fn is_pressed(&self) -> bool {
         let in_hand = self.writing.iter().map(|writing| &writing.draft);
         let mut drafts = in_hand.chain(&self.waiting);

@@ -5,8 +5,8 @@
 //! [`RATIO`] carry: a row moves up once for each power of it. The oldest is as large as the state; it is only merged
 //! when a quarter of it is news, which bounds what the disk holds beyond the state, and what each change costs.
 //!
-//! A merge is given time, or all nodes would do it at once while clients wait: it is over when a [`PACE`]th of it has come
-//! in behind it. Nothing has to be remembered for that. What is merged is the shortest row of runs, from the
+//! A merge is given time, or all nodes would do it at once while clients wait: it is over when a [`PACE`]th of it has
+//! come in behind it. Nothing has to be remembered for that. What is merged is the shortest row of runs, from the
 //! oldest on, that is ready; runs that come later don't change it, and what waits behind it is counted in their bytes.
 //! These are looked at in the same way by themselves, so that they are few, too.
 
