@@ -12,6 +12,7 @@
 //! | `query`, `key`, `json` | the parts of a request, parsed |
 //! | `body` | bodies as they are read, and as they are sent |
 //! | `keys`, `data`, `adding`, `membership`, `status` | the handlers |
+//! | `watch`, `stream` | the route of watches, and the stream of events that it answers with |
 //! | `lending` | what peers are lent of this node's checkpoints |
 //! | `leader` | having something done by the leader, here or elsewhere, once |
 //! | `proxy`, `pool` | passing a request on, and the connections for it |
@@ -42,8 +43,10 @@ mod query;
 mod routes;
 mod service;
 mod status;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub(crate) use data::parse_import;
 pub(crate) use headers::{QUORATE_ERROR, QUORATE_LOST};

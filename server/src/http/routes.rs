@@ -28,6 +28,8 @@ pub(crate) enum Call<'a> {
     Import,
     /// `GET /backup`
     Backup,
+    /// `GET /watch`
+    Watch,
     /// `GET /livez`
     Livez,
     /// `GET /readyz`
@@ -67,6 +69,7 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, ApiEr
     let (call, allow) = match path {
         "/" => (read(Call::Hello), "GET, HEAD"),
         "/backup" => (read(Call::Backup), "GET, HEAD"),
+        "/watch" => (read(Call::Watch), "GET, HEAD"),
         "/livez" => (read(Call::Livez), "GET, HEAD"),
         "/readyz" => (read(Call::Readyz), "GET, HEAD"),
         "/version" => (read(Call::Version), "GET, HEAD"),
@@ -102,6 +105,8 @@ impl Call<'_> {
         match self {
             Call::Hello | Call::Livez | Call::Version | Call::Status | Call::Lend(_) => &[],
             Call::Readyz => &[Parameter::Verbose],
+            // It reads its query itself.
+            Call::Watch => &[],
             Call::Get(_) | Call::Members | Call::Export | Call::Backup => {
                 &[Parameter::Timeout, Parameter::Consistency]
             }
@@ -134,6 +139,7 @@ mod tests {
             ("POST", "/data.json", Call::Import),
             ("GET", "/backup", Call::Backup),
             ("HEAD", "/backup", Call::Backup),
+            ("GET", "/watch", Call::Watch),
             ("GET", "/livez", Call::Livez),
             ("GET", "/readyz", Call::Readyz),
             ("GET", "/version", Call::Version),

@@ -40,6 +40,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// told that this node ends; without that its client could not know that nothing was done.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
+/// How long a watcher may then still take to receive what has happened before that.
+const LAST_EVENTS: Duration = Duration::from_millis(250);
+
 /// Accepts connections and serves them, until the shutdown begins.
 pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut listener: N::Listener) {
     let on_loopback = listener.local_address().is_ok_and(|address| address.ip().is_loopback());
@@ -55,6 +58,7 @@ pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut l
             }
         }
     }
+    context.watches.close();
     // Who is in the system's queue already must be told that this node ends: a client that is reset instead could not
     // know that nothing was done.
     for stream in listener.close() {
@@ -75,10 +79,15 @@ fn spawn_connection<R: Runtime, N: Net>(stream: N::Stream, app: &Arc<App<R, N>>)
 async fn serve_connection<R: Runtime, N: Net>(stream: N::Stream, app: Arc<App<R, N>>, _guard: ShutdownGuard) {
     let runtime = &app.context.runtime;
     let unread = Arc::new(AtomicBool::new(false));
+    let is_endless = AtomicBool::new(false);
     let stream = Linger::new(stream, runtime.clone(), Arc::clone(&unread));
     let service = service_fn(|request| {
-        let (app, unread) = (&app, &unread);
-        async move { Ok::<_, Infallible>(app.answer(request, unread).await) }
+        let (app, unread, is_endless) = (&app, &unread, &is_endless);
+        async move {
+            let response = app.answer(request, unread).await;
+            is_endless.store(matches!(response.body(), AnswerBody::Endless(_)), Ordering::Relaxed);
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(HyperTimer::new(runtime.clone())).header_read_timeout(IDLE_TIMEOUT);
@@ -91,7 +100,15 @@ async fn serve_connection<R: Runtime, N: Net>(stream: N::Stream, app: Arc<App<R,
         Either::Left(ended) => ended,
         Either::Right(()) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            if is_endless.load(Ordering::Relaxed) {
+                // Whoever takes nothing would not take the end either.
+                match race(connection.as_mut(), runtime.sleep(LAST_EVENTS)).await {
+                    Either::Left(ended) => ended,
+                    Either::Right(()) => return,
+                }
+            } else {
+                connection.await
+            }
         }
     };
     if let Err(error) = ended {
@@ -138,6 +155,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         let call = routes::find(&head.method, head.uri.path())?;
         let terms = self.terms(head, call, is_forwarded)?;
         match call {
+            Call::Watch => self.watch(head).await,
             Call::Hello => Ok(json(HELLO)),
             Call::Get(key) => self.get(head, key, terms).await,
             Call::Put(key) => self.put(head, key, upload, terms).await,
@@ -162,7 +180,9 @@ impl<R: Runtime, N: Net> App<R, N> {
 
     /// A peer says how long it will wait in a header of its own: the query stays as the client wrote it.
     fn terms(&self, head: &Parts, call: Call<'_>, is_forwarded: bool) -> Result<Terms, ApiError> {
-        let query = Query::parse(head.uri.query(), call.parameters())?;
+        // The query of a watch is another one.
+        let text = head.uri.query().filter(|_| call != Call::Watch);
+        let query = Query::parse(text, call.parameters())?;
         let mut timeout = query.timeout;
         if is_forwarded {
             // A peer of another history may have found its old leader's address taken over by this node.

@@ -8,3 +8,4 @@ mod limits;
 mod membership;
 mod proxying;
 mod routes;
+mod watching;
