@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `routes` | which path and method mean what |
 //! | `query`, `key`, `ttl`, `conditions`, `once` | the parts of a head, parsed |
-//! | `list`, `backup` | which keys a list has, and its cursor; which bytes of a backup |
+//! | `list`, `backup`, `watch` | which keys a list has, and its cursor; which bytes of a backup; what is watched |
 //! | `write`, `txn`, `import`, `members`, `json` | changes and their bodies |
 
 mod backup;
@@ -26,6 +26,7 @@ mod routes;
 mod tests;
 mod ttl;
 mod txn;
+mod watch;
 mod write;
 
 use std::sync::Arc;
@@ -53,6 +54,7 @@ use query::{Query, parse_lease};
 use routes::Route;
 pub use ttl::TTL_MS;
 pub(crate) use ttl::{remaining_text, ttl_text};
+pub use watch::WatchCall;
 pub(crate) use write::holder_of;
 pub use write::{Change, MAX_LOCK_BYTES, Write, WriteCall};
 use write::{Only, What};
@@ -101,6 +103,8 @@ pub enum Call {
     Export(ReadLevel),
     /// `GET /backup`
     Backup(BackupCall),
+    /// `GET /watch`
+    Watch(WatchCall),
     /// `GET /raft/members`
     Members(ReadLevel),
     /// A change of the store, which may have a body.
@@ -135,14 +139,19 @@ pub fn parse_head(
     headers: &HeaderMap,
 ) -> Result<Head, ApiError> {
     let route = routes::find(method, path)?;
-    let asked = Query::parse(query, route.parameters())?;
     check_headers(method, &route, headers)?;
+    if route == Route::Watch {
+        // Its query is another one.
+        return watch::parse(query, headers);
+    }
+    let asked = Query::parse(query, route.parameters())?;
     let write = |what| -> Result<Call, ApiError> {
         Ok(Call::Write(WriteCall { what, once: OnceCall::of(method, path, query, headers)? }))
     };
     let timeout = asked.timeout;
     let level = asked.level;
     let call = match route {
+        Route::Watch => unreachable!("its head was parsed before"),
         Route::Hello => Call::Hello,
         Route::Livez => Call::Livez,
         Route::Readyz => Call::Readyz { verbose: asked.verbose },
