@@ -1,13 +1,14 @@
 //! `GET /watch`: what happens to a key, or to all with a prefix.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use quorate_node::kv::{EventId, Revision};
+use quorate_node::raft::NodeId;
 use quorate_node::{Query, ReadLevel, Reply, Request};
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use super::app::{App, with_type};
 use super::body::AnswerBody;
@@ -38,7 +39,7 @@ impl<R: Runtime, N: Net> App<R, N> {
     pub(super) async fn watch(&self, head: &Parts) -> Result<Response<AnswerBody>, ApiError> {
         let Asked { watch, after, timeout } = parse(head.uri.query(), &head.headers)?;
         let watches = &self.context.watches;
-        if head.headers.get(QUORATE_HISTORY).is_some_and(|seen| *seen != self.history) {
+        if seen_history(&head.headers)?.is_some_and(|seen| seen != self.context.identity.history.0) {
             let position = watches.position();
             let last_word = reset(position, ResetReason::Restored);
             return Ok(answer(position, AnswerBody::Whole(last_word)));
@@ -166,6 +167,18 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, ApiError> {
     id.map(Some).ok_or_else(|| {
         ApiError::Malformed(format!(
             "the header {LAST_EVENT_ID} is {text:?}: give the id of an event of a watch, for example 7-0"
+        ))
+    })
+}
+
+/// The history of what was seen before.
+fn seen_history(headers: &HeaderMap) -> Result<Option<u128>, ApiError> {
+    let Some(header) = headers.get(QUORATE_HISTORY) else { return Ok(None) };
+    let text = String::from_utf8_lossy(header.as_bytes());
+    // All ids are written alike.
+    text.parse::<NodeId>().map(|id| Some(id.0)).map_err(|_| {
+        ApiError::Malformed(format!(
+            "the header {QUORATE_HISTORY} is {text:?}: give the history that answers name, 32 hex digits"
         ))
     })
 }
