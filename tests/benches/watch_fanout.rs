@@ -3,8 +3,8 @@
 //! A cluster of three real nodes; watchers on one of them, in groups of 100 on 100 prefixes, so each write is told to a
 //! hundred. Writes go to the leader, spread over the prefixes: first as fast as sixteen writers can, then at fixed
 //! rates, where a write that is late counts from when it was due, and so does what is told of it. Then all of it again
-//! with one watcher more, of everything, that takes nothing. `-- leader` puts the watchers on the leader, `--
-//! 1000` takes fewer.
+//! with one watcher more, of everything, that takes nothing. `-- leader` puts the watchers on the leader,
+//! `-- 1000` takes fewer.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::net::SocketAddr;
