@@ -3,7 +3,8 @@
 //! A cluster of three real nodes; watchers on one of them, in groups of 100 on 100 prefixes, so each write is told to a
 //! hundred. Writes go to the leader, spread over the prefixes: first as fast as sixteen writers can, then at fixed
 //! rates, where a write that is late counts from when it was due, and so does what is told of it. Then all of it again
-//! with one watcher more, of everything, that takes nothing. `-- leader` puts the watchers on the leader, `-- 1000` takes fewer.
+//! with one watcher more, of everything, that takes nothing. `-- leader` puts the watchers on the leader,
+//! `-- 1000` takes fewer.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::net::SocketAddr;
@@ -38,6 +39,9 @@ struct Received {
     latencies_us: Mutex<Vec<u32>>,
 }
 
+/// Where watchers note what they are told, and how many are told of one write.
+type Told<'a> = (&'a Arc<Received>, u64);
+
 /// What writers did, and what came of it.
 struct Window {
     writes: usize,
@@ -59,23 +63,24 @@ fn main() {
     let pid = cluster.nodes[watched].process().pid();
     let received = Arc::new(Received::default());
 
-    print("no watchers, as fast as it goes", &run(leader, None, start, &received));
+    print("no watchers, as fast as it goes", &run(leader, None, start, (&received, 0)));
     let before = resident_bytes(pid);
     let clients = connect(node, watchers, start, &received);
     let idle = resident_bytes(pid);
     println!("memory: {} bytes a watcher, idle", (idle.saturating_sub(before)) / watchers);
-    measure("", leader, start, &received);
+    let told = (&received, watchers / GROUPS);
+    measure("", leader, start, told);
     let busy = resident_bytes(pid);
     println!("memory: {} bytes a watcher, after these", (busy.saturating_sub(before)) / watchers);
     let stuck = stick(node, leader, &clients);
-    measure("one stuck: ", leader, start, &received);
+    measure("one stuck: ", leader, start, told);
     drop(stuck);
 }
 
-fn measure(name: &str, leader: SocketAddr, start: Instant, received: &Arc<Received>) {
-    print(&format!("{name}as fast as it goes"), &run(leader, None, start, received));
+fn measure(name: &str, leader: SocketAddr, start: Instant, told: Told<'_>) {
+    print(&format!("{name}as fast as it goes"), &run(leader, None, start, told));
     for rate in RATES {
-        let window = run(leader, Some(rate), start, received);
+        let window = run(leader, Some(rate), start, told);
         print(&format!("{name}{rate} writes/s"), &window);
     }
 }
@@ -94,8 +99,8 @@ fn print(name: &str, window: &Window) {
     );
 }
 
-/// Writes for one window, then waits until what was written is told.
-fn run(leader: SocketAddr, rate: Option<u64>, start: Instant, received: &Arc<Received>) -> Window {
+/// Writes for one window, then waits until what was written is told, each to so many.
+fn run(leader: SocketAddr, rate: Option<u64>, start: Instant, (received, per_write): Told<'_>) -> Window {
     received.latencies_us.lock().unwrap().clear();
     let events_before = received.events.load(Ordering::Relaxed);
     let began = Instant::now();
@@ -103,17 +108,11 @@ fn run(leader: SocketAddr, rate: Option<u64>, start: Instant, received: &Arc<Rec
         (0..WRITERS).map(|number| std::thread::spawn(move || write(leader, number, rate, start, began)));
     let writers: Vec<_> = writers.collect();
     let write_us: Vec<u32> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
-    let mut last = 0;
-    // Quiet for a while: everything has been told.
-    let mut quiet_since = Instant::now();
-    let mut ended = Instant::now();
-    while quiet_since.elapsed() < Duration::from_millis(500) {
-        let events = received.events.load(Ordering::Relaxed);
-        if events != last {
-            (last, quiet_since, ended) = (events, Instant::now(), Instant::now());
-        }
-        std::thread::yield_now();
-    }
+    let expected = write_us.len() as u64 * per_write;
+    wait_until("every watcher to be told of every write", PATIENCE, || {
+        (received.events.load(Ordering::Relaxed) - events_before >= expected).then_some(())
+    });
+    let ended = Instant::now();
     let told_us = std::mem::take(&mut *received.latencies_us.lock().unwrap());
     let events = received.events.load(Ordering::Relaxed) - events_before;
     Window { writes: write_us.len(), write_us, seconds: (ended - began).as_secs_f64(), told_us, events }

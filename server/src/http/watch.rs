@@ -1,18 +1,18 @@
 //! `GET /watch`: what happens to a key, or to all with a prefix.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use quorate_node::kv::Revision;
 use quorate_node::{Query, ReadLevel, Reply, Request};
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use super::app::{App, with_type};
 use super::body::AnswerBody;
 use super::error::ApiError;
-use super::headers::{EVENT_STREAM, QUORATE_HISTORY, QUORATE_REVISION};
+use super::headers::{EVENT_STREAM, QUORATE_REVISION};
 use super::leader::unexpected;
 use super::request::WatchCall;
 use super::service::Terms;
@@ -29,9 +29,9 @@ impl<R: Runtime, N: Net> App<R, N> {
         watch: WatchCall,
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
-        let WatchCall { watch, after } = watch;
+        let WatchCall { watch, after, history } = watch;
         let watches = &self.context.watches;
-        if head.headers.get(QUORATE_HISTORY).is_some_and(|seen| *seen != self.history) {
+        if history.is_some_and(|seen| seen != self.context.identity.history) {
             let position = watches.position();
             let last_word = reset(position, ResetReason::Restored);
             return Ok(answer(position, AnswerBody::Whole(last_word)));

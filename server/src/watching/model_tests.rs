@@ -111,7 +111,7 @@ impl World {
         while taken < count {
             match client.follower.step(&Context::from_waker(Waker::noop())) {
                 Step::Send(bytes) if bytes.windows(12).any(|part| part == b"event: reset") => {
-                    client.reset = true
+                    client.reset = true;
                 }
                 Step::Send(bytes) => {
                     assert!(!client.reset, "a reset is the last event");

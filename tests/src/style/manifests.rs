@@ -51,7 +51,11 @@ enum Exactness {
 const RESERVED: [(&str, &[&str], &str); 3] = [
     ("madsim", &["quorate-sim"], "production runs on the real tokio"),
     ("bincode", &["quorate-wire"], "the codec can be replaced only while one package knows it"),
-    ("tokio", &["quorate-server", "quorate-client", "quorate-sim"], "the engine has no async"),
+    (
+        "tokio",
+        &["quorate-server", "quorate-client", "quorate-sim", "quorate-tests"],
+        "the engine has no async",
+    ),
 ];
 
 /// Packages whose only dependency outside of the workspace may be `serde`, since they are pure.

@@ -2,10 +2,13 @@
 
 use hyper::header::{HeaderMap, HeaderName};
 use quorate_node::kv::{EventId, Revision};
+use quorate_node::raft::NodeId;
+use quorate_node::wire::HistoryId;
 
 use super::key::{MAX_KEY_BYTES, check_key};
 use super::query::{DEFAULT_TIMEOUT, bad_value, decode, parse_timeout};
 use super::{ApiError, Call, Head};
+use crate::http::headers::QUORATE_HISTORY;
 use crate::watching::{Kinds, Scope, Watch};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -16,6 +19,8 @@ pub struct WatchCall {
     pub(crate) watch: Watch,
     /// What is behind this place; without one, what comes.
     pub(crate) after: Option<EventId>,
+    /// The history of what was seen before, when the client says it.
+    pub(crate) history: Option<HistoryId>,
 }
 
 /// What a query, not decoded yet, and the headers ask for.
@@ -54,7 +59,8 @@ pub(super) fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<Head, Ap
     // A browser that comes back sends the id, and the same query as the first time.
     let after = last_event_id(headers)?.or(from);
     let timeout = timeout.as_deref().map_or(Ok(DEFAULT_TIMEOUT), parse_timeout)?;
-    Ok(Head { call: Call::Watch(WatchCall { watch, after }), timeout })
+    let history = seen_history(headers)?;
+    Ok(Head { call: Call::Watch(WatchCall { watch, after, history }), timeout })
 }
 
 fn parse_scope(key: Option<String>, prefix: Option<String>) -> Result<Scope, ApiError> {
@@ -118,6 +124,17 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>, ApiError> {
     })
 }
 
+fn seen_history(headers: &HeaderMap) -> Result<Option<HistoryId>, ApiError> {
+    let Some(header) = headers.get(QUORATE_HISTORY) else { return Ok(None) };
+    let text = String::from_utf8_lossy(header.as_bytes());
+    // All ids are written alike.
+    text.parse::<NodeId>().map(|id| Some(HistoryId(id.0))).map_err(|_| {
+        ApiError::Malformed(format!(
+            "the header {QUORATE_HISTORY} is {text:?}: give the history that answers name, 32 hex digits"
+        ))
+    })
+}
+
 fn number(text: &str) -> Option<u64> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_plain)
@@ -159,7 +176,7 @@ mod tests {
         ];
         for (query, id, scope, kinds, previous, after) in cases {
             let watch = Watch { scope, kinds, previous };
-            let call = Call::Watch(WatchCall { watch, after });
+            let call = Call::Watch(WatchCall { watch, after, history: None });
             let expected = Head { call, timeout: DEFAULT_TIMEOUT };
             assert_eq!(parsed(query, id), Ok(expected), "{query} {id:?}");
         }

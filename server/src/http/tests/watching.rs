@@ -247,6 +247,8 @@ async fn bad_watches_are_refused() {
     }
     let answer = cluster.ask_with(0, Method::GET, "/watch?key=a", &[("last-event-id", "x")], b"").await;
     assert_eq!((answer.status.as_u16(), &*answer.code()), (400, "malformed"));
+    let answer = cluster.ask_with(0, Method::GET, "/watch?key=a", &[("quorate-history", "x")], b"").await;
+    assert_eq!((answer.status.as_u16(), &*answer.code()), (400, "malformed"));
     let answer = cluster.ask(0, Method::POST, "/watch?key=a", b"").await;
     assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("GET, HEAD")));
 }
