@@ -20,8 +20,9 @@ use std::path::Path;
 const PART_BYTES: usize = 1 << 20;
 
 pub(crate) fn get(command: &GetCommand) -> Result<(), Failure> {
-    let value =
-        call(&command.client, async |client| client.get_with(&command.key, command.consistency).await)?;
+    let value = call(&command.client, async |client| {
+        client.get(&command.key).consistency(command.consistency).await
+    })?;
     output::data(&value.bytes)?;
     // For people only: whoever reads a pipe gets the value and nothing else.
     if io::stdout().is_terminal() { output::data(b"\n") } else { Ok(()) }
@@ -29,7 +30,7 @@ pub(crate) fn get(command: &GetCommand) -> Result<(), Failure> {
 
 pub(crate) fn put(command: PutCommand) -> Result<(), Failure> {
     let value = value_bytes(command.value)?;
-    call(&command.client, async |client| client.put(&command.key, value).await)
+    call(&command.client, async |client| client.put(&command.key, value).await).map(drop)
 }
 
 fn value_bytes(argument: OsString) -> Result<Bytes, Failure> {
@@ -90,7 +91,7 @@ fn status_table(answered: &[EndpointStatus]) -> Table<9> {
 }
 
 pub(crate) fn export(command: &ExportCommand) -> Result<(), Failure> {
-    let data_json = call(&command.client, async |client| client.export().await)?;
+    let data_json = call(&command.client, async |client| client.export().await?.whole().await)?;
     if is_stream(&command.file) {
         return output::data(&data_json);
     }

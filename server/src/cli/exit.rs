@@ -14,7 +14,7 @@ pub(crate) enum Exit {
     Failed = 1,
     /// The command line makes no sense.
     Usage = 2,
-    /// The key, or the member, is not there.
+    /// The key, the member, or the lease is not there.
     NotFound = 3,
     /// A condition did not hold.
     PreconditionFailed = 4,
@@ -63,11 +63,13 @@ impl Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
-            ClientError::NotFound(_) => Exit::NotFound,
-            ClientError::PreconditionFailed(_) => Exit::PreconditionFailed,
+            ClientError::NotFound(_) | ClientError::LeaseNotFound(_) => Exit::NotFound,
+            ClientError::PreconditionFailed(_) | ClientError::Locked { .. } => Exit::PreconditionFailed,
             ClientError::Unavailable(_) => Exit::Unavailable,
             ClientError::OutcomeUnknown(_) => Exit::OutcomeUnknown,
-            ClientError::Refused { .. } | ClientError::NotQuorate(_) => Exit::Failed,
+            ClientError::Refused { .. } | ClientError::Compacted { .. } | ClientError::NotQuorate(_) => {
+                Exit::Failed
+            }
             ClientError::BadEndpoint(_) => Exit::Usage,
         };
         Self::Ended(exit, error.to_string())
