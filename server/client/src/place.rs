@@ -79,6 +79,15 @@ impl Place {
         &self.lease
     }
 
+    /// Whether it is the first now.
+    ///
+    /// # Errors
+    /// [`ClientError::LeaseNotFound`] when the place is lost.
+    pub async fn is_first(&self) -> Result<bool, ClientError> {
+        let (places, _) = places(&self.client, &self.prefix).await?;
+        Ok(before(&places, &self.key, self.token)?.is_none())
+    }
+
     /// Waits until it is the first.
     ///
     /// # Errors
@@ -114,14 +123,23 @@ impl Place {
 async fn wait_for_turn(client: &Client, prefix: &str, key: &str, token: u64) -> Result<(), ClientError> {
     loop {
         let (places, revision) = places(client, prefix).await?;
-        if places.get(&token).is_none_or(|entry| entry.key != key) {
-            return Err(ClientError::LeaseNotFound(format!("the key {key} is gone")));
-        }
-        match places.range(..token).next_back() {
+        match before(&places, key, token)? {
             None => return Ok(()),
-            Some((_, before)) => until_deleted(client, &before.key, revision + 1).await,
+            Some(before) => until_deleted(client, &before.key, revision + 1).await,
         }
     }
+}
+
+/// Who stands right before that place.
+fn before<'a>(
+    places: &'a BTreeMap<u64, Entry>,
+    key: &str,
+    token: u64,
+) -> Result<Option<&'a Entry>, ClientError> {
+    if places.get(&token).is_none_or(|entry| entry.key != key) {
+        return Err(ClientError::LeaseNotFound(format!("the key {key} is gone")));
+    }
+    Ok(places.range(..token).next_back().map(|(_, entry)| entry))
 }
 
 /// Waits until a key is deleted, or may have been: whoever called looks again.

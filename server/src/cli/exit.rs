@@ -31,6 +31,8 @@ pub(crate) enum Exit {
 pub(crate) enum Failure {
     /// To be said on stderr, with the exit code.
     Ended(Exit, String),
+    /// With the exit code of something that was run; there is nothing to say.
+    Code(u8),
     /// clap's own: usage errors on stderr, but also `--help` and `--version`, which go to stdout and are no failure.
     Clap(Box<clap::Error>),
 }
@@ -51,6 +53,7 @@ impl Failure {
                 output::say(&format!("quorate: {message}"));
                 ExitCode::from(exit as u8)
             }
+            Self::Code(code) => ExitCode::from(code),
             Self::Clap(error) => {
                 // A closed stdout or stderr leaves nobody to tell.
                 let _ = error.print();
