@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use quorate_node::kv::Settings;
 use quorate_node::raft::{Contact, NodeId};
 use quorate_node::wire::{ClusterId, HistoryId};
 
@@ -29,6 +30,8 @@ pub struct Context<R, N> {
     pub contact: Contact,
     /// The bounds on what is taken in.
     pub limits: Limits,
+    /// The limits of the store that are in force while this node leads.
+    pub settings: Settings,
     /// How this node's disk is.
     pub disk: Arc<DiskHealth>,
     /// What answers to `GET /backup` share.
@@ -61,6 +64,8 @@ pub struct Limits {
     pub request_bytes: usize,
     /// The most bytes of request bodies held at once.
     pub pending_bytes: usize,
+    /// The most comparisons, and the most operations of each kind of end, in a transaction.
+    pub txn_operations: usize,
     /// How much of backups is read in a second, all together, in bytes.
     pub backup_bytes_per_second: u64,
 }
@@ -71,6 +76,7 @@ impl Default for Limits {
             value_bytes: 1 << 20,
             request_bytes: 4 << 20,
             pending_bytes: 256 << 20,
+            txn_operations: 128,
             backup_bytes_per_second: 64 << 20,
         }
     }

@@ -65,7 +65,7 @@ pub use disk_health::DiskHealth;
 pub use driver::{DriverEnd, checkpoint_job};
 pub use founding::{Pairs, first_entries, write_first};
 pub use handle::{Answer, Handle};
-pub use http::fuzzing;
+pub use http::{fuzzing, request};
 pub use inspector::Inspector;
 pub use join::{Joined, join};
 pub use net::{Listener, Net};

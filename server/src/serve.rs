@@ -330,6 +330,7 @@ async fn start(
             value_bytes: config.max_value_bytes,
             request_bytes: config.max_request_bytes,
             pending_bytes: config.max_pending_bytes,
+            txn_operations: config.max_txn_operations,
             backup_bytes_per_second: config.backup_bytes_per_second,
         },
         inbound,
@@ -354,7 +355,12 @@ fn node_config(config: &ServeConfig, identity: Identity, seed: u64) -> NodeConfi
         checkpoint_entries: config.snapshot_entries,
         checkpoint_bytes: NodeConfig::CHECKPOINT_BYTES,
         pending_requests: NodeConfig::PENDING_REQUESTS,
-        settings: kv::Settings::default(),
+        settings: kv::Settings {
+            history_revisions: config.history_revisions,
+            history_bytes: config.history_bytes,
+            answers: config.idempotency_keys,
+            answer_bytes: config.idempotency_bytes,
+        },
     }
 }
 

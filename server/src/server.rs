@@ -88,6 +88,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
         // The core gives a hand-over up after one election timeout, and a successor then has to be heard.
         let election_timeout = config.raft.election_timeout;
         let hand_over_limit = election_timeout * 3 / 2;
+        let settings = config.settings;
         let node = Node::open(config, found, runtime.now())?;
         let Inbound { local, deliver, events, counters } = inbound;
         local.settle(identity);
@@ -107,6 +108,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
             identity,
             contact,
             limits,
+            settings,
             disk,
             backups,
             counters,

@@ -61,6 +61,16 @@ pub struct ServeConfig {
     pub max_request_bytes: usize,
     /// The most bytes of request bodies held at once.
     pub max_pending_bytes: usize,
+    /// The most comparisons, and the most operations for either end, in a transaction.
+    pub max_txn_operations: usize,
+    /// How many revisions back the past can be read, at most.
+    pub history_revisions: u64,
+    /// How many bytes of what was overwritten or deleted are kept for that, at most.
+    pub history_bytes: u64,
+    /// How many idempotency keys are remembered.
+    pub idempotency_keys: u64,
+    /// How many bytes they and their answers may have together.
+    pub idempotency_bytes: u64,
     /// The size of a log segment, in bytes.
     pub segment_bytes: u32,
     /// How many checkpoints are kept.

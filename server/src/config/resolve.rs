@@ -19,6 +19,7 @@ const DEFAULT_PORT: u16 = 8080;
 const RAFT_PORT_OFFSET: u16 = 1000;
 /// A request becomes one entry of the log, which is read into memory whole.
 const LARGEST_REQUEST_BYTES: usize = 64 << 20;
+const MOST_TXN_OPERATIONS: usize = 10_000;
 const LONGEST_NAME_BYTES: usize = 64;
 /// What an entry takes in a segment beside its value: headers, a key, padding.
 const SEGMENT_OVERHEAD_BYTES: usize = 64 << 10;
@@ -55,12 +56,17 @@ pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolve
         max_value_bytes: lookup.single("max-value-bytes", "1MiB", parse_limit)?,
         max_request_bytes: lookup.single("max-request-bytes", "4MiB", parse_limit)?,
         max_pending_bytes: lookup.single("max-pending-bytes", "256MiB", parse_pending)?,
+        max_txn_operations: lookup.single("max-txn-operations", "128", parse_txn_operations)?,
+        history_revisions: lookup.single("history-revisions", "100000", parse_whole)?,
+        history_bytes: lookup.single("history-bytes", "64MiB", parse_bytes)?,
+        idempotency_keys: lookup.single("idempotency-keys", "100000", parse_whole)?,
+        idempotency_bytes: lookup.single("idempotency-bytes", "64MiB", parse_bytes)?,
         segment_bytes: lookup.single("segment-bytes", "16MiB", parse_segment)?,
         keep_snapshots: lookup.single("keep-snapshots", "5", parse_count)?,
         snapshot_entries: lookup.single("snapshot-entries", "100000", parse_count)?,
         election_timeout: lookup.single("election-timeout", "500ms", parse_interval)?,
         heartbeat_interval: lookup.single("heartbeat-interval", "50ms", parse_interval)?,
-        scrub_bytes_per_second: lookup.single("scrub-rate", "1MiB", parse_scrub_rate)?,
+        scrub_bytes_per_second: lookup.single("scrub-rate", "1MiB", parse_bytes)?,
         snapshot_bytes_per_second: lookup.single("snapshot-rate", "128MiB", parse_rate)?,
         backup_bytes_per_second: lookup.single("backup-rate", "64MiB", parse_rate)?,
         remove_dead_voters_after: lookup.single("remove-dead-voters-after", "never", parse_patience)?,
@@ -271,7 +277,8 @@ fn parse_segment(text: &str) -> Result<u32, String> {
     }
 }
 
-fn parse_scrub_rate(text: &str) -> Result<u64, String> {
+/// A size in bytes, of which 0 makes sense.
+fn parse_bytes(text: &str) -> Result<u64, String> {
     parse_size(text).map(|size| size as u64).map_err(|error| error.to_string())
 }
 
@@ -284,6 +291,20 @@ fn parse_count<T: std::str::FromStr + PartialEq + From<u8>>(text: &str) -> Resul
     match text.parse() {
         Ok(number) if digits && number != T::from(0) => Ok(number),
         _ => Err("it is not a whole number from 1 on"),
+    }
+}
+
+/// A number of which 0 makes sense: none at all.
+fn parse_whole(text: &str) -> Result<u64, &'static str> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).ok_or("it is not a whole number")
+}
+
+fn parse_txn_operations(text: &str) -> Result<usize, &'static str> {
+    match parse_count(text) {
+        Ok(count) if count <= MOST_TXN_OPERATIONS => Ok(count),
+        Ok(_) => Err("at most 10000 are possible: all are carried out at once, while everything else waits"),
+        Err(error) => Err(error),
     }
 }
 

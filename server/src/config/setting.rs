@@ -79,6 +79,36 @@ pub const SETTINGS: &[Setting] = &[
         "Refuse requests while the bodies of others take up this much [default: 256MiB]",
     ),
     setting(
+        "max-txn-operations",
+        "N",
+        Shape::Single,
+        "The most comparisons, and the most operations for either end, of a transaction [default: 128]",
+    ),
+    setting(
+        "history-revisions",
+        "N",
+        Shape::Single,
+        "How many revisions back the past can be read; the leader's counts [default: 100000]",
+    ),
+    setting(
+        "history-bytes",
+        "SIZE",
+        Shape::Single,
+        "How much of what was overwritten or deleted is kept for that; the leader's counts [default: 64MiB]",
+    ),
+    setting(
+        "idempotency-keys",
+        "N",
+        Shape::Single,
+        "How many idempotency keys are remembered; the leader's counts [default: 100000]",
+    ),
+    setting(
+        "idempotency-bytes",
+        "SIZE",
+        Shape::Single,
+        "How much they and their answers may take up; the leader's counts [default: 64MiB]",
+    ),
+    setting(
         "segment-bytes",
         "SIZE",
         Shape::Single,

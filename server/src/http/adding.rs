@@ -12,48 +12,28 @@
 //! | known | another member's | refused |
 
 use hyper::Response;
-use hyper::http::request::Parts;
 use quorate_node::raft::{Contact, Learner, NodeId, PeerState, PeerStatus, Time};
 use quorate_node::{Refusal, Request};
 
 use super::app::{App, json};
-use super::body::{AnswerBody, Upload};
+use super::body::AnswerBody;
 use super::error::ApiError;
 use super::headers::QUORATE_CLUSTER;
-use super::json::{NewMember, SUCCESS, parse_add};
+use super::json::SUCCESS;
 use super::leader::{News, NotChanged, Operation};
 use super::proxy::AttemptError;
-use super::service::Terms;
+use super::request::NewMember;
 use crate::net::Net;
 use crate::peers::{Local, ProbeError, probe};
 use crate::runtime::Runtime;
 
 /// What a join is at the leader.
-struct Add {
-    member: NewMember,
-    wait_for_voter: bool,
+pub(super) struct Add {
+    pub(super) member: NewMember,
+    pub(super) wait_for_voter: bool,
 }
 
 impl<R: Runtime, N: Net> App<R, N> {
-    /// `POST /raft/add`.
-    pub(super) async fn add(
-        &self,
-        head: &Parts,
-        upload: Upload<'_>,
-        terms: Terms,
-    ) -> Result<Response<AnswerBody>, ApiError> {
-        let body = self.read_json(upload).await?;
-        let member = parse_add(&body)?;
-        if terms.query.wait_for_voter && member.learner == Learner::Standing {
-            return Err(ApiError::BadQuery(
-                "wait=voter waits for what \"Role\": \"learner\" rules out: leave out one of the two"
-                    .to_owned(),
-            ));
-        }
-        let operation = Add { member, wait_for_voter: terms.query.wait_for_voter };
-        self.at_leader(&self.asked(head, body, terms), &operation).await
-    }
-
     /// Dials a newcomer back: an address that does not work, or where somebody else answers, must not get into the log.
     async fn call_back(&self, member: &NewMember, deadline: Time) -> Result<(), ApiError> {
         let context = &self.context;

@@ -23,7 +23,7 @@ use super::body::{AnswerBody, StreamedBody};
 use super::error::ApiError;
 use super::headers::{NOSNIFF, OCTET_STREAM, QUORATE_REVISION};
 use super::leader::unexpected;
-use super::query::format_timeout;
+use super::request::format_timeout;
 use super::service::Terms;
 use crate::backups::{MOST, Pinned, Slot};
 use crate::net::Net;
@@ -34,10 +34,15 @@ const PIECES_AHEAD: usize = 1;
 
 impl<R: Runtime, N: Net> App<R, N> {
     /// `GET` and `HEAD`.
-    pub(super) async fn backup(&self, head: &Parts, terms: Terms) -> Result<Response<AnswerBody>, ApiError> {
+    pub(super) async fn backup(
+        &self,
+        head: &Parts,
+        level: ReadLevel,
+        terms: Terms,
+    ) -> Result<Response<AnswerBody>, ApiError> {
         let slot = self.context.backups.slot().ok_or(ApiError::TooManyBackups { most: MOST })?;
         let conditions = Conditions::of(&head.headers);
-        let (pin, takes_range) = self.pinned(&conditions, terms).await?;
+        let (pin, takes_range) = self.pinned(&conditions, level, terms).await?;
         let opened = pin.opened;
         let asked = conditions.range.filter(|_| takes_range && head.method == Method::GET);
         let part = match asked.map_or(Asked::Whole, |range| parse_range(range, opened.file_bytes)) {
@@ -53,7 +58,12 @@ impl<R: Runtime, N: Net> App<R, N> {
     }
 
     /// The checkpoint that is sent, and whether a range of it may be: not so when the range is one of another.
-    async fn pinned(&self, conditions: &Conditions<'_>, terms: Terms) -> Result<(Pinned, bool), ApiError> {
+    async fn pinned(
+        &self,
+        conditions: &Conditions<'_>,
+        level: ReadLevel,
+        terms: Terms,
+    ) -> Result<(Pinned, bool), ApiError> {
         if let Some(tags) = conditions.if_match.filter(|tags| *tags != "*") {
             for tag in tags.split(',').filter_map(|tag| parse_tag(tag.trim())) {
                 if let Some(pin) = self.kept(tag).await? {
@@ -64,15 +74,15 @@ impl<R: Runtime, N: Net> App<R, N> {
             return Err(ApiError::CheckpointGone(tags.to_owned()));
         }
         let Some(named) = conditions.if_range.filter(|_| conditions.range.is_some()) else {
-            return Ok((self.newest(terms).await?, true));
+            return Ok((self.newest(level, terms).await?, true));
         };
         // A date names nothing here, as it would name no bytes.
         match parse_tag(named) {
             Some(tag) => match self.kept(tag).await? {
                 Some(pin) => Ok((pin, true)),
-                None => Ok((self.newest(terms).await?, false)),
+                None => Ok((self.newest(level, terms).await?, false)),
             },
-            None => Ok((self.newest(terms).await?, false)),
+            None => Ok((self.newest(level, terms).await?, false)),
         }
     }
 
@@ -85,9 +95,8 @@ impl<R: Runtime, N: Net> App<R, N> {
     }
 
     /// A checkpoint of now.
-    async fn newest(&self, terms: Terms) -> Result<Pinned, ApiError> {
+    async fn newest(&self, level: ReadLevel, terms: Terms) -> Result<Pinned, ApiError> {
         let deadline = self.now() + terms.timeout;
-        let level = terms.query.level;
         let mut least = Revision::ZERO;
         if level != ReadLevel::Stale {
             // What is read does not matter: once it is, this node has applied all that was acknowledged before.

@@ -152,6 +152,8 @@ pub(crate) enum AnswerBody {
     Forwarded(ForwardedBody),
     /// Pieces that come from elsewhere in this process.
     Streamed(StreamedBody),
+    /// The same, and nobody knows yet how many.
+    Open(OpenBody),
 }
 
 /// Why an answer broke off.
@@ -164,6 +166,38 @@ pub(crate) enum BrokenBody {
     /// take what came for all.
     #[error("{0} bytes of the answer are missing")]
     CutShort(u64),
+    /// The same, of an answer whose length was not known.
+    #[error("the end of the answer is missing")]
+    Endless,
+}
+
+/// A body in pieces that somebody else makes until there are no more, which is said: `None` is the last.
+pub(crate) struct OpenBody {
+    pieces: mpsc::Receiver<Option<Bytes>>,
+    is_over: bool,
+}
+
+impl OpenBody {
+    pub(crate) fn new(pieces: mpsc::Receiver<Option<Bytes>>) -> Self {
+        OpenBody { pieces, is_over: false }
+    }
+
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        self.pieces.poll_recv(context).map(|piece| match piece {
+            Some(Some(piece)) => Some(Ok(Frame::data(piece))),
+            Some(None) => {
+                self.is_over = true;
+                None
+            }
+            None => {
+                self.is_over = true;
+                Some(Err(BrokenBody::Endless))
+            }
+        })
+    }
 }
 
 /// A body of a length that is known, in pieces that somebody else makes.
@@ -247,6 +281,7 @@ impl Body for AnswerBody {
             }
             AnswerBody::Forwarded(forwarded) => forwarded.poll_frame(context).map_err(BrokenBody::from),
             AnswerBody::Streamed(streamed) => streamed.poll_frame(context),
+            AnswerBody::Open(open) => open.poll_frame(context),
         }
     }
 
@@ -256,13 +291,14 @@ impl Body for AnswerBody {
             AnswerBody::Pieces(_) => false,
             AnswerBody::Forwarded(forwarded) => forwarded.incoming.is_end_stream(),
             AnswerBody::Streamed(streamed) => streamed.left == 0,
+            AnswerBody::Open(open) => open.is_over,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             AnswerBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            AnswerBody::Pieces(_) => SizeHint::default(),
+            AnswerBody::Pieces(_) | AnswerBody::Open(_) => SizeHint::default(),
             AnswerBody::Forwarded(forwarded) => forwarded.incoming.size_hint(),
             AnswerBody::Streamed(streamed) => SizeHint::with_exact(streamed.left),
         }

@@ -1,17 +1,20 @@
 //! What HTTP says when it says no.
 
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CONTENT_RANGE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, RETRY_AFTER};
+use quorate_node::kv::{LeaseId, Revision, Settings};
 use quorate_node::raft::NodeId;
 use quorate_node::wire::entry::MAX_COMMAND_BYTES;
 use serde::Serialize;
+use std::sync::Arc;
 
 use super::headers;
+use super::keys::entity_tag;
 
 /// Why a request is not done. Each has a status, a code for programs, and a text for people that says what happened,
 /// the value seen, and what to do. `docs/ERRORS.md` has an anchor for every code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ApiError {
+pub enum ApiError {
     /// It breaks HTTP's rules or ours in a way that no other code names.
     #[error("{0}")]
     Malformed(String),
@@ -26,7 +29,7 @@ pub(crate) enum ApiError {
         /// How many bytes are fine.
         valid_bytes: usize,
     },
-    /// The decoded key is longer than [`super::key::MAX_KEY_BYTES`].
+    /// The decoded key is longer than [`super::request::MAX_KEY_BYTES`].
     #[error("the key has {0} bytes, a key has at most 4096: use a shorter one")]
     KeyTooLong(usize),
     /// A query parameter that is not known, not here, given twice, or has a bad value.
@@ -35,6 +38,9 @@ pub(crate) enum ApiError {
     /// The body is not the JSON that the route takes.
     #[error("the body is not what this route takes: {0}")]
     BadJson(String),
+    /// A transaction writes a key twice.
+    #[error("the transaction writes the key {0:?} twice in one list: leave one of the two out")]
+    DuplicateKey(String),
     /// A browser page of another origin asks.
     #[error("the Origin {0:?} is not this server's: only its own pages may ask from a browser")]
     CrossOrigin(String),
@@ -47,6 +53,9 @@ pub(crate) enum ApiError {
     /// The node named is no member.
     #[error("the node {0} is not a member of this cluster: see GET /raft/members")]
     MemberNotFound(String),
+    /// There is no such lease.
+    #[error("there is no lease {0}: it has ended, was revoked or never was; begin one with POST /leases")]
+    LeaseNotFound(LeaseId),
     /// The route has no such method.
     #[error("{method} does not go with {path:?}: use {allow}")]
     MethodNotAllowed {
@@ -80,6 +89,37 @@ pub(crate) enum ApiError {
     /// The change would leave too few voters who are heard.
     #[error("{0}")]
     WouldLoseQuorum(String),
+    /// That past is not kept any more.
+    #[error(
+        "revision {asked} is no longer kept, the oldest one is {oldest}: read at that, at a later one, or now"
+    )]
+    Compacted {
+        /// What was asked for.
+        asked: Revision,
+        /// The oldest that can be read.
+        oldest: Revision,
+    },
+    /// A condition does not hold. Nothing was done.
+    #[error("{what}, and so the condition does not hold: nothing was done; read the key, and decide anew")]
+    PreconditionFailed {
+        /// What is so instead.
+        what: String,
+        /// When the key was last written, when it is there.
+        there: Option<Revision>,
+        /// The store's revision.
+        revision: Revision,
+    },
+    /// Somebody else holds the lock, and this is what is told about it: the body, instead of a text.
+    #[error("somebody else holds the lock")]
+    Locked {
+        /// As the holder wrote it.
+        info: Arc<[u8]>,
+    },
+    /// The idempotency key was another request's.
+    #[error(
+        "the Idempotency-Key was used before, for another request: nothing was done; take a new key for a new request"
+    )]
+    IdempotencyMismatch,
     /// The value is larger than this server takes.
     #[error("the value has {} bytes, the limit is {limit}: send less, or raise --max-value-bytes", seen(.sent))]
     ValueTooLarge {
@@ -154,6 +194,13 @@ pub(crate) enum ApiError {
     /// Too many requests wait. Nothing was done.
     #[error("too many requests are waiting: nothing was done; try again later")]
     Overloaded,
+    /// No more answers can be remembered. Nothing was done.
+    #[error(
+        "the table of idempotency keys is full, its limits are {} keys and {} bytes: nothing was done; keys are \
+         forgotten after ten minutes, so try again later, or raise --idempotency-keys or --idempotency-bytes",
+        .0.answers, .0.answer_bytes
+    )]
+    IdempotencyFull(Settings),
     /// The bodies of requests that wait fill the memory that they may have. Nothing was done.
     #[error(
         "the bodies of the requests that wait have {limit} bytes already: nothing was done; try again later, or raise \
@@ -209,11 +256,13 @@ pub(crate) enum ApiError {
 struct ErrorBody<'a> {
     error: &'a str,
     code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest: Option<u64>,
 }
 
 impl ApiError {
     /// The status and the code.
-    pub(crate) fn name(&self) -> (StatusCode, &'static str) {
+    pub fn name(&self) -> (StatusCode, &'static str) {
         match self {
             ApiError::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
             ApiError::KeyEmpty => (StatusCode::BAD_REQUEST, "key_empty"),
@@ -221,10 +270,17 @@ impl ApiError {
             ApiError::KeyTooLong(_) => (StatusCode::URI_TOO_LONG, "key_too_long"),
             ApiError::BadQuery(_) => (StatusCode::BAD_REQUEST, "bad_query"),
             ApiError::BadJson(_) => (StatusCode::BAD_REQUEST, "bad_json"),
+            ApiError::DuplicateKey(_) => (StatusCode::BAD_REQUEST, "duplicate_key"),
             ApiError::CrossOrigin(_) => (StatusCode::FORBIDDEN, "cross_origin"),
             ApiError::RouteNotFound(_) => (StatusCode::NOT_FOUND, "route_not_found"),
             ApiError::NotLent(_) => (StatusCode::NOT_FOUND, "not_lent"),
             ApiError::MemberNotFound(_) => (StatusCode::NOT_FOUND, "member_not_found"),
+            ApiError::LeaseNotFound(_) => (StatusCode::NOT_FOUND, "lease_not_found"),
+            ApiError::Compacted { .. } => (StatusCode::GONE, "compacted"),
+            ApiError::PreconditionFailed { .. } => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
+            ApiError::Locked { .. } => (StatusCode::LOCKED, "locked"),
+            ApiError::IdempotencyMismatch => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch"),
+            ApiError::IdempotencyFull(_) => (StatusCode::SERVICE_UNAVAILABLE, "idempotency_full"),
             ApiError::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             ApiError::BodyTooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
             ApiError::AddressInUse(_) => (StatusCode::CONFLICT, "address_in_use"),
@@ -264,11 +320,18 @@ impl ApiError {
         }
     }
 
-    /// `{"error": "…", "code": "…"}`.
+    /// `{"error": "…", "code": "…"}`; of a lock what its holder wrote, which is what Terraform reads.
     pub(crate) fn body(&self) -> Vec<u8> {
+        if let ApiError::Locked { info } = self {
+            return info.to_vec();
+        }
         let (_, code) = self.name();
-        serde_json::to_vec(&ErrorBody { error: &self.to_string(), code })
-            .expect("two strings are always JSON")
+        let oldest = match self {
+            ApiError::Compacted { oldest, .. } => Some(oldest.0),
+            _ => None,
+        };
+        serde_json::to_vec(&ErrorBody { error: &self.to_string(), code, oldest })
+            .expect("texts and numbers are always JSON")
     }
 
     /// The headers that go with this error and no other answer.
@@ -281,6 +344,12 @@ impl ApiError {
         match self {
             ApiError::MethodNotAllowed { allow, .. } => {
                 to.insert(ALLOW, HeaderValue::from_static(allow));
+            }
+            ApiError::PreconditionFailed { there, revision, .. } => {
+                if let Some(there) = there {
+                    to.insert(ETAG, entity_tag(*there));
+                }
+                to.insert(headers::QUORATE_REVISION, HeaderValue::from(revision.0));
             }
             ApiError::NotLeader { leader_url: Some(url) } => {
                 if let Ok(url) = HeaderValue::from_str(url) {

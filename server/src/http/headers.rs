@@ -20,8 +20,10 @@ pub(crate) const QUORATE_TIMEOUT: HeaderName = HeaderName::from_static("quorate-
 pub(crate) const QUORATE_LEADER: HeaderName = HeaderName::from_static("quorate-leader");
 /// From a node that has lost what it must not forget, and waits to come back as another: who it was.
 pub(crate) const QUORATE_LOST: HeaderName = HeaderName::from_static("quorate-lost");
-/// Makes a write safe to repeat; not in this version.
+/// Makes a write safe to repeat.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// On the answer to a write that was done before: it is the answer of that time.
+pub(crate) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Every JSON body.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");

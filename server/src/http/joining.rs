@@ -20,8 +20,7 @@ use super::error::ApiError;
 use super::json::ALIVE;
 use super::lending::Lender;
 use super::linger::Linger;
-use super::query::Query;
-use super::routes::{self, Call};
+use super::request::{Call, parse_head};
 use super::status::{joining_readiness, version};
 use crate::net::Listener;
 use crate::runtime::{HyperTimer, Runtime, race};
@@ -96,14 +95,12 @@ where
 }
 
 fn answer<B>(request: &Request<B>, waits: &WaitsFor) -> Result<Response<AnswerBody>, ApiError> {
-    let call = routes::find(request.method(), request.uri().path())?;
-    match call {
+    let uri = request.uri();
+    let head = parse_head(request.method(), uri.path(), uri.query(), request.headers())?;
+    match head.call {
         Call::Livez => Ok(json(ALIVE)),
         Call::Version => Ok(version()),
-        Call::Readyz => {
-            let query = Query::parse(request.uri().query(), call.parameters())?;
-            Ok(joining_readiness(waits, query.verbose))
-        }
+        Call::Readyz { verbose } => Ok(joining_readiness(waits, verbose)),
         Call::Lend(wanted) => match waits {
             WaitsFor::Pieces(lender) | WaitsFor::Successor(lender) => lender.lend(&wanted),
             WaitsFor::Cluster => Err(waits.refusal()),

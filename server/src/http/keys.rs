@@ -1,95 +1,112 @@
-//! `/key/{key}`.
+//! Reads of `/key/{key}`, and the answers to its writes.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{CONTENT_SECURITY_POLICY, ETAG, HeaderValue, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
-use hyper::http::request::Parts;
-use hyper::{HeaderMap, Response, StatusCode};
-use quorate_node::kv::{Action, Entry, Outcome, Put, Revision};
+use hyper::header::{CONTENT_SECURITY_POLICY, ETAG, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Response, StatusCode};
+use quorate_node::kv::{Entry, Revision};
 use quorate_node::raft::Time;
-use quorate_node::{Reply, Request};
+use quorate_node::{Query, Reply, Request};
 
-use super::app::{App, json, with_type};
-use super::body::{AnswerBody, BodyLimit, Upload};
+use super::app::{App, with_type};
+use super::body::AnswerBody;
 use super::error::ApiError;
 use super::headers::{NOSNIFF, OCTET_STREAM, QUORATE_REVISION, SANDBOX};
-use super::json::SUCCESS;
-use super::key::decode_key;
-use super::leader::{Operation, unexpected};
-use super::proxy::AttemptError;
+use super::leader::unexpected;
+use super::request::{GetCall, Tags, holder_of};
 use super::service::Terms;
 use crate::net::Net;
 use crate::runtime::Runtime;
 
-/// What a change of keys is at the leader.
-pub(super) struct Write(pub(super) Action);
-
 impl<R: Runtime, N: Net> App<R, N> {
     /// `GET` and `HEAD`.
-    pub(super) async fn get(
-        &self,
-        head: &Parts,
-        encoded_key: &str,
-        terms: Terms,
-    ) -> Result<Response<AnswerBody>, ApiError> {
-        let key: Arc<[u8]> = decode_key(encoded_key)?.into();
-        let request = || Request::get(Arc::clone(&key), terms.query.level);
-        match self.ask_here(request, self.now() + terms.timeout).await? {
-            Reply::Read { entry: Some(entry), revision } => Ok(found(&head.headers, entry, revision)),
+    pub(super) async fn get(&self, get: GetCall, terms: Terms) -> Result<Response<AnswerBody>, ApiError> {
+        let deadline = self.now() + terms.timeout;
+        if let Some(holder) = &get.holder {
+            self.check_holder(&get, holder, deadline).await?;
+        }
+        let GetCall { key, revision, known, level, .. } = get;
+        let request = || {
+            let query = Query::Key { key: Arc::clone(&key), revision };
+            Request::Read { query, level }
+        };
+        match self.ask_here(request, deadline).await? {
+            Reply::Read { entry: Some(entry), revision } => Ok(found(&known, entry, revision)),
             Reply::Read { entry: None, revision } => Ok(missing(revision)),
+            Reply::OutOfReach { oldest, newest } => Err(out_of_reach(revision, oldest, newest)),
             other => Err(unexpected(&other)),
         }
     }
 
-    /// `POST` and `PUT`.
-    pub(super) async fn put(
-        &self,
-        head: &Parts,
-        encoded_key: &str,
-        upload: Upload<'_>,
-        terms: Terms,
-    ) -> Result<Response<AnswerBody>, ApiError> {
-        let key = decode_key(encoded_key)?.into();
-        let limit = BodyLimit::Value(self.context.limits.value_bytes);
-        let body = upload.read(&self.context.runtime, limit).await?;
-        let action = Action::Put(Put::for_good(key, Arc::from(&*body)));
-        self.at_leader(&self.asked(head, body, terms), &Write(action)).await
-    }
-
-    /// `DELETE`.
-    pub(super) async fn delete(
-        &self,
-        head: &Parts,
-        encoded_key: &str,
-        terms: Terms,
-    ) -> Result<Response<AnswerBody>, ApiError> {
-        let key = decode_key(encoded_key)?.into();
-        self.at_leader(&self.asked(head, Bytes::new(), terms), &Write(Action::Delete { key })).await
-    }
-}
-
-impl<R: Runtime, N: Net> Operation<R, N> for Write {
-    async fn perform(&self, app: &App<R, N>, deadline: Time) -> Result<Response<AnswerBody>, AttemptError> {
-        match app.change_here(Request::write(self.0.clone()), deadline).await? {
-            Reply::Written { outcome, revision, .. } => Ok(written(outcome, revision)),
-            other => Err(unexpected(&other).into()),
+    /// Whether the key's lock is held by `holder`.
+    async fn check_holder(&self, get: &GetCall, holder: &[u8], deadline: Time) -> Result<(), ApiError> {
+        let request = || Request::Read { query: Query::Lock(Arc::clone(&get.key)), level: get.level };
+        match self.ask_here(request, deadline).await? {
+            Reply::Lock { lock: Some(lock), .. } if *lock.holder == *holder => Ok(()),
+            Reply::Lock { lock, revision } => {
+                Err(not_held(holder, lock.map(|lock| lock.info), None, revision))
+            }
+            other => Err(unexpected(&other)),
         }
     }
 }
 
-fn written(outcome: Outcome, revision: Revision) -> Response<AnswerBody> {
-    let mut response = json(SUCCESS);
-    if let Outcome::Put { revision } = outcome {
-        response.headers_mut().insert(ETAG, entity_tag(revision));
+/// The error that a revision is which can't be read at.
+pub(super) fn out_of_reach(asked: Option<Revision>, oldest: Revision, newest: Revision) -> ApiError {
+    match asked {
+        Some(asked) if asked > newest => ApiError::BadQuery(format!(
+            "the query parameter revision is {asked}, and the store is at {newest}: give one that was there"
+        )),
+        Some(asked) => ApiError::Compacted { asked, oldest },
+        // Reading at no past revision needs no past.
+        None => ApiError::Internal(format!("the present is out of reach, between {oldest} and {newest}")),
     }
-    response.headers_mut().insert(QUORATE_REVISION, HeaderValue::from(revision.0));
-    response
 }
 
-fn found(asked: &HeaderMap, entry: Entry, revision: Revision) -> Response<AnswerBody> {
-    let tag = entity_tag(entry.mod_revision);
-    let mut response = if names_tag(asked, tag.as_bytes()) {
+/// The error that a lock is which `holder` does not hold.
+pub(super) fn not_held(
+    holder: &[u8],
+    info: Option<Arc<[u8]>>,
+    there: Option<Revision>,
+    revision: Revision,
+) -> ApiError {
+    match info {
+        Some(info) => ApiError::Locked { info },
+        None => ApiError::PreconditionFailed {
+            what: format!(
+                "the key's lock is not held by {:?}, nor by anybody",
+                String::from_utf8_lossy(holder)
+            ),
+            there,
+            revision,
+        },
+    }
+}
+
+/// The error that a condition is which does not hold: the key's, or its lock's.
+pub(super) fn precondition_failed(
+    holder: Option<&[u8]>,
+    info: Option<Arc<[u8]>>,
+    entry: Option<&Entry>,
+    revision: Revision,
+) -> ApiError {
+    let there = entry.map(|entry| entry.mod_revision);
+    if let Some(holder) = holder {
+        let is_held = info.as_deref().and_then(holder_of).is_some_and(|held| *held == *holder);
+        if !is_held {
+            return not_held(holder, info, there, revision);
+        }
+    }
+    let what = match there {
+        Some(there) => format!("the key was last written at revision {there}"),
+        None => "the key is not there".to_owned(),
+    };
+    ApiError::PreconditionFailed { what, there, revision }
+}
+
+pub(super) fn found(known: &Tags, entry: Entry, revision: Revision) -> Response<AnswerBody> {
+    let mut response = if known.name(entry.mod_revision) {
         let mut response = Response::new(AnswerBody::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
@@ -100,7 +117,7 @@ fn found(asked: &HeaderMap, entry: Entry, revision: Revision) -> Response<Answer
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, SANDBOX);
         response
     };
-    response.headers_mut().insert(ETAG, tag);
+    response.headers_mut().insert(ETAG, entity_tag(entry.mod_revision));
     response.headers_mut().insert(QUORATE_REVISION, HeaderValue::from(revision.0));
     response
 }
@@ -112,16 +129,8 @@ fn missing(revision: Revision) -> Response<AnswerBody> {
     response
 }
 
-fn entity_tag(mod_revision: Revision) -> HeaderValue {
+pub(super) fn entity_tag(mod_revision: Revision) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{mod_revision}\"")).expect("digits in quotes are a header value")
-}
-
-/// Whether `If-None-Match` names this tag (RFC 9110 §13.1.2: weak comparison, and `*` for any).
-pub(super) fn names_tag(headers: &HeaderMap, tag: &[u8]) -> bool {
-    headers.get_all(IF_NONE_MATCH).iter().any(|value| {
-        let mut tags = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        tags.any(|given| given == b"*" || given.strip_prefix(b"W/").unwrap_or(given) == tag)
-    })
 }
 
 #[cfg(test)]
@@ -129,22 +138,15 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
-    fn entry() -> Entry {
-        Entry {
-            value: Arc::from(&b"v"[..]),
-            create_revision: Revision(3),
-            mod_revision: Revision(7),
-            version: 2,
-        }
-    }
-
     fn header<'a>(response: &'a Response<AnswerBody>, name: &str) -> Option<&'a str> {
         response.headers().get(name).map(|value| value.to_str().unwrap())
     }
 
     #[test]
     fn a_value_comes_with_all_its_headers() {
-        let response = found(&HeaderMap::new(), entry(), Revision(9));
+        let (value, create_revision) = (Arc::from(&b"v"[..]), Revision(3));
+        let entry = Entry { value, create_revision, mod_revision: Revision(7), version: 2 };
+        let response = found(&Tags::default(), entry, Revision(9));
         assert_eq!(response.status(), 200);
         let expected = [
             ("content-type", "application/octet-stream"),
@@ -159,36 +161,9 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_is_known_saves_the_body() {
-        let cases = [
-            ("\"7\"", 304),
-            ("W/\"7\"", 304),
-            ("*", 304),
-            ("\"1\", \"7\"", 304),
-            ("\"1\",W/\"7\" ", 304),
-            ("\"17\"", 200),
-            ("7", 200),
-            ("", 200),
-            ("w/\"7\"", 200),
-        ];
-        for (given, status) in cases {
-            let mut asked = HeaderMap::new();
-            asked.insert(IF_NONE_MATCH, HeaderValue::from_static(given));
-            let response = found(&asked, entry(), Revision(9));
-            assert_eq!(response.status(), status, "{given}");
-            assert_eq!(header(&response, "etag"), Some("\"7\""));
-            assert_eq!(header(&response, "quorate-revision"), Some("9"));
-        }
-    }
-
-    #[test]
-    fn a_missing_key_has_no_body_and_a_deletion_no_tag() {
+    fn a_missing_key_has_no_body() {
         let response = missing(Revision(4));
         assert_eq!((response.status().as_u16(), header(&response, "quorate-revision")), (404, Some("4")));
         assert!(matches!(response.body(), AnswerBody::Whole(bytes) if bytes.is_empty()));
-        let deleted = written(Outcome::Deleted { count: 0, revision: Revision(4) }, Revision(4));
-        assert_eq!((header(&deleted, "etag"), header(&deleted, "quorate-revision")), (None, Some("4")));
-        let put = written(Outcome::Put { revision: Revision(5) }, Revision(5));
-        assert_eq!((header(&put, "etag"), header(&put, "quorate-revision")), (Some("\"5\""), Some("5")));
     }
 }

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Response;
+use hyper::header::HeaderMap;
 use quorate_node::raft::Time;
 use quorate_node::{Refusal, Reply, Request, View};
 
 use super::app::App;
 use super::body::AnswerBody;
 use super::error::ApiError;
+use super::headers::QUORATE_ERROR;
 use super::proxy::{Asked, AttemptError};
-use super::query::format_timeout;
+use super::request::format_timeout;
 use crate::announce::is_outside;
 use crate::handle::Answer;
 use crate::net::Net;
@@ -75,6 +77,10 @@ impl From<NotChanged> for AttemptError {
 impl<R: Runtime, N: Net> App<R, N> {
     /// Has `operation` done by the leader: here, or by passing `asked` on.
     ///
+    /// A request with an idempotency key is asked again also when nobody knows what became of an attempt: it is carried
+    /// out once. From then on only an answer that tells what became of it ends this; that nothing was done *this* time
+    /// does not.
+    ///
     /// # Errors
     /// `not_leader` when a peer had passed the request on to this node and it does not lead; `no_leader` at the
     /// deadline; whatever the operation says.
@@ -86,6 +92,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         let mut news = News::new(self, asked.deadline);
         // What a peer said last, when it is a member that we can ask.
         let mut hint: Option<String> = None;
+        let mut unknown: Option<String> = None;
         loop {
             let view = news.look();
             let leader = hint.take().map_or_else(|| self.leader(&view), Leader::At);
@@ -101,8 +108,17 @@ impl<R: Runtime, N: Net> App<R, N> {
                 Leader::Unknown => Err(AttemptError::NOTHING_DONE),
             };
             match attempt {
-                Ok(response) => return Ok(response),
-                Err(AttemptError::Failed(error)) => return Err(error),
+                Ok(response) => match leaves_open(response.headers(), unknown.is_some()) {
+                    Some(what) if asked.is_repeatable && !asked.is_forwarded => unknown = Some(what),
+                    _ => return Ok(response),
+                },
+                Err(AttemptError::Failed(error)) => {
+                    let leaves_open = unknown.is_some() || matches!(error, ApiError::OutcomeUnknown(_));
+                    if !(asked.is_repeatable && !asked.is_forwarded && leaves_open) {
+                        return Err(error);
+                    }
+                    unknown = Some(error.to_string());
+                }
                 Err(AttemptError::NothingDone { .. }) if asked.is_forwarded => {
                     return Err(ApiError::NotLeader { leader_url: None });
                 }
@@ -110,7 +126,15 @@ impl<R: Runtime, N: Net> App<R, N> {
                     hint = leader_url.filter(|url| self.is_other_member(&view, url));
                 }
             }
-            news.wait().await?;
+            match (news.wait().await, &unknown) {
+                (Ok(()), _) => {}
+                (Err(error), None) => return Err(error),
+                (Err(_), Some(what)) => {
+                    return Err(ApiError::OutcomeUnknown(format!(
+                        "after several attempts, the last: {what}"
+                    )));
+                }
+            }
         }
     }
 
@@ -169,6 +193,15 @@ impl<R: Runtime, N: Net> App<R, N> {
         let own = self.context.identity.node;
         view.members.contacts.iter().any(|(id, contact)| *id != own && contact.url == url)
     }
+}
+
+/// Why an answer does not tell what became of a request, if it doesn't. Once an attempt may have done something, an
+/// answer that nothing was done speaks of another one.
+fn leaves_open(headers: &HeaderMap, was_unknown: bool) -> Option<String> {
+    let code = headers.get(QUORATE_ERROR)?.to_str().ok()?;
+    let speaks_of_itself = ["no_leader", "overloaded", "idempotency_full", "shutting_down", "disk_full"];
+    let leaves_open = code == "outcome_unknown" || was_unknown && speaks_of_itself.contains(&code);
+    leaves_open.then(|| format!("the leader answered {code}"))
 }
 
 /// The error that a refusal is.

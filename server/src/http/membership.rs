@@ -3,19 +3,20 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::Response;
 use hyper::http::request::Parts;
 use quorate_client::{Member, Members, Transition};
 use quorate_node::raft::{NodeId, Time};
-use quorate_node::{Refusal, Reply, Request, View};
+use quorate_node::{ReadLevel, Refusal, Reply, Request, View};
 
+use super::adding::Add;
 use super::app::{App, json};
 use super::body::{AnswerBody, BodyLimit, Upload};
 use super::error::ApiError;
-use super::json::{SUCCESS, encode, parse_member, parse_members, parse_transfer};
+use super::json::{SUCCESS, encode};
 use super::leader::{News, NotChanged, Operation, unexpected};
 use super::proxy::AttemptError;
+use super::request::{MemberCall, MemberChange, MemberSets};
 use super::service::Terms;
 use crate::net::Net;
 use crate::runtime::Runtime;
@@ -31,67 +32,43 @@ struct Change(Request);
 struct Transfer(Option<NodeId>);
 
 impl<R: Runtime, N: Net> App<R, N> {
-    /// `POST /raft/promote`.
-    pub(super) async fn promote(
+    /// `POST /raft/add`, `/raft/promote`, `/raft/remove`, `/raft/members`, `/raft/transfer`.
+    pub(super) async fn change_members(
         &self,
         head: &Parts,
+        call: MemberCall,
         upload: Upload<'_>,
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
-        let body = self.read_json(upload).await?;
-        let operation = Change(Request::Promote(parse_member(&body)?));
-        self.at_leader(&self.asked(head, body, terms), &operation).await
-    }
-
-    /// `POST /raft/remove`.
-    pub(super) async fn remove(
-        &self,
-        head: &Parts,
-        upload: Upload<'_>,
-        terms: Terms,
-    ) -> Result<Response<AnswerBody>, ApiError> {
-        let body = self.read_json(upload).await?;
-        let operation = Change(Request::Remove(parse_member(&body)?));
-        self.at_leader(&self.asked(head, body, terms), &operation).await
-    }
-
-    /// `POST /raft/members`.
-    pub(super) async fn set_members(
-        &self,
-        head: &Parts,
-        upload: Upload<'_>,
-        terms: Terms,
-    ) -> Result<Response<AnswerBody>, ApiError> {
-        let body = self.read_json(upload).await?;
-        let sets = parse_members(&body)?;
-        let operation = Change(Request::SetMembers { voters: sets.voters, learners: sets.learners });
-        self.at_leader(&self.asked(head, body, terms), &operation).await
-    }
-
-    /// `POST /raft/transfer`.
-    pub(super) async fn transfer(
-        &self,
-        head: &Parts,
-        upload: Upload<'_>,
-        terms: Terms,
-    ) -> Result<Response<AnswerBody>, ApiError> {
-        let body = self.read_json(upload).await?;
-        let operation = Transfer(parse_transfer(&body)?);
-        self.at_leader(&self.asked(head, body, terms), &operation).await
+        let limit = BodyLimit::Request(self.context.limits.request_bytes);
+        let body = upload.read(&self.context.runtime, limit).await?;
+        let change = call.with_body(&body)?;
+        let asked = self.asked(head, body, terms);
+        let change = match change {
+            MemberChange::Add { member, wait_for_voter } => {
+                return self.at_leader(&asked, &Add { member, wait_for_voter }).await;
+            }
+            MemberChange::Transfer(to) => return self.at_leader(&asked, &Transfer(to)).await,
+            MemberChange::Promote(id) => Request::Promote(id),
+            MemberChange::Remove(id) => Request::Remove(id),
+            MemberChange::SetMembers(MemberSets { voters, learners }) => {
+                Request::SetMembers { voters, learners }
+            }
+        };
+        self.at_leader(&asked, &Change(change)).await
     }
 
     /// `GET /raft/members`. A read like others: any node can give it, once it has applied what was committed when it
     /// was asked.
-    pub(super) async fn members(&self, terms: Terms) -> Result<Response<AnswerBody>, ApiError> {
-        let barrier = || Request::get([].into(), terms.query.level);
+    pub(super) async fn members(
+        &self,
+        level: ReadLevel,
+        terms: Terms,
+    ) -> Result<Response<AnswerBody>, ApiError> {
+        let barrier = || Request::get([].into(), level);
         self.ask_here(barrier, self.now() + terms.timeout).await?;
         let view = self.context.handle.status().await.ok_or(ApiError::ShuttingDown)?;
         Ok(json(encode(&members_of(&self.context.identity.cluster.to_string(), &view))))
-    }
-
-    pub(super) async fn read_json(&self, upload: Upload<'_>) -> Result<Bytes, ApiError> {
-        let limit = BodyLimit::Request(self.context.limits.request_bytes);
-        upload.read(&self.context.runtime, limit).await
     }
 
     /// Changes the members. A change that is under way is mostly a promotion that takes milliseconds, so it is waited

@@ -8,10 +8,10 @@
 //! | `joining` | what is answered before the node belongs to a cluster |
 //! | `linger` | closing a connection without cutting off its last answer |
 //! | `checks` | what is looked at in every head: sizes, `Host`, `Origin`, what this version can't keep |
-//! | `routes` | which path and method mean what |
-//! | `query`, `key`, `json` | the parts of a request, parsed |
-//! | `body` | bodies as they are read, and as they are sent |
-//! | `keys`, `data`, `adding`, `membership`, `status` | the handlers |
+//! | [`request`] | what a request asks for, parsed, without a node |
+//! | `body`, `json` | bodies as they are read, and as they are sent |
+//! | `keys`, `writes`, `listing`, `leases`, `data`, `backup` | the handlers of what is stored |
+//! | `adding`, `membership`, `status` | the handlers of the cluster |
 //! | `lending` | what peers are lent of this node's checkpoints |
 //! | `leader` | having something done by the leader, here or elsewhere, once |
 //! | `proxy`, `pool` | passing a request on, and the connections for it |
@@ -30,23 +30,24 @@ pub mod fuzzing;
 mod headers;
 mod joining;
 mod json;
-mod key;
 mod keys;
 mod leader;
+mod leases;
 mod lending;
 mod linger;
+mod listing;
 mod membership;
 mod pool;
 mod proxy;
-mod query;
-mod routes;
+pub mod request;
 mod service;
 mod status;
 #[cfg(test)]
 mod tests;
+mod writes;
 
-pub(crate) use data::parse_import;
 pub(crate) use headers::{QUORATE_ERROR, QUORATE_LOST};
 pub(crate) use joining::{WaitsFor, serve_joining};
 pub(crate) use lending::{Lender, path_to};
+pub(crate) use request::parse_import;
 pub(crate) use service::serve;

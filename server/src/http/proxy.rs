@@ -7,7 +7,8 @@
 //!   written (`try_send_request`);
 //! - the peer answered that it does not lead, or that it is about to end: it says so before it proposes anything.
 //!
-//! Everything else that is not an answer is `504 outcome_unknown`.
+//! Everything else that is not an answer is `504 outcome_unknown`, unless an idempotency key protects the request: then
+//! it may be sent as often as need be (`leader.rs`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Uri};
@@ -26,9 +28,11 @@ use quorate_node::raft::Time;
 use super::app::App;
 use super::body::{AnswerBody, ForwardedBody};
 use super::error::ApiError;
-use super::headers::{QUORATE_ERROR, QUORATE_FORWARDED, QUORATE_HISTORY, QUORATE_LEADER, QUORATE_TIMEOUT};
+use super::headers::{
+    IDEMPOTENCY_KEY, QUORATE_ERROR, QUORATE_FORWARDED, QUORATE_HISTORY, QUORATE_LEADER, QUORATE_TIMEOUT,
+};
 use super::pool::Lease;
-use super::query::format_timeout;
+use super::request::format_timeout;
 use super::service::Terms;
 use crate::net::Net;
 use crate::runtime::{Runtime, timeout_at};
@@ -40,6 +44,9 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 const HOP_BY_HOP: [HeaderName; 4] =
     [CONNECTION, TRANSFER_ENCODING, UPGRADE, HeaderName::from_static("keep-alive")];
 
+/// What of a client's headers the leader has to see.
+const PASSED_ON: [HeaderName; 4] = [CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY];
+
 /// A request that can be sent as often as need be: its body has been read.
 pub(crate) struct Asked<'a> {
     /// Its head.
@@ -50,6 +57,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) deadline: Time,
     /// Whether a peer passed it on. Then it goes no further.
     pub(crate) is_forwarded: bool,
+    /// Whether it has an idempotency key, and so is carried out once, however often it is sent.
+    pub(crate) is_repeatable: bool,
 }
 
 /// Why an attempt gave no answer.
@@ -85,7 +94,8 @@ enum SendError {
 impl<R: Runtime, N: Net> App<R, N> {
     /// A request that has arrived whole, just now.
     pub(super) fn asked<'a>(&self, head: &'a Parts, body: Bytes, terms: Terms) -> Asked<'a> {
-        Asked { head, body, deadline: self.now() + terms.timeout, is_forwarded: terms.is_forwarded }
+        let Terms { timeout, is_forwarded } = terms;
+        Asked { head, body, deadline: self.now() + timeout, is_forwarded, is_repeatable: false }
     }
 
     /// Sends `asked` to the node at `url`, once.
@@ -172,8 +182,10 @@ impl<R: Runtime, N: Net> App<R, N> {
         headers.insert(QUORATE_HISTORY, self.history.clone());
         let timeout = HeaderValue::from_str(&format_timeout(remaining.mul_f64(0.9)));
         headers.insert(QUORATE_TIMEOUT, timeout.expect("digits and ms are a header value"));
-        if let Some(content_type) = asked.head.headers.get(CONTENT_TYPE) {
-            headers.insert(CONTENT_TYPE, content_type.clone());
+        for name in &PASSED_ON {
+            for value in asked.head.headers.get_all(name) {
+                headers.append(name, value.clone());
+            }
         }
         request
     }

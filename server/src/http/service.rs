@@ -20,8 +20,7 @@ use super::error::ApiError;
 use super::headers::{QUORATE_HISTORY, QUORATE_TIMEOUT};
 use super::json::{ALIVE, HELLO};
 use super::linger::Linger;
-use super::query::{Query, parse_timeout};
-use super::routes::{self, Call};
+use super::request::{Call, parse_head, parse_timeout};
 use super::status::version;
 use crate::context::Context;
 use crate::net::{Listener, Net};
@@ -102,8 +101,6 @@ async fn serve_connection<R: Runtime, N: Net>(stream: N::Stream, app: Arc<App<R,
 /// What every request brings along, besides its head and body.
 #[derive(Clone, Copy)]
 pub(super) struct Terms {
-    /// What its query says.
-    pub(super) query: Query,
     /// How long it may take. The time starts when the request has arrived whole: a body over a slow line must not use
     /// up the time that the cluster has for it.
     pub(super) timeout: Duration,
@@ -135,35 +132,31 @@ impl<R: Runtime, N: Net> App<R, N> {
             return Err(ApiError::ShuttingDown);
         }
         let is_forwarded = check_head(head, &self.hosts, self.context.identity.node)?.is_some();
-        let call = routes::find(&head.method, head.uri.path())?;
-        let terms = self.terms(head, call, is_forwarded)?;
-        match call {
+        let uri = &head.uri;
+        let asked = parse_head(&head.method, uri.path(), uri.query(), &head.headers)?;
+        let terms = self.terms(head, asked.timeout, is_forwarded)?;
+        match asked.call {
             Call::Hello => Ok(json(HELLO)),
-            Call::Get(key) => self.get(head, key, terms).await,
-            Call::Put(key) => self.put(head, key, upload, terms).await,
-            Call::Delete(key) => self.delete(head, key, terms).await,
-            Call::Export => self.export(terms).await,
-            Call::Import => self.import(head, upload, terms).await,
-            Call::Backup => self.backup(head, terms).await,
+            Call::Get(get) => self.get(get, terms).await,
+            Call::List(list) => self.list(list, terms).await,
+            Call::Lease { lease, level } => self.lease(head, lease, level, terms).await,
+            Call::Write(write) => self.write(head, write, upload, terms).await,
+            Call::Export(level) => self.export(level, terms).await,
+            Call::Backup(level) => self.backup(head, level, terms).await,
             Call::Livez => Ok(json(ALIVE)),
-            Call::Readyz => self.readyz(terms.query.verbose).await,
+            Call::Readyz { verbose } => self.readyz(verbose).await,
             Call::Version => Ok(version()),
             Call::Status => self.status().await,
-            Call::Members => self.members(terms).await,
-            Call::SetMembers => self.set_members(head, upload, terms).await,
-            Call::Add => self.add(head, upload, terms).await,
-            Call::Promote => self.promote(head, upload, terms).await,
-            Call::Remove => self.remove(head, upload, terms).await,
-            Call::Transfer => self.transfer(head, upload, terms).await,
+            Call::Members(level) => self.members(level, terms).await,
+            Call::ChangeMembers(change) => self.change_members(head, change, upload, terms).await,
             Call::Snapshot => self.snapshot(terms).await,
             Call::Lend(wanted) => self.lend(wanted).await,
         }
     }
 
     /// A peer says how long it will wait in a header of its own: the query stays as the client wrote it.
-    fn terms(&self, head: &Parts, call: Call<'_>, is_forwarded: bool) -> Result<Terms, ApiError> {
-        let query = Query::parse(head.uri.query(), call.parameters())?;
-        let mut timeout = query.timeout;
+    fn terms(&self, head: &Parts, timeout: Duration, is_forwarded: bool) -> Result<Terms, ApiError> {
+        let mut timeout = timeout;
         if is_forwarded {
             // A peer of another history may have found its old leader's address taken over by this node.
             if head.headers.get(QUORATE_HISTORY) != Some(&self.history) {
@@ -173,6 +166,6 @@ impl<R: Runtime, N: Net> App<R, N> {
                 timeout = parse_timeout(given)?;
             }
         }
-        Ok(Terms { query, timeout, is_forwarded })
+        Ok(Terms { timeout, is_forwarded })
     }
 }

@@ -27,6 +27,7 @@ pub(super) const LIMITS: Limits = Limits {
     value_bytes: 1 << 20,
     request_bytes: 4 << 20,
     pending_bytes: 256 << 20,
+    txn_operations: 128,
     backup_bytes_per_second: 1 << 30,
 };
 
@@ -43,6 +44,8 @@ pub(super) struct Settings<'a> {
     pub(super) uncommitted_bytes: usize,
     /// Their disks are full, whatever storage says.
     pub(super) is_full: bool,
+    /// The limits of their store.
+    pub(super) store: kv::Settings,
 }
 
 impl Default for Settings<'_> {
@@ -53,6 +56,7 @@ impl Default for Settings<'_> {
             pending_requests: NodeConfig::PENDING_REQUESTS,
             uncommitted_bytes: 64 << 20,
             is_full: false,
+            store: kv::Settings::default(),
         }
     }
 }
@@ -81,11 +85,21 @@ impl Answer {
         std::str::from_utf8(&self.body).unwrap()
     }
 
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// Status and code.
+    pub(super) fn refusal(&self) -> (u16, String) {
+        (self.status.as_u16(), self.code())
+    }
+
     /// The code of an error, after a look at its other parts.
     pub(super) fn code(&self) -> String {
         assert_eq!(self.header("content-type"), Some("application/json; charset=utf-8"));
         let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
-        assert_eq!(body.as_object().unwrap().len(), 2, "{body}");
+        let has_oldest = body["oldest"].is_u64();
+        assert_eq!(body.as_object().unwrap().len(), 2 + usize::from(has_oldest), "{body}");
         assert!(body["error"].is_string());
         let code = body["code"].as_str().unwrap();
         assert_eq!(self.header("quorate-error"), Some(code));
@@ -150,6 +164,25 @@ impl Cluster {
     /// A node that follows.
     pub(super) async fn follower(&self) -> usize {
         (self.leader().await + 1) % self.servers.len()
+    }
+
+    /// A node that leads, and one that follows.
+    pub(super) async fn both(&self) -> [usize; 2] {
+        [self.leader().await, self.follower().await]
+    }
+
+    /// Asks again until the answer has this status.
+    pub(super) async fn ask_until(&self, at: usize, target: &str, status: u16) -> Answer {
+        soon(async {
+            loop {
+                let answer = self.ask(at, Method::GET, target, b"").await;
+                if answer.status.as_u16() == status {
+                    return answer;
+                }
+                RealRuntime::start().sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
     }
 
     pub(super) async fn ask(&self, at: usize, method: Method, target: &str, body: &[u8]) -> Answer {
@@ -252,7 +285,7 @@ fn server(
             checkpoint_entries: 10_000,
             checkpoint_bytes: NodeConfig::CHECKPOINT_BYTES,
             pending_requests: settings.pending_requests,
-            settings: kv::Settings::default(),
+            settings: settings.store,
         },
         runtime,
         net: RealNet,

@@ -4,7 +4,13 @@
 mod backups;
 mod cluster;
 mod joining;
+mod leases;
 mod limits;
+mod lists;
+mod locks;
 mod membership;
+mod once;
 mod proxying;
 mod routes;
+mod store;
+mod txns;

@@ -121,7 +121,7 @@ async fn without_a_majority_the_deadline_holds_and_says_what_is_known() {
 
 /// Stands where the leader should be, and answers each connection's first request as it is told. The last of `answers`
 /// repeats; an empty one closes the connection without an answer.
-async fn impostor(answers: Vec<String>) -> (String, Arc<AtomicUsize>) {
+pub(super) async fn impostor(answers: Vec<String>) -> (String, Arc<AtomicUsize>) {
     let (mut listener, address) = listen().await;
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
@@ -143,7 +143,7 @@ async fn impostor(answers: Vec<String>) -> (String, Arc<AtomicUsize>) {
     (format!("http://{address}"), asked)
 }
 
-fn response(status: &str, headers: &str) -> String {
+pub(super) fn response(status: &str, headers: &str) -> String {
     format!("HTTP/1.1 {status}\r\nquorate-history: {HISTORY}\r\n{headers}content-length: 2\r\n\r\n{{}}")
 }
 

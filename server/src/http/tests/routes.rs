@@ -37,10 +37,10 @@ async fn test_json() {
         ),
         (
             "GET",
-            "/keys",
+            "/key",
             "",
             404,
-            r#"{"error":"there is no route \"/keys\": the routes are listed in docs/HTTP.md; keys are under /key/","code":"route_not_found"}"#,
+            r#"{"error":"there is no route \"/key\": the routes are listed in docs/HTTP.md; keys are under /key/","code":"route_not_found"}"#,
         ),
         (
             "POST",
@@ -105,7 +105,7 @@ async fn every_refusal_has_its_status_and_code() {
     let long_query = format!("/livez?{}", "a".repeat(20_000));
     let large = "a".repeat(40_000);
     let none: &[(&str, &str)] = &[];
-    let cases: [Case<'_>; 24] = [
+    let cases: [Case<'_>; 29] = [
         ("GET", "/key/%zz", none, 400, "malformed"),
         ("GET", "/key/%FF", none, 400, "key_not_utf8"),
         ("GET", &long_key, none, 414, "key_too_long"),
@@ -113,12 +113,17 @@ async fn every_refusal_has_its_status_and_code() {
         ("GET", &long_query, none, 414, "uri_too_long"),
         ("GET", "/key/a?consistency=strong", none, 400, "bad_query"),
         ("GET", "/key/a?revision=1", none, 400, "bad_query"),
-        ("PUT", "/key/a?ttl=30s", none, 400, "bad_query"),
+        ("PUT", "/key/a?ttl=30", none, 400, "bad_query"),
         ("PUT", "/key/a?lease=1", none, 400, "bad_query"),
+        ("GET", "/keys?prefix=a&start=a", none, 400, "bad_query"),
+        ("GET", "/leases/1", none, 400, "malformed"),
+        ("POST", "/txn", none, 400, "bad_json"),
+        ("POST", "/leases", none, 400, "bad_json"),
+        ("LOCK", "/key/a", none, 400, "bad_json"),
         ("PUT", "/key/a?timeout=2m", none, 400, "bad_query"),
-        ("PUT", "/key/a", &[("if-match", "\"1\"")], 400, "malformed"),
-        ("PUT", "/key/a", &[("if-none-match", "*")], 400, "malformed"),
-        ("PUT", "/key/a", &[("idempotency-key", "1")], 400, "malformed"),
+        ("PUT", "/key/a", &[("if-match", "1")], 400, "malformed"),
+        ("GET", "/key/a", &[("if-match", "*")], 400, "malformed"),
+        ("POST", "/raft/add", &[("idempotency-key", "1")], 400, "malformed"),
         ("PUT", "/key/a", &[("content-encoding", "gzip")], 400, "malformed"),
         ("PUT", "/key/a", &[("origin", "http://evil.example")], 403, "cross_origin"),
         ("GET", "/key/a", &[("host", "evil.example")], 421, "wrong_host"),
@@ -140,7 +145,7 @@ async fn every_refusal_has_its_status_and_code() {
         );
     }
     let allowed = cluster.ask(0, Method::PATCH, "/key/a", b"").await;
-    assert_eq!(allowed.header("allow"), Some("GET, HEAD, POST, PUT, DELETE"));
+    assert_eq!(allowed.header("allow"), Some("GET, HEAD, POST, PUT, DELETE, LOCK, UNLOCK"));
     let head = cluster.ask(0, Method::HEAD, "/key/", b"").await;
     assert_eq!(
         (head.status.as_u16(), head.body.len(), head.header("quorate-error")),

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::error::ApiError;
+use super::ApiError;
 
 /// The longest key, in bytes after decoding.
-pub(crate) const MAX_KEY_BYTES: usize = 4096;
+pub const MAX_KEY_BYTES: usize = 4096;
 
 /// Percent-decodes what follows `/key/`, and takes it as it is: `%2F` is `/`, `//` and `..` are kept, `+` is a plus.
 ///

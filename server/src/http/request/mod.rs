@@ -1,0 +1,236 @@
+//! From the parts of a request to what it asks for, typed: the only way into the node.
+//!
+//! Two steps, both pure, because a body comes later than its head, and is held to limits that the head tells:
+//!
+//! 1. [`parse_head`] makes a [`Head`] of method, path, query and headers.
+//! 2. [`WriteCall::with_body`] and [`MemberCall::with_body`] make a change of that and the body.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `routes` | which path and method mean what |
+//! | `query`, `key`, `ttl`, `conditions`, `once` | the parts of a head, parsed |
+//! | `list` | which keys a list has, and its cursor |
+//! | `write`, `txn`, `import`, `members`, `json` | changes and their bodies |
+
+mod conditions;
+mod import;
+mod json;
+mod key;
+mod list;
+mod members;
+mod once;
+mod query;
+mod routes;
+#[cfg(test)]
+mod tests;
+mod ttl;
+mod txn;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Method;
+use hyper::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use quorate_node::ReadLevel;
+use quorate_node::kv::{Expiry, LeaseId, Revision};
+use quorate_storage::lending::Wanted;
+
+pub use super::error::ApiError;
+use super::headers::IDEMPOTENCY_KEY;
+pub use conditions::{Conditions, Tags};
+pub(crate) use import::parse_import;
+pub use key::MAX_KEY_BYTES;
+use key::decode_key;
+pub use list::ListCall;
+pub use members::{MemberCall, MemberChange, MemberSets, NewMember};
+pub use once::{MAX_IDEMPOTENCY_KEY_BYTES, OnceCall};
+pub use query::parse_timeout;
+pub(crate) use query::{MAX_TIMEOUT, format_timeout};
+use query::{Query, parse_lease};
+use routes::Route;
+pub use ttl::TTL_MS;
+pub(crate) use ttl::{remaining_text, ttl_text};
+pub(crate) use write::holder_of;
+pub use write::{Change, MAX_LOCK_BYTES, Write, WriteCall};
+use write::{Only, What};
+
+/// What a request's head says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// What is asked for.
+    pub call: Call,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// `GET /`
+    Hello,
+    /// `GET /livez`
+    Livez,
+    /// `GET /readyz`
+    Readyz {
+        /// In detail.
+        verbose: bool,
+    },
+    /// `GET /version`
+    Version,
+    /// `GET /raft/status`
+    Status,
+    /// `POST /raft/snapshot`
+    Snapshot,
+    /// `GET /raft/checkpoints…`, `GET /raft/runs/…`
+    Lend(Wanted),
+    /// `GET /key/{key}`
+    Get(GetCall),
+    /// `GET /keys`
+    List(ListCall),
+    /// `GET /leases/{id}`
+    Lease {
+        /// Which.
+        lease: LeaseId,
+        /// How fresh it must be.
+        level: ReadLevel,
+    },
+    /// `GET /data.json`
+    Export(ReadLevel),
+    /// `GET /backup`
+    Backup(ReadLevel),
+    /// `GET /raft/members`
+    Members(ReadLevel),
+    /// A change of the store, which may have a body.
+    Write(WriteCall),
+    /// A change of the members, which has a body.
+    ChangeMembers(MemberCall),
+}
+
+/// A read of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GetCall {
+    /// The key.
+    pub key: Arc<[u8]>,
+    /// As it was then; without one, as it is.
+    pub revision: Option<Revision>,
+    /// What the client has already.
+    pub known: Tags,
+    /// Who is to hold the key's lock, if that is asked.
+    pub holder: Option<Arc<[u8]>>,
+    /// How fresh it must be.
+    pub level: ReadLevel,
+}
+
+/// Reads a request's head. The path is as it stands in the request, percent-encoded.
+///
+/// # Errors
+/// `route_not_found`, `method_not_allowed`, `bad_query`, `malformed`, `key_empty`, `key_too_long`, `key_not_utf8`.
+pub fn parse_head(
+    method: &Method,
+    path: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Head, ApiError> {
+    let route = routes::find(method, path)?;
+    let asked = Query::parse(query, route.parameters())?;
+    check_headers(method, &route, headers)?;
+    let write = |what| -> Result<Call, ApiError> {
+        Ok(Call::Write(WriteCall { what, once: OnceCall::of(method, path, query, headers)? }))
+    };
+    let timeout = asked.timeout;
+    let level = asked.level;
+    let call = match route {
+        Route::Hello => Call::Hello,
+        Route::Livez => Call::Livez,
+        Route::Readyz => Call::Readyz { verbose: asked.verbose },
+        Route::Version => Call::Version,
+        Route::Status => Call::Status,
+        Route::Snapshot => Call::Snapshot,
+        Route::Lend(wanted) => Call::Lend(wanted),
+        Route::Get(key) => Call::Get(GetCall {
+            key: decoded(key)?,
+            revision: asked.revision,
+            known: Tags::known(headers),
+            holder: asked.holder.map(|holder| holder.into_bytes().into()),
+            level,
+        }),
+        Route::List => Call::List(ListCall::of(&asked)?),
+        Route::Lease(id) => Call::Lease { lease: lease(id)?, level },
+        Route::Export => Call::Export(level),
+        Route::Backup => Call::Backup(level),
+        Route::Members => Call::Members(level),
+        Route::Put(key) => {
+            write(What::Put { key: decoded(key)?, expiry: expiry(&asked)?, only: only(asked, headers)? })?
+        }
+        Route::Delete(key) => write(What::Delete { key: decoded(key)?, only: only(asked, headers)? })?,
+        Route::Txn => write(What::Txn)?,
+        Route::Import => write(What::Import)?,
+        Route::Grant => write(What::Grant)?,
+        Route::KeepAlive(id) => write(What::KeepAlive(lease(id)?))?,
+        Route::Revoke(id) => write(What::Revoke(lease(id)?))?,
+        Route::Lock(key) => write(What::Lock { key: decoded(key)? })?,
+        Route::Unlock(key) => write(What::Unlock { key: decoded(key)? })?,
+        Route::Add => Call::ChangeMembers(MemberCall::Add { wait_for_voter: asked.wait_for_voter }),
+        Route::Promote => Call::ChangeMembers(MemberCall::Promote),
+        Route::Remove => Call::ChangeMembers(MemberCall::Remove),
+        Route::SetMembers => Call::ChangeMembers(MemberCall::SetMembers),
+        Route::Transfer => Call::ChangeMembers(MemberCall::Transfer),
+    };
+    Ok(Head { call, timeout })
+}
+
+/// Conditions and promises that a route can't keep are refused: ignoring one would be a lie.
+fn check_headers(method: &Method, route: &Route<'_>, headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_read = method == Method::GET || method == Method::HEAD;
+    let is_key_write = matches!(route, Route::Put(_) | Route::Delete(_));
+    let is_named = is_key_write
+        || matches!(
+            route,
+            Route::Txn | Route::Import | Route::Grant | Route::KeepAlive(_) | Route::Revoke(_)
+        );
+    let takes = [
+        (IF_MATCH, is_key_write || matches!(route, Route::Backup)),
+        (IF_NONE_MATCH, is_key_write || is_read),
+        (IDEMPOTENCY_KEY, is_named || is_read),
+    ];
+    match takes.iter().find(|(name, is_taken)| !is_taken && headers.contains_key(name)) {
+        Some((name, _)) => Err(unsupported(name)),
+        None => Ok(()),
+    }
+}
+
+/// What is said of a header that can't be honoured.
+pub(crate) fn unsupported(name: &HeaderName) -> ApiError {
+    ApiError::Malformed(format!(
+        "the header {name} is not supported here, and ignoring it could do harm: leave it out"
+    ))
+}
+
+fn decoded(encoded_key: &str) -> Result<Arc<[u8]>, ApiError> {
+    decode_key(encoded_key).map(Arc::from)
+}
+
+fn lease(text: &str) -> Result<LeaseId, ApiError> {
+    parse_lease(text).ok_or_else(|| {
+        ApiError::Malformed(format!(
+            "{text:?} is no lease: write the 16 hex digits that POST /leases answers"
+        ))
+    })
+}
+
+fn expiry(asked: &Query) -> Result<Expiry, ApiError> {
+    match (asked.ttl_ms, asked.lease) {
+        (None, None) => Ok(Expiry::Never),
+        (Some(ttl_ms), None) => Ok(Expiry::After { ttl_ms }),
+        (None, Some(lease)) => Ok(Expiry::With(lease)),
+        (Some(_), Some(_)) => Err(ApiError::BadQuery(
+            "the query parameters ttl and lease are both given: a key goes by one of them".to_owned(),
+        )),
+    }
+}
+
+fn only(asked: Query, headers: &HeaderMap) -> Result<Only, ApiError> {
+    let holder = asked.holder.map(|holder| holder.into_bytes().into());
+    Ok(Only { conditions: Conditions::of(headers)?, holder })
+}
