@@ -74,4 +74,4 @@ pub use place::{LineWatch, Place};
 pub use txn::{
     Compare, Key, Operation, OperationResult, PutOperation, Relation, Transaction, TransactionResult,
 };
-pub use watch::{Event, EventId, Watch, WatchRequest};
+pub use watch::{Event, EventId, EventKind, Watch, WatchRequest};

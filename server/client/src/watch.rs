@@ -22,6 +22,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const QUORATE_HISTORY: HeaderName = HeaderName::from_static("quorate-history");
 
 /// Nothing for so long, and the connection is taken for broken.
 const SILENCE: Duration = Duration::from_secs(40);
@@ -83,6 +84,12 @@ impl WatchRequest<'_> {
         self
     }
 
+    /// Only events of this kind.
+    pub fn only(mut self, kind: EventKind) -> Self {
+        self.target.add("events", kind);
+        self
+    }
+
     /// Takes a connection for broken when nothing came for this long: 40 s unless told otherwise.
     pub fn silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
@@ -130,6 +137,24 @@ impl EventId {
     fn parse(text: &str) -> Option<EventId> {
         let (revision, number) = text.split_once('-')?;
         Some(EventId { revision: revision.parse().ok()?, number: number.parse().ok()? })
+    }
+}
+
+/// The kinds of events that a watch may be narrowed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// A key was written.
+    Put,
+    /// A key is gone.
+    Delete,
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Put => "put",
+            Self::Delete => "delete",
+        })
     }
 }
 
@@ -187,7 +212,7 @@ pub struct Watch {
     target: Target,
     silence: Duration,
     position: Position,
-    history: Option<String>,
+    history: Option<HeaderValue>,
     registered_at: u64,
     /// Whom to ask first.
     first: usize,
@@ -291,17 +316,21 @@ impl Watch {
             let id = HeaderValue::try_from(id.to_string()).expect("digits and a dash are a header value");
             call.headers.insert(LAST_EVENT_ID, id);
         }
+        // A node of another history says so, and does not count on from our revisions.
+        if let Some(history) = &self.history {
+            call.headers.insert(QUORATE_HISTORY, history.clone());
+        }
         call
     }
 
     fn register(&mut self, endpoint: &Endpoint, begun: Begun) -> Result<Option<Event>, ClientError> {
-        let header = |name| begun.headers().get(name).and_then(|value| value.to_str().ok());
-        let revision = header("quorate-revision").and_then(|revision| revision.parse::<u64>().ok());
+        let revision = begun.headers().get("quorate-revision").and_then(|revision| revision.to_str().ok());
+        let revision = revision.and_then(|revision| revision.parse::<u64>().ok());
         let Some(revision) = revision else {
             let problem = "it began a watch without Quorate-Revision".to_owned();
             return Err(ClientError::NotQuorate(Failed { endpoint: endpoint.clone(), problem }));
         };
-        let history = header("quorate-history").map(str::to_owned);
+        let history = begun.headers().get(QUORATE_HISTORY).cloned();
         if self.history.is_some() && history != self.history {
             self.is_over = true;
             return Ok(Some(Event::Reset { revision, reason: "restored".to_owned() }));

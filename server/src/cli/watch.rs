@@ -1,7 +1,7 @@
 //! `watch`: every change of a key, or of all keys with a prefix, a line each.
 
-use clap::Args;
-use quorate_client::{Client, Event};
+use clap::{Args, ValueEnum};
+use quorate_client::{Client, Event, EventKind};
 
 use crate::cli::arguments::ClientFlags;
 use crate::cli::client::run;
@@ -23,6 +23,9 @@ pub(crate) struct WatchCommand {
     /// Show what was there before, too
     #[arg(long)]
     previous: bool,
+    /// Only events of this kind
+    #[arg(long, value_enum)]
+    only: Option<Kind>,
     /// End after so many events
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -32,6 +35,13 @@ pub(crate) struct WatchCommand {
     output: Output,
     #[command(flatten)]
     client: ClientFlags,
+}
+
+// Doc comments on the variants would make clap print the long form of the help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Put,
+    Delete,
 }
 
 pub(crate) fn watch(command: &WatchCommand) -> Result<(), Failure> {
@@ -49,6 +59,11 @@ async fn print(client: &Client, command: &WatchCommand) -> Result<(), Failure> {
     if command.previous {
         request = request.with_previous();
     }
+    request = match command.only {
+        None => request,
+        Some(Kind::Put) => request.only(EventKind::Put),
+        Some(Kind::Delete) => request.only(EventKind::Delete),
+    };
     let mut watch = request.begin().await?;
     let (mut lines, mut left) = (Lines::new(), command.count);
     while left != Some(0)

@@ -1,7 +1,7 @@
 //! Lists and watches: nothing is missed and nothing comes twice, however connections break.
 
 use crate::script::{PATIENCE, Reply, SHORT, Server, client, error, whole};
-use quorate_client::{ClientError, Event, Watch};
+use quorate_client::{ClientError, Event, EventKind, Watch};
 use std::time::Duration;
 
 fn entry(key: &str, revision: u64) -> String {
@@ -135,6 +135,8 @@ async fn a_watch_goes_on_behind_its_last_event_and_believes_no_event_twice() {
     );
     assert_eq!(first.seen()[0].header("last-event-id"), None);
     assert_eq!(second.seen()[0].header("last-event-id"), Some("7-1"));
+    assert_eq!(first.seen()[0].header("quorate-history"), None);
+    assert_eq!(second.seen()[0].header("quorate-history"), Some("h"));
     assert_eq!(second.seen()[0].header("accept"), Some("text/event-stream"));
 }
 
@@ -147,8 +149,9 @@ async fn a_watch_without_events_goes_on_from_where_it_was_registered() {
     assert_eq!(events(&mut watch, 1).await, ["put k 7"]);
     let expected = ["GET /watch?key=k", "GET /watch?key=k&from=7", "GET /watch?key=k&from=7"];
     assert_eq!(server.calls(), expected);
-    let from = server.client().watch_key("k").from(3).with_previous().begin().await.unwrap();
-    assert_eq!(server.calls()[3], "GET /watch?key=k&previous=true&from=3");
+    let from =
+        server.client().watch_key("k").from(3).with_previous().only(EventKind::Put).begin().await.unwrap();
+    assert_eq!(server.calls()[3], "GET /watch?key=k&previous=true&events=put&from=3");
     drop(from);
 }
 
