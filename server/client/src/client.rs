@@ -173,8 +173,8 @@ impl Client {
     }
 }
 
-/// What a refusal means when an earlier try of the same request may still arrive. A refusal that is remembered under the
-/// key, or that any node gives at any time, holds for both; another one says nothing about the earlier try.
+/// What a refusal means when an earlier try of the same request may still arrive. One that is remembered under the key,
+/// or that any node gives at any time, holds for both; another one says nothing about the earlier try.
 fn refused(error: ClientError, may_be_done: Option<Failed>) -> ClientError {
     match (error, may_be_done) {
         (ClientError::Refused { status: 500.., .. } | ClientError::NotQuorate(_), Some(failed)) => {

@@ -122,7 +122,15 @@ impl Place {
 
 async fn wait_for_turn(client: &Client, prefix: &str, key: &str, token: u64) -> Result<(), ClientError> {
     loop {
-        let (places, revision) = places(client, prefix).await?;
+        let (places, revision) = match places(client, prefix).await {
+            Ok(found) => found,
+            // As long as the lease is kept, the place is.
+            Err(ClientError::Unavailable(_)) => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         match before(&places, key, token)? {
             None => return Ok(()),
             Some(before) => until_deleted(client, &before.key, revision + 1).await,

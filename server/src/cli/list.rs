@@ -34,8 +34,8 @@ pub(crate) struct ListCommand {
     /// How fresh it must be: linearizable, lease (the same, as long as clocks keep to their bound), or stale
     #[arg(long, value_name = "LEVEL", default_value = "linearizable")]
     consistency: Consistency,
-    /// A line a key: the key, a tab and the value, with \t, \n, \\ and \xNN for what is not printable; or json, with the
-    /// value in base64 and the revisions
+    /// A line a key: the key, a tab and the value, with \t, \n, \\ and \xNN for what is not printable; or json, with
+    /// the value in base64 and the revisions
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
     #[command(flatten)]

@@ -1,9 +1,9 @@
 //! `lock`: a command that runs while nobody else holds the lock of a name.
 //!
-//! Who wants the lock stands in a line under `lock/NAME/`, first come, first served. The one who has it keeps a lease alive
-//! while the command runs; when the lease is lost, the command is ended before the lease can have passed to somebody
-//! else. That is as much as a lease can do: a command that was stopped, or that runs on after this process was
-//! killed, knows nothing of it. What the command changes has to look at its token.
+//! Who wants the lock stands in a line under `lock/NAME/`, first come, first served. The one who has it keeps a lease
+//! alive while the command runs; when the lease is lost, the command is ended before the lock can have passed to
+//! somebody else. That is as much as a lease can do: a command that was stopped, or that runs on after this process
+//! was killed, knows nothing of it. What the command changes has to look at its token.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -137,7 +137,7 @@ fn code(ended: ExitStatus) -> u8 {
 /// The command.
 struct Running {
     child: Child,
-    /// It, and all that it starts, form a group of their own. On a terminal they don't: they could not read from it then.
+    /// It and all that it starts form a group of their own. On a terminal they don't: they could not read from it.
     has_group: bool,
 }
 
