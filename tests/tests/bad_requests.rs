@@ -103,6 +103,47 @@ fn bad_bodies() -> Vec<Bad> {
     ]
 }
 
+fn bad_beyond_the_seed() -> Vec<Bad> {
+    let txn = |text: &str, code, names| bad("POST", "/txn", 400, code, names).body(text);
+    let lease = "00000000000000a1";
+    vec![
+        bad("PUT", "/key/a?ttl=999ms", 400, "bad_query", &["999ms", "1s", "3650d"]).body("x"),
+        bad("PUT", "/key/a?lease=a1", 400, "bad_query", &["a1", "16 hex digits"]).body("x"),
+        bad("PUT", &format!("/key/a?ttl=30s&lease={lease}"), 400, "bad_query", &["ttl and lease"]).body("x"),
+        bad("PUT", &format!("/key/a?lease={lease}"), 404, "lease_not_found", &["00000000000000a1"]).body("x"),
+        bad("GET", "/key/a?revision=123456789", 400, "bad_query", &["123456789"]),
+        bad("PUT", "/key/a", 412, "precondition_failed", &["revision 1"])
+            .headers(&[("if-match", "\"77\"")])
+            .body("x"),
+        bad("PUT", "/key/a", 412, "precondition_failed", &[]).headers(&[("if-none-match", "*")]).body("x"),
+        bad("DELETE", "/key/b", 412, "precondition_failed", &["not there"]).headers(&[("if-match", "*")]),
+        bad("PUT", "/key/a", 400, "malformed", &["if-match", "quotes"])
+            .headers(&[("if-match", "7")])
+            .body("x"),
+        bad("PUT", "/key/a", 400, "malformed", &["idempotency-key", "0 bytes"])
+            .headers(&[("idempotency-key", "")])
+            .body("x"),
+        bad("GET", "/keys?prefix=a&end=b", 400, "bad_query", &["prefix", "end"]),
+        bad("GET", "/keys?limit=0", 400, "bad_query", &["limit", "from 1"]),
+        bad("GET", "/keys?cursor=x", 400, "bad_query", &["cursor"]),
+        bad("GET", "/keys?revision=123456789", 400, "bad_query", &["123456789"]),
+        txn("", "bad_json", &[]),
+        txn("{\"sucess\":[]}", "bad_json", &["sucess"]),
+        txn("{\"success\":[{\"put\":{\"key\":\"a\",\"value\":\"?\"}}]}", "bad_json", &["base64"]),
+        txn(
+            "{\"success\":[{\"delete\":{\"key\":\"a\"}},{\"delete\":{\"key\":\"a\"}}]}",
+            "duplicate_key",
+            &["\"a\""],
+        ),
+        bad("POST", "/leases", 400, "bad_json", &["ttl"]).body("{}"),
+        bad("GET", "/leases/me", 400, "malformed", &["me", "16 hex digits"]),
+        bad("DELETE", &format!("/leases/{lease}"), 404, "lease_not_found", &["00000000000000a1"]),
+        bad("PUT", "/leases", 405, "method_not_allowed", &["PUT", "POST"]),
+        bad("LOCK", "/key/a", 400, "bad_json", &["ID"]).body("{}"),
+        bad("PUT", "/key/a?ID=me", 412, "precondition_failed", &["\"me\""]).body("x"),
+    ]
+}
+
 #[track_caller]
 fn refused(client: &mut Client, bad: &Bad) {
     let Bad { method, target, headers, body, .. } = bad;
@@ -129,7 +170,7 @@ fn every_bad_request_is_refused_by_name_on_every_node() {
     assert_eq!(cluster.nodes[leader].client().post("/key/a", b"kept").status, 200);
     for node in [leader, follower] {
         let mut client = cluster.nodes[node].client();
-        for bad in [bad_keys(), bad_routes(), bad_bodies()].iter().flatten() {
+        for bad in [bad_keys(), bad_routes(), bad_bodies(), bad_beyond_the_seed()].iter().flatten() {
             refused(&mut client, bad);
         }
         assert_eq!(client.get("/key/a").text(), "kept");

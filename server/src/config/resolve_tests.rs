@@ -208,7 +208,29 @@ fn wildcards_are_never_advertised_and_the_right_flag_is_shown() {
 #[test]
 fn a_bad_value_names_its_place_itself_and_what_to_write() {
     type Case = (Pairs, Pairs, Option<&'static str>, bool, &'static [&'static str]);
-    let cases: [Case; 16] = [
+    let cases: [Case; 20] = [
+        (
+            &[("max-txn-operations", "10001")],
+            &[],
+            None,
+            true,
+            &["--max-txn-operations has the value \"10001\"", "at most 10000"],
+        ),
+        (&[("history-revisions", "-1")], &[], None, true, &["--history-revisions", "\"-1\"", "whole number"]),
+        (
+            &[],
+            &[("QUORATE_IDEMPOTENCY_BYTES", "64MB")],
+            None,
+            false,
+            &["QUORATE_IDEMPOTENCY_BYTES", "\"64MB\"", "1MiB"],
+        ),
+        (
+            &[],
+            &[],
+            Some("idempotency-keys = \"many\""),
+            false,
+            &["\"idempotency-keys\" in the file", "\"many\"", "whole number"],
+        ),
         (&[("listen", "8080")], &[], None, true, &["--listen has the value \"8080\"", "127.0.0.1:8080"]),
         (
             &[],

@@ -8,8 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hyper::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
-    IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -23,7 +22,7 @@ use super::body::{AnswerBody, StreamedBody};
 use super::error::ApiError;
 use super::headers::{NOSNIFF, OCTET_STREAM, QUORATE_REVISION};
 use super::leader::unexpected;
-use super::request::format_timeout;
+use super::request::{BackupCall, format_timeout};
 use super::service::Terms;
 use crate::backups::{MOST, Pinned, Slot};
 use crate::net::Net;
@@ -37,14 +36,13 @@ impl<R: Runtime, N: Net> App<R, N> {
     pub(super) async fn backup(
         &self,
         head: &Parts,
-        level: ReadLevel,
+        call: &BackupCall,
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
         let slot = self.context.backups.slot().ok_or(ApiError::TooManyBackups { most: MOST })?;
-        let conditions = Conditions::of(&head.headers);
-        let (pin, takes_range) = self.pinned(&conditions, level, terms).await?;
+        let (pin, takes_range) = self.pinned(call, terms).await?;
         let opened = pin.opened;
-        let asked = conditions.range.filter(|_| takes_range && head.method == Method::GET);
+        let asked = call.range.as_deref().filter(|_| takes_range && head.method == Method::GET);
         let part = match asked.map_or(Asked::Whole, |range| parse_range(range, opened.file_bytes)) {
             Asked::Whole => None,
             Asked::Part(range) => Some(range),
@@ -58,22 +56,18 @@ impl<R: Runtime, N: Net> App<R, N> {
     }
 
     /// The checkpoint that is sent, and whether a range of it may be: not so when the range is one of another.
-    async fn pinned(
-        &self,
-        conditions: &Conditions<'_>,
-        level: ReadLevel,
-        terms: Terms,
-    ) -> Result<(Pinned, bool), ApiError> {
-        if let Some(tags) = conditions.if_match.filter(|tags| *tags != "*") {
+    async fn pinned(&self, call: &BackupCall, terms: Terms) -> Result<(Pinned, bool), ApiError> {
+        let level = call.level;
+        if let Some(tags) = call.if_match.as_deref().filter(|tags| *tags != "*") {
             for tag in tags.split(',').filter_map(|tag| parse_tag(tag.trim())) {
                 if let Some(pin) = self.kept(tag).await? {
-                    let is_same = conditions.if_range.is_none_or(|named| parse_tag(named) == Some(tag));
+                    let is_same = call.if_range.as_deref().is_none_or(|named| parse_tag(named) == Some(tag));
                     return Ok((pin, is_same));
                 }
             }
             return Err(ApiError::CheckpointGone(tags.to_owned()));
         }
-        let Some(named) = conditions.if_range.filter(|_| conditions.range.is_some()) else {
+        let Some(named) = call.if_range.as_deref().filter(|_| call.range.is_some()) else {
             return Ok((self.newest(level, terms).await?, true));
         };
         // A date names nothing here, as it would name no bytes.
@@ -141,22 +135,6 @@ impl<R: Runtime, N: Net> App<R, N> {
             race(shutdown.begun(), backups.pump(runtime, (slot, pin), range, sender)).await;
         });
         AnswerBody::Streamed(body)
-    }
-}
-
-/// The headers that say which bytes are wanted.
-struct Conditions<'a> {
-    if_match: Option<&'a str>,
-    if_range: Option<&'a str>,
-    range: Option<&'a str>,
-}
-
-impl<'a> Conditions<'a> {
-    /// One that is no text is one that nothing matches.
-    fn of(headers: &'a HeaderMap) -> Conditions<'a> {
-        let text =
-            |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
-        Conditions { if_match: text(&IF_MATCH), if_range: text(&IF_RANGE), range: text(&RANGE) }
     }
 }
 

@@ -104,7 +104,7 @@ impl<R: Runtime, N: Net> App<R, N> {
                 Leader::Unknown if asked.is_forwarded => {
                     return Err(ApiError::NotLeader { leader_url: None });
                 }
-                Leader::At(url) => self.forward(&Arc::from(url), asked).await,
+                Leader::At(url) => self.pass_on(&Arc::from(url), asked).await,
                 Leader::Unknown => Err(AttemptError::NOTHING_DONE),
             };
             match attempt {
@@ -136,6 +136,34 @@ impl<R: Runtime, N: Net> App<R, N> {
                 }
             }
         }
+    }
+
+    /// Passes a request on to the leader at `url`. For the answer to one that may be sent again nobody waits any longer
+    /// once another node leads: the old leader may be cut off, and silent until the deadline.
+    async fn pass_on(&self, url: &Arc<str>, asked: &Asked<'_>) -> Result<Response<AnswerBody>, AttemptError> {
+        let forwarded = self.forward(url, asked);
+        if !asked.is_repeatable {
+            return forwarded.await;
+        }
+        match race(forwarded, self.leader_changes()).await {
+            Either::Left(answer) => answer,
+            Either::Right(()) => {
+                let what = format!("another node has taken over while the leader at {url} had it");
+                Err(ApiError::OutcomeUnknown(what).into())
+            }
+        }
+    }
+
+    /// Ready when a node is known to lead that did not lead before.
+    async fn leader_changes(&self) {
+        let mut view = self.context.handle.view();
+        let before = view.look().leader;
+        while view.changed().await.is_ok() {
+            if view.look().leader.is_some_and(|leader| Some(leader) != before) {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
     }
 
     /// Asks the node here, again while the answer is that nothing was done, until the deadline: for what any node can

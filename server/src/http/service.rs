@@ -142,7 +142,7 @@ impl<R: Runtime, N: Net> App<R, N> {
             Call::Lease { lease, level } => self.lease(head, lease, level, terms).await,
             Call::Write(write) => self.write(head, write, upload, terms).await,
             Call::Export(level) => self.export(level, terms).await,
-            Call::Backup(level) => self.backup(head, level, terms).await,
+            Call::Backup(backup) => self.backup(head, &backup, terms).await,
             Call::Livez => Ok(json(ALIVE)),
             Call::Readyz { verbose } => self.readyz(verbose).await,
             Call::Version => Ok(version()),

@@ -9,9 +9,10 @@
 //! |---|---|
 //! | `routes` | which path and method mean what |
 //! | `query`, `key`, `ttl`, `conditions`, `once` | the parts of a head, parsed |
-//! | `list` | which keys a list has, and its cursor |
+//! | `list`, `backup` | which keys a list has, and its cursor; which bytes of a backup |
 //! | `write`, `txn`, `import`, `members`, `json` | changes and their bodies |
 
+mod backup;
 mod conditions;
 mod import;
 mod json;
@@ -38,6 +39,7 @@ use quorate_storage::lending::Wanted;
 
 pub use super::error::ApiError;
 use super::headers::IDEMPOTENCY_KEY;
+pub use backup::BackupCall;
 pub use conditions::{Conditions, Tags};
 pub(crate) use import::parse_import;
 pub use key::MAX_KEY_BYTES;
@@ -98,7 +100,7 @@ pub enum Call {
     /// `GET /data.json`
     Export(ReadLevel),
     /// `GET /backup`
-    Backup(ReadLevel),
+    Backup(BackupCall),
     /// `GET /raft/members`
     Members(ReadLevel),
     /// A change of the store, which may have a body.
@@ -158,7 +160,7 @@ pub fn parse_head(
         Route::List => Call::List(ListCall::of(&asked)?),
         Route::Lease(id) => Call::Lease { lease: lease(id)?, level },
         Route::Export => Call::Export(level),
-        Route::Backup => Call::Backup(level),
+        Route::Backup => Call::Backup(BackupCall::of(headers, level)),
         Route::Members => Call::Members(level),
         Route::Put(key) => {
             write(What::Put { key: decoded(key)?, expiry: expiry(&asked)?, only: only(asked, headers)? })?

@@ -142,19 +142,20 @@ async fn a_long_list_is_sent_in_pieces() {
     }
 }
 
-/// 1. A client reads the beginning of a list, and stops. 2. The node keeps what it takes to go on, up to its limit of
-/// 64 MiB; more than that is overwritten. 3. The client reads on: the body has no end.
-#[tokio::test]
-async fn a_list_whose_past_is_gone_breaks_off() {
-    const VALUE_BYTES: usize = 1 << 20;
+const VALUE_BYTES: usize = 1 << 20;
+const LONG_KEYS: usize = 24;
+
+async fn put_large(cluster: &Cluster, number: usize, byte: u8) {
+    let target = format!("/key/{number:03}?timeout=20s");
+    assert_eq!(cluster.ask(0, Method::PUT, &target, &vec![byte; VALUE_BYTES]).await.status, 200);
+}
+
+/// A node that keeps no past but what readers need, and a client that has read the beginning of a long list.
+async fn begun_list() -> (Cluster, <RealNet as Net>::Stream) {
     let store = kv::Settings { history_revisions: 1, history_bytes: 0, ..kv::Settings::default() };
     let cluster = Cluster::start_with(1, Settings { store, ..Settings::default() }).await;
-    let put = async |number: usize| {
-        let target = format!("/key/{number:03}?timeout=20s");
-        assert_eq!(cluster.ask(0, Method::PUT, &target, &vec![b'v'; VALUE_BYTES]).await.status, 200);
-    };
-    for number in 0..24 {
-        put(number).await;
+    for number in 0..LONG_KEYS {
+        put_large(&cluster, number, b'v').await;
     }
     let mut stream = soon(RealNet.dial(&cluster.addresses[0])).await.unwrap();
     let request = "GET /keys HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
@@ -162,9 +163,36 @@ async fn a_list_whose_past_is_gone_breaks_off() {
     let mut begun = [0; 15];
     soon(read_some(&mut stream, &mut begun)).await.unwrap();
     assert_eq!(&begun, b"HTTP/1.1 200 OK");
+    (cluster, stream)
+}
+
+#[tokio::test]
+async fn a_long_list_is_of_one_revision_whatever_happens_meanwhile() {
+    let (cluster, mut stream) = begun_list().await;
+    for number in (1..2 * LONG_KEYS).step_by(2) {
+        put_large(&cluster, number, b'w').await;
+    }
+    assert_eq!(cluster.ask(0, Method::DELETE, "/key/022", b"").await.status, 200);
+    let whole = soon(read_to_end(&mut stream)).await;
+    assert_eq!(whole.matches(r#""mod_revision""#).count(), LONG_KEYS);
+    for number in 0..LONG_KEYS {
+        let revision = number + 1;
+        assert!(
+            whole.contains(&format!(r#""create_revision":{revision},"mod_revision":{revision},"version":1"#))
+        );
+    }
+    assert!(whole.contains(r#""key":"022""#) && !whole.contains("d3d3d3d3"), "as it was");
+    assert!(whole.ends_with("0\r\n\r\n") && whole.contains(r#""more":false}"#));
+}
+
+/// 1. A client reads the beginning of a list, and stops. 2. The node keeps what it takes to go on, up to its limit of
+/// 64 MiB; more than that is overwritten. 3. The client reads on: the body has no end.
+#[tokio::test]
+async fn a_list_whose_past_is_gone_breaks_off() {
+    let (cluster, mut stream) = begun_list().await;
     for round in 0..4 {
-        for number in 0..24 {
-            put(number + round % 2).await;
+        for number in 0..LONG_KEYS {
+            put_large(&cluster, number + round % 2, b'v').await;
         }
     }
     let rest = soon(read_to_end(&mut stream)).await;

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use hyper::Method;
 use quorate_node::kv;
 
-use super::cluster::{Answer, Cluster, Settings};
+use super::cluster::{Answer, Cluster, Settings, listen, soon};
 use super::proxying::{impostor, response};
+use crate::net::{Listener, read_some, write_all};
 
 const REPLAYED: Option<&str> = Some("true");
 
@@ -94,7 +95,7 @@ async fn a_full_table_forgets_nothing_and_takes_no_more() {
         cluster.ask_with(at, Method::PUT, "/key/a?timeout=20s", &[("idempotency-key", key)], b"1").await
     };
     // A leader's own limits are in force only once they were committed.
-    super::cluster::soon(async {
+    soon(async {
         let mut number = 0;
         while put(leader, &format!("first {number}")).await.status == 200 {
             number += 1;
@@ -112,6 +113,36 @@ async fn a_full_table_forgets_nothing_and_takes_no_more() {
         // Without a key there is nothing to be remembered.
         assert_eq!(cluster.ask(at, Method::PUT, "/key/a", b"2").await.status, 200);
     }
+}
+
+/// 1. A write with a key goes to a leader that takes it and says nothing. 2. Another node takes over. 3. The write goes
+/// there, long before its deadline.
+#[tokio::test]
+async fn a_leader_that_is_silent_is_not_waited_for_when_there_is_another() {
+    let (mut listener, address) = listen().await;
+    let cluster = Cluster::start_advertising(3, &format!("http://{address}")).await;
+    let leader = cluster.leader().await;
+    let (follower, successor) = ((leader + 1) % 3, (leader + 2) % 3);
+    let headers = [("idempotency-key", "k")];
+    let written = cluster.ask_with(follower, Method::PUT, "/key/a?timeout=60s", &headers, b"value");
+    let elsewhere = async {
+        // Held, without a word, to the end.
+        let silent = listener.accept().await.unwrap();
+        let id = cluster.servers[successor].context.identity.node;
+        let body = format!(r#"{{"ID":"{id}"}}"#);
+        let moved = cluster.ask(leader, Method::POST, "/raft/transfer", body.as_bytes()).await;
+        assert_eq!(moved.status, 200);
+        let (mut second, _) = listener.accept().await.unwrap();
+        let (mut seen, mut chunk) = (Vec::new(), [0; 4096]);
+        while !seen.ends_with(b"value") {
+            let count = read_some(&mut second, &mut chunk).await.unwrap();
+            seen.extend_from_slice(&chunk[..count]);
+        }
+        write_all(&mut second, response("200 OK", "etag: \"7\"\r\n").as_bytes()).await.unwrap();
+        silent
+    };
+    let (answer, _) = soon(async { tokio::join!(written, elsewhere) }).await;
+    assert_eq!((answer.status.as_u16(), answer.header("etag")), (200, Some("\"7\"")));
 }
 
 async fn put_through(url: &str, timeout: &str) -> Answer {
