@@ -14,6 +14,7 @@ use crate::peers::PeerCounters;
 use crate::runtime::Runtime;
 use crate::shutdown::Shutdown;
 use crate::watch;
+use crate::watching::Watches;
 
 /// What every part of a running server knows; shared as one `Arc`.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Context<R, N> {
     pub divergence: watch::Sender<Option<Divergence>>,
     /// How the parts hear that the server ends. HTTP holds a guard for each open connection.
     pub shutdown: Shutdown,
+    /// Who watches keys at this node.
+    pub watches: Arc<Watches>,
 }
 
 /// The names in `node.toml`, durable before the node first speaks.

@@ -25,6 +25,7 @@ use crate::peers::{Links, PeerEvent};
 use crate::runtime::Runtime;
 use crate::storage_port::StoragePort;
 use crate::watch;
+use crate::watching::Watches;
 
 /// How many inputs of a kind one turn takes, so that no kind starves another.
 const TURN: usize = 1024;
@@ -70,6 +71,7 @@ pub(crate) struct Driver<R: Runtime, N: Net> {
     disk_stands_still: bool,
     end: Option<DriverEnd>,
     inspector: Option<Box<dyn Inspector>>,
+    watches: Arc<Watches>,
 }
 
 /// What one turn took. The vectors are kept, for their memory.
@@ -89,6 +91,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         events: mpsc::Receiver<PeerEvent>,
         links: Links<R, N>,
         inspector: Option<Box<dyn Inspector>>,
+        watches: Arc<Watches>,
     ) -> (Self, Handle) {
         let (ask_sender, asks) = mpsc::channel(WAITING_ASKS);
         let view = watch::Sender::new(Arc::new(node.view()));
@@ -109,6 +112,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             disk_stands_still: false,
             end: None,
             inspector,
+            watches,
         };
         (driver, handle)
     }
@@ -180,6 +184,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             self.answers.give(id, Answer::DeadlinePassed);
         }
         self.give_looks();
+        self.watches.publish(self.node.kv());
     }
 
     /// What the storage can't do by itself, for want of a clock.

@@ -21,6 +21,7 @@
 //! | `config` | the settings of a node: flags, environment, file, defaults |
 //! | `recover` | lost quorum: what survivors hold, and how one goes on alone |
 //! | `watch` | a value that one side changes and many wait for |
+//! | `watching` | watches of keys: who is told of which changes |
 //! | `shutdown` | how the parts hear that the server ends |
 
 mod announce;
@@ -57,6 +58,7 @@ mod shutdown;
 mod slow_relay;
 mod storage_port;
 pub mod watch;
+mod watching;
 
 pub use cli::main;
 pub use compare::Divergence;
@@ -76,3 +78,4 @@ pub use runtime::{DeadlinePassed, Either, HyperExecutor, HyperTimer, Runtime, ra
 pub use server::{Parts, Server};
 pub use shutdown::{Shutdown, ShutdownGuard};
 pub use storage_port::{StorageEnd, StoragePort, storage_channel};
+pub use watching::{WatchCounts, Watches};

@@ -23,6 +23,7 @@ use crate::runtime::{Runtime, race, timeout_at};
 use crate::shutdown::Shutdown;
 use crate::storage_port::StoragePort;
 use crate::watch;
+use crate::watching::Watches;
 
 /// How long a node that ends still serves as ever, at most: long enough for busy clients to be told with an answer that
 /// they should not keep their connections.
@@ -98,7 +99,9 @@ impl<R: Runtime, N: Net> Server<R, N> {
         let Identity { cluster, history, .. } = identity;
         let origin = Origin { cluster, history };
         let backups = Backups::new(&storage.jobs, origin, limits.backup_bytes_per_second);
-        let (driver, handle) = Driver::new(runtime.clone(), node, storage, events, links, inspector);
+        let watches = Arc::<Watches>::default();
+        let (driver, handle) =
+            Driver::new(runtime.clone(), node, storage, events, links, inspector, Arc::clone(&watches));
         let shutdown = Shutdown::default();
         let divergence = watch::Sender::new(None);
         let context = Arc::new(Context {
@@ -114,10 +117,14 @@ impl<R: Runtime, N: Net> Server<R, N> {
             counters,
             divergence,
             shutdown,
+            watches,
         });
         let (end_sender, end) = watch::channel(None);
+        let watches = Arc::clone(&context.watches);
         context.runtime.spawn(async move {
             let ended = driver.run().await;
+            // Nobody tells them anything any more.
+            watches.close();
             end_sender.replace(Some(ended));
         });
         let (accepts_sender, accepts) = watch::channel(true);

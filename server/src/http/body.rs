@@ -154,6 +154,8 @@ pub(crate) enum AnswerBody {
     Streamed(StreamedBody),
     /// The same, and nobody knows yet how many.
     Open(OpenBody),
+    /// Pieces that come for as long as the client listens and this node runs.
+    Endless(Pin<Box<dyn Body<Data = Bytes, Error = BrokenBody> + Send>>),
 }
 
 /// Why an answer broke off.
@@ -282,13 +284,14 @@ impl Body for AnswerBody {
             AnswerBody::Forwarded(forwarded) => forwarded.poll_frame(context).map_err(BrokenBody::from),
             AnswerBody::Streamed(streamed) => streamed.poll_frame(context),
             AnswerBody::Open(open) => open.poll_frame(context),
+            AnswerBody::Endless(body) => body.as_mut().poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             AnswerBody::Whole(bytes) => bytes.is_empty(),
-            AnswerBody::Pieces(_) => false,
+            AnswerBody::Pieces(_) | AnswerBody::Endless(_) => false,
             AnswerBody::Forwarded(forwarded) => forwarded.incoming.is_end_stream(),
             AnswerBody::Streamed(streamed) => streamed.left == 0,
             AnswerBody::Open(open) => open.is_over,
@@ -298,7 +301,7 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             AnswerBody::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            AnswerBody::Pieces(_) | AnswerBody::Open(_) => SizeHint::default(),
+            AnswerBody::Pieces(_) | AnswerBody::Open(_) | AnswerBody::Endless(_) => SizeHint::default(),
             AnswerBody::Forwarded(forwarded) => forwarded.incoming.size_hint(),
             AnswerBody::Streamed(streamed) => SizeHint::with_exact(streamed.left),
         }

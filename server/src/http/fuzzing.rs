@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn requests_good_and_bad_are_survived() {
-        let requests: [&[u8]; 24] = [
+        let requests: [&[u8]; 25] = [
             b"",
             b"\n\n",
             b"GET",
@@ -167,6 +167,7 @@ mod tests {
             b"POST /raft/members\n\n{\"voters\":[\"1\",\"1\"],\"learners\":[\"\"]}",
             b"POST /raft/transfer\n\n{\"ID\":null}",
             b"POST /data.json\nhost: [::1]:80\n\n{\"a2V5\":\"dmFsdWU=\"}",
+            b"GET /watch?prefix=%zz&key=a&events=put,,\nlast-event-id: 7-\nhost: localhost\n\n",
             b"GET http://[::1/ \nhost: x\n\n",
             b"PUT /key/%\nquorate-forwarded: 00000000000000000000000000000001\n\n",
             b"GET /key/%2\xc3\xbc\nhost: localhost\n\n",

@@ -12,6 +12,7 @@
 //! | `body`, `json` | bodies as they are read, and as they are sent |
 //! | `keys`, `writes`, `listing`, `leases`, `data`, `backup` | the handlers of what is stored |
 //! | `adding`, `membership`, `status` | the handlers of the cluster |
+//! | `watch`, `stream` | the route of watches, and the stream of events that it answers with |
 //! | `lending` | what peers are lent of this node's checkpoints |
 //! | `leader` | having something done by the leader, here or elsewhere, once |
 //! | `proxy`, `pool` | passing a request on, and the connections for it |
@@ -42,8 +43,10 @@ mod proxy;
 pub mod request;
 mod service;
 mod status;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod writes;
 
 pub(crate) use headers::{QUORATE_ERROR, QUORATE_LOST};

@@ -39,6 +39,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// told that this node ends; without that its client could not know that nothing was done.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
+/// How long a watcher may then still take to receive what has happened before that.
+const LAST_EVENTS: Duration = Duration::from_millis(250);
+
 /// Accepts connections and serves them, until the shutdown begins.
 pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut listener: N::Listener) {
     let on_loopback = listener.local_address().is_ok_and(|address| address.ip().is_loopback());
@@ -54,6 +57,7 @@ pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut l
             }
         }
     }
+    context.watches.close();
     // Who is in the system's queue already must be told that this node ends: a client that is reset instead could not
     // know that nothing was done.
     for stream in listener.close() {
@@ -74,10 +78,15 @@ fn spawn_connection<R: Runtime, N: Net>(stream: N::Stream, app: &Arc<App<R, N>>)
 async fn serve_connection<R: Runtime, N: Net>(stream: N::Stream, app: Arc<App<R, N>>, _guard: ShutdownGuard) {
     let runtime = &app.context.runtime;
     let unread = Arc::new(AtomicBool::new(false));
+    let is_endless = AtomicBool::new(false);
     let stream = Linger::new(stream, runtime.clone(), Arc::clone(&unread));
     let service = service_fn(|request| {
-        let (app, unread) = (&app, &unread);
-        async move { Ok::<_, Infallible>(app.answer(request, unread).await) }
+        let (app, unread, is_endless) = (&app, &unread, &is_endless);
+        async move {
+            let response = app.answer(request, unread).await;
+            is_endless.store(matches!(response.body(), AnswerBody::Endless(_)), Ordering::Relaxed);
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(HyperTimer::new(runtime.clone())).header_read_timeout(IDLE_TIMEOUT);
@@ -90,7 +99,15 @@ async fn serve_connection<R: Runtime, N: Net>(stream: N::Stream, app: Arc<App<R,
         Either::Left(ended) => ended,
         Either::Right(()) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            if is_endless.load(Ordering::Relaxed) {
+                // Whoever takes nothing would not take the end either.
+                match race(connection.as_mut(), runtime.sleep(LAST_EVENTS)).await {
+                    Either::Left(ended) => ended,
+                    Either::Right(()) => return,
+                }
+            } else {
+                connection.await
+            }
         }
     };
     if let Err(error) = ended {
@@ -136,6 +153,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         let asked = parse_head(&head.method, uri.path(), uri.query(), &head.headers)?;
         let terms = self.terms(head, asked.timeout, is_forwarded)?;
         match asked.call {
+            Call::Watch(asked) => self.watch(head, asked, terms).await,
             Call::Hello => Ok(json(HELLO)),
             Call::Get(get) => self.get(get, terms).await,
             Call::List(list) => self.list(list, terms).await,

@@ -187,7 +187,9 @@ mod tests {
             (IF_NONE_MATCH, "*", false, true),
         ];
         let key = |name: &str| -> Arc<[u8]> { name.as_bytes().into() };
-        let order = |action| Command::Order(Order { time: Default::default(), once: None, action });
+        let order = |action| {
+            Command::Order(Order { time: Default::default(), once: None, forgets_past: false, action })
+        };
         let mut store = Kv::new();
         for name in ["before", "there"] {
             store.apply(&order(Action::Put(Put::for_good(key(name), key("value")))));

@@ -39,15 +39,19 @@ use quorate_storage::lending::Wanted;
 
 pub use super::error::ApiError;
 use super::headers::IDEMPOTENCY_KEY;
+pub use super::watch::Asked as WatchCall;
+use super::watch::parse as parse_watch;
 pub use backup::BackupCall;
 pub use conditions::{Conditions, Tags};
 pub(crate) use import::parse_import;
 pub use key::MAX_KEY_BYTES;
+pub(super) use key::check_key;
 use key::decode_key;
 pub use list::ListCall;
 pub use members::{MemberCall, MemberChange, MemberSets, NewMember};
 pub use once::{MAX_IDEMPOTENCY_KEY_BYTES, OnceCall};
 pub use query::parse_timeout;
+pub(super) use query::{DEFAULT_TIMEOUT, bad_value, decode};
 pub(crate) use query::{MAX_TIMEOUT, format_timeout};
 use query::{Query, parse_lease};
 use routes::Route;
@@ -101,6 +105,8 @@ pub enum Call {
     Export(ReadLevel),
     /// `GET /backup`
     Backup(BackupCall),
+    /// `GET /watch`
+    Watch(WatchCall),
     /// `GET /raft/members`
     Members(ReadLevel),
     /// A change of the store, which may have a body.
@@ -135,12 +141,13 @@ pub fn parse_head(
     headers: &HeaderMap,
 ) -> Result<Head, ApiError> {
     let route = routes::find(method, path)?;
-    let asked = Query::parse(query, route.parameters())?;
+    // The query of a watch is another one.
+    let asked = Query::parse(query.filter(|_| route != Route::Watch), route.parameters())?;
     check_headers(method, &route, headers)?;
     let write = |what| -> Result<Call, ApiError> {
         Ok(Call::Write(WriteCall { what, once: OnceCall::of(method, path, query, headers)? }))
     };
-    let timeout = asked.timeout;
+    let mut timeout = asked.timeout;
     let level = asked.level;
     let call = match route {
         Route::Hello => Call::Hello,
@@ -161,6 +168,11 @@ pub fn parse_head(
         Route::Lease(id) => Call::Lease { lease: lease(id)?, level },
         Route::Export => Call::Export(level),
         Route::Backup => Call::Backup(BackupCall::of(headers, level)),
+        Route::Watch => {
+            let watch = parse_watch(query, headers)?;
+            timeout = watch.timeout;
+            Call::Watch(watch)
+        }
         Route::Members => Call::Members(level),
         Route::Put(key) => {
             write(What::Put { key: decoded(key)?, expiry: expiry(&asked)?, only: only(asked, headers)? })?

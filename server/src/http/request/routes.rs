@@ -44,6 +44,8 @@ pub(super) enum Route<'a> {
     Import,
     /// `GET /backup`
     Backup,
+    /// `GET /watch`
+    Watch,
     /// `GET /livez`
     Livez,
     /// `GET /readyz`
@@ -84,6 +86,7 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiE
     let (call, allow) = match path {
         "/" => (read(Route::Hello), "GET, HEAD"),
         "/backup" => (read(Route::Backup), "GET, HEAD"),
+        "/watch" => (read(Route::Watch), "GET, HEAD"),
         "/livez" => (read(Route::Livez), "GET, HEAD"),
         "/readyz" => (read(Route::Readyz), "GET, HEAD"),
         "/version" => (read(Route::Version), "GET, HEAD"),
@@ -131,6 +134,8 @@ impl Route<'_> {
             Values, Verbose, Wait,
         };
         match self {
+            // It reads its query itself.
+            Route::Watch => &[],
             Route::Hello | Route::Livez | Route::Version | Route::Status | Route::Lend(_) => &[],
             Route::Readyz => &[Verbose],
             Route::Get(_) => &[Timeout, Consistency, Revision, Holder],
@@ -178,6 +183,7 @@ mod tests {
             ("POST", "/data.json", Route::Import),
             ("GET", "/backup", Route::Backup),
             ("HEAD", "/backup", Route::Backup),
+            ("GET", "/watch", Route::Watch),
             ("GET", "/livez", Route::Livez),
             ("GET", "/readyz", Route::Readyz),
             ("GET", "/version", Route::Version),

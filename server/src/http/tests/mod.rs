@@ -14,3 +14,4 @@ mod proxying;
 mod routes;
 mod store;
 mod txns;
+mod watching;
