@@ -226,6 +226,10 @@ fn take_jobs(
 /// After a slice of work that nobody asked for the storage rests as long as that took, but never longer.
 const LONGEST_REST: Duration = Duration::from_millis(20);
 
+/// When nobody will wait for it either, the rest is so many times as long. The nodes of a cluster merge at about the
+/// same time: where several share processors or a disk, a third of each one's time is most of what there is.
+const LEISURE: u32 = 4;
+
 /// Does what may take long on another thread, while this one goes on.
 pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
@@ -252,7 +256,8 @@ fn run_storage<D: Disk>(mut storage: Storage<D>, mut end: StorageEnd, clock: Rea
     let mut worked = Duration::ZERO;
     loop {
         if storage.busy() {
-            let until = clock.now() + worked.min(LONGEST_REST);
+            let times = if storage.is_pressed() { 1 } else { LEISURE };
+            let until = clock.now() + worked.min(LONGEST_REST) * times;
             if !take_jobs(&mut end.jobs, &mut waiting, || clock.now() < until) {
                 return;
             }

@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use quorate_node::kv::Totals;
 use quorate_node::raft::{Done, Job, LoadSnapshot, Reader};
 use quorate_storage::Storage;
 use quorate_storage::backup::Origin;
@@ -105,12 +104,22 @@ fn a_file_that_does_not_verify_is_named_with_its_place_and_nothing_is_written() 
 
 /// A backup without a key, at that revision, whose state hash is off by so much.
 fn empty_backup(revision: u64, off_by: u64) -> Vec<u8> {
-    let mut totals = Totals::empty(Revision(revision));
+    let mut kv = Kv::new();
+    assert!(kv.begin_history(revision));
+    let Sealed { mut totals, rows } = kv.seal();
     totals.state_hash = totals.state_hash.wrapping_add(off_by);
-    let manifest = Manifest { totals, ..Manifest::default() };
+    let run: Vec<u8> = rows.flatten().collect();
+    let manifest = Manifest { totals, runs: vec![name_run(&run)], ..Manifest::default() };
+    let table = crc32c(&run).to_le_bytes();
     let origin = Origin { cluster: quorate_node::wire::ClusterId(1), history: HistoryId(2) };
-    let header = Header::new(origin, LogId::new(3, 4), &manifest, &[]);
-    [&header.encode()[..], &manifest.encode()].concat()
+    let header = Header::new(origin, LogId::new(3, 4), &manifest, &table);
+    [&header.encode()[..], &manifest.encode(), &table, &run].concat()
+}
+
+/// CRC-32C, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let step = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
 }
 
 #[test]

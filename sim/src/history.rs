@@ -23,6 +23,13 @@ pub struct Operation {
 pub enum Call {
     /// Write this value.
     Put(String),
+    /// Write a value if the key holds this one, or is not there.
+    Swap {
+        /// What it must hold; `None` when it must not be there.
+        from: Option<String>,
+        /// What it holds then.
+        to: String,
+    },
     /// Remove the key.
     Delete,
     /// Read the key.
@@ -48,6 +55,11 @@ pub enum Outcome {
     },
     /// A definite failure: the operation never takes effect.
     Failed,
+    /// Its condition did not hold: it took no effect, and never will.
+    Refused {
+        /// When the answer was in.
+        at_nanoseconds: u64,
+    },
     /// No answer, or one that says so: a write may take effect at any time after it was sent, or never.
     Unknown,
 }
@@ -56,9 +68,9 @@ impl Operation {
     /// When the answer was in; `None` without a definite one.
     pub fn answered_nanoseconds(&self) -> Option<u64> {
         match self.outcome {
-            Outcome::Written { at_nanoseconds, .. } | Outcome::Read { at_nanoseconds, .. } => {
-                Some(at_nanoseconds)
-            }
+            Outcome::Written { at_nanoseconds, .. }
+            | Outcome::Read { at_nanoseconds, .. }
+            | Outcome::Refused { at_nanoseconds } => Some(at_nanoseconds),
             Outcome::Failed | Outcome::Unknown => None,
         }
     }
@@ -86,7 +98,7 @@ impl Operation {
 pub fn check_revisions(history: &[Operation]) -> Result<usize, String> {
     let mut writes: Vec<(u64, u64, &Operation)> = Vec::new();
     for operation in history {
-        if let (Call::Put(_), Outcome::Written { revision: Some(revision), .. }) =
+        if let (Call::Put(_) | Call::Swap { .. }, Outcome::Written { revision: Some(revision), .. }) =
             (&operation.call, &operation.outcome)
         {
             writes.push((operation.invoked_nanoseconds, *revision, operation));
@@ -156,7 +168,7 @@ fn stale_value_for(history: &[Operation], position: usize) -> Option<String> {
         history.iter().filter(|put| put.key == read.key && put.is_acknowledged_write()).filter_map(|put| {
             match &put.call {
                 Call::Put(value) => Some((put.invoked_nanoseconds, put.answered_nanoseconds()?, value)),
-                Call::Delete | Call::Get => None,
+                Call::Swap { .. } | Call::Delete | Call::Get => None,
             }
         })
     };

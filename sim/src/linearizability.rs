@@ -6,9 +6,11 @@
 //! memo (2017, "Testing for linearizability"): a set of linearized operations that led to a register value once
 //! is never tried again.
 //!
-//! Four facts keep the search small; each is argued where it is used.
+//! Five facts keep the search small; each is argued where it is used.
 //! - A write of unknown outcome whose value nobody read need not be in the order, and one that was read took
 //!   effect before that read was answered. So hardly any operation stays open to the end.
+//! - A swap whose condition held is a write that also read; one whose condition did not hold took no effect, and counts
+//!   as no evidence.
 //! - A pending read that matches the register may always be linearized at once.
 //! - Deletes of unknown outcome are alike but for their start: whatever order uses some of them explains as much when
 //!   it uses those that started first, in that order, and none where the register is absent already.
@@ -97,6 +99,26 @@ pub fn check(history: &[Operation]) -> Result<Checked, Violation> {
 enum Effect {
     Write(usize),
     Read(usize),
+    /// Writes the second where the first is.
+    Swap(usize, usize),
+}
+
+impl Effect {
+    /// The value that is there afterwards, when it writes one.
+    fn writes(self) -> Option<usize> {
+        match self {
+            Effect::Write(value) | Effect::Swap(_, value) => Some(value),
+            Effect::Read(_) => None,
+        }
+    }
+
+    /// The value that must be there before.
+    fn needs(self) -> Option<usize> {
+        match self {
+            Effect::Read(value) | Effect::Swap(value, _) => Some(value),
+            Effect::Write(_) => None,
+        }
+    }
 }
 
 /// One operation as the search sees it.
@@ -136,11 +158,16 @@ impl<'a> Register<'a> {
         let mut steps = Vec::new();
         for (source, operation) in operations.iter().enumerate() {
             let effect = match (&operation.call, &operation.outcome) {
-                (_, Outcome::Failed) | (Call::Get, Outcome::Unknown | Outcome::Written { .. }) => continue,
+                (_, Outcome::Failed | Outcome::Refused { .. })
+                | (Call::Get, Outcome::Unknown | Outcome::Written { .. }) => continue,
                 (Call::Get, Outcome::Read { value, .. }) => {
                     Effect::Read(value.as_deref().map_or(0, &mut number))
                 }
                 (Call::Put(value), _) => Effect::Write(number(value)),
+                (Call::Swap { from, to }, _) => {
+                    let from = from.as_deref().map_or(0, &mut number);
+                    Effect::Swap(from, number(to))
+                }
                 (Call::Delete, _) => Effect::Write(0),
             };
             let end = operation.answered_nanoseconds();
@@ -165,19 +192,22 @@ fn settle_unknown_writes(steps: &[Step], values: usize) -> Vec<Step> {
     let mut first_read = vec![None::<u64>; values];
     let mut last_read = vec![None::<u64>; values];
     for step in steps {
-        match (step.effect, step.end) {
-            (Effect::Write(value), _) => writers[value] += 1,
-            (Effect::Read(value), Some(end)) => {
-                first_read[value] = Some(first_read[value].map_or(end, |first| first.min(end)));
-                last_read[value] = last_read[value].max(Some(end));
-            }
-            (Effect::Read(_), None) => {}
+        if let Some(value) = step.effect.writes() {
+            writers[value] += 1;
+        }
+        let Some(value) = step.effect.needs() else { continue };
+        if let Some(end) = step.end {
+            first_read[value] = Some(first_read[value].map_or(end, |first| first.min(end)));
+            last_read[value] = last_read[value].max(Some(end));
+        } else if matches!(step.effect, Effect::Swap(..)) {
+            // It may read at any time, and needs what it reads.
+            last_read[value] = Some(u64::MAX);
         }
     }
     steps
         .iter()
         .filter_map(|step| {
-            let (Effect::Write(value), None) = (step.effect, step.end) else { return Some(*step) };
+            let (Some(value), None) = (step.effect.writes(), step.end) else { return Some(*step) };
             if last_read[value].is_none_or(|last| last < step.start) {
                 return None;
             }
@@ -286,6 +316,8 @@ impl<'r> Search<'r> {
                 (0, false)
             }
             Effect::Write(value) => (value, false),
+            Effect::Swap(from, _) if from != self.state => return Attempt::NotNow,
+            Effect::Swap(_, to) => (to, false),
         };
         self.linearized.insert(step);
         if !self.seen.insert(self.linearized.key(after)) {

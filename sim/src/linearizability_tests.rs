@@ -130,6 +130,28 @@ fn operations_answered_and_sent_in_the_same_instant_count_as_concurrent() {
 }
 
 #[test]
+fn a_swap_needs_what_it_takes_the_place_of() {
+    let swap = |from: Option<&str>, to: &str, invoked, answered| {
+        let outcome = Outcome::Written { at_nanoseconds: answered, revision: None };
+        operation(Call::Swap { from: from.map(str::to_owned), to: to.to_owned() }, invoked, outcome)
+    };
+    accepted(&[put("1", 0, 1), swap(Some("1"), "2", 2, 3), get(Some("2"), 4, 5)]);
+    accepted(&[swap(None, "1", 0, 1), swap(Some("1"), "2", 2, 3)]);
+    let rejected = |history: &[Operation]| assert!(check(history).is_err(), "{history:?}");
+    rejected(&[put("1", 0, 1), put("2", 2, 3), swap(Some("1"), "3", 4, 5)]);
+    rejected(&[put("1", 0, 1), swap(None, "2", 2, 3)]);
+    rejected(&[put("1", 0, 1), swap(Some("1"), "2", 2, 3), swap(Some("1"), "3", 4, 5)]);
+    // What nobody knows of may have been what it needs.
+    let mut unknown = put("1", 0, 1);
+    unknown.outcome = Outcome::Unknown;
+    accepted(&[unknown.clone(), swap(Some("1"), "2", 2, 3), get(Some("2"), 4, 5)]);
+    // And so may a swap that nobody knows of, which needs it in its turn.
+    let mut second = swap(Some("1"), "2", 2, 3);
+    second.outcome = Outcome::Unknown;
+    accepted(&[unknown, second, get(Some("2"), 4, 5)]);
+}
+
+#[test]
 fn a_key_does_not_excuse_another() {
     let mut other = get(Some("1"), 2, 3);
     other.key = "other".to_owned();
@@ -164,8 +186,9 @@ fn some_order_explains(operations: &[&Operation], done: &mut [bool], register: O
         let after = match (&operation.call, &operation.outcome) {
             (Call::Put(value), _) => Some(value.as_str()),
             (Call::Delete, _) => None,
+            (Call::Swap { from, to }, _) if from.as_deref() == register => Some(to.as_str()),
             (Call::Get, Outcome::Read { value, .. }) if value.as_deref() == register => register,
-            (Call::Get, _) => continue,
+            (Call::Get | Call::Swap { .. }, _) => continue,
         };
         done[number] = true;
         if some_order_explains(operations, done, after) {
@@ -178,8 +201,8 @@ fn some_order_explains(operations: &[&Operation], done: &mut [bool], register: O
 
 /// Six operations in a small space of times and values, so that ties, overlaps and repeated values are common.
 fn small_history() -> impl Strategy<Value = Vec<Operation>> {
-    let one = (0..8_u8, 0..10_u64, 0..6_u64, 0..4_u8, 0..8_u8).prop_map(
-        |(kind, invoked, duration, value, fate)| {
+    let one = (0..10_u8, 0..10_u64, 0..6_u64, 0..4_u8, 0..8_u8, 0..4_u8).prop_map(
+        |(kind, invoked, duration, value, fate, from)| {
             let at_nanoseconds = invoked + duration;
             let written = match fate {
                 0 | 1 => Outcome::Unknown,
@@ -189,6 +212,10 @@ fn small_history() -> impl Strategy<Value = Vec<Operation>> {
             match kind {
                 0 | 1 => operation(Call::Delete, invoked, written),
                 2 | 3 => operation(Call::Put(value.to_string()), invoked, written),
+                4 | 5 => {
+                    let from = (from > 0).then(|| from.to_string());
+                    operation(Call::Swap { from, to: value.to_string() }, invoked, written)
+                }
                 _ => get((value > 0).then(|| value.to_string()).as_deref(), invoked, at_nanoseconds),
             }
         },
@@ -246,6 +273,7 @@ fn honest_history(seed: u64, clients: usize, keys: usize, operations: usize) -> 
             (Call::Put(value), _) => drop(store.insert(operation.key.clone(), value.clone())),
             (Call::Delete, _) => drop(store.remove(&operation.key)),
             (Call::Get, _) => unreachable!("reads are always answered here"),
+            (Call::Swap { .. }, _) => unreachable!("nobody swaps here"),
         }
     }
     planned.into_iter().map(|(_, operation)| operation).collect()

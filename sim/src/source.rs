@@ -14,6 +14,9 @@ use crate::workload::{Ask, Script};
 /// How long a client waits before it tries again.
 pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
+/// How often a request with a name is tried before it is given up.
+const MOST_TRIES: u32 = 12;
+
 /// How long somebody waits who asks until there is an answer.
 const INSISTENT_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -79,6 +82,11 @@ impl Source {
         }
     }
 
+    /// Whether a request is asked again of which nobody knows what became, after so many tries.
+    pub(crate) fn asks_again(&self, ask: &Ask, tries: u32) -> bool {
+        ask.is_named && tries < MOST_TRIES
+    }
+
     /// The one asked last was no help.
     pub(crate) fn was_no_help(&mut self) {
         if let Kind::Script { script, .. } = &mut self.kind {
@@ -98,7 +106,9 @@ impl Source {
     pub(crate) fn settled(&mut self, outcome: &Outcome) {
         let Kind::Insist { wanted, .. } = &mut self.kind else { return };
         match outcome {
-            Outcome::Read { .. } | Outcome::Written { .. } => drop(wanted.pop_front()),
+            Outcome::Read { .. } | Outcome::Written { .. } | Outcome::Refused { .. } => {
+                drop(wanted.pop_front());
+            }
             // A server that is cut off from the leader can't help, and another one may.
             Outcome::Failed | Outcome::Unknown => {
                 wanted.iter_mut().take(1).for_each(|(to, ..)| *to = bounds::another(&self.plan, *to));

@@ -1,10 +1,13 @@
 //! What clients ask, and what they make of the answers. Both stacks play the same script.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_node::ReadLevel;
-use quorate_node::kv::{Action, ClusterTime, Command, Order, Put};
+use quorate_node::kv::{
+    Action, ClusterTime, Command, Compare, Once, Op, Operand, Order, Put, Relation, Revision, Txn,
+};
 use quorate_node::raft::Time;
 use quorate_node::wire::entry::encode_command;
 
@@ -21,9 +24,16 @@ pub(crate) struct Script {
     client: u8,
     plan: Arc<Plan>,
     random: Random,
+    /// What concerns the store's features has numbers of its own, so that plans without them stay what they were.
+    store_random: Random,
+    /// What this client last tried to write to each key.
+    latest: BTreeMap<String, Written>,
     next: u32,
     asks: Host,
 }
+
+/// The name of a value, and all of it.
+type Written = (String, Arc<[u8]>);
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -37,13 +47,18 @@ pub(crate) struct Ask {
     pub(crate) stale: bool,
     /// What is written, when something is.
     pub(crate) value: Option<Arc<[u8]>>,
+    /// What a swap takes the place of.
+    pub(crate) expected: Option<Arc<[u8]>>,
+    /// It has an idempotency key: it is asked again when nobody knows what became of it.
+    pub(crate) is_named: bool,
 }
 
 impl Script {
     pub(crate) fn new(plan: Arc<Plan>, client: u8) -> Self {
         let mut random = Random::labelled(plan.seed, &format!("client {client}"));
         let asks = host(&plan, &mut random);
-        Script { client, plan, random, next: 0, asks }
+        let store_random = Random::labelled(plan.seed, &format!("store client {client}"));
+        Script { client, plan, random, store_random, latest: BTreeMap::new(), next: 0, asks }
     }
 
     /// The next request and how long to wait before it; `None` when there are no more.
@@ -94,7 +109,36 @@ impl Script {
             (false, true) => (ReadLevel::Lease, !self.plan.keeps_leases()),
             (false, false) => (ReadLevel::Linearizable, false),
         };
-        Ask { client: self.client, number, key: format!("key-{key}"), call, level, stale, value }
+        let key = format!("key-{key}");
+        let ask = Ask {
+            client: self.client,
+            number,
+            key,
+            call,
+            level,
+            stale,
+            value,
+            expected: None,
+            is_named: false,
+        };
+        self.with_features(workload, ask)
+    }
+
+    /// Makes some of the writes conditional, and gives some a name.
+    fn with_features(&mut self, workload: &Workload, mut ask: Ask) -> Ask {
+        let random = &mut self.store_random;
+        let mut chosen = |percent: u32| percent > 0 && random.between(1, 100) <= percent.into();
+        let (named, swap) = (chosen(workload.named_percent), chosen(workload.swap_percent));
+        ask.is_named = named && ask.call != Call::Get;
+        if let (Call::Put(name), Some(value)) = (&ask.call, &ask.value) {
+            let before = self.latest.insert(ask.key.clone(), (name.clone(), Arc::clone(value)));
+            if swap {
+                let to = name.clone();
+                let (from, expected) = before.unzip();
+                (ask.call, ask.expected) = (Call::Swap { from, to }, expected);
+            }
+        }
+        ask
     }
 
     /// Whom to ask.
@@ -144,6 +188,8 @@ impl Ask {
             level: ReadLevel::Linearizable,
             stale: false,
             value: None,
+            expected: None,
+            is_named: false,
         }
     }
 
@@ -159,7 +205,17 @@ impl Ask {
             level: ReadLevel::Linearizable,
             stale: false,
             value,
+            expected: None,
+            is_named: false,
         }
+    }
+
+    /// Its idempotency key, if it has one.
+    pub(crate) fn once(&self) -> Option<Once> {
+        let key = Arc::from(format!("{}.{}", self.client, self.number).into_bytes());
+        let mut request = [0; 32];
+        request[..4].copy_from_slice(&self.number.to_le_bytes());
+        self.is_named.then(|| Once { principal: Arc::default(), key, request })
     }
 
     /// What the store is asked to do, when it is a write.
@@ -167,13 +223,26 @@ impl Ask {
         let key: Arc<[u8]> = Arc::from(self.key.as_bytes());
         match &self.call {
             Call::Put(_) => Some(Action::Put(Put::for_good(key, self.value.clone()?))),
+            Call::Swap { .. } => {
+                let operand = match &self.expected {
+                    Some(expected) => Operand::Value(Arc::clone(expected)),
+                    None => Operand::ModRevision(Revision::ZERO),
+                };
+                let compare = Compare { key: Arc::clone(&key), relation: Relation::Equal, operand };
+                let put = Op::Put(Put::for_good(key, self.value.clone()?));
+                Some(Action::Txn(Txn { compare: vec![compare], success: vec![put], failure: vec![] }))
+            }
             Call::Delete => Some(Action::Delete { key }),
             Call::Get => None,
         }
     }
 
-    /// A hash of the command in the log, for a command that no other request makes.
+    /// A hash of the command in the log, for a command that no other request makes, and that is carried out wherever
+    /// it is committed. One with a name may be committed again, and is not carried out then.
     fn content(&self) -> Option<u64> {
+        if self.is_named {
+            return None;
+        }
         let action = self.action().filter(|action| matches!(action, Action::Put(_)))?;
         let command = Command::Order(Order { time: ClusterTime(0), once: None, forgets_past: false, action });
         Some(command_content(&Arc::from(encode_command(&command).ok()?)))

@@ -201,7 +201,7 @@ impl Worker {
         let counter = match outcome {
             Outcome::Written { .. } => Some(&self.shared.writes),
             Outcome::Read { .. } => Some(&self.shared.reads),
-            Outcome::Failed | Outcome::Unknown => None,
+            Outcome::Failed | Outcome::Refused { .. } | Outcome::Unknown => None,
         };
         if let Some(counter) = counter {
             counter.fetch_add(1, Ordering::Relaxed);
@@ -216,6 +216,7 @@ impl Worker {
             Call::Get => ("GET", ""),
             Call::Put(value) => ("POST", value.as_str()),
             Call::Delete => ("DELETE", ""),
+            Call::Swap { .. } => return Err("this workload has no swaps".to_owned()),
         };
         let addresses = self.shared.addresses();
         let address = addresses[self.random.below(addresses.len())];

@@ -72,15 +72,17 @@ impl Answers {
     }
 
     pub(crate) fn find(&self, once: &Once) -> Known<'_> {
-        match self.table.get(&row_key(once)) {
+        match row_key(once).and_then(|key| self.table.get(&key)) {
             None => Known::No,
             Some(answer) if answer.request == once.request => Known::Answer(&answer.outcome),
             Some(_) => Known::Another,
         }
     }
 
-    pub(crate) fn is_full(&self, settings: &Settings) -> bool {
-        self.table.len() as u64 >= settings.answers || self.bytes >= settings.answer_bytes
+    /// Whether there is room for one more answer. There never is for a principal that is too long for a row.
+    pub(crate) fn has_room(&self, once: &Once, settings: &Settings) -> bool {
+        let is_full = self.table.len() as u64 >= settings.answers || self.bytes >= settings.answer_bytes;
+        !is_full && principal_bytes(once).is_some()
     }
 
     pub(crate) fn remember(
@@ -90,7 +92,8 @@ impl Answers {
         outcome: Outcome,
         ledger: &mut Ledger,
     ) {
-        let (key, answer) = (row_key(once), Answer { given, request: once.request, outcome });
+        let key = row_key(once).expect("there is room");
+        let answer = Answer { given, request: once.request, outcome };
         let body = answer.encode();
         self.enter(key.clone(), answer, body.len());
         ledger.replace(TABLE_ANSWERS, &key, None, Some(body));
@@ -143,12 +146,17 @@ impl Answers {
     }
 }
 
-fn row_key(once: &Once) -> Arc<[u8]> {
+fn principal_bytes(once: &Once) -> Option<u16> {
+    u16::try_from(once.principal.len()).ok()
+}
+
+/// Nothing when the principal is too long: no command that a server makes has such a one.
+fn row_key(once: &Once) -> Option<Arc<[u8]>> {
     let Once { principal, key, .. } = once;
-    let length = u16::try_from(principal.len()).expect("a principal has at most 65,535 bytes");
+    let length = principal_bytes(once)?;
     let mut bytes = Vec::with_capacity(2 + principal.len() + key.len());
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(principal);
     bytes.extend_from_slice(key);
-    bytes.into()
+    Some(bytes.into())
 }

@@ -39,7 +39,7 @@ impl Kv {
     /// Carries out one command. Deterministic: the same commands in the same order give the same outcomes and
     /// the same state on every node.
     pub fn apply(&mut self, command: &Command) -> Applied {
-        let events = self.history.next_number();
+        let events = self.history.count();
         let applied = match command {
             Command::Order(order) if order.forgets_past => self.without_past(|kv| kv.order(order)),
             Command::Order(order) => self.order(order),
@@ -47,7 +47,7 @@ impl Kv {
             Command::Delete { key } => self.without_past(|kv| fresh(kv.delete_alone(key))),
             Command::Import { entries } => self.without_past(|kv| fresh(kv.import(entries))),
         };
-        self.drop_past(self.history.next_number() - events);
+        self.drop_past(self.history.count() - events);
         applied
     }
 
@@ -69,7 +69,7 @@ impl Kv {
         match self.answers.find(once) {
             Known::Answer(outcome) => Applied { outcome: outcome.clone(), is_replay: true },
             Known::Another => fresh(Outcome::AnotherRequest),
-            Known::No if self.answers.is_full(&self.meta.settings) => fresh(Outcome::AnswersFull),
+            Known::No if !self.answers.has_room(once, &self.meta.settings) => fresh(Outcome::AnswersFull),
             Known::No => {
                 let outcome = self.act(&order.action);
                 self.remember(once, &outcome);
@@ -260,7 +260,8 @@ impl Kv {
             let is_again = written == mod_revision;
             let version = if is_again { version } else { version + 1 };
             let entry = Entry { value, create_revision, mod_revision, version };
-            let before = core::mem::replace(row, Row::new(key, entry));
+            let last = if is_again { row.last } else { self.history.next_number() };
+            let before = core::mem::replace(row, Row { last, ..Row::new(key, entry) });
             let (hash, entry) = (row.hash, row.entry.clone());
             self.forget(key, &before);
             self.ledger.enter(hash);
@@ -270,7 +271,7 @@ impl Kv {
         } else {
             let entry = Entry { value, create_revision: mod_revision, mod_revision, version: 1 };
             self.ledger.changes.set(TABLE_KEYS, key.clone(), Some(Body::Entry(entry.clone())));
-            self.insert(key.clone(), entry);
+            self.insert(key.clone(), Row { last: self.history.next_number(), ..Row::new(key, entry) });
             Some(None)
         };
         if let Some(previous) = previous {
@@ -294,7 +295,7 @@ impl Kv {
     fn happened(&mut self, batch: &mut Batch, kind: EventKind, key: Arc<[u8]>, previous: Option<Row>) {
         let id = EventId { revision: self.revision, ordinal: batch.changes };
         batch.changes += 1;
-        let event = Event { id, kind, key, previous };
+        let event = Event::new(id, kind, key, previous);
         self.ledger.enter(event.hash());
         self.ledger.changes.add_event(event.clone());
         self.history.push(event);

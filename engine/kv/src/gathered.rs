@@ -131,10 +131,17 @@ impl Gathered {
         tail: Option<&mut Changes>,
     ) -> Result<(), Wrong> {
         let id = EventId::decode(key.first_chunk().expect("the head was checked"));
+        // The history loses at one end and grows at the other. What a tail says is counted on to do so.
         if is_tombstone {
+            if self.events.first_key_value().is_some_and(|(first, _)| *first < id) {
+                return Err(("the oldest event as one that is gone (its revision given)", id.revision.0));
+            }
             tail.into_iter().for_each(|tail| tail.drop_written_event(id));
             self.events.remove(&id);
             return Ok(());
+        }
+        if self.events.last_key_value().is_some_and(|(last, _)| *last >= id) {
+            return Err(("an event above those of older runs (its revision given)", id.revision.0));
         }
         let event = event(id, body)?;
         tail.into_iter().for_each(|tail| tail.add_event(event.clone()));
@@ -143,22 +150,18 @@ impl Gathered {
     }
 
     /// Makes what the rows say a part of the store, whose keys are there.
-    pub(crate) fn finish(self, kv: &mut Kv) -> Result<(), Wrong> {
+    pub(crate) fn finish(self, has_no_past: bool, kv: &mut Kv) -> Result<(), Wrong> {
         if self.meta.floor > kv.revision {
             return Err(("an oldest revision up to the store's", self.meta.floor.0));
         }
         if self.meta.time > ClusterTime::MAX {
             return Err(("a cluster time below 2^62", self.meta.time.0));
         }
-        kv.meta = self.meta;
-        kv.history = History::starting_at(self.meta.floor);
-        for (id, event) in self.events {
-            if id.revision > kv.revision {
-                return Err(("an event up to the store's revision", id.revision.0));
-            }
-            kv.ledger.enter(event.hash());
-            kv.history.push(event);
+        if let Some(answer) = self.answers.values().find(|answer| answer.given > self.meta.time) {
+            return Err(("an answer given up to the store's time", answer.given.0));
         }
+        kv.meta = self.meta;
+        Gathered::fill_history(self.events, has_no_past, kv)?;
         if let Some(stray) = self.until.keys().find(|key| kv.get(key).is_none()) {
             return Err(("a key that is there as one that goes (its length given)", stray.len() as u64));
         }
@@ -169,6 +172,51 @@ impl Gathered {
             kv.ledger.enter(row_hash(table, &key, &body));
         }
         Ok(())
+    }
+}
+
+impl Gathered {
+    /// Every revision has its events, from the oldest that is kept to the store's, and they lead to the keys that are
+    /// there.
+    fn fill_history(events: BTreeMap<EventId, Event>, has_no_past: bool, kv: &mut Kv) -> Result<(), Wrong> {
+        let (floor, revision) = (kv.meta.floor, kv.revision);
+        let first = events.first_key_value().map(|(id, _)| id.revision);
+        let reach = first.map_or(revision, |first| floor.max(Revision(first.0.saturating_sub(1))));
+        // Version 1 had neither a past nor a floor that says so.
+        if reach != floor && !has_no_past {
+            return Err(("events of every revision since the oldest", reach.0));
+        }
+        kv.history = History::starting_at(reach);
+        let mut last: Option<EventId> = None;
+        for (id, event) in events {
+            if id.revision > revision {
+                return Err(("an event up to the store's revision", id.revision.0));
+            }
+            let follows = match last {
+                // The first ones of the floor's own revision may be gone.
+                None => id.ordinal == 0 || id.revision <= floor,
+                Some(last) if id.revision == last.revision => Some(id.ordinal) == last.ordinal.checked_add(1),
+                Some(last) => id.revision.0 == last.revision.0 + 1 && id.ordinal == 0,
+            };
+            if !follows {
+                return Err(("an event right after the one before (its revision given)", id.revision.0));
+            }
+            last = Some(id);
+            kv.ledger.enter(event.hash());
+            kv.history.push(event);
+        }
+        if let Some(last) = last.filter(|last| last.revision != revision) {
+            return Err(("events up to the store's revision", last.revision.0));
+        }
+        kv.history.link(&mut kv.rows);
+        if let Some(id) = kv.history.contradiction(&kv.rows) {
+            return Err(("an event that leads to what is there (its revision given)", id.revision.0));
+        }
+        let mut since = kv.rows.iter().filter(|(_, row)| row.entry.mod_revision > reach);
+        match since.find(|(_, row)| !kv.history.knows(row)) {
+            Some((_, row)) => Err(("an event that wrote what is there", row.entry.mod_revision.0)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -194,7 +242,7 @@ fn event(id: EventId, body: &[u8]) -> Result<Event, Wrong> {
         }
         _ => return Err(("what was there before, or nothing and a put", u64::from(had))),
     };
-    Ok(Event { id, kind, key, previous })
+    Ok(Event::new(id, kind, key, previous))
 }
 
 fn lease_id(key: &[u8]) -> LeaseId {

@@ -59,16 +59,41 @@ pub enum EventKind {
     Expired = 2,
 }
 
+/// Which event of a store it is, counted since it was made or restored. Numbers mean nothing outside of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EventNumber(u64);
+
+impl EventNumber {
+    /// No event.
+    pub(crate) const NONE: EventNumber = EventNumber(u64::MAX);
+}
+
 /// One change of one key. Invariant: what was there before was written by a lower revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// The events of a key are linked in both directions, so that none has to be looked for.
+#[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) id: EventId,
     pub(crate) kind: EventKind,
     pub(crate) key: Arc<[u8]>,
     pub(crate) previous: Option<Row>,
+    older: EventNumber,
+    newer: EventNumber,
 }
 
+impl PartialEq for Event {
+    fn eq(&self, other: &Event) -> bool {
+        (self.id, self.kind, &self.key, &self.previous) == (other.id, other.kind, &other.key, &other.previous)
+    }
+}
+
+impl Eq for Event {}
+
 impl Event {
+    pub(crate) fn new(id: EventId, kind: EventKind, key: Arc<[u8]>, previous: Option<Row>) -> Event {
+        Event { id, kind, key, previous, older: EventNumber::NONE, newer: EventNumber::NONE }
+    }
+
     /// Its row's hash. The hash of what was there before stands for it, so no value is read again.
     pub(crate) fn hash(&self) -> u64 {
         RowHash::new(TABLE_HISTORY)
@@ -79,6 +104,18 @@ impl Event {
             .number(u64::from(self.previous.is_some()))
             .number(self.previous.as_ref().map_or(0, |row| row.hash))
             .finish()
+    }
+
+    /// Whether a key can be this since the event.
+    fn leads_to(&self, after: Option<&Entry>) -> bool {
+        let (EventKind::Put, Some(after)) = (self.kind, after) else {
+            return self.kind != EventKind::Put && after.is_none();
+        };
+        let before = self.previous.as_ref().map(|row| &row.entry);
+        let (create_revision, version) =
+            before.map_or((self.id.revision, 0), |before| (before.create_revision, before.version));
+        (after.mod_revision, after.create_revision, after.version)
+            == (self.id.revision, create_revision, version + 1)
     }
 
     fn bytes(&self) -> u64 {
@@ -112,14 +149,14 @@ pub struct Compacted {
 /// All events, in order.
 ///
 /// Invariants: identifiers ascend; `events[n]` has the number `first + n`; those with a number below `live` are held
-/// for readers only; `index` has, for each key, the numbers of its events, ascending, and no other key; `bytes` is what the
-/// live ones are counted for.
+/// for readers only; `absent` has the latest event of each key that is not there and has one; `bytes` is what the live
+/// events are counted for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     events: VecDeque<Event>,
     first: u64,
     live: u64,
-    index: BTreeMap<Arc<[u8]>, VecDeque<u64>>,
+    absent: BTreeMap<Arc<[u8]>, EventNumber>,
     bytes: u64,
     held_bytes: u64,
     /// No event that is not here any more was newer than this.
@@ -157,18 +194,35 @@ impl History {
         self.held_bytes
     }
 
-    /// How many events there ever were; the number of the next.
-    pub(crate) fn next_number(&self) -> u64 {
-        self.first + self.events.len() as u64
+    /// The number that the next event will have.
+    pub(crate) fn next_number(&self) -> EventNumber {
+        EventNumber(self.first + self.events.len() as u64)
     }
 
-    pub(crate) fn push(&mut self, event: Event) {
+    /// How many events there are, those held for readers included, and how many there were before.
+    pub(crate) fn count(&self) -> u64 {
+        self.next_number().0
+    }
+
+    /// Takes the next event. The row of a key that is there since says that this is its latest; of one that is not, it
+    /// is noted here.
+    pub(crate) fn push(&mut self, mut event: Event) {
         let last = self.events.back().map(|last| last.id);
         assert!(last.is_none_or(|last| last < event.id), "{:?} comes after {last:?}", event.id);
-        self.bytes += event.bytes();
         let number = self.next_number();
-        self.index.entry(event.key.clone()).or_default().push_back(number);
+        event.older = match &event.previous {
+            Some(row) => row.last,
+            None => self.absent.remove(&event.key).unwrap_or(EventNumber::NONE),
+        };
+        if event.kind != EventKind::Put {
+            self.absent.insert(event.key.clone(), number);
+        }
+        self.bytes += event.bytes();
+        let older = event.older;
         self.events.push_back(event);
+        if let Some(older) = self.event_mut(older) {
+            older.newer = number;
+        }
     }
 
     /// The oldest event that is part of the state.
@@ -199,12 +253,17 @@ impl History {
             self.first += 1;
             self.held_bytes -= event.bytes();
             self.gone = event.id.revision;
-            let numbers = self.index.get_mut(&event.key).expect("every event is in the index");
-            numbers.pop_front();
-            if numbers.is_empty() {
-                self.index.remove(&event.key);
+            if event.newer == EventNumber::NONE && event.kind != EventKind::Put {
+                self.absent.remove(&event.key);
             }
         }
+    }
+
+    /// Lets go of everything, none of which is part of the state any more. Numbers go on: rows may still name old ones.
+    pub(crate) fn forget_all(&mut self, revision: Revision) {
+        self.trim(None);
+        assert!(self.events.is_empty(), "{} events are still part of the state", self.events.len());
+        self.gone = revision;
     }
 
     /// Whether the state at `revision` can be told here.
@@ -212,28 +271,74 @@ impl History {
         revision >= self.gone
     }
 
-    fn event(&self, number: u64) -> &Event {
-        &self.events[usize::try_from(number - self.first).expect("events lie in memory")]
+    /// The event of that number, unless it is gone.
+    fn event(&self, number: EventNumber) -> Option<&Event> {
+        self.events.get(usize::try_from(number.0.checked_sub(self.first)?).ok()?)
     }
 
-    /// What `key` was at a revision that is reached, when `now` is what it is now.
+    fn event_mut(&mut self, number: EventNumber) -> Option<&mut Event> {
+        self.events.get_mut(usize::try_from(number.0.checked_sub(self.first)?).ok()?)
+    }
+
+    /// What `key` was at a revision that is reached, when `now` is its row now. Costs a step for each change since.
     pub(crate) fn at<'a>(
         &'a self,
         key: &[u8],
         revision: Revision,
-        now: Option<&'a Entry>,
+        now: Option<&'a Row>,
     ) -> Option<&'a Entry> {
-        let Some(numbers) = self.index.get(key) else { return now };
-        let later = numbers.partition_point(|number| self.event(*number).id.revision <= revision);
-        match numbers.get(later) {
-            Some(number) => self.event(*number).previous.as_ref().map(|row| &row.entry),
-            None => now,
+        let mut number = match now {
+            Some(row) => row.last,
+            None => *self.absent.get(key)?,
+        };
+        let mut row = now;
+        while let Some(event) = self.event(number).filter(|event| event.id.revision > revision) {
+            row = event.previous.as_ref();
+            number = event.older;
+        }
+        row.map(|row| &row.entry)
+    }
+
+    /// An event that did not lead to what came after it: to what the next event of its key replaced, or, without one,
+    /// to what is there now. Or one that replaced what was written since the oldest event, but not by any event.
+    pub(crate) fn contradiction(&self, rows: &BTreeMap<Arc<[u8]>, Row>) -> Option<EventId> {
+        let wrong = self.events.iter().find(|event| {
+            let after = match self.event(event.newer) {
+                Some(newer) => newer.previous.as_ref(),
+                None => rows.get(&event.key),
+            };
+            let is_first = self.event(event.older).is_none();
+            let is_stray = event.previous.as_ref().is_some_and(|row| row.entry.mod_revision > self.gone);
+            !event.leads_to(after.map(|row| &row.entry)) || (is_first && is_stray)
+        });
+        wrong.map(|event| event.id)
+    }
+
+    /// Links the events of a history that was restored, whose keys are in `rows`.
+    pub(crate) fn link(&mut self, rows: &mut BTreeMap<Arc<[u8]>, Row>) {
+        self.absent.clear();
+        for position in 0..self.events.len() {
+            let number = EventNumber(self.first + position as u64);
+            let key = self.events[position].key.clone();
+            let older = match rows.get_mut(&key) {
+                Some(row) => core::mem::replace(&mut row.last, number),
+                None => self.absent.insert(key, number).unwrap_or(EventNumber::NONE),
+            };
+            (self.events[position].older, self.events[position].newer) = (older, EventNumber::NONE);
+            if let Some(older) = self.event_mut(older) {
+                older.newer = number;
+            }
         }
     }
 
-    /// The keys from `start` on that have events, in order.
-    pub(crate) fn keys_from(&self, start: Bound<&[u8]>) -> impl Iterator<Item = &Arc<[u8]>> {
-        self.index.range::<[u8], _>((start, Bound::Unbounded)).map(|(key, _)| key)
+    /// Whether a key that is there has events.
+    pub(crate) fn knows(&self, row: &Row) -> bool {
+        self.event(row.last).is_some()
+    }
+
+    /// The keys from `start` on that are not there and have events, in order.
+    pub(crate) fn absent_keys_from(&self, start: Bound<&[u8]>) -> impl Iterator<Item = &Arc<[u8]>> {
+        self.absent.range::<[u8], _>((start, Bound::Unbounded)).map(|(key, _)| key)
     }
 
     /// All events from `revision` on, the oldest first, each with what it wrote. `now` gives what a key is now.
@@ -243,23 +348,14 @@ impl History {
         now: impl Fn(&[u8]) -> Option<&'a Entry> + 'a,
     ) -> impl Iterator<Item = Change> + 'a {
         let begin = self.events.partition_point(|event| event.id.revision < from);
-        self.events.range(begin..).enumerate().map(move |(position, event)| {
-            let number = self.first + (begin + position) as u64;
-            let entry = match event.kind {
-                EventKind::Put => self.written(event, number, now(&event.key)).cloned(),
-                EventKind::Deleted | EventKind::Expired => None,
+        self.events.range(begin..).map(move |event| {
+            let entry = match (event.kind, self.event(event.newer)) {
+                (EventKind::Put, Some(newer)) => newer.previous.as_ref().map(|row| row.entry.clone()),
+                (EventKind::Put, None) => now(&event.key).cloned(),
+                (EventKind::Deleted | EventKind::Expired, _) => None,
             };
             let previous = event.previous.as_ref().map(|row| row.entry.clone());
             Change { id: event.id, kind: event.kind, key: event.key.clone(), entry, previous }
         })
-    }
-
-    /// What the event of that number wrote.
-    fn written<'a>(&'a self, event: &Event, number: u64, now: Option<&'a Entry>) -> Option<&'a Entry> {
-        let numbers = self.index.get(&event.key)?;
-        match numbers.get(numbers.partition_point(|other| *other <= number)) {
-            Some(next) => self.event(*next).previous.as_ref().map(|row| &row.entry),
-            None => now,
-        }
     }
 }

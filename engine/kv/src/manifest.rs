@@ -27,7 +27,6 @@
 use alloc::vec::Vec;
 
 use crate::command::Revision;
-use crate::hash::RowSum;
 use crate::restore::RestoreError;
 
 pub(crate) const MAGIC: [u8; 8] = *b"QUORATKV";
@@ -42,13 +41,6 @@ pub struct Totals {
     pub rows: u64,
     /// The hash of the state.
     pub state_hash: u64,
-}
-
-impl Totals {
-    /// Those of a store that has no row, at a revision.
-    pub fn empty(revision: Revision) -> Totals {
-        Totals { revision, rows: 0, state_hash: RowSum::default().state_hash(0, revision.0) }
-    }
 }
 
 /// Where the host last took the changed rows away, and how far it has come since. The store only keeps it.

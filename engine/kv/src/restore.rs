@@ -258,7 +258,7 @@ impl Restore {
             return Ok(());
         }
         let gathered = core::mem::take(&mut self.gathered);
-        gathered.finish(&mut self.kv).map_err(|wrong| self.malformed(wrong))?;
+        gathered.finish(self.has_no_past, &mut self.kv).map_err(|wrong| self.malformed(wrong))?;
         let (expected, found) = (self.manifest.totals, self.kv.totals());
         let totals =
             [("row count", expected.rows, found.rows), ("state hash", expected.state_hash, found.state_hash)];
@@ -329,7 +329,8 @@ impl Restore {
             self.kv.forget(&key, &row);
         }
         if let Some(entry) = entry {
-            self.kv.insert(key, entry);
+            let row = Row::new(&key, entry);
+            self.kv.insert(key, row);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::changes::{Body, Changes, Ledger};
 use crate::command::{ClusterTime, LeaseId, Revision};
 use crate::expiries::{Expiries, Lease};
 use crate::hash::RowHash;
-use crate::history::{Change, Compacted, History};
+use crate::history::{Change, Compacted, EventNumber, History};
 use crate::locks::{Lock, Locks};
 use crate::manifest::Totals;
 use crate::rows::{RunWriter, TABLE_KEYS, TABLE_META};
@@ -50,13 +50,23 @@ impl Entry {
     }
 }
 
-/// The row of a key: its entry, and the entry's share in the state hash, kept so that overwriting a large
-/// value needn't read the old one again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The row of a key: its entry; the entry's share in the state hash, kept so that overwriting a large value needn't
+/// read the old one again; and where its past begins, which is each store's own affair.
+#[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) entry: Entry,
     pub(crate) hash: u64,
+    /// The key's latest event. It may be gone.
+    pub(crate) last: EventNumber,
 }
+
+impl PartialEq for Row {
+    fn eq(&self, other: &Row) -> bool {
+        self.hash == other.hash && self.entry == other.entry
+    }
+}
+
+impl Eq for Row {}
 
 impl Row {
     pub(crate) fn new(key: &[u8], entry: Entry) -> Row {
@@ -67,7 +77,7 @@ impl Row {
             .number(entry.version)
             .bytes(&entry.value)
             .finish();
-        Row { entry, hash }
+        Row { entry, hash, last: EventNumber::NONE }
     }
 }
 
@@ -140,7 +150,7 @@ impl Kv {
     /// [`Compacted`]: that past is gone.
     pub fn get_at(&self, key: &[u8], revision: Revision) -> Result<Option<&Entry>, Compacted> {
         self.reach(revision)?;
-        Ok(self.history.at(key, revision, self.get(key)))
+        Ok(self.history.at(key, revision, self.rows.get(key)))
     }
 
     /// The entries of all keys from `start` (inclusive) to `end` (exclusive; without one, to the last key),
@@ -167,8 +177,8 @@ impl Kv {
     ) -> Result<impl Iterator<Item = (&'a Arc<[u8]>, &'a Entry)> + use<'a, 'b>, Compacted> {
         self.reach(revision)?;
         let mut present = self.rows.range::<[u8], _>((start, Bound::Unbounded)).peekable();
-        // Nothing that has a past is looked at when the present is asked for.
-        let past = self.history.keys_from(start).take_while(move |_| revision < self.revision);
+        // Nothing that is gone is looked at when the present is asked for.
+        let past = self.history.absent_keys_from(start).take_while(move |_| revision < self.revision);
         let mut past = past.peekable();
         let keys = iter::from_fn(move || {
             let (now, then) = (present.peek(), past.peek());
@@ -178,9 +188,11 @@ impl Kv {
                 (None, Some(then)) => *then,
                 (Some((now, _)), Some(then)) => (*now).min(*then),
             };
-            let row = present.next_if(|(now, _)| **now == *key).map(|(_, row)| &row.entry);
-            let has_past = past.next_if(|then| **then == *key).is_some();
-            Some((key, if has_past { self.history.at(key, revision, row) } else { row }))
+            let row = present.next_if(|(now, _)| *now == key).map(|(_, row)| row);
+            if row.is_none() {
+                past.next();
+            }
+            Some((key, self.history.at(key, revision, row)))
         });
         Ok(keys.filter_map(|(key, entry)| entry.map(|entry| (key, entry))))
     }
@@ -196,7 +208,11 @@ impl Kv {
     }
 
     fn reach(&self, revision: Revision) -> Result<(), Compacted> {
-        if self.history.reaches(revision) { Ok(()) } else { Err(Compacted { oldest: self.meta.floor }) }
+        if self.history.reaches(revision) {
+            Ok(())
+        } else {
+            Err(Compacted { oldest: self.oldest_revision() })
+        }
     }
 
     /// The store's revision: the number of commands that changed something. It never falls.
@@ -307,7 +323,7 @@ impl Kv {
 
     pub(crate) fn forget_past(&mut self) {
         while self.history.drop_oldest(&mut self.ledger).is_some() {}
-        self.history = History::starting_at(self.revision);
+        self.history.forget_all(self.revision);
         self.set_meta(Meta { floor: self.revision, ..self.meta });
     }
 
@@ -356,9 +372,9 @@ impl Kv {
     }
 
     /// Adds a row whose key is not there.
-    pub(crate) fn insert(&mut self, key: Arc<[u8]>, entry: Entry) {
-        assert_eq!(entry.unsound(self.revision), None, "store at revision {}: {entry:?}", self.revision);
-        let row = Row::new(&key, entry);
+    pub(crate) fn insert(&mut self, key: Arc<[u8]>, row: Row) {
+        let unsound = row.entry.unsound(self.revision);
+        assert_eq!(unsound, None, "store at revision {}: {:?}", self.revision, row.entry);
         self.count(&key, &row);
         let old = self.rows.insert(key, row);
         assert!(old.is_none(), "a row was overwritten without leaving the sums: {old:?}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 const HELD_FOR: Duration = Duration::from_secs(30);
 
 /// Of what is no part of the state any more no more is kept than this, in bytes: then the oldest reader loses.
-const HELD_BYTES: u64 = 64 << 20;
+const HELD_BYTES: u64 = 32 << 20;
 
 /// When each was last read at.
 #[derive(Clone, Debug, Default)]
@@ -82,11 +82,11 @@ mod tests {
         let (mut kv, mut holds) = (forgetful(), Holds::default());
         put(&mut kv, 1 << 20);
         holds.read_at(Revision(1), Time(0), &mut kv);
-        (0..40).for_each(|_| put(&mut kv, 1 << 20));
-        holds.read_at(Revision(41), Time(0), &mut kv);
-        (0..40).for_each(|_| put(&mut kv, 1 << 20));
+        (0..20).for_each(|_| put(&mut kv, 1 << 20));
+        holds.read_at(Revision(21), Time(0), &mut kv);
+        (0..20).for_each(|_| put(&mut kv, 1 << 20));
         holds.tick(Time(1), &mut kv);
         assert!(kv.get_at(b"k", Revision(1)).is_err());
-        assert!(kv.get_at(b"k", Revision(41)).is_ok());
+        assert!(kv.get_at(b"k", Revision(21)).is_ok());
     }
 }

@@ -94,6 +94,12 @@ impl<F: DiskFile> Spares<F> {
         self.filling.is_some() || !self.recycled.is_empty() || (!self.refused && !self.are_all_ready())
     }
 
+    /// Whether all that is left to do is to remove what is not needed. That has time: the log may wait for a spare, but
+    /// never for a file that goes, and with the first checkpoint after much was written many of them go at once.
+    pub(crate) fn only_removes(&self) -> bool {
+        self.filling.is_none() && self.are_all_ready()
+    }
+
     /// How many are ready.
     pub(crate) fn ready(&self) -> usize {
         self.ready.len()
@@ -169,8 +175,8 @@ impl<F: DiskFile> Spares<F> {
         Ok(())
     }
 
-    /// Takes a file out of the log, to become a spare. Its new name is durable after the next sync of the directory,
-    /// which the caller does.
+    /// Takes a file out of the log, to become a spare, or to be removed when there are enough. Its new name is durable
+    /// after the next sync of the directory, which the caller does.
     pub(crate) fn recycle<D: Disk<File = F>>(
         &mut self,
         disk: &D,
@@ -178,16 +184,14 @@ impl<F: DiskFile> Spares<F> {
         bytes: u64,
     ) -> Result<(), Fatal> {
         let path = LogFile::Segment(number).path();
-        let wanted =
-            self.ready.len() + self.recycled.len() + usize::from(self.filling.is_some()) < self.limit;
-        if wanted && bytes == u64::from(self.segment_bytes) {
-            let filling = LogFile::Filling(number).path();
-            disk.rename(&path, &filling).map_err(Fatal::new("rename", path))?;
-            self.recycled.push_back(number);
-            return Ok(());
-        }
         self.refused = false;
-        disk.remove(&path).map_err(Fatal::new("remove", path))
+        if bytes != u64::from(self.segment_bytes) {
+            return disk.discard(&path).map_err(Fatal::new("remove", path));
+        }
+        let filling = LogFile::Filling(number).path();
+        disk.rename(&path, &filling).map_err(Fatal::new("rename", path))?;
+        self.recycled.push_back(number);
+        Ok(())
     }
 
     /// A file of `bytes` zeros, durable, and its path. Waits for one to be filled when none is ready.
@@ -256,7 +260,7 @@ impl<F: DiskFile> Spares<F> {
 
 fn remove<D: Disk>(disk: &D, number: SegmentNumber) -> Result<(), Fatal> {
     let path = LogFile::Filling(number).path();
-    disk.remove(&path).map_err(Fatal::new("remove", path))?;
+    disk.discard(&path).map_err(Fatal::new("remove", path))?;
     disk.sync_dir(DIRECTORY).map_err(Fatal::new("sync", DIRECTORY))
 }
 

@@ -150,6 +150,16 @@ impl<D: Disk> Storage<D> {
             || !self.lends.is_empty()
     }
 
+    /// Whether somebody waits for what [`Storage::busy`] speaks of, or will soon. Merges and the checkpoint of a
+    /// boundary have time, as long as no other waits behind it: a host does well to leave the disk and the processor to
+    /// others.
+    pub fn is_pressed(&self) -> bool {
+        self.checkpoints.is_pressed()
+            || self.log.spares.busy() && !self.log.spares.only_removes()
+            || self.log.wants_mark()
+            || !self.lends.is_empty()
+    }
+
     /// The slot before the log's first, when the newest whole checkpoint ends before that: newer ones are lost. What
     /// lies between was found to be damaged; a checkpoint that reaches that far would make up for it
     /// ([`crate::mending`]).
@@ -197,10 +207,13 @@ impl<D: Disk> Storage<D> {
         if self.checkpoints.needs_space() {
             self.keep_space_for_checkpoint(self.slice_bytes)?;
         }
-        if self.may_work_on_checkpoints(idle) {
+        let has_time = self.may_work_on_checkpoints(idle);
+        if has_time {
             done.extend(self.checkpoints.work(&self.disk)?);
         }
-        self.log.spares.work(&self.disk, self.slice_bytes)?;
+        if has_time || !self.log.spares.only_removes() {
+            self.log.spares.work(&self.disk, self.slice_bytes)?;
+        }
         // Taken back while a checkpoint waits, its space would be given up again for the next attempt, and so for ever.
         if !self.log.spares.busy() && !self.checkpoints.busy() && !self.checkpoints.waits_for_space() {
             self.ballast.work(&self.disk, self.checkpoints.newest(), self.slice_bytes)?;

@@ -153,8 +153,8 @@ impl<R: Runtime, N: Net> App<R, N> {
         let asked = parse_head(&head.method, uri.path(), uri.query(), &head.headers)?;
         let terms = self.terms(head, asked.timeout, is_forwarded)?;
         match asked.call {
-            Call::Watch(asked) => self.watch(head, asked, terms).await,
             Call::Hello => Ok(json(HELLO)),
+            Call::Watch(watch) => self.watch(head, watch, terms).await,
             Call::Get(get) => self.get(get, terms).await,
             Call::List(list) => self.list(list, terms).await,
             Call::Lease { lease, level } => self.lease(head, lease, level, terms).await,

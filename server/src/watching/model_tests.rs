@@ -65,15 +65,15 @@ impl World {
     }
 
     fn apply(&mut self, action: Action) {
-        let before = self.kv.revision();
         self.order(action, false);
-        if self.kv.revision() > before {
-            self.changes.extend(self.kv.changes(Revision(before.0 + 1)).unwrap());
-        }
     }
 
     fn order(&mut self, action: Action, forgets_past: bool) {
+        let before = self.kv.revision();
         self.kv.apply(&Command::Order(Order { time: ClusterTime(0), once: None, forgets_past, action }));
+        if self.kv.revision() > before {
+            self.changes.extend(self.kv.changes(Revision(before.0 + 1)).unwrap());
+        }
     }
 
     fn change(&mut self, puts: &[usize], deletes: &[usize]) {

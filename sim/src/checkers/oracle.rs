@@ -37,7 +37,7 @@ impl Checker for Oracle {
     fn observe(&mut self, _: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
         match observation {
             Observation::Asks { client, number, key, call, stale, .. } => {
-                if let Call::Put(value) = call {
+                if let Call::Put(value) | Call::Swap { to: value, .. } = call {
                     self.written.insert((key.clone(), value.clone()), ());
                 }
                 let known = self.newest.get(key).copied().unwrap_or(0);
@@ -72,7 +72,7 @@ impl Oracle {
                 }
                 value
             }
-            (Outcome::Written { .. }, Call::Put(value)) => value,
+            (Outcome::Written { .. }, Call::Put(value) | Call::Swap { to: value, .. }) => value,
             _ => return Ok(()),
         };
         let Some(revision) = heard.revision else { return Ok(()) };

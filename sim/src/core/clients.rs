@@ -33,6 +33,8 @@ struct Current {
     to: Host,
     tries: u32,
     hints: u32,
+    /// Some try may have been done: that a later one was not says nothing of it.
+    may_be_done: bool,
 }
 
 impl Client {
@@ -57,7 +59,8 @@ impl CoreStack {
             self.clients.remove(&number);
             return;
         };
-        client.current = Some(Current { ask, invoked: now + pause, to, tries: 0, hints: 0 });
+        client.current =
+            Some(Current { ask, invoked: now + pause, to, tries: 0, hints: 0, may_be_done: false });
         self.queue.outside(now + pause, What::Wake { client: number });
     }
 
@@ -93,6 +96,14 @@ impl CoreStack {
         };
         let Some(current) = &mut client.current else { return };
         let (outcome, revision) = heard(answer, &current.ask.call, now);
+        current.may_be_done |= outcome == Outcome::Unknown;
+        let is_open = matches!(outcome, Outcome::Unknown | Outcome::Failed) && current.may_be_done;
+        if is_open && client.source.asks_again(&current.ask, current.tries) {
+            return self.ask_again(number);
+        }
+        if is_open {
+            return self.settle(number, Outcome::Unknown, None);
+        }
         if outcome != Outcome::Failed {
             return self.settle(number, outcome, revision);
         }
@@ -109,22 +120,33 @@ impl CoreStack {
         if current.tries >= client.source.retries() {
             return self.settle(number, Outcome::Failed, None);
         }
+        self.ask_again(number);
+    }
+
+    /// The same request once more, elsewhere.
+    fn ask_again(&mut self, number: u8) {
+        let Some(client) = self.clients.get_mut(&number) else { return };
+        let Some(current) = &mut client.current else { return };
         current.tries += 1;
         current.to = client.source.elsewhere(current.to);
-        // An answer to this try can't come any more.
+        // An answer to the try before can't come any more.
         client.attempt += 1;
-        self.queue.outside(now + RETRY_PAUSE, What::Wake { client: number });
+        self.queue.outside(self.now + RETRY_PAUSE, What::Wake { client: number });
     }
 
     pub(super) fn client_gives_up(&mut self, number: u8, attempt: u64) {
         let Some(client) = self.clients.get_mut(&number).filter(|client| client.attempt == attempt) else {
             return;
         };
-        let Some(current) = &client.current else { return };
+        let Some(current) = &mut client.current else { return };
+        current.may_be_done = true;
         client.source.was_no_help();
         let link = (FIRST_CLIENT + number, current.to);
         let packet = self.world.net.packet(self.now, link, 60, &mut self.world.judge.fired);
         self.queue.at_host(packet.arrives, current.to, What::HangUp { client: number, attempt });
+        if client.source.asks_again(&current.ask, current.tries) {
+            return self.ask_again(number);
+        }
         self.settle(number, Outcome::Unknown, None);
     }
 
@@ -148,8 +170,12 @@ fn heard(answer: &Answer, call: &Call, now: Time) -> (Outcome, Option<u64>) {
         Answer::Broken => return (Outcome::Unknown, None),
     };
     match &**reply {
-        Reply::Written { outcome: KvOutcome::Put { revision }, .. } => {
+        Reply::Written { outcome: KvOutcome::Put { revision }, .. }
+        | Reply::Written { outcome: KvOutcome::Txn { succeeded: true, revision, .. }, .. } => {
             (Outcome::Written { at_nanoseconds, revision: Some(revision.0) }, Some(revision.0))
+        }
+        Reply::Written { outcome: KvOutcome::Txn { succeeded: false, .. }, .. } => {
+            (Outcome::Refused { at_nanoseconds }, None)
         }
         Reply::Written { .. } => (Outcome::Written { at_nanoseconds, revision: None }, None),
         Reply::Read { entry, .. } if *call == Call::Get => {

@@ -317,7 +317,7 @@ impl CoreStack {
         life.waiting.insert(id, (client, attempt));
         let request = match (&ask.call, ask.action()) {
             (Call::Get, _) | (_, None) => Request::get(ask.key.as_bytes().into(), ask.level),
-            (_, Some(action)) => Request::write(action),
+            (_, Some(action)) => Request::Write { action, once: ask.once() },
         };
         self.feed(host, Input::Request { id, request });
     }

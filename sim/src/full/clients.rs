@@ -1,5 +1,7 @@
 //! Clients: one request at a time, over a fresh connection, to any server; unknown outcomes stay unknown.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{ETAG, HOST, HeaderMap};
@@ -50,12 +52,23 @@ impl Client {
     async fn request(&mut self, ask: Ask, mut to: Host) {
         let invoked = self.stack.clock.now();
         let mut tries = 0;
+        // Some try may have been done: that a later one was not says nothing of it.
+        let mut may_be_done = false;
         let (outcome, revision) = loop {
-            let (outcome, revision) = self.attempt(&ask, to).await;
+            let (mut outcome, revision) = self.attempt(&ask, to).await;
+            may_be_done |= outcome == Outcome::Unknown;
+            if outcome == Outcome::Failed && may_be_done {
+                outcome = Outcome::Unknown;
+            }
             if matches!(outcome, Outcome::Failed | Outcome::Unknown) {
                 self.source.was_no_help();
             }
-            if outcome != Outcome::Failed || tries >= self.source.retries() {
+            let again = match outcome {
+                Outcome::Failed => tries < self.source.retries(),
+                Outcome::Unknown => self.source.asks_again(&ask, tries),
+                _ => false,
+            };
+            if !again {
                 break (outcome, revision);
             }
             tries += 1;
@@ -92,16 +105,40 @@ impl Client {
             ReadLevel::Lease => "&consistency=lease",
             ReadLevel::Stale => "&consistency=stale",
         };
-        let path = format!("/key/{}?timeout={}ms{level}", ask.key, timeout.as_millis());
+        let path = match ask.call {
+            Call::Swap { .. } => "/txn".to_owned(),
+            _ => format!("/key/{}", ask.key),
+        };
+        let path = format!("{path}?timeout={}ms{level}", timeout.as_millis());
         let method = match ask.call {
             Call::Get => "GET",
             Call::Delete => "DELETE",
             Call::Put(_) => "PUT",
+            Call::Swap { .. } => "POST",
         };
-        let body = ask.value.as_ref().map_or_else(Bytes::new, |value| Bytes::copy_from_slice(value));
-        let request = Request::builder().method(method).uri(path).header(HOST, at).body(Full::new(body));
-        request.expect("a plain path and headers make a request")
+        let body = match ask.call {
+            Call::Swap { .. } => Bytes::from(swap(ask)),
+            _ => ask.value.as_ref().map_or_else(Bytes::new, |value| Bytes::copy_from_slice(value)),
+        };
+        let mut request = Request::builder().method(method).uri(path).header(HOST, at);
+        if ask.is_named {
+            request = request.header("idempotency-key", format!("{}.{}", ask.client, ask.number));
+        }
+        request.body(Full::new(body)).expect("a plain path and headers make a request")
     }
+}
+
+/// The body of a transaction that is a swap.
+fn swap(ask: &Ask) -> String {
+    let key = &ask.key;
+    let value = STANDARD.encode(ask.value.as_deref().unwrap_or_default());
+    let compare = match &ask.expected {
+        Some(expected) => format!(r#""target":"value","op":"=","value":"{}""#, STANDARD.encode(expected)),
+        None => r#""target":"mod_revision","op":"=","value":0"#.to_owned(),
+    };
+    format!(
+        r#"{{"compare":[{{"key":"{key}",{compare}}}],"success":[{{"put":{{"key":"{key}","value":"{value}"}}}}],"failure":[]}}"#
+    )
 }
 
 /// One request over a connection of its own.
@@ -141,6 +178,7 @@ fn heard(exchange: &Exchange, call: &Call, now: Time) -> (Outcome, Option<u64>) 
             (Outcome::Read { at_nanoseconds, value }, revision)
         }
         (Call::Get, StatusCode::NOT_FOUND) => (Outcome::Read { at_nanoseconds, value: None }, None),
+        (Call::Swap { .. }, StatusCode::OK) => swapped(response.body(), at_nanoseconds),
         (Call::Put(_), StatusCode::OK) => (Outcome::Written { at_nanoseconds, revision }, revision),
         (Call::Delete, StatusCode::OK) => (Outcome::Written { at_nanoseconds, revision: None }, None),
         (_, StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE) => (Outcome::Failed, None),
@@ -148,6 +186,18 @@ fn heard(exchange: &Exchange, call: &Call, now: Time) -> (Outcome, Option<u64>) 
         (_, StatusCode::REQUEST_TIMEOUT) => (Outcome::Failed, None),
         (_, StatusCode::GATEWAY_TIMEOUT) => (Outcome::Unknown, None),
         (_, status) => panic!("{call:?} was answered {status}: {}", String::from_utf8_lossy(response.body())),
+    }
+}
+
+/// What the answer to a swap says.
+fn swapped(body: &[u8], at_nanoseconds: u64) -> (Outcome, Option<u64>) {
+    let answer: serde_json::Value =
+        serde_json::from_slice(body).expect("a transaction is answered with JSON");
+    let revision = answer["results"][0]["put"]["mod_revision"].as_u64();
+    match answer["succeeded"].as_bool() {
+        Some(true) => (Outcome::Written { at_nanoseconds, revision }, revision),
+        Some(false) => (Outcome::Refused { at_nanoseconds }, None),
+        None => panic!("a swap was answered {answer}"),
     }
 }
 

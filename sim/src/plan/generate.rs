@@ -37,7 +37,8 @@ pub(super) fn plan(scenario: Scenario, seed: u64) -> Plan {
     }
     faults.sort_by_key(|timed| timed.at_ms);
     clean_up(scenario, &cluster, joining, &mut knobs, &mut label("cleanup"));
-    let workload = workload(scenario, &mut label("workload"));
+    let mut workload = workload(scenario, &mut label("workload"));
+    store(&mut workload, &mut label("store"));
     let mut plan = Plan { seed, scenario, cluster, knobs, workload, faults: Vec::new() };
     keep_to_the_atlas(&mut plan, faults);
     plan
@@ -245,6 +246,8 @@ fn workload(scenario: Scenario, random: &mut Random) -> Workload {
         delete_percent: number(random, 0, 15),
         stale_percent: if busy || random.one_in(3) { 20 } else { 0 },
         lease_percent: if random.one_in(2) { 50 } else { 0 },
+        named_percent: 0,
+        swap_percent: 0,
         value_bytes: usize::try_from(random.between(8, 200)).unwrap_or(8),
         large_per_mille,
         large_bytes: usize::try_from(random.between(1_000, 60_000)).unwrap_or(1_000),
@@ -255,6 +258,13 @@ fn workload(scenario: Scenario, random: &mut Random) -> Workload {
         retries: number(random, 0, 3),
         asks: if random.one_in(2) { Asks::Anyone } else { Asks::Sticky },
     }
+}
+
+/// What of the store's features clients use.
+fn store(workload: &mut Workload, random: &mut Random) {
+    let percent = |random: &mut Random| if random.one_in(2) { [20, 50, 100][random.below(3)] } else { 0 };
+    workload.named_percent = percent(random);
+    workload.swap_percent = percent(random).min(60);
 }
 
 #[cfg(test)]

@@ -49,6 +49,10 @@ impl Operations {
             Observation::Asks { client, number, to, key, call, stale, content } => {
                 let (word, value) = match call {
                     Call::Put(value) => ("put", shown(value)),
+                    Call::Swap { from: Some(from), to } => {
+                        ("swap", format!("{} for {}", shown(to), shown(from)))
+                    }
+                    Call::Swap { from: None, to } => ("swap", format!("{} for nothing", shown(to))),
                     Call::Delete => ("delete", String::new()),
                     Call::Get if *stale => ("stale get", String::new()),
                     Call::Get => ("get", String::new()),
@@ -94,6 +98,7 @@ fn described(outcome: &Outcome, revision: Option<u64>) -> (&'static str, String)
             ("ok", [Some(value), revision].into_iter().flatten().collect::<Vec<_>>().join(", "))
         }
         Outcome::Failed => ("failed", String::new()),
+        Outcome::Refused { .. } => ("refused", String::new()),
         Outcome::Unknown => ("unknown", String::new()),
     }
 }

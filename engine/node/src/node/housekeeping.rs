@@ -3,7 +3,7 @@
 
 use super::{Node, frees_space};
 use quorate_kv::{Action, Command, Once, Order};
-use quorate_raft::{Index, Role, Time};
+use quorate_raft::{Index, Time};
 use quorate_wire::entry::encode_command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,26 +24,23 @@ pub(super) struct Housekeeping {
 impl Node {
     /// Cluster time goes on.
     pub(super) fn advance_clock(&mut self) {
-        let status = self.raft.status();
-        let term = (status.role == Role::Leader).then_some(status.term);
-        self.clock.advance(self.now, term, self.state.kv.time());
+        self.clock.advance(self.now, self.raft.leads_in(), self.state.kv.time());
     }
 
     /// When something ends, if this node leads and has to say so.
     pub(super) fn next_end(&self) -> Option<Time> {
         let end = self.state.kv.next_end()?;
         // What is proposed already is not waited for with a clock, nor is the beginning of leadership.
-        let waits = self.raft.status().settled && !self.is_proposed();
+        let waits = self.raft.is_settled() && !self.is_proposed();
         waits.then(|| self.clock.reaches(end)).flatten().map(|at| at.max(self.housekeeping.not_before))
     }
 
     fn is_proposed(&self) -> bool {
-        self.housekeeping.proposed > self.raft.status().applied.index
+        self.housekeeping.proposed > self.raft.applied().index
     }
 
     pub(super) fn keep_house(&mut self) {
-        let status = self.raft.status();
-        if status.role != Role::Leader || !status.settled {
+        if !self.raft.is_settled() {
             self.housekeeping.proposed = Index(0);
             return;
         }

@@ -76,7 +76,7 @@ impl Leader {
 impl Raft {
     /// Whether this node leads and has committed an entry of its own term. Before that it may not know the
     /// latest commit (thesis §6.4), and must not change the members (Ongaro, raft-dev 2015; baidu/braft#182).
-    pub(super) fn is_settled(&self) -> bool {
+    pub fn is_settled(&self) -> bool {
         matches!(&self.role, RoleState::Leader(leader) if self.commit >= leader.first_own)
     }
 

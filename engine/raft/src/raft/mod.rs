@@ -231,6 +231,16 @@ impl Raft {
         }
     }
 
+    /// The term in which this node leads, if it does.
+    pub fn leads_in(&self) -> Option<Term> {
+        matches!(self.role, RoleState::Leader(_)).then_some(self.hard.term)
+    }
+
+    /// The last slot that the state machine has applied.
+    pub fn applied(&self) -> LogId {
+        self.applied
+    }
+
     /// The role as people see it.
     fn current_role(&self) -> Role {
         match &self.role {

@@ -1,31 +1,44 @@
-//! The runs of the last boundary, and how they are merged for the next.
+//! The runs of the last boundary, and how they are merged for later ones.
+
+use std::io;
 
 use quorate_raft::LogId;
 use quorate_wire::checkpoint::RunRef;
 
 use super::file::Described;
 use super::merge::{Merge, Merged};
-use super::policy::merge_from;
+use super::policy::{Planned, plan};
 use super::shelf::Shelf;
-use super::{MERGING, Trouble, run};
+use super::{DIRECTORY, Trouble, run};
 use crate::disk::{Disk, DiskFile};
+use crate::error::Fatal;
 
 /// The runs that the next checkpoint builds on.
 pub(super) struct Chain<F> {
     boundary: LogId,
     runs: Vec<RunRef>,
-    merging: Merging<F>,
+    /// What the policy wants of them, the oldest first.
+    merges: Vec<Pending<F>>,
+    /// One of the runs can't be read: nothing can be built on these any more.
+    is_lost: bool,
 }
 
-/// What the policy wants of the runs.
-enum Merging<F> {
-    /// Nothing, or it is done: these are the runs for the next boundary.
-    Done(Vec<RunRef>),
-    /// From this one on they become one.
-    Due(usize),
-    Running(usize, Merge<F>),
-    /// One of the runs can't be read: nothing can be built on these any more.
-    Lost,
+/// A merge, from when it is planned until the manifest names what came of it.
+struct Pending<F> {
+    planned: Planned,
+    inputs: Vec<RunRef>,
+    /// Tells its temporary file from those of the others.
+    number: usize,
+    /// What newer runs held when it was seen first, in bytes: it has the rest of its time from then on.
+    since_bytes: u64,
+    progress: Progress<F>,
+}
+
+enum Progress<F> {
+    None,
+    Running(Merge<F>),
+    /// Nothing, when no row was left.
+    Done(Option<RunRef>),
 }
 
 /// What came of a slice.
@@ -37,7 +50,7 @@ pub(super) enum Step {
 
 impl<F> Default for Chain<F> {
     fn default() -> Self {
-        Chain { boundary: LogId::ZERO, runs: Vec::new(), merging: Merging::Done(Vec::new()) }
+        Chain { boundary: LogId::ZERO, runs: Vec::new(), merges: Vec::new(), is_lost: false }
     }
 }
 
@@ -46,8 +59,15 @@ impl<F: DiskFile> Chain<F> {
     pub(super) fn of(described: &Described) -> Chain<F> {
         let runs = described.manifest.chain().to_vec();
         let sizes: Vec<u64> = runs.iter().map(|run| run.bytes).collect();
-        let merging = merge_from(&sizes).map_or_else(|| Merging::Done(runs.clone()), Merging::Due);
-        Chain { boundary: described.boundary(), runs, merging }
+        let pending = |(number, planned): (usize, Planned)| Pending {
+            inputs: runs[planned.runs.clone()].to_vec(),
+            number,
+            since_bytes: planned.newer_bytes,
+            progress: Progress::None,
+            planned,
+        };
+        let merges = plan(&sizes).into_iter().enumerate().map(pending).collect();
+        Chain { boundary: described.boundary(), runs, merges, is_lost: false }
     }
 
     pub(super) fn boundary(&self) -> LogId {
@@ -62,82 +82,167 @@ impl<F: DiskFile> Chain<F> {
     /// What the next boundary adds its run to.
     ///
     /// # Panics
-    /// While they are being merged.
-    pub(super) fn merged_runs(&self) -> &[RunRef] {
-        match &self.merging {
-            Merging::Done(runs) => runs,
-            _ => panic!("a checkpoint of merged runs before the merge at {} is done", self.boundary),
+    /// While a merge that is due is not done.
+    pub(super) fn merged_runs(&self) -> Vec<RunRef> {
+        let mut runs = self.runs.clone();
+        for merge in self.merges.iter().rev().filter(|merge| merge.planned.is_due()) {
+            let Progress::Done(merged) = &merge.progress else {
+                panic!("a checkpoint of merged runs before the merge at {} is done", self.boundary)
+            };
+            runs.splice(merge.planned.runs.clone(), *merged);
         }
+        runs
     }
 
     /// All runs that must not be removed.
     pub(super) fn names(&self) -> impl Iterator<Item = &RunRef> {
-        let merged = match &self.merging {
-            Merging::Done(runs) => &runs[..],
-            _ => &[],
-        };
-        self.runs.iter().chain(merged)
+        self.runs.iter().chain(self.merges.iter().filter_map(Pending::merged))
     }
 
-    /// Whether there is something to merge.
+    /// Whether there is something to merge by now.
     pub(super) fn wants_merge(&self) -> bool {
-        matches!(self.merging, Merging::Due(_) | Merging::Running(..))
+        self.next_merge().is_some()
+    }
+
+    /// Whether a merge is not done that the next boundary names.
+    pub(super) fn owes_merge(&self) -> bool {
+        !self.is_lost && self.merges.iter().any(Pending::is_overdue)
     }
 
     /// Makes sure that the runs are those of `base`: after a checkpoint of a leader was installed, or the state is
     /// given anew, they are others than before. False when they can't be had.
-    pub(super) fn goes_on_from(&mut self, base: LogId, shelf: &Shelf) -> bool {
+    pub(super) fn goes_on_from<D: Disk<File = F>>(
+        &mut self,
+        disk: &D,
+        base: LogId,
+        shelf: &Shelf,
+    ) -> Result<bool, Fatal> {
         if base != self.boundary {
             let found = if base == LogId::ZERO {
                 Some(Chain::default())
             } else {
                 shelf.with_boundary(base).map(Chain::of)
             };
-            let Some(found) = found else { return false };
-            *self = found;
+            let Some(found) = found else { return Ok(false) };
+            self.replace(disk, found)?;
         }
-        !matches!(self.merging, Merging::Lost)
+        Ok(!self.is_lost)
+    }
+
+    /// Goes on from others than before.
+    pub(super) fn replace<D: Disk<File = F>>(&mut self, disk: &D, other: Chain<F>) -> Result<(), Fatal> {
+        self.forget_merges(disk)?;
+        *self = other;
+        Ok(())
+    }
+
+    /// Goes on from the boundary that was built on this one: merges that it does not name yet go on with it.
+    pub(super) fn advance<D: Disk<File = F>>(
+        &mut self,
+        disk: &D,
+        described: &Described,
+    ) -> Result<(), Fatal> {
+        let mut next = Chain::of(described);
+        let mut before = std::mem::take(&mut self.merges);
+        // With the oldest run or without it is not the same.
+        let key = |merge: &Pending<F>| (merge.planned.runs.start == 0, merge.inputs.clone());
+        for merge in &mut next.merges {
+            let known = before.iter().position(|it| key(it) == key(merge));
+            if let Some(known) = known.map(|at| before.swap_remove(at)) {
+                *merge = Pending { planned: merge.planned.clone(), ..known };
+            }
+        }
+        // The names of the new ones must not be taken.
+        let (kept, new): (Vec<_>, Vec<_>) =
+            next.merges.iter_mut().partition(|merge| !matches!(merge.progress, Progress::None));
+        let mut taken: Vec<usize> = kept.iter().map(|merge| merge.number).collect();
+        for merge in new {
+            merge.number = (0..).find(|number| !taken.contains(number)).unwrap_or_default();
+            taken.push(merge.number);
+        }
+        self.merges = before;
+        self.replace(disk, next)
     }
 
     /// Gives up what has been merged so far: there is no room for it.
-    pub(super) fn forget_merge(&mut self) {
-        if let Merging::Running(from, _) = self.merging {
-            self.merging = Merging::Due(from);
+    pub(super) fn forget_merges<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Fatal> {
+        for merge in &mut self.merges {
+            if !matches!(merge.progress, Progress::Done(_)) {
+                merge.progress = Progress::None;
+                merge.since_bytes = merge.planned.newer_bytes;
+                let path = merge.path();
+                match disk.discard(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(Fatal::new("remove", path)(error));
+                    }
+                    _ => {}
+                }
+            }
         }
+        Ok(())
     }
 
-    /// Merges about so many bytes.
+    /// Those that are due come first, and small ones before large ones: there is less time for them.
+    fn next_merge(&self) -> Option<usize> {
+        let overdue = self.merges.iter().rposition(Pending::is_overdue);
+        let next = overdue.or_else(|| self.merges.iter().rposition(Pending::is_behind));
+        next.filter(|_| !self.is_lost)
+    }
+
+    /// Merges about so many bytes, if there is something to merge by now.
     pub(super) fn merge<D: Disk<File = F>>(&mut self, disk: &D, bytes: usize) -> Result<Step, Trouble> {
-        let (from, merge) = match std::mem::replace(&mut self.merging, Merging::Lost) {
-            Merging::Due(from) => {
-                self.merging = Merging::Due(from);
-                (from, Merge::begin(disk, &self.runs[from..], from == 0)?)
-            }
-            Merging::Running(from, merge) => (from, Some(merge)),
-            other => {
-                self.merging = other;
-                return Ok(Step::Done);
-            }
-        };
+        let Some(number) = self.next_merge() else { return Ok(Step::Done) };
+        let merge = &mut self.merges[number];
+        let path = merge.path();
         // Whatever goes wrong with the disk, it is begun again.
-        self.merging = Merging::Due(from);
-        let (merged, merge) = match merge {
-            Some(merge) => merge.go_on(bytes)?,
+        let running = match std::mem::replace(&mut merge.progress, Progress::None) {
+            Progress::Running(running) => Some(running),
+            _ => Merge::begin(disk, &merge.inputs, merge.planned.runs.start == 0, &path)?,
+        };
+        let (merged, running) = match running {
+            Some(running) => running.go_on(bytes, &path)?,
             None => (Merged::Damaged, None),
         };
-        match (merged, merge) {
+        match (merged, running) {
             (Merged::Run(run), _) => {
                 if let Some(run) = &run {
-                    disk.rename(MERGING, &run::path(run)).map_err(Trouble::of("rename", MERGING))?;
+                    disk.rename(&path, &run::path(run)).map_err(Trouble::of("rename", &path))?;
                 }
-                self.merging = Merging::Done(self.runs[..from].iter().copied().chain(run).collect());
+                merge.progress = Progress::Done(run);
             }
-            (Merged::More, Some(merge)) => self.merging = Merging::Running(from, merge),
+            (Merged::More, Some(running)) => merge.progress = Progress::Running(running),
             (Merged::More | Merged::Damaged, _) => {
-                self.merging = Merging::Lost;
+                self.is_lost = true;
                 return Ok(Step::Lost);
             }
         }
         Ok(Step::Done)
+    }
+}
+
+impl<F: DiskFile> Pending<F> {
+    fn path(&self) -> String {
+        format!("{DIRECTORY}/merging-{}.tmp", self.number)
+    }
+
+    fn merged(&self) -> Option<&RunRef> {
+        match &self.progress {
+            Progress::Done(merged) => merged.as_ref(),
+            Progress::None | Progress::Running(_) => None,
+        }
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.planned.is_due() && !matches!(self.progress, Progress::Done(_))
+    }
+
+    /// Whether less of it is done than should be.
+    fn is_behind(&self) -> bool {
+        let owed_bytes = self.planned.owed_bytes(self.since_bytes);
+        match &self.progress {
+            Progress::None => owed_bytes > 0,
+            Progress::Running(merge) => merge.taken_bytes() < owed_bytes,
+            Progress::Done(_) => false,
+        }
     }
 }

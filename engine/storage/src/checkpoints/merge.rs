@@ -2,8 +2,8 @@
 
 use quorate_wire::checkpoint::{ROW_HEAD_BYTES, RowHead, RunRef};
 
+use super::Trouble;
 use super::run::{RunFile, RunFileWriter};
-use super::{MERGING, Trouble};
 use crate::disk::{Disk, DiskFile};
 use crate::layout::position;
 
@@ -16,6 +16,7 @@ pub(crate) struct Merge<F> {
     /// With the oldest run among them nothing lies below, and tombstones have done their work.
     into_oldest: bool,
     writer: RunFileWriter<F>,
+    taken_bytes: u64,
 }
 
 /// What came of a slice.
@@ -29,38 +30,45 @@ pub(crate) enum Merged {
 }
 
 impl<F: DiskFile> Merge<F> {
-    /// Begins a merge; `None` when one of the runs can't be read.
+    /// Begins a merge into a file at `path`; `None` when one of the runs can't be read.
     pub(crate) fn begin<D: Disk<File = F>>(
         disk: &D,
         runs: &[RunRef],
         into_oldest: bool,
+        path: &str,
     ) -> Result<Option<Merge<F>>, Trouble> {
         let inputs: Option<Vec<Input<F>>> =
             runs.iter().map(|run| Input::new(RunFile::open(disk, run)?)).collect();
         let Some(inputs) = inputs else { return Ok(None) };
-        let file = disk.create(MERGING).map_err(Trouble::of("create", MERGING))?;
-        Ok(Some(Merge { inputs, into_oldest, writer: RunFileWriter::new(file) }))
+        let file = disk.create(path).map_err(Trouble::of("create", path))?;
+        Ok(Some(Merge { inputs, into_oldest, writer: RunFileWriter::new(file), taken_bytes: 0 }))
+    }
+
+    /// How much was taken of the runs, in bytes.
+    pub(crate) fn taken_bytes(&self) -> u64 {
+        self.taken_bytes
     }
 
     /// Takes about so many bytes of the runs.
-    pub(crate) fn go_on(mut self, bytes: usize) -> Result<(Merged, Option<Merge<F>>), Trouble> {
+    pub(crate) fn go_on(mut self, bytes: usize, path: &str) -> Result<(Merged, Option<Merge<F>>), Trouble> {
         let (mut slice, mut taken) = (Vec::with_capacity(bytes), 0);
         while taken < bytes {
             match self.take_row(&mut slice) {
                 None => return Ok((Merged::Damaged, None)),
                 Some(0) => {
-                    self.writer.write(&slice).map_err(Trouble::of("write", MERGING))?;
+                    self.writer.write(&slice).map_err(Trouble::of("write", path))?;
                     if self.writer.bytes() == 0 {
                         return Ok((Merged::Run(None), None));
                     }
-                    let run = self.writer.finish().map_err(Trouble::of("write", MERGING))?;
+                    let run = self.writer.finish().map_err(Trouble::of("write", path))?;
                     return Ok((Merged::Run(Some(run)), None));
                 }
                 Some(row_bytes) => taken += row_bytes,
             }
         }
-        self.writer.write(&slice).map_err(Trouble::of("write", MERGING))?;
-        self.writer.write_out().map_err(Trouble::of("sync", MERGING))?;
+        self.taken_bytes += taken as u64;
+        self.writer.write(&slice).map_err(Trouble::of("write", path))?;
+        self.writer.write_out().map_err(Trouble::of("sync", path))?;
         Ok((Merged::More, Some(self)))
     }
 

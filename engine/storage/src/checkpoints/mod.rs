@@ -58,7 +58,6 @@ use shelf::Shelf;
 /// The directory of the checkpoints.
 pub(crate) const DIRECTORY: &str = "snaps";
 const WRITING: &str = "snaps/writing.tmp";
-const MERGING: &str = "snaps/merging.tmp";
 const INCOMING: &str = "snaps/incoming.tmp";
 const MANIFEST: &str = "snaps/manifest.tmp";
 
@@ -168,6 +167,16 @@ impl<F: DiskFile> Checkpoints<F> {
         self.pause == 0 && self.has_work()
     }
 
+    /// Whether somebody waits for what there is to do: a leader, a user who wants a checkpoint now, or another
+    /// boundary.
+    pub(crate) fn is_pressed(&self) -> bool {
+        let in_hand = self.writing.iter().map(|writing| &writing.draft);
+        let mut drafts = in_hand.chain(&self.waiting);
+        let is_for_a_user = drafts.any(|draft| draft.tail_bytes.is_some());
+        let count = self.waiting.len() + usize::from(self.writing.is_some());
+        is_for_a_user || count > 1 || self.incoming.as_ref().is_some_and(Incoming::verifies)
+    }
+
     /// Whether something waits for room on the disk.
     pub(crate) fn waits_for_space(&self) -> bool {
         self.pause > 0
@@ -213,10 +222,10 @@ impl<F: DiskFile> Checkpoints<F> {
     fn make_room<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Fatal> {
         self.shelf.drop_older(disk, |_| true)?;
         self.pause = PAUSE_CALLS;
-        self.chain.forget_merge();
+        self.chain.forget_merges(disk)?;
         self.writing.iter_mut().for_each(Writing::begin_again);
         self.incoming.iter_mut().for_each(Incoming::forget_run);
-        for path in [WRITING, MERGING, INCOMING, MANIFEST] {
+        for path in [WRITING, INCOMING, MANIFEST] {
             match disk.remove(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(Fatal::new("remove", path)(error));
@@ -239,12 +248,11 @@ impl<F: DiskFile> Checkpoints<F> {
         };
         if writing.draft.base == LogId::ZERO && self.chain.boundary() != LogId::ZERO && writing.is_new() {
             // What was merged for a chain that ends here is of no use any more, and its space is.
-            self.chain = Chain::default();
+            self.chain.replace(disk, Chain::default()).map_err(Trouble::Fatal)?;
             self.collect(disk)?;
         }
-        if !self.chain.goes_on_from(writing.draft.base, &self.shelf)
-            || self.chain.names().any(|run| self.bad.contains(run))
-        {
+        let goes_on = self.chain.goes_on_from(disk, writing.draft.base, &self.shelf);
+        if !goes_on.map_err(Trouble::Fatal)? || self.chain.names().any(|run| self.bad.contains(run)) {
             return Ok(Some(Done::SnapshotLost(writing.draft.last)));
         }
         match writing.go_on(disk, slice_bytes) {
@@ -259,7 +267,7 @@ impl<F: DiskFile> Checkpoints<F> {
             return Ok(None);
         };
         let is_boundary = writing.draft.tail_bytes.is_none();
-        if is_boundary && self.chain.wants_merge() {
+        if is_boundary && self.chain.owes_merge() {
             // It names what comes of the merge.
             let step = self.chain.merge(disk, slice_bytes);
             if !matches!(step, Ok(Step::Lost)) {
@@ -274,7 +282,7 @@ impl<F: DiskFile> Checkpoints<F> {
             return Err(trouble);
         }
         if is_boundary {
-            self.chain = Chain::of(&described);
+            self.chain.advance(disk, &described).map_err(Trouble::Fatal)?;
         }
         self.collect(disk)?;
         Ok(Some(Done::SnapshotTaken(described.meta)))
@@ -438,8 +446,8 @@ fn describe<F: DiskFile>(draft: &Draft, run: Option<RunRef>, chain: &Chain<F>) -
         command_bytes: tail_bytes.unwrap_or_default(),
     };
     let is_tail = tail_bytes.is_some();
-    let runs = if is_tail { chain.runs() } else { chain.merged_runs() };
-    let runs = runs.iter().copied().chain(run).collect();
+    let runs = if is_tail { chain.runs().to_vec() } else { chain.merged_runs() };
+    let runs = runs.into_iter().chain(run).collect();
     let has_tail = is_tail && run.is_some();
     Described::new(
         *last,

@@ -198,17 +198,54 @@ fn merges_keep_the_runs_few_and_drop_what_is_gone() {
         meta = replica.boundary(index);
         most = most.max(replica.check(&meta).runs.len());
     }
-    assert!((4..=8).contains(&most), "{most} runs");
+    assert!((8..=20).contains(&most), "{most} runs");
     settle(&mut replica.storage);
     let manifest = replica.check(&meta);
     let bytes: u64 = manifest.runs.iter().map(|run| run.bytes).sum();
     let least: usize = replica.rows.all.values().map(|body| 18 + body.len()).sum();
-    assert!(bytes < least as u64 * 13 / 10, "{bytes} bytes for a state of {least}");
+    // A quarter, what comes in during a merge, and what was deleted since the last one.
+    assert!(bytes < least as u64 * 8 / 5, "{bytes} bytes for a state of {least}");
     assert_eq!(replica.files(".snap"), 5);
-    assert!(replica.files(".run") <= 16, "{:?}", replica.disk.files());
+    assert!(replica.files(".run") <= 24, "{:?}", replica.disk.files());
 }
 
-/// What a manifest names is decided by the log; merges only have to be done by the next boundary.
+/// A node that starts in the middle has the rest of the time for all of it, and its manifests are the same.
+#[test]
+fn a_long_merge_goes_on_with_what_comes_in_and_survives_a_restart() {
+    let (mut replica, _) = with_boundaries(0);
+    replica.rows.change(0..4000, 100);
+    replica.boundary(3);
+    settle(&mut replica.storage);
+    let (mut restarted, mut merged_bytes) = (Replica::new(), Vec::new());
+    for index in 4..30 {
+        let before = replica.disk.counters().bytes_written;
+        for one in [&mut replica, &mut restarted].into_iter().take(if index > 10 { 2 } else { 1 }) {
+            one.rows.change((0..100).map(|key| (key * 97 + index * 1009) % 10_000), 100);
+            one.boundary(index);
+            settle(&mut one.storage);
+        }
+        merged_bytes.push(replica.disk.counters().bytes_written - before);
+        if index == 10 {
+            assert!(replica.disk.files().iter().any(|path| path.starts_with("snaps/merging-")));
+            restarted.disk = replica.disk.duplicate();
+            restarted.restart(&replica.rows);
+            assert_eq!(restarted.files(".tmp"), 0, "what was begun");
+        }
+        if index >= 10 {
+            let [one, other] =
+                [&replica, &restarted].map(|it| open(&it.disk.duplicate()).unwrap().1.snapshot);
+            assert_eq!(one, other, "at {index}");
+        }
+    }
+    let meta = open(&replica.disk.duplicate()).unwrap().1.snapshot.unwrap();
+    assert!(replica.check(&meta).runs[0].bytes < 1_180_000, "it is over, and what was gone is dropped");
+    assert!(
+        merged_bytes.iter().all(|bytes| *bytes < 300_000),
+        "{merged_bytes:?} bytes in one go, of a merge of 1,600,000"
+    );
+}
+
+/// What a manifest names is decided by the log; merges only have to be done by then.
 #[test]
 fn when_merges_are_done_changes_nothing() {
     let (mut slow, mut fast) = (Replica::new(), Replica::new());
@@ -367,6 +404,8 @@ fn a_run_that_rots_under_a_merge_costs_one_whole_checkpoint() {
     let base = run_path(&replica.check(&meta).runs[0]);
     replica.disk.flip_bit(&base, 8 * 600_000);
     replica.rows.change(0..4000, 100);
+    replica.boundary(19);
+    replica.rows.change(0..3000, 100);
     replica.boundary(20);
     let mut lost = None;
     while replica.storage.busy() {
@@ -396,9 +435,12 @@ fn a_run_that_rots_under_a_merge_costs_one_whole_checkpoint() {
 fn a_full_disk_only_delays_checkpoints() {
     let (whole, _) = with_boundaries(3);
     let plain = |replica: &mut Replica| {
-        replica.rows.change(0..4000, 100);
-        let draft = replica.draft(20, false);
-        replica.storage.perform(vec![Job::Checkpoint(draft)])
+        let drafts = [0..4000, 4000..7000].into_iter().zip(20..).map(|(keys, index)| {
+            replica.rows.change(keys, 100);
+            Job::Checkpoint(replica.draft(index, false))
+        });
+        let drafts = drafts.collect();
+        replica.storage.perform(drafts)
     };
     let mut reference = Replica { disk: whole.disk.duplicate(), ..Replica::new() };
     reference.restart(&whole.rows);

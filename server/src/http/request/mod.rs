@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `routes` | which path and method mean what |
 //! | `query`, `key`, `ttl`, `conditions`, `once` | the parts of a head, parsed |
-//! | `list`, `backup` | which keys a list has, and its cursor; which bytes of a backup |
+//! | `list`, `backup`, `watch` | which keys a list has, and its cursor; which bytes of a backup; what is watched |
 //! | `write`, `txn`, `import`, `members`, `json` | changes and their bodies |
 
 mod backup;
@@ -26,6 +26,7 @@ mod routes;
 mod tests;
 mod ttl;
 mod txn;
+mod watch;
 mod write;
 
 use std::sync::Arc;
@@ -39,24 +40,21 @@ use quorate_storage::lending::Wanted;
 
 pub use super::error::ApiError;
 use super::headers::IDEMPOTENCY_KEY;
-pub use super::watch::Asked as WatchCall;
-use super::watch::parse as parse_watch;
 pub use backup::BackupCall;
 pub use conditions::{Conditions, Tags};
 pub(crate) use import::parse_import;
 pub use key::MAX_KEY_BYTES;
-pub(super) use key::check_key;
 use key::decode_key;
 pub use list::ListCall;
 pub use members::{MemberCall, MemberChange, MemberSets, NewMember};
 pub use once::{MAX_IDEMPOTENCY_KEY_BYTES, OnceCall};
 pub use query::parse_timeout;
-pub(super) use query::{DEFAULT_TIMEOUT, bad_value, decode};
 pub(crate) use query::{MAX_TIMEOUT, format_timeout};
 use query::{Query, parse_lease};
 use routes::Route;
 pub use ttl::TTL_MS;
 pub(crate) use ttl::{remaining_text, ttl_text};
+pub use watch::WatchCall;
 pub(crate) use write::holder_of;
 pub use write::{Change, MAX_LOCK_BYTES, Write, WriteCall};
 use write::{Only, What};
@@ -141,15 +139,19 @@ pub fn parse_head(
     headers: &HeaderMap,
 ) -> Result<Head, ApiError> {
     let route = routes::find(method, path)?;
-    // The query of a watch is another one.
-    let asked = Query::parse(query.filter(|_| route != Route::Watch), route.parameters())?;
     check_headers(method, &route, headers)?;
+    if route == Route::Watch {
+        // Its query is another one.
+        return watch::parse(query, headers);
+    }
+    let asked = Query::parse(query, route.parameters())?;
     let write = |what| -> Result<Call, ApiError> {
         Ok(Call::Write(WriteCall { what, once: OnceCall::of(method, path, query, headers)? }))
     };
-    let mut timeout = asked.timeout;
+    let timeout = asked.timeout;
     let level = asked.level;
     let call = match route {
+        Route::Watch => unreachable!("its head was parsed before"),
         Route::Hello => Call::Hello,
         Route::Livez => Call::Livez,
         Route::Readyz => Call::Readyz { verbose: asked.verbose },
@@ -168,11 +170,6 @@ pub fn parse_head(
         Route::Lease(id) => Call::Lease { lease: lease(id)?, level },
         Route::Export => Call::Export(level),
         Route::Backup => Call::Backup(BackupCall::of(headers, level)),
-        Route::Watch => {
-            let watch = parse_watch(query, headers)?;
-            timeout = watch.timeout;
-            Call::Watch(watch)
-        }
         Route::Members => Call::Members(level),
         Route::Put(key) => {
             write(What::Put { key: decoded(key)?, expiry: expiry(&asked)?, only: only(asked, headers)? })?

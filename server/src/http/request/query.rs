@@ -287,7 +287,7 @@ pub(crate) fn format_timeout(timeout: Duration) -> String {
 }
 
 /// As HTML forms encode: `+` is a space here, unlike in a path.
-pub(crate) fn decode(text: &str) -> Result<String, ApiError> {
+pub(super) fn decode(text: &str) -> Result<String, ApiError> {
     if let Some(at) = invalid_escape(text) {
         return Err(ApiError::BadQuery(format!(
             "{text:?} in the query has a bad percent escape at byte {at}"
@@ -307,7 +307,7 @@ fn unknown(name: &str, allowed: &[Parameter]) -> ApiError {
     ApiError::BadQuery(format!("this route does not know the query parameter {name:?}: {advice}"))
 }
 
-pub(crate) fn bad_value(name: &str, seen: Option<&str>, wanted: &str) -> ApiError {
+pub(super) fn bad_value(name: &str, seen: Option<&str>, wanted: &str) -> ApiError {
     let seen = seen.map_or_else(|| "nothing".to_owned(), |value| format!("{value:?}"));
     ApiError::BadQuery(format!("the query parameter {name} is {seen}: give {wanted}"))
 }

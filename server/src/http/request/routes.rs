@@ -134,9 +134,9 @@ impl Route<'_> {
             Values, Verbose, Wait,
         };
         match self {
+            Route::Hello | Route::Livez | Route::Version | Route::Status | Route::Lend(_) => &[],
             // It reads its query itself.
             Route::Watch => &[],
-            Route::Hello | Route::Livez | Route::Version | Route::Status | Route::Lend(_) => &[],
             Route::Readyz => &[Verbose],
             Route::Get(_) => &[Timeout, Consistency, Revision, Holder],
             Route::Put(_) => &[Timeout, Ttl, Lease, Holder],
