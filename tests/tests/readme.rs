@@ -1,4 +1,4 @@
-//! What README.md tells people to type does what it says.
+//! What README.md and docs/GUIDE.md tell people to type does what they say.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::Command;
@@ -11,7 +11,7 @@ use quorate_tests::style::repository;
 
 const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
 
-/// A command after `$ `, and the lines that must follow.
+/// A command after `$ `, with the lines after `> ` that go on with it, and the lines that must follow.
 #[derive(Debug, PartialEq, Eq)]
 struct Example {
     command: String,
@@ -31,8 +31,11 @@ fn examples(document: &str) -> Vec<Example> {
             }
             (true, None) => {
                 let example = examples.last_mut().expect("a console block begins with a command");
-                example.output.push_str(line);
-                example.output.push('\n');
+                let (text, line) = match line.strip_prefix("> ") {
+                    Some(more) => (&mut example.command, format!("\n{more}")),
+                    None => (&mut example.output, format!("{line}\n")),
+                };
+                text.push_str(&line);
             }
         }
     }
@@ -41,21 +44,44 @@ fn examples(document: &str) -> Vec<Example> {
 
 #[test]
 fn examples_are_found_with_their_output() {
-    let document = "$ no\n```console\n$ a b\nc\nd\n$ e\n```\n```sh\n$ no\n```\n";
+    let document = "$ no\n```console\n$ a b\nc\nd\n$ e \\\n> f\n```\n```sh\n$ no\n```\n";
     let example =
         |command: &str, output: &str| Example { command: command.to_owned(), output: output.to_owned() };
-    assert_eq!(examples(document), [example("a b", "c\nd\n"), example("e", "")]);
+    assert_eq!(examples(document), [example("a b", "c\nd\n"), example("e \\\nf", "")]);
+}
+
+/// Whether a command printed what the document shows, where `…` stands for anything within a line.
+fn matches(shown: &str, printed: &str) -> bool {
+    let (shown, printed) = (shown.trim_end(), printed.trim_end());
+    shown.lines().count() == printed.lines().count()
+        && shown.lines().zip(printed.lines()).all(|(shown, printed)| {
+            let mut parts = shown.split('…');
+            let Some(rest) = printed.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+            let after = parts.try_fold(rest, |rest, part| {
+                let at = if part.is_empty() { rest.len() } else { rest.find(part)? + part.len() };
+                Some(&rest[at..])
+            });
+            after.is_some_and(str::is_empty)
+        })
 }
 
 #[test]
-fn the_commands_of_the_readme_do_what_it_says() {
-    if Command::new("curl").arg("--version").output().is_err() {
-        return skip("the_commands_of_the_readme_do_what_it_says", "curl is not installed");
+fn dots_stand_for_what_is_different_each_time() {
+    let same = ["a\nb\n", "a … c\n", "…\nx", "a …", "… c"];
+    let printed = ["a\nb", "a b c\n", "y\nx\n", "a b", "b c"];
+    assert!(same.iter().zip(printed).all(|(shown, printed)| matches(shown, printed)));
+    for (shown, printed) in [("a", "b"), ("a", "a\nb"), ("a … c", "a b"), ("a … b", "a c b d"), ("", "a")]
+    {
+        assert!(!matches(shown, printed), "{shown:?} and {printed:?}");
     }
-    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
-    let mut examples = examples(&readme);
+}
+
+/// Runs all commands of a document in one shell, against a cluster that its first command starts.
+fn run_commands(document: &str) {
+    let text = std::fs::read_to_string(repository().join(document)).unwrap();
+    let mut examples = examples(&text);
     let first = examples.remove(0);
-    assert_eq!(first.command, "cargo quorate dev", "the first command starts the cluster of the others");
+    assert!(first.command.ends_with("quorate dev"), "the first command starts the cluster of the others");
     assert!(examples.len() >= 4, "{examples:?}");
 
     // The same commands, on other ports: somebody may run Quorate on the usual ones.
@@ -64,7 +90,7 @@ fn the_commands_of_the_readme_do_what_it_says() {
         let ports = (0..3).fold(command.to_owned(), |command, node| {
             command.replace(&format!(":{}", 8080 + node), &format!(":{}", port + node))
         });
-        ports.replace("cargo quorate", QUORATE)
+        ports.replace("cargo quorate", "quorate")
     };
     let folder = tempfile::tempdir().unwrap();
     let dev = Program::new(QUORATE, &["dev", "--port", &port.to_string()]).start_tied(folder.path(), "dev");
@@ -73,19 +99,63 @@ fn the_commands_of_the_readme_do_what_it_says() {
     });
     let shown: Vec<&str> =
         first.output.lines().map(|line| line.split_whitespace().next().unwrap_or_default()).collect();
-    assert_eq!(shown, ["node"; 3], "the README shows a line for each node");
+    assert_eq!(shown, ["node"; 3], "{document} shows a line for each node");
 
-    for example in examples {
-        let ran = Command::new("sh")
-            .args(["-euc", &moved(&example.command)])
-            .env("QUORATE_ENDPOINTS", format!("http://127.0.0.1:{port}"))
-            .output()
-            .unwrap();
-        let stdout = String::from_utf8_lossy(&ran.stdout);
-        let stderr = String::from_utf8_lossy(&ran.stderr);
-        let output = moved(&example.output);
-        assert_eq!(stdout.trim_end(), output.trim_end(), "$ {}\n{stderr}", example.command);
-        assert!(ran.status.success(), "$ {}\n{stderr}", example.command);
+    let home = folder.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::os::unix::fs::symlink(QUORATE, folder.path().join("quorate")).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap_or_default());
+    // Each command writes to files of its own, and all run in one shell, so that a variable stays.
+    let file = |number: usize, name: &str| folder.path().join(format!("{number}.{name}"));
+    let script: String = examples
+        .iter()
+        .enumerate()
+        .map(|(number, example)| {
+            let (out, err) = (file(number, "out"), file(number, "err"));
+            format!("{{ {}\n}} > {} 2> {}\n", moved(&example.command), out.display(), err.display())
+        })
+        .collect();
+    let ran = Command::new("bash")
+        .args(["-euc", &script])
+        .current_dir(&home)
+        .env("PATH", path)
+        .env("QUORATE_ENDPOINTS", format!("http://127.0.0.1:{port}"))
+        .status()
+        .unwrap();
+    for (number, example) in examples.iter().enumerate() {
+        let read = |name| {
+            std::fs::read_to_string(file(number, name)).unwrap_or_else(|_| "it was not run".to_owned())
+        };
+        let (stdout, stderr) = (read("out"), read("err"));
+        let shown = moved(&example.output);
+        assert!(
+            matches(&shown, &stdout),
+            "$ {}\nshown:\n{shown}\nprinted:\n{stdout}\n{stderr}",
+            example.command
+        );
     }
+    assert!(ran.success(), "the last command failed");
     dev.interrupt();
+}
+
+fn has_curl(test: &str) -> bool {
+    let has_curl = Command::new("curl").arg("--version").output().is_ok();
+    if !has_curl {
+        skip(test, "curl is not installed");
+    }
+    has_curl
+}
+
+#[test]
+fn the_commands_of_the_readme_do_what_it_says() {
+    if has_curl("the_commands_of_the_readme_do_what_it_says") {
+        run_commands("README.md");
+    }
+}
+
+#[test]
+fn the_commands_of_the_guide_do_what_it_says() {
+    if has_curl("the_commands_of_the_guide_do_what_it_says") {
+        run_commands("docs/GUIDE.md");
+    }
 }

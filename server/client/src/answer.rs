@@ -12,6 +12,15 @@ pub struct Value {
     pub mod_revision: Option<u64>,
 }
 
+/// What a write came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The store's revision that it made, which is the key's new `mod_revision`.
+    pub mod_revision: Option<u64>,
+    /// It was done by an earlier request with the same idempotency key, and not once more.
+    pub is_replay: bool,
+}
+
 /// One node's view of itself and its cluster (`GET /raft/status`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -114,4 +123,7 @@ pub(crate) struct ErrorBody {
     pub(crate) error: String,
     #[serde(default)]
     pub(crate) code: String,
+    /// With `compacted`: the oldest revision that can still be read.
+    #[serde(default)]
+    pub(crate) oldest: Option<u64>,
 }

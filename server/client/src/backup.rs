@@ -4,7 +4,7 @@ use crate::client::{Client, LONGEST_SERVER_TIMEOUT};
 use crate::consistency::Consistency;
 use crate::endpoint::Endpoint;
 use crate::error::ClientError;
-use crate::exchange::{Attempt, begin};
+use crate::exchange::{Attempt, Begun, Call, attempt};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -75,9 +75,10 @@ impl Client {
             }
         }
         let uri = format!("{endpoint}{target}").parse().expect("an endpoint and a fixed path are a URL");
-        let response = match begin(self.pool(), uri, headers, patience).await {
-            Ok(response) => response,
-            Err(failed) => return Err(no_backup(*failed)),
+        let call = Call { headers, ..Call::read(target) };
+        let response: Begun = match attempt(self.pool(), uri, &call, patience).await {
+            Attempt::Done(response) => response,
+            failed => return Err(no_backup(failed)),
         };
         let expected = match wanted {
             Wanted::New(_) => StatusCode::OK,
@@ -98,11 +99,11 @@ impl Client {
     }
 }
 
-fn no_backup(failed: Attempt) -> NoBackup {
+fn no_backup(failed: Attempt<Begun>) -> NoBackup {
     match failed {
         Attempt::Final(ClientError::PreconditionFailed(_)) => NoBackup::Gone,
         Attempt::Final(error) => NoBackup::Never(error),
-        Attempt::NothingHappened(problem) => NoBackup::Busy(problem),
+        Attempt::NothingHappened(problem) | Attempt::KeysFull(problem) => NoBackup::Busy(problem),
         Attempt::Unreachable(problem) | Attempt::Lost(problem) | Attempt::Strange(problem) => {
             NoBackup::NotNow(problem)
         }

@@ -11,6 +11,23 @@ pub enum ClientError {
     /// A condition of the request did not hold: read again, decide again.
     #[error("{0}")]
     PreconditionFailed(String),
+    /// The past that was asked for is not kept any more: read the present, or from `oldest` on.
+    #[error("{error}")]
+    Compacted {
+        /// The oldest revision that can still be read.
+        oldest: Option<u64>,
+        /// The server's own words.
+        error: String,
+    },
+    /// There is no such lease, or no longer, and its keys are gone: begin a new one.
+    #[error("{0}")]
+    LeaseNotFound(String),
+    /// Somebody else holds the lock of the key: wait, or ask them.
+    #[error("it is locked by {holder}")]
+    Locked {
+        /// What the holder said of itself.
+        holder: String,
+    },
     /// No endpoint could serve the request, and it certainly took no effect: safe to try again later.
     #[error("no endpoint could serve the request: {}", list(.0))]
     Unavailable(Vec<Failed>),

@@ -5,34 +5,76 @@ use crate::error::ClientError;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::header::{AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
+use std::future::{Future, ready};
 use std::time::Duration;
 
 /// The pool of keep-alive connections that all requests go through.
 pub(crate) type Pool = hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>;
 
-/// Whether repeating a request that may have been done is harmless.
+/// Whether a request that may have been done may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Changes nothing.
-    Read,
-    /// Changes something, so it must not be sent again once it may have arrived.
-    Write,
+    /// Yes: it changes nothing, or the same as before.
+    Repeatable,
+    /// Yes: it has an idempotency key.
+    Once,
+    /// No.
+    Single,
 }
 
 /// A request before it is known which endpoint gets it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
     /// Path and query, percent-encoded; without the deadline.
     pub(crate) target: String,
     /// Whether the route takes a deadline, in `?timeout=`.
     pub(crate) takes_timeout: bool,
-    pub(crate) content_type: Option<&'static str>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) effect: Effect,
+}
+
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+impl Call {
+    /// Changes nothing.
+    pub(crate) fn read(target: String) -> Call {
+        Call::new(Method::GET, target, Effect::Repeatable)
+    }
+
+    /// Changes something, on a route that knows idempotency keys.
+    pub(crate) fn write(method: Method, target: String) -> Call {
+        Call::new(method, target, Effect::Once)
+    }
+
+    /// Changes something, on a route that does not know idempotency keys.
+    pub(crate) fn write_once(method: Method, target: String) -> Call {
+        Call::new(method, target, Effect::Single)
+    }
+
+    fn new(method: Method, target: String, effect: Effect) -> Call {
+        Call { method, target, takes_timeout: true, headers: HeaderMap::new(), body: Bytes::new(), effect }
+    }
+
+    pub(crate) fn with_body(mut self, content_type: &'static str, body: Bytes) -> Call {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.body = body;
+        self
+    }
+
+    pub(crate) fn with_json(self, body: Bytes) -> Call {
+        self.with_body("application/json; charset=utf-8", body)
+    }
+
+    /// Takes the idempotency key away, and with it the right to be sent again.
+    pub(crate) fn forget_key(&mut self) {
+        self.headers.remove(IDEMPOTENCY_KEY);
+        self.effect = Effect::Single;
+    }
 }
 
 /// A whole answer.
@@ -43,15 +85,44 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+impl Answer {
+    /// A header of it as text.
+    pub(crate) fn header(&self, name: impl AsHeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// An answer of which only the head is there.
+pub(crate) type Begun = Response<Incoming>;
+
+/// How much of an answer is waited for.
+pub(crate) trait Extent: Sized + Send {
+    fn of(response: Begun) -> impl Future<Output = Result<Self, Broken>> + Send;
+}
+
+impl Extent for Begun {
+    fn of(response: Begun) -> impl Future<Output = Result<Self, Broken>> + Send {
+        ready(Ok(response))
+    }
+}
+
+impl Extent for Answer {
+    fn of(response: Begun) -> impl Future<Output = Result<Self, Broken>> + Send {
+        collected(response)
+    }
+}
+
 /// What came of sending a [`Call`] to one endpoint.
 #[derive(Debug)]
-pub(crate) enum Attempt {
+pub(crate) enum Attempt<T> {
     /// It was done.
-    Done(Answer),
+    Done(T),
     /// It was not done, for nobody is there; another endpoint may do better.
     Unreachable(String),
     /// It was not done, as the server says; another endpoint, or the same one later, may do better.
     NothingHappened(String),
+    /// It was not done, for the cluster can't remember more idempotency keys now.
+    KeysFull(String),
     /// It may have been done.
     Lost(String),
     /// It was not done, and no endpoint will do it.
@@ -61,57 +132,36 @@ pub(crate) enum Attempt {
 }
 
 /// Codes by which a server says that it did nothing, and that trying elsewhere or later may help (contract, "Codes").
-const NOTHING_HAPPENED: [&str; 5] =
-    ["no_leader", "not_leader", "overloaded", "idempotency_full", "shutting_down"];
+const NOTHING_HAPPENED: [&str; 4] = ["no_leader", "not_leader", "overloaded", "shutting_down"];
 
-/// Sends `call` to `uri` and waits at most `patience` for the whole answer.
-pub(crate) async fn attempt(pool: &Pool, uri: Uri, call: &Call, patience: Duration) -> Attempt {
+/// Sends `call` to `uri` and waits at most `patience` for the answer, of an error for all of it.
+pub(crate) async fn attempt<T: Extent>(pool: &Pool, uri: Uri, call: &Call, patience: Duration) -> Attempt<T> {
     match tokio::time::timeout(patience, exchange(pool, uri, call)).await {
-        Ok(Ok(answer)) => judge(answer),
+        Ok(Ok(Ok(done))) => Attempt::Done(done),
+        Ok(Ok(Err(refused))) => judge(&refused),
         Ok(Err(Broken { nothing_was_sent: true, problem })) => Attempt::Unreachable(problem),
         Ok(Err(Broken { nothing_was_sent: false, problem })) => Attempt::Lost(problem),
         Err(_) => Attempt::Lost(format!("no answer within {patience:?}")),
     }
 }
 
-/// Sends a GET and waits at most `patience` for the head of its answer, and for the body too when it is an error's.
-pub(crate) async fn begin(
-    pool: &Pool,
-    uri: Uri,
-    headers: HeaderMap,
-    patience: Duration,
-) -> Result<Response<Incoming>, Box<Attempt>> {
-    let mut request = Request::new(Full::default());
-    (*request.uri_mut(), *request.headers_mut()) = (uri, headers);
-    let begun = async {
-        let response = send(pool, request).await?;
-        if response.status().is_success() {
-            return Ok(Ok(response));
-        }
-        collected(response).await.map(|answer| Err(Box::new(judge(answer))))
-    };
-    match tokio::time::timeout(patience, begun).await {
-        Ok(Ok(begun)) => begun,
-        Ok(Err(Broken { problem, .. })) => Err(Box::new(Attempt::Unreachable(problem))),
-        Err(_) => Err(Box::new(Attempt::Lost(format!("no answer within {patience:?}")))),
-    }
-}
-
-struct Broken {
+/// An answer did not come, or not all of it.
+#[derive(Debug)]
+pub(crate) struct Broken {
     nothing_was_sent: bool,
     problem: String,
 }
 
-async fn exchange(pool: &Pool, uri: Uri, call: &Call) -> Result<Answer, Broken> {
+async fn exchange<T: Extent>(pool: &Pool, uri: Uri, call: &Call) -> Result<Result<T, Answer>, Broken> {
     let mut request = Request::new(Full::new(call.body.clone()));
     *request.method_mut() = call.method.clone();
     *request.uri_mut() = uri;
-    if let Some(content_type) = call.content_type {
-        request
-            .headers_mut()
-            .insert(CONTENT_TYPE, content_type.parse().expect("our content types are valid"));
+    *request.headers_mut() = call.headers.clone();
+    let response = send(pool, request).await?;
+    match response.status().is_success() {
+        true => T::of(response).await.map(Ok),
+        false => collected(response).await.map(Err),
     }
-    collected(send(pool, request).await?).await
 }
 
 /// Sends a request and waits for the head of its answer.
@@ -139,24 +189,28 @@ async fn collected(response: Response<Incoming>) -> Result<Answer, Broken> {
     Ok(Answer { status: head.status, headers: head.headers, body })
 }
 
-fn judge(answer: Answer) -> Attempt {
+fn judge<T>(answer: &Answer) -> Attempt<T> {
     let status = answer.status;
-    if status.is_success() {
-        return Attempt::Done(answer);
-    }
     if status == StatusCode::NOT_FOUND && answer.body.is_empty() {
         return Attempt::Final(ClientError::NotFound("it is not there".to_owned()));
     }
-    let Ok(ErrorBody { error, code }) = serde_json::from_slice(&answer.body) else {
+    if status == StatusCode::LOCKED {
+        let holder = String::from_utf8_lossy(&answer.body).into_owned();
+        return Attempt::Final(ClientError::Locked { holder });
+    }
+    let Ok(ErrorBody { error, code, oldest }) = serde_json::from_slice(&answer.body) else {
         // A gateway on the way may have passed the request on before it gave up.
         let gave_up = status.is_server_error();
         let problem = format!("it answered {status} with a body that is not an error of ours");
         return if gave_up { Attempt::Lost(problem) } else { Attempt::Strange(problem) };
     };
     match (status.as_u16(), code.as_str()) {
+        (_, "idempotency_full") => Attempt::KeysFull(format!("{error} ({code})")),
         (_, code) if NOTHING_HAPPENED.contains(&code) => {
             Attempt::NothingHappened(format!("{error} ({code})"))
         }
+        (_, "lease_not_found") => Attempt::Final(ClientError::LeaseNotFound(error)),
+        (_, "compacted") => Attempt::Final(ClientError::Compacted { oldest, error }),
         (412, _) => Attempt::Final(ClientError::PreconditionFailed(error)),
         (404, code) if code.ends_with("_not_found") && code != "route_not_found" => {
             Attempt::Final(ClientError::NotFound(error))
@@ -167,7 +221,7 @@ fn judge(answer: Answer) -> Attempt {
 }
 
 /// The innermost source: hyper's own words ("client error (Connect)") say little.
-fn cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn cause(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -3,18 +3,25 @@
 use crate::cli::backup::BackupCommand;
 use crate::cli::bench::BenchFlags;
 use crate::cli::configuration::ConfigCommand;
+use crate::cli::data::{ExportCommand, ImportCommand};
 use crate::cli::dev::DevFlags;
+use crate::cli::elect::ElectCommand;
 use crate::cli::exit::Failure;
+use crate::cli::keys::{DeleteCommand, GetCommand, PutCommand};
+use crate::cli::lease::LeaseCommand;
+use crate::cli::list::ListCommand;
+use crate::cli::lock::LockCommand;
 use crate::cli::node_flags::NodeFlags;
 use crate::cli::output::{self, OutputFlags};
 use crate::cli::recover::RecoverCommand;
 use crate::cli::restore::RestoreCommand;
 use crate::cli::serve::ServeCommand;
+use crate::cli::txn::TxnCommand;
+use crate::cli::watch::WatchCommand;
 use crate::config::parse_duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use quorate_client::{Address, Consistency, Endpoint};
-use std::ffi::OsString;
+use quorate_client::{Address, Endpoint};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,6 +53,18 @@ pub(crate) enum Command {
     Put(PutCommand),
     /// Delete a key; one that is not there is no error
     Delete(DeleteCommand),
+    /// List keys in order, with their values
+    List(ListCommand),
+    /// Show changes of keys as they happen
+    Watch(WatchCommand),
+    /// Do several things at once, if several others hold
+    Txn(TxnCommand),
+    /// Begin, keep alive, show or end a lease: keys that go together when nobody keeps them alive
+    Lease(LeaseCommand),
+    /// Run a command while holding a lock
+    Lock(LockCommand),
+    /// Take part in the election of a leader
+    Elect(ElectCommand),
     /// Show how each endpoint sees itself and the cluster
     Status(StatusCommand),
     /// Show who belongs to the cluster, or say who shall
@@ -95,35 +114,6 @@ pub(crate) struct ClientFlags {
     /// How long a request may take
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GetCommand {
-    /// The key
-    pub(crate) key: String,
-    /// How fresh it must be: linearizable, lease (the same, as long as clocks keep to their bound), or stale
-    #[arg(long, value_name = "LEVEL", default_value = "linearizable")]
-    pub(crate) consistency: Consistency,
-    #[command(flatten)]
-    pub(crate) client: ClientFlags,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PutCommand {
-    /// The key
-    pub(crate) key: String,
-    /// The value; - reads it from stdin
-    pub(crate) value: OsString,
-    #[command(flatten)]
-    pub(crate) client: ClientFlags,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DeleteCommand {
-    /// The key
-    pub(crate) key: String,
-    #[command(flatten)]
-    pub(crate) client: ClientFlags,
 }
 
 #[derive(Debug, Args)]
@@ -209,23 +199,6 @@ pub(crate) struct AddCommand {
     /// Wait until it votes
     #[arg(long, conflicts_with = "learner")]
     pub(crate) wait: bool,
-    #[command(flatten)]
-    pub(crate) client: ClientFlags,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExportCommand {
-    /// The file to write; - is stdout
-    #[arg(default_value = "-")]
-    pub(crate) file: PathBuf,
-    #[command(flatten)]
-    pub(crate) client: ClientFlags,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ImportCommand {
-    /// The file to read; - is stdin. Large files are sent in parts of about 1 MiB
-    pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) client: ClientFlags,
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::cli::environment;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
+use std::ffi::OsString;
 
 fn parse(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Command, Failure> {
     let read =
@@ -61,6 +62,20 @@ fn switches_come_from_variables_too() {
 }
 
 #[test]
+fn what_follows_two_dashes_is_the_command_that_runs_under_the_lock() {
+    match parse(&["lock", "name", "--ttl", "3s", "--", "sh", "-c", "echo --ttl", "--wait"], &[]) {
+        Ok(Command::Lock(command)) => {
+            let shown = format!("{command:?}");
+            assert!(
+                shown.contains(r#"["sh", "-c", "echo --ttl", "--wait"]"#) && shown.contains("ttl: 3s"),
+                "{shown}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn members_are_shown_unless_they_are_set() {
     match parse(&["members", "-o", "json"], &[]) {
         Ok(Command::Members(command)) => {
@@ -80,7 +95,21 @@ fn members_are_shown_unless_they_are_set() {
 
 #[test]
 fn a_bad_flag_is_a_usage_error() {
-    let cases: [&[&str]; 19] = [
+    let cases: [&[&str]; 33] = [
+        &["get", "k", "--revision", "-1"],
+        &["put", "k", "v", "--ttl", "1s", "--lease", "00000000000000a1"],
+        &["put", "k", "v", "--lease", "a1"],
+        &["put", "k", "v", "--if-match", "7", "--if-absent"],
+        &["list", "a", "--start", "b"],
+        &["list", "--limit", "0"],
+        &["watch"],
+        &["watch", "k", "--prefix", "p"],
+        &["watch", "k", "--count", "0"],
+        &["txn"],
+        &["lease", "grant", "0s"],
+        &["lock", "name"],
+        &["lock", "name", "true"],
+        &["elect", "name"],
         &["get", "k", "--consistency", "strong"],
         &["members", "set"],
         &["members", "set", "--voters", "a", "--frob"],
@@ -174,6 +203,12 @@ fn every_command_has_help_and_every_flag_is_explained() {
         "get",
         "put",
         "delete",
+        "list",
+        "watch",
+        "txn",
+        "lease",
+        "lock",
+        "elect",
         "status",
         "members",
         "add",

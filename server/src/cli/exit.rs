@@ -14,7 +14,7 @@ pub(crate) enum Exit {
     Failed = 1,
     /// The command line makes no sense.
     Usage = 2,
-    /// The key, or the member, is not there.
+    /// The key, the member, or the lease is not there.
     NotFound = 3,
     /// A condition did not hold.
     PreconditionFailed = 4,
@@ -31,6 +31,8 @@ pub(crate) enum Exit {
 pub(crate) enum Failure {
     /// To be said on stderr, with the exit code.
     Ended(Exit, String),
+    /// With the exit code of something that was run; there is nothing to say.
+    Code(u8),
     /// clap's own: usage errors on stderr, but also `--help` and `--version`, which go to stdout and are no failure.
     Clap(Box<clap::Error>),
 }
@@ -51,6 +53,7 @@ impl Failure {
                 output::say(&format!("quorate: {message}"));
                 ExitCode::from(exit as u8)
             }
+            Self::Code(code) => ExitCode::from(code),
             Self::Clap(error) => {
                 // A closed stdout or stderr leaves nobody to tell.
                 let _ = error.print();
@@ -63,11 +66,13 @@ impl Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
-            ClientError::NotFound(_) => Exit::NotFound,
-            ClientError::PreconditionFailed(_) => Exit::PreconditionFailed,
+            ClientError::NotFound(_) | ClientError::LeaseNotFound(_) => Exit::NotFound,
+            ClientError::PreconditionFailed(_) | ClientError::Locked { .. } => Exit::PreconditionFailed,
             ClientError::Unavailable(_) => Exit::Unavailable,
             ClientError::OutcomeUnknown(_) => Exit::OutcomeUnknown,
-            ClientError::Refused { .. } | ClientError::NotQuorate(_) => Exit::Failed,
+            ClientError::Refused { .. } | ClientError::Compacted { .. } | ClientError::NotQuorate(_) => {
+                Exit::Failed
+            }
             ClientError::BadEndpoint(_) => Exit::Usage,
         };
         Self::Ended(exit, error.to_string())

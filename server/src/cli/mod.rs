@@ -15,10 +15,17 @@ mod backup;
 mod bench;
 mod client;
 mod configuration;
+mod data;
 mod dev;
+mod elect;
 mod environment;
 mod exit;
 mod inspect;
+mod keys;
+mod lease;
+mod lines;
+mod list;
+mod lock;
 mod logging;
 mod membership;
 mod node_flags;
@@ -28,8 +35,11 @@ mod recover;
 mod recover_report;
 mod restore;
 mod serve;
+mod signals;
+mod txn;
 mod verify;
 mod version;
+mod watch;
 
 use arguments::{Cli, Command};
 use exit::Failure;
@@ -50,17 +60,23 @@ fn run(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<OsString>) ->
         Command::Dev(flags) => dev::run(&flags),
         Command::Serve(command) => serve::serve(&command),
         Command::Bootstrap(flags) => serve::bootstrap(&flags),
-        Command::Get(command) => client::get(&command),
-        Command::Put(command) => client::put(command),
-        Command::Delete(command) => client::delete(&command),
+        Command::Get(command) => keys::get(&command),
+        Command::Put(command) => keys::put(command),
+        Command::Delete(command) => keys::delete(&command),
+        Command::List(command) => list::list(&command),
+        Command::Watch(command) => watch::watch(&command),
+        Command::Txn(command) => txn::txn(&command),
+        Command::Lease(command) => lease::lease(&command),
+        Command::Lock(command) => lock::lock(&command),
+        Command::Elect(command) => elect::elect(command),
         Command::Status(command) => client::status(&command),
         Command::Members(command) => membership::members(command),
         Command::Add(command) => membership::add(command),
         Command::Remove(command) => membership::remove(&command),
         Command::Promote(command) => membership::promote(&command),
         Command::Transfer(command) => membership::transfer(&command),
-        Command::Export(command) => client::export(&command),
-        Command::Import(command) => client::import(&command),
+        Command::Export(command) => data::export(&command),
+        Command::Import(command) => data::import(&command),
         Command::Backup(command) => backup::backup(&command),
         Command::Restore(command) => restore::run(&command),
         Command::Bench(flags) => bench::run(&flags),

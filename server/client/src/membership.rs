@@ -1,0 +1,108 @@
+//! The calls about the cluster itself.
+
+use crate::address::Address;
+use crate::answer::{Members, Status};
+use crate::client::{Client, parse};
+use crate::endpoint::Endpoint;
+use crate::error::ClientError;
+use crate::exchange::{Answer, Call};
+use hyper::Method;
+
+/// A node that is to join (`POST /raft/add`).
+#[derive(Clone, Debug)]
+pub struct NewMember {
+    /// Its node id: 32 hex digits, dashes and `urn:uuid:` allowed.
+    pub id: String,
+    /// Where its peers can dial it.
+    pub address: Address,
+    /// Stay a learner, and never be promoted.
+    pub learner: bool,
+    /// Return only once it is a voter.
+    pub wait_for_voter: bool,
+}
+
+impl Client {
+    /// The view of the first endpoint that answers.
+    ///
+    /// # Errors
+    /// [`ClientError::Unavailable`] when none answers.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        let call = Call { takes_timeout: false, ..Call::read("/raft/status".to_owned()) };
+        let (endpoint, answer): (_, Answer) = self.in_turn(self.endpoints(), call).await?;
+        parse(endpoint, &answer)
+    }
+
+    /// The view of one node.
+    ///
+    /// # Errors
+    /// [`ClientError::Unavailable`] when it does not answer.
+    pub async fn status_of(&self, endpoint: &Endpoint) -> Result<Status, ClientError> {
+        let call = Call { takes_timeout: false, ..Call::read("/raft/status".to_owned()) };
+        let only = std::slice::from_ref(endpoint);
+        let (endpoint, answer): (_, Answer) = self.in_turn(only, call).await?;
+        parse(endpoint, &answer)
+    }
+
+    /// Who belongs to the cluster.
+    ///
+    /// # Errors
+    /// [`ClientError::Unavailable`] when no endpoint knows a leader.
+    pub async fn members(&self) -> Result<Members, ClientError> {
+        let call = Call::read("/raft/members".to_owned());
+        let (endpoint, answer): (_, Answer) = self.in_turn(self.endpoints(), call).await?;
+        parse(endpoint, &answer)
+    }
+
+    /// Adds a member; the same id at the same address again is no error.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with the code `address_in_use`, `change_in_progress` … when the leader says no.
+    pub async fn add(&self, member: &NewMember) -> Result<(), ClientError> {
+        let mut body = serde_json::json!({ "ID": member.id, "Address": member.address.to_string() });
+        if member.learner {
+            body["Role"] = "learner".into();
+        }
+        let target = if member.wait_for_voter { "/raft/add?wait=voter" } else { "/raft/add" };
+        self.post_json(target, &body).await
+    }
+
+    /// Makes a learner a voter; one that is no error.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] when it is no member; [`ClientError::Refused`] with the code `not_caught_up` …
+    pub async fn promote(&self, id: &str) -> Result<(), ClientError> {
+        self.post_json("/raft/promote", &serde_json::json!({ "ID": id })).await
+    }
+
+    /// Takes a member out.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] when it is no member; [`ClientError::Refused`] with the code `would_lose_quorum` …
+    pub async fn remove(&self, id: &str) -> Result<(), ClientError> {
+        self.post_json("/raft/remove", &serde_json::json!({ "ID": id })).await
+    }
+
+    /// Makes these the voters and those the learners; all are members, and whoever is not named leaves.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] when one is no member; [`ClientError::Refused`] with the code `would_lose_quorum` …
+    pub async fn set_members(&self, voters: &[String], learners: &[String]) -> Result<(), ClientError> {
+        let body = serde_json::json!({ "voters": voters, "learners": learners });
+        self.post_json("/raft/members", &body).await
+    }
+
+    /// Hands leadership over, to a voter or to the best.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] when it is no member; [`ClientError::Refused`] with the code `not_caught_up` …
+    pub async fn transfer(&self, to: Option<&str>) -> Result<(), ClientError> {
+        let body = to.map_or_else(|| serde_json::json!({}), |id| serde_json::json!({ "ID": id }));
+        self.post_json("/raft/transfer", &body).await
+    }
+
+    // These routes know no idempotency keys. What is repeated by hand does no harm: what is so already is a success.
+    async fn post_json(&self, target: &str, body: &serde_json::Value) -> Result<(), ClientError> {
+        let call = Call::write_once(Method::POST, target.to_owned()).with_json(body.to_string().into());
+        self.call(call).await.map(drop)
+    }
+}
