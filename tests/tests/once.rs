@@ -12,9 +12,9 @@ const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
 const WRITERS: u64 = 4;
 const WRITES: u64 = 150;
 
-/// Four clients write one key each, again and again, through a follower, and in the middle the leader is killed with -9.
-/// Each write is answered, for the follower repeats those whose answers were lost; and each was done once, for a key's
-/// version is the number of writes that it has seen.
+/// Four clients write one key each, again and again, through a follower, and in the middle the leader is killed with
+/// -9. Each write is answered, for the follower repeats those whose answers were lost; and each was done once, for a
+/// key's version is the number of writes that it has seen.
 #[test]
 fn every_write_is_answered_and_done_once_though_the_leader_is_killed() {
     let mut cluster = Cluster::start(QUORATE, 3);

@@ -129,7 +129,8 @@ pub struct Workload {
     /// Of a hundred of the others this many may be served by a leader's lease.
     #[serde(default)]
     pub lease_percent: u32,
-    /// Of a hundred writes this many have an idempotency key, and are asked again when nobody knows what became of them.
+    /// Of a hundred writes this many have an idempotency key, and are asked again when nobody knows what became of
+    /// them.
     #[serde(default)]
     pub named_percent: u32,
     /// Of a hundred writes of a value this many are made only if the key still holds what the client wrote last, or was

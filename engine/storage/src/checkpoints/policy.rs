@@ -239,7 +239,8 @@ mod tests {
                 sizes.splice(due.runs, [due.bytes]);
             }
             prop_assert_eq!(plan(&sizes), []);
-            prop_assert!(sizes.windows(2).all(|two| two[1] == 0 || two[1] < two[0] * (RATIO - 1)), "{:?}", sizes);
+            let is_settled = |two: &[u64]| two[1] == 0 || two[1] < two[0] * (RATIO - 1);
+            prop_assert!(sizes.windows(2).all(is_settled), "{:?}", sizes);
         }
     }
 }
