@@ -263,7 +263,7 @@ pub(super) fn parse_lease(text: &str) -> Option<LeaseId> {
 /// A time as in `5s`, `250ms` or `1m`: a whole number above zero and a unit.
 ///
 /// # Errors
-/// `bad_query`, also when it is above [`MAX_TIMEOUT`].
+/// `bad_query`, also when it is above a minute.
 pub fn parse_timeout(text: &str) -> Result<Duration, ApiError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
