@@ -150,7 +150,7 @@ impl Gathered {
     }
 
     /// Makes what the rows say a part of the store, whose keys are there.
-    pub(crate) fn finish(self, has_no_past: bool, kv: &mut Kv) -> Result<(), Wrong> {
+    pub(crate) fn finish(self, kv: &mut Kv) -> Result<(), Wrong> {
         if self.meta.floor > kv.revision {
             return Err(("an oldest revision up to the store's", self.meta.floor.0));
         }
@@ -161,7 +161,7 @@ impl Gathered {
             return Err(("an answer given up to the store's time", answer.given.0));
         }
         kv.meta = self.meta;
-        Gathered::fill_history(self.events, has_no_past, kv)?;
+        Gathered::fill_history(self.events, kv)?;
         if let Some(stray) = self.until.keys().find(|key| kv.get(key).is_none()) {
             return Err(("a key that is there as one that goes (its length given)", stray.len() as u64));
         }
@@ -178,11 +178,12 @@ impl Gathered {
 impl Gathered {
     /// Every revision has its events, from the oldest that is kept to the store's, and they lead to the keys that are
     /// there.
-    fn fill_history(events: BTreeMap<EventId, Event>, has_no_past: bool, kv: &mut Kv) -> Result<(), Wrong> {
+    fn fill_history(events: BTreeMap<EventId, Event>, kv: &mut Kv) -> Result<(), Wrong> {
         let (floor, revision) = (kv.meta.floor, kv.revision);
         let first = events.first_key_value().map(|(id, _)| id.revision);
         let reach = first.map_or(revision, |first| floor.max(Revision(first.0.saturating_sub(1))));
         // Version 1 had neither a past nor a floor that says so.
+        let has_no_past = floor == Revision::ZERO && events.is_empty();
         if reach != floor && !has_no_past {
             return Err(("events of every revision since the oldest", reach.0));
         }

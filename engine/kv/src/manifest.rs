@@ -176,11 +176,6 @@ impl Manifest {
     }
 }
 
-/// The version that the first bytes of a manifest name.
-pub(crate) fn version_of(bytes: &[u8]) -> Option<u16> {
-    bytes.get(MAGIC.len()..)?.first_chunk().map(|version| u16::from_le_bytes(*version))
-}
-
 /// Takes fixed-size fields off the front of bytes whose length was checked before.
 pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 

@@ -10,7 +10,7 @@ use core::fmt;
 
 use crate::changes::{Body, Changes};
 use crate::gathered::{self, Gathered, Wrong};
-use crate::manifest::{self, Boundary, Manifest, VERSION};
+use crate::manifest::{Boundary, Manifest, VERSION};
 use crate::rows::{CHUNK_BYTES, ROW_HEAD_BYTES, RowHead, TABLE_KEYS, TABLE_META};
 use crate::store::{Entry, Kv, Row};
 
@@ -23,8 +23,6 @@ use crate::store::{Entry, Kv, Row};
 pub struct Restore {
     stage: Stage,
     manifest: Manifest,
-    /// Whether the checkpoint was written before there was a past.
-    has_no_past: bool,
     /// The rows of the oldest run: they come in order, and become a map at once when all are there.
     oldest: Vec<(Arc<[u8]>, Row)>,
     kv: Kv,
@@ -150,7 +148,6 @@ impl Restore {
         Restore {
             stage: Stage::Manifest,
             manifest: Manifest::default(),
-            has_no_past: false,
             oldest: Vec::new(),
             kv: Kv::new(),
             gathered: Gathered::default(),
@@ -233,7 +230,6 @@ impl Restore {
     fn take_manifest(&mut self, bytes: &[u8]) -> Result<Option<usize>, RestoreError> {
         let Some(manifest) = Manifest::decode(bytes)? else { return Ok(None) };
         self.kv.revision = manifest.totals.revision;
-        self.has_no_past = manifest::version_of(bytes) == Some(1);
         self.manifest = manifest;
         self.stage = self.run(0);
         Ok(Some(usize::try_from(self.manifest.bytes()).expect("the manifest lies in memory")))
@@ -258,7 +254,7 @@ impl Restore {
             return Ok(());
         }
         let gathered = core::mem::take(&mut self.gathered);
-        gathered.finish(self.has_no_past, &mut self.kv).map_err(|wrong| self.malformed(wrong))?;
+        gathered.finish(&mut self.kv).map_err(|wrong| self.malformed(wrong))?;
         let (expected, found) = (self.manifest.totals, self.kv.totals());
         let totals =
             [("row count", expected.rows, found.rows), ("state hash", expected.state_hash, found.state_hash)];
@@ -267,9 +263,7 @@ impl Restore {
                 return Err(RestoreError::WrongTotal { offset: self.offset, total, expected, found });
             }
         }
-        if self.has_no_past {
-            self.kv.forget_past();
-        }
+        self.kv.note_that_there_is_no_past();
         self.stage = Stage::Complete;
         Ok(())
     }

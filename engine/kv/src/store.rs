@@ -321,6 +321,17 @@ impl Kv {
         true
     }
 
+    /// A checkpoint of version 1 had neither a past nor a word of that. Its manifest may have been written again since,
+    /// by this version, so it is known by what it lacks: in this one a store that was written to has one or the other.
+    pub(crate) fn note_that_there_is_no_past(&mut self) {
+        if self.meta.floor == Revision::ZERO
+            && self.history.oldest().is_none()
+            && self.revision > Revision::ZERO
+        {
+            self.forget_past();
+        }
+    }
+
     pub(crate) fn forget_past(&mut self) {
         while self.history.drop_oldest(&mut self.ledger).is_some() {}
         self.history.forget_all(self.revision);
