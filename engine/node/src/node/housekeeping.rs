@@ -70,13 +70,7 @@ impl Node {
         let frees_space = frees_space(&action);
         let order = self.order(None, action);
         let command = encode_command(&Command::Order(order)).expect("it holds nothing of any length");
-        let command = Arc::from(command);
-        let proposed = if frees_space {
-            self.raft.propose_freeing(self.now, command)
-        } else {
-            self.raft.propose(self.now, command)
-        };
-        match proposed {
+        match self.propose_command(self.now, Arc::from(command), frees_space) {
             Ok(id) => self.housekeeping.proposed = id.index,
             Err(_) => self.housekeeping.not_before = self.now + RETRY_PAUSE,
         }
