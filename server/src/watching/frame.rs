@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use quorate_node::kv::{Change, Entry, EventId, EventKind, Revision};
 use serde::Serialize;
+
+use crate::http::EntryAnswer;
 
 /// A change, and the bytes that were made of it: once for all who are told, and once more for all who want to know what
 /// was there before.
@@ -31,14 +31,11 @@ pub(crate) enum ResetReason {
 
 #[derive(Serialize)]
 struct PutData<'a> {
-    key: Cow<'a, str>,
-    value: String,
-    create_revision: u64,
-    mod_revision: u64,
-    version: u64,
+    #[serde(flatten)]
+    entry: EntryAnswer<'a>,
     revision: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    previous: Option<Option<EntryData<'a>>>,
+    previous: Option<Option<EntryAnswer<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -47,16 +44,7 @@ struct DeleteData<'a> {
     revision: u64,
     reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    previous: Option<Option<EntryData<'a>>>,
-}
-
-#[derive(Serialize)]
-struct EntryData<'a> {
-    key: Cow<'a, str>,
-    value: String,
-    create_revision: u64,
-    mod_revision: u64,
-    version: u64,
+    previous: Option<Option<EntryAnswer<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -99,19 +87,16 @@ impl Event {
 /// The bytes of a change.
 pub(super) fn frame(change: &Change, with_previous: bool) -> Bytes {
     let EventId { revision, .. } = change.id;
-    let previous =
-        with_previous.then(|| change.previous.as_ref().map(|entry| entry_data(&change.key, entry)));
-    let key = text(&change.key);
+    let entry_answer = |entry| EntryAnswer::new(&change.key, entry, true);
+    let previous = with_previous.then(|| change.previous.as_ref().map(entry_answer));
     match change.kind {
         EventKind::Put => {
             let entry = change.entry.as_ref().expect("what was put is kept as long as that it was");
-            let EntryData { value, create_revision, mod_revision, version, .. } =
-                entry_data(&change.key, entry);
-            let revision = revision.0;
-            let data = PutData { key, value, create_revision, mod_revision, version, revision, previous };
+            let data = PutData { entry: entry_answer(entry), revision: revision.0, previous };
             write(change.id, "put", &data)
         }
         EventKind::Deleted | EventKind::Expired => {
+            let key = String::from_utf8_lossy(&change.key);
             let reason = if change.kind == EventKind::Expired { "expired" } else { "deleted" };
             write(change.id, "delete", &DeleteData { key, revision: revision.0, reason, previous })
         }
@@ -138,21 +123,7 @@ fn write(id: EventId, name: &str, data: &impl Serialize) -> Bytes {
     bytes.into()
 }
 
-fn entry_data<'a>(key: &'a [u8], entry: &Entry) -> EntryData<'a> {
-    EntryData {
-        key: text(key),
-        value: STANDARD.encode(&entry.value),
-        create_revision: entry.create_revision.0,
-        mod_revision: entry.mod_revision.0,
-        version: entry.version,
-    }
-}
-
 /// Keys are text: the server takes no others.
-fn text(key: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
