@@ -5,6 +5,7 @@ use std::fmt;
 use quorate_raft::{LogId, Members};
 use quorate_wire::checkpoint::{RunRef, Totals};
 
+use super::file::Publication;
 use super::run::{self, RunFileWriter};
 use super::{Trouble, WRITING};
 use crate::disk::{Disk, DiskFile};
@@ -52,6 +53,8 @@ pub struct Draft {
 pub(super) struct Writing<F> {
     pub(super) draft: Draft,
     pub(super) stage: Stage<F>,
+    /// Once its runs are durable.
+    pub(super) publication: Option<Publication>,
 }
 
 /// How far it has come.
@@ -64,7 +67,7 @@ pub(super) enum Stage<F> {
 
 impl<F: DiskFile> Writing<F> {
     pub(super) fn new(draft: Draft) -> Writing<F> {
-        Writing { draft, stage: Stage::Begun }
+        Writing { draft, stage: Stage::Begun, publication: None }
     }
 
     /// Whether nothing of it was written yet.
@@ -80,8 +83,9 @@ impl<F: DiskFile> Writing<F> {
         }
     }
 
-    /// The temporary file is gone; a run that is whole stays.
+    /// The temporary files are gone; a run that is whole stays.
     pub(super) fn begin_again(&mut self) {
+        self.publication = None;
         if let Stage::Rows(..) = self.stage {
             self.stage = Stage::Begun;
         }

@@ -142,12 +142,52 @@ fn read<F: DiskFile>(file: &F) -> Option<Described> {
     Described::decode(&read_exactly(file, 0, position(bytes))?)
 }
 
-/// Makes a checkpoint durable whose runs are. Their names come first: one without its runs would be damage.
+/// A checkpoint on its way to being durable, whose runs are. The log waits for each sync, so there is one to a step.
+pub(crate) struct Publication {
+    pub(crate) described: Described,
+    next: Step,
+}
+
+/// What comes next.
+enum Step {
+    Write,
+    NameRuns,
+    NameManifest,
+}
+
+impl Publication {
+    pub(crate) fn new(described: Described) -> Publication {
+        Publication { described, next: Step::Write }
+    }
+
+    /// Does a step; says whether it was the last. The runs' names come before the manifest's: one without its runs
+    /// would be damage.
+    pub(crate) fn go_on<D: Disk>(&mut self, disk: &D) -> Result<bool, Trouble> {
+        match self.next {
+            Step::Write => {
+                let file = disk.create(MANIFEST).map_err(Trouble::of("create", MANIFEST))?;
+                file.write_at(&self.described.encode(), 0).map_err(Trouble::of("write", MANIFEST))?;
+                file.sync_data().map_err(Trouble::of("sync", MANIFEST))?;
+                self.next = Step::NameRuns;
+            }
+            Step::NameRuns => {
+                disk.sync_dir(DIRECTORY).map_err(Trouble::of("sync", DIRECTORY))?;
+                self.next = Step::NameManifest;
+            }
+            Step::NameManifest => {
+                let name = path(self.described.meta.last);
+                disk.rename(MANIFEST, &name).map_err(Trouble::of("rename", MANIFEST))?;
+                disk.sync_dir(DIRECTORY).map_err(Trouble::of("sync", DIRECTORY))?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Makes a checkpoint durable whose runs are.
 pub(crate) fn publish<D: Disk>(disk: &D, described: &Described) -> Result<(), Trouble> {
-    let file = disk.create(MANIFEST).map_err(Trouble::of("create", MANIFEST))?;
-    file.write_at(&described.encode(), 0).map_err(Trouble::of("write", MANIFEST))?;
-    file.sync_data().map_err(Trouble::of("sync", MANIFEST))?;
-    disk.sync_dir(DIRECTORY).map_err(Trouble::of("sync", DIRECTORY))?;
-    disk.rename(MANIFEST, &path(described.meta.last)).map_err(Trouble::of("rename", MANIFEST))?;
-    disk.sync_dir(DIRECTORY).map_err(Trouble::of("sync", DIRECTORY))
+    let mut publication = Publication::new(described.clone());
+    while !publication.go_on(disk)? {}
+    Ok(())
 }

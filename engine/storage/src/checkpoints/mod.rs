@@ -42,7 +42,7 @@ use chain::{Chain, Step};
 pub use draft::{Content, Draft};
 use draft::{Stage, Writing};
 pub(crate) use file::{
-    Described, MAGIC as MANIFEST_MAGIC, SUFFIX as MANIFEST_SUFFIX, VERSION as MANIFEST_VERSION,
+    Described, MAGIC as MANIFEST_MAGIC, Publication, SUFFIX as MANIFEST_SUFFIX, VERSION as MANIFEST_VERSION,
     manifest_proper, name as manifest_name, path as manifest_path, publish, slot_in_name,
 };
 use incoming::{Incoming, Taken};
@@ -123,6 +123,8 @@ pub(crate) struct Checkpoints<F> {
     scrubbing: Option<Reading<F>>,
     /// Runs that were found bad, and that a kept checkpoint names.
     bad: BTreeSet<RunRef>,
+    /// A checkpoint was added: older ones, and what only they name, are not needed any more.
+    has_surplus: bool,
     /// So many calls are left in which nothing is tried, because the disk is full.
     pause: u32,
     slice_bytes: usize,
@@ -142,6 +144,7 @@ impl<F: DiskFile> Checkpoints<F> {
             reading: VecDeque::new(),
             scrubbing: None,
             bad: BTreeSet::new(),
+            has_surplus: false,
             pause: 0,
             slice_bytes: options.slice_bytes,
         })
@@ -193,7 +196,7 @@ impl<F: DiskFile> Checkpoints<F> {
     }
 
     fn has_work(&self) -> bool {
-        self.has_checkpoint_under_way() || self.chain.wants_merge()
+        self.has_surplus || self.has_checkpoint_under_way() || self.chain.wants_merge()
     }
 
     fn has_checkpoint_under_way(&self) -> bool {
@@ -207,9 +210,12 @@ impl<F: DiskFile> Checkpoints<F> {
             self.pause -= 1;
             return Ok(None);
         }
-        let done = match self.incoming.as_ref().is_some_and(Incoming::verifies) {
-            true => self.verify(disk),
-            false => self.write(disk),
+        let done = if self.has_surplus {
+            self.collect(disk).map(|()| None)
+        } else if self.incoming.as_ref().is_some_and(Incoming::verifies) {
+            self.verify(disk)
+        } else {
+            self.write(disk)
         };
         match done {
             Ok(done) => Ok(done),
@@ -276,25 +282,37 @@ impl<F: DiskFile> Checkpoints<F> {
             }
             return Ok(Some(Done::SnapshotLost(writing.draft.last)));
         }
-        let described = describe(&writing.draft, run, &self.chain);
-        if let Err(trouble) = self.publish(disk, described.clone()) {
-            self.writing = Some(writing);
-            return Err(trouble);
+        let described = || describe(&writing.draft, run, &self.chain);
+        let publication = writing.publication.get_or_insert_with(|| Publication::new(described()));
+        match publication.go_on(disk) {
+            Ok(true) => {}
+            unfinished => {
+                self.writing = Some(writing);
+                return unfinished.map(|_| None);
+            }
         }
+        let described = publication.described.clone();
         if is_boundary {
             self.chain.advance(disk, &described).map_err(Trouble::Fatal)?;
         }
-        self.collect(disk)?;
-        Ok(Some(Done::SnapshotTaken(described.meta)))
+        let meta = described.meta.clone();
+        self.keep(described);
+        self.has_surplus = true;
+        Ok(Some(Done::SnapshotTaken(meta)))
     }
 
-    fn publish<D: Disk<File = F>>(&mut self, disk: &D, described: Described) -> Result<(), Trouble> {
-        publish(disk, &described)?;
-        let last = described.meta.last;
+    /// Makes a checkpoint durable at once. Another one that is on its way there uses the same temporary file.
+    fn publish<D: Disk<File = F>>(&mut self, disk: &D, described: &Described) -> Result<(), Trouble> {
+        self.writing.iter_mut().for_each(|writing| writing.publication = None);
+        publish(disk, described)
+    }
+
+    /// Takes a checkpoint that is durable.
+    fn keep(&mut self, described: Described) {
         // One of the same name is another now.
+        let last = described.meta.last;
         self.reading.retain(|checkpoint| checkpoint.described.meta.last != last);
         self.shelf.add(described);
-        Ok(())
     }
 
     /// Reads on in what is at rest.
@@ -312,7 +330,8 @@ impl<F: DiskFile> Checkpoints<F> {
             }
             Seen::BadManifest(last) => {
                 // What it says is in memory.
-                match self.shelf.get(last).map(|described| publish(disk, described)) {
+                let described = self.shelf.get(last).cloned();
+                match described.map(|described| self.publish(disk, &described)) {
                     Some(Err(Trouble::Fatal(fatal))) => Err(fatal),
                     // The next round will find it again.
                     Some(Err(Trouble::Full)) => Ok(Scrub::Sound(0)),
@@ -336,6 +355,7 @@ impl<F: DiskFile> Checkpoints<F> {
 
     /// Removes what is no longer needed.
     fn collect<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Trouble> {
+        self.has_surplus = false;
         let bad = &self.bad;
         let names_bad = |described: &Described| described.manifest.runs.iter().any(|run| bad.contains(run));
         self.shelf.drop_older(disk, names_bad).map_err(Trouble::Fatal)?;
@@ -426,7 +446,8 @@ impl<F: DiskFile> Checkpoints<F> {
                 (0, false)
             }
             Taken::Whole(described) => {
-                self.publish(disk, *described)?;
+                self.publish(disk, &described)?;
+                self.keep(*described);
                 self.incoming = None;
                 self.collect(disk)?;
                 (meta.bytes, true)

@@ -75,6 +75,7 @@ fn the_newest_five_are_kept() {
     for index in 1..=8 {
         checkpoint(&mut storage, index, 3000);
     }
+    settle(&mut storage);
     let kept = snapshots(&disk);
     assert_eq!((kept.len(), runs(&disk).len()), (5, 5));
     assert!(kept[0].contains("0000000000000004-"), "{kept:?}");
