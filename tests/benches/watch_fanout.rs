@@ -2,8 +2,8 @@
 //!
 //! A cluster of three real nodes; watchers on one of them, in groups of 100 on 100 prefixes, so each write is told to a
 //! hundred. Writes go to the leader, spread over the prefixes: first as fast as sixteen writers can, then at fixed
-//! rates, where a write that is late counts from when it was due, and so does what is told of it. Then all of it again
-//! with one watcher more, of everything, that takes nothing. `-- leader` puts the watchers on the leader,
+//! rates, where a write that is late counts from when it was due, and so does what is told of it: each in turns without
+//! and with one watcher more, of everything, that takes nothing. `-- leader` puts the watchers on the leader,
 //! `-- 1000` takes fewer.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
@@ -17,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use quorate_tests::cluster::Cluster;
 use quorate_tests::deadline::{PATIENCE, wait_until};
 use quorate_tests::http::Client;
+use quorate_tests::memory::resident_bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -24,7 +25,9 @@ const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
 
 const GROUPS: u64 = 100;
 const WRITERS: u64 = 16;
-const WINDOW: Duration = Duration::from_secs(8);
+const WINDOW: Duration = Duration::from_secs(5);
+/// Windows at a rate, each without and with a stuck watcher.
+const TURNS: usize = 3;
 /// Writes a second; each is told to a hundred watchers.
 const RATES: [u64; 4] = [100, 250, 500, 1_000];
 /// What precedes the moment of a write in an event.
@@ -43,12 +46,24 @@ struct Received {
 type Told<'a> = (&'a Arc<Received>, u64);
 
 /// What writers did, and what came of it.
+#[derive(Default)]
 struct Window {
     writes: usize,
     write_us: Vec<u32>,
     seconds: f64,
     told_us: Vec<u32>,
     events: u64,
+}
+
+impl Window {
+    /// Counts another one to this.
+    fn add(&mut self, other: Window) {
+        self.writes += other.writes;
+        self.write_us.extend(other.write_us);
+        self.seconds += other.seconds;
+        self.told_us.extend(other.told_us);
+        self.events += other.events;
+    }
 }
 
 fn main() {
@@ -69,20 +84,31 @@ fn main() {
     let idle = resident_bytes(pid);
     println!("memory: {} bytes a watcher, idle", (idle.saturating_sub(before)) / watchers);
     let told = (&received, watchers / GROUPS);
-    measure("", leader, start, told);
+    for rate in [None].into_iter().chain(RATES.map(Some)) {
+        compare(rate, (leader, node), start, told, &clients);
+    }
     let busy = resident_bytes(pid);
     println!("memory: {} bytes a watcher, after these", (busy.saturating_sub(before)) / watchers);
-    let stuck = stick(node, leader, &clients);
-    measure("one stuck: ", leader, start, told);
-    drop(stuck);
 }
 
-fn measure(name: &str, leader: SocketAddr, start: Instant, told: Told<'_>) {
-    print(&format!("{name}as fast as it goes"), &run(leader, None, start, told));
-    for rate in RATES {
-        let window = run(leader, Some(rate), start, told);
-        print(&format!("{name}{rate} writes/s"), &window);
+/// Turns at this rate, without and with one watcher more that takes nothing.
+fn compare(
+    rate: Option<u64>,
+    (leader, node): (SocketAddr, SocketAddr),
+    start: Instant,
+    told: Told<'_>,
+    clients: &tokio::runtime::Runtime,
+) {
+    let (mut without, mut with) = (Window::default(), Window::default());
+    for _ in 0..TURNS {
+        without.add(run(leader, rate, start, told));
+        let stuck = stick(node, leader, clients);
+        with.add(run(leader, rate, start, told));
+        drop(stuck);
     }
+    let name = rate.map_or("as fast as it goes".to_owned(), |rate| format!("{rate} writes/s"));
+    print(&name, &without);
+    print(&format!("{name}, one stuck"), &with);
 }
 
 fn print(name: &str, window: &Window) {
@@ -227,10 +253,4 @@ fn percentile_ms(sorted_or_not: &[u32], percent: usize) -> f64 {
     sorted.sort_unstable();
     let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
     sorted.get(at).map_or(f64::NAN, |us| f64::from(*us) / 1_000.0)
-}
-
-fn resident_bytes(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }

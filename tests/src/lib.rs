@@ -9,6 +9,7 @@ pub mod deadline;
 pub mod harm;
 pub mod http;
 pub mod load;
+pub mod memory;
 pub mod ports;
 pub mod program;
 pub mod relay;
