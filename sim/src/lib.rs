@@ -16,6 +16,7 @@
 //! | `outlook`, `verdict` | how the servers stand together; what a run came to |
 //! | [`history`], [`linearizability`] | what clients did and saw, and whether one order explains it |
 //! | `run`, `campaign`, `shrink`, `timeline`, `cli` | one plan; many seeds; smaller plans; the page; the command |
+//! | `hunt` | `cargo zoo`: the simulator sent after known bugs |
 //! | [`random`], [`trials`], `counts` | seeded numbers, how many seeds to run, how often what happened |
 
 #[cfg(not(madsim))]
@@ -34,6 +35,7 @@ mod core;
 mod counts;
 mod full;
 pub mod history;
+mod hunt;
 mod identity;
 mod judge;
 mod ledger;
@@ -57,6 +59,7 @@ mod world;
 pub use campaign::{Campaign, Seed, Totals, run_campaign};
 pub use cli::main;
 pub use counts::Counts;
+pub use hunt::main as hunt;
 pub use plan::{
     Asks, Cluster, Damage, Fault, Host, Knobs, Link, Order, Place, Plan, PlanError, Scenario, Shape, Timed,
     Workload,

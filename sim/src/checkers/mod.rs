@@ -119,6 +119,12 @@ impl Checkers {
         })
     }
 
+    /// What they are called.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.all.iter().map(|checker| checker.name()).collect()
+    }
+
     pub(crate) fn rare(&self) -> &Counts {
         self.rare.counts()
     }
