@@ -41,7 +41,7 @@ pub(crate) struct Checkpoints {
     durable: Index,
     /// The whole state was given anew here: what is said of older checkpoints means nothing any more.
     anew_at: Index,
-    /// Who waits for the one that covers this index.
+    /// Who waits for one that covers this index.
     waiting: Vec<(Index, RequestId)>,
 }
 
@@ -81,10 +81,12 @@ impl Checkpoints {
         Some(Checkpoint { last, members, members_at, base, tail_bytes: None, totals, rows })
     }
 
-    /// Somebody asked for a checkpoint. Nothing when there is one already that covers all that was applied.
+    /// Somebody asked for a checkpoint. Nothing when there is one already that covers all that was applied; nor while
+    /// one is being made, since each holds rows in memory until it is written: the next is begun when that one is done
+    /// ([`Checkpoints::next`]), for all who have come meanwhile.
     pub(crate) fn asked(&mut self, state: &State, raft: &Raft) -> Option<Checkpoint> {
         let last = raft.status().applied;
-        if last.index <= self.begun || state.is_restoring() {
+        if last.index <= self.begun || self.are_under_way() || state.is_restoring() {
             return None;
         }
         let (members, members_at) = raft.checkpoint(last)?;
@@ -110,11 +112,11 @@ impl Checkpoints {
         self.durable < self.begun
     }
 
-    /// Whether a request has to wait for what was begun; if so it does.
-    pub(crate) fn wait(&mut self, request: RequestId) -> bool {
+    /// Whether a request has to wait until all up to `applied` is in a checkpoint; if so it does.
+    pub(crate) fn wait(&mut self, request: RequestId, applied: Index) -> bool {
         let waits = self.are_under_way();
         if waits {
-            self.waiting.push((self.begun, request));
+            self.waiting.push((applied, request));
         }
         waits
     }
@@ -124,6 +126,11 @@ impl Checkpoints {
         self.durable = self.durable.max(last);
         self.begun = self.begun.max(last);
         self.waiting.extract_if(.., |(index, _)| *index <= last).map(|(_, request)| request).collect()
+    }
+
+    /// One is done: the next, when somebody waits for it.
+    pub(crate) fn next(&mut self, state: &State, raft: &Raft) -> Option<Checkpoint> {
+        if self.waiting.is_empty() { None } else { self.asked(state, raft) }
     }
 
     /// What the checkpoint at `last` builds on can't be read any more. The state is sound, so it is given anew as a

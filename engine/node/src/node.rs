@@ -249,6 +249,8 @@ impl Node {
             }
             Done::SnapshotTaken(meta) => {
                 self.checkpointed(meta.last.index);
+                let next = self.checkpoints.next(&self.state, &self.raft);
+                self.begin_checkpoint(next);
                 self.raft.handle(now, CoreInput::Done(Done::SnapshotTaken(meta)));
                 self.relieve_log();
             }
@@ -421,7 +423,7 @@ impl Node {
     fn checkpoint_asked(&mut self, id: RequestId) {
         let due = self.checkpoints.asked(&self.state, &self.raft);
         self.begin_checkpoint(due);
-        if !self.checkpoints.wait(id) {
+        if !self.checkpoints.wait(id, self.raft.status().applied.index) {
             self.reply(id, Reply::Checkpointed);
         }
     }

@@ -61,11 +61,12 @@ fn a_checkpoint_is_begun_at_each_boundary() {
     host.ask(21, put("key", "value"));
     host.sync();
     host.ask(22, Request::Checkpoint);
+    assert_eq!(host.checkpoints.len(), 4, "those that were begun come first");
+    host.taken(13);
     let [.., (base, last, Some(bytes))] = places(&host)[..] else { panic!("{:?}", places(&host)) };
     assert!((base, last) == (13, 14) && (8..100).contains(&bytes), "{bytes} bytes of commands");
     host.ask(23, Request::Checkpoint);
     assert_eq!(host.checkpoints.len(), 5, "it is on its way");
-    host.taken(13);
     assert!(!host.replies.iter().any(|(id, _)| *id >= 22));
     host.taken(14);
     assert_eq!(host.replies[host.replies.len() - 2..], [22, 23].map(|id| (id, Reply::Checkpointed)));
@@ -103,6 +104,40 @@ fn when_the_runs_are_lost_the_whole_state_is_given_once() {
     assert_eq!(at(&host, 4), (LogId::ZERO, 16), "the next boundary builds on none");
     host.feed(lost(16));
     assert_eq!(at(&host, 5), (LogId::ZERO, 16));
+}
+
+/// A draft holds rows, and the storage writes one after the other: asked for in a loop they would pile up.
+#[test]
+fn who_asks_while_a_checkpoint_is_being_made_shares_the_next() {
+    let mut host = Host::start(1000);
+    host.elect();
+    let answered = |host: &Host| -> Vec<u64> {
+        let done = host.replies.iter().filter(|(_, reply)| *reply == Reply::Checkpointed);
+        done.map(|(id, _)| *id).collect()
+    };
+    for id in 1..=5 {
+        host.ask(100 + id, put("key", "value"));
+        host.sync();
+        host.ask(id, Request::Checkpoint);
+    }
+    assert_eq!(host.checkpoints.len(), 1, "one is being made, and those who came later wait");
+    let first = host.checkpoints[0].last.index.0;
+    host.taken(first);
+    assert_eq!((answered(&host), host.checkpoints.len()), (vec![1], 2));
+    assert_eq!(host.checkpoints[1].last.index.0, first + 4, "the next holds all that any of them waits for");
+    host.ask(6, Request::Checkpoint);
+    host.taken(first + 4);
+    assert_eq!((answered(&host), host.checkpoints.len()), (vec![1, 2, 3, 4, 5, 6], 2));
+
+    // Whoever gave up is nobody to make one for.
+    for id in 7..=8 {
+        host.ask(100 + id, put("key", "value"));
+        host.sync();
+        host.ask(id, Request::Checkpoint);
+    }
+    host.feed(Input::Cancel(RequestId(8)));
+    host.taken(first + 5);
+    assert_eq!((answered(&host).last(), host.checkpoints.len()), (Some(&7), 3));
 }
 
 /// What a full disk leaves: no spare beyond the reserve, and `rest` bytes of a segment.
