@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_raft::{Index, LogId, Members, Payload, SnapshotMeta, Term, TermRuns};
 use quorate_wire::entry;
 
+use crate::error::OpenError;
 use crate::places::{Place, Places};
 use crate::record::{FLAG_LAST, FLAG_REPAIR, HEADER_BYTES, Header, Identity, Kind, mask};
 use crate::scan::{Condition, Item, Record};
@@ -241,6 +242,28 @@ impl Replay {
             self.drop_from(self.commit_hint.max(self.floor.index).max(self.terms.base().index).next());
             self.give_up();
         }
+    }
+
+    /// The membership entries of the log. One whose payload is lost is known from a segment header or from the
+    /// checkpoint; one that the checkpoint covers is not needed.
+    ///
+    /// # Errors
+    /// [`OpenError::MembershipLost`].
+    pub(crate) fn membership(
+        &self,
+        newest: Option<&SnapshotMeta>,
+    ) -> Result<Vec<(LogId, Members)>, OpenError> {
+        let mut found = Vec::new();
+        for slot in &self.members {
+            let from_snapshot = newest.filter(|meta| meta.members_at == slot.id).map(|meta| &meta.members);
+            let known = slot.members.as_ref().or_else(|| self.copies.get(&slot.id)).or(from_snapshot);
+            match known {
+                Some(members) => found.push((slot.id, members.clone())),
+                None if newest.is_some_and(|meta| slot.id.index <= meta.last.index) => {}
+                None => return Err(OpenError::MembershipLost { id: slot.id }),
+            }
+        }
+        Ok(found)
     }
 
     /// Lets the log begin after `base`.

@@ -463,7 +463,7 @@ impl<D: Disk> Opening<D> {
         self.note(&replay)?;
         let behind_gap = replay.behind_gap;
         let unknown = replay.unknown.or_else(|| self.stable.value().lost_from(last));
-        let members = membership(&replay, newest.as_ref())?;
+        let members = replay.membership(newest.as_ref())?;
         // Not so when a crash came between a membership entry and the segment that is begun behind it.
         let repeated =
             members.last().is_none_or(|(id, _)| *id == start.members_at || replay.copies.contains_key(id));
@@ -580,20 +580,4 @@ impl Start {
             None => Start { last: LogId::ZERO, members: Members::default(), members_at: LogId::ZERO },
         }
     }
-}
-
-/// The membership entries of the log. One whose payload is lost is known from a segment header or from the checkpoint;
-/// one that the checkpoint covers is not needed.
-fn membership(replay: &Replay, newest: Option<&SnapshotMeta>) -> Result<Vec<(LogId, Members)>, OpenError> {
-    let mut found = Vec::new();
-    for slot in &replay.members {
-        let from_snapshot = newest.filter(|meta| meta.members_at == slot.id).map(|meta| &meta.members);
-        let known = slot.members.as_ref().or_else(|| replay.copies.get(&slot.id)).or(from_snapshot);
-        match known {
-            Some(members) => found.push((slot.id, members.clone())),
-            None if newest.is_some_and(|meta| slot.id.index <= meta.last.index) => {}
-            None => return Err(OpenError::MembershipLost { id: slot.id }),
-        }
-    }
-    Ok(found)
 }
