@@ -153,11 +153,7 @@ impl Header {
         }
         if let Some(found) = versions::other_version_of_backup(bytes) {
             let place = Place::Version { found, known: VERSION };
-            let reason = format!(
-                "it has version {found} of its format, and this release knows version {VERSION} alone: use the release \
-                 that wrote it"
-            );
-            return Err(Flaw { offset: 12, place, reason });
+            return Err(Flaw::other_version(12, place, (found, VERSION)));
         }
         let mut fields = Unpacker::new(&bytes[8..]);
         if fields.u32() != crc32c::crc32c(&bytes[12..]) {

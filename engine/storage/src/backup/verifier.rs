@@ -3,13 +3,16 @@
 use std::fmt;
 
 use quorate_raft::Digest;
-use quorate_wire::checkpoint::Manifest;
+use quorate_wire::checkpoint::{Manifest, RestoreError};
 
 use super::{BLOCK_BYTES, HEADER_BYTES, Header};
 use crate::layout::position;
 
 /// The bytes of a checksum in a table.
 const CHECKSUM_BYTES: u64 = 4;
+
+/// Where the version stands in a manifest, in bytes from its start.
+const MANIFEST_VERSION_OFFSET: u64 = 8;
 
 /// Something in a backup that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +24,22 @@ pub struct Flaw {
     pub place: Place,
     /// What is wrong.
     pub reason: String,
+}
+
+impl Flaw {
+    /// Of a version that is not known: [`Place::Version`] or [`Place::ContentVersion`].
+    pub(super) fn other_version(offset: u64, place: Place, (found, known): (u32, u32)) -> Flaw {
+        let reason = format!(
+            "it has version {found} of its format, and this release knows version {known} alone: use the release that \
+             wrote it"
+        );
+        Flaw { offset, place, reason }
+    }
+
+    /// Whether it is whole, as far as that can be told, and of a version that this release does not know.
+    pub fn is_other_version(&self) -> bool {
+        matches!(self.place, Place::Version { .. } | Place::ContentVersion { .. })
+    }
 }
 
 /// A part of a backup.
@@ -37,6 +56,13 @@ pub enum Place {
     },
     /// The manifest.
     Manifest,
+    /// The manifest, which is whole and, with the rows in the runs, of another version: this is no damage either.
+    ContentVersion {
+        /// The version that was found.
+        found: u16,
+        /// The version that is known.
+        known: u16,
+    },
     /// The checksums of the runs.
     Tables,
     /// A block of a run. Both count from 0; run 0 is the oldest.
@@ -56,7 +82,7 @@ impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Header | Place::Version { .. } => formatter.write_str("the header"),
-            Place::Manifest => formatter.write_str("the manifest"),
+            Place::Manifest | Place::ContentVersion { .. } => formatter.write_str("the manifest"),
             Place::Tables => formatter.write_str("the table of checksums"),
             Place::Block { run, block } => write!(formatter, "run {run}, block {block}"),
             Place::Run(run) => write!(formatter, "run {run}"),
@@ -234,6 +260,12 @@ impl Verifier {
         let manifest = match Manifest::decode(part) {
             Ok(Some(manifest)) if manifest.bytes() == part.len() as u64 => manifest,
             Ok(_) => return Err(self.flaw("its length is not that of what it says")),
+            Err(RestoreError::UnknownVersion { found }) => {
+                let known = Manifest::VERSION;
+                let place = Place::ContentVersion { found, known };
+                let offset = self.start + MANIFEST_VERSION_OFFSET;
+                return Err(Flaw::other_version(offset, place, (found.into(), known.into())));
+            }
             Err(error) => return Err(self.flaw(&error.to_string())),
         };
         let parts =

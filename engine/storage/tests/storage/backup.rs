@@ -268,6 +268,26 @@ fn a_backup_of_a_later_version_is_refused_as_such() {
     assert_eq!(verify(&file, 1000).0.unwrap_err().place, Place::Header);
 }
 
+/// What is inside has a version of its own: of the manifest, and of the rows in the runs.
+#[test]
+fn a_backup_with_content_of_a_later_version_is_refused_as_such() {
+    let mut file = backup(&mut with_two_runs().1);
+    let header = Header::decode(file.first_chunk().unwrap()).unwrap();
+    let manifest = HEADER_BYTES..HEADER_BYTES + header.manifest_bytes as usize;
+    let (known, found) = (file[manifest.start + 8], file[manifest.start + 8] + 1);
+    file[manifest.start + 8] = found;
+    let digest = quorate_raft::Digest(*blake3::hash(&file[manifest.clone()]).as_bytes());
+    file[..HEADER_BYTES].copy_from_slice(&Header { digest, ..header }.encode());
+    let flaw = verify(&file, 1000).0.unwrap_err();
+    assert_eq!(flaw.place, Place::ContentVersion { found: found.into(), known: known.into() });
+    assert!(flaw.is_other_version() && flaw.offset == manifest.start as u64 + 8, "{flaw}");
+    assert!(flaw.to_string().contains("use the release that wrote it"), "{flaw}");
+    // Where the header names another manifest it is damage.
+    file[manifest.start + 9] ^= 1;
+    let flaw = verify(&file, 1000).0.unwrap_err();
+    assert!(flaw.place == Place::Manifest && !flaw.is_other_version(), "{flaw}");
+}
+
 #[test]
 fn what_is_read_is_pinned_until_its_last_reader_is_done() {
     let (disk, mut storage, meta) = with_two_runs();
