@@ -139,9 +139,12 @@ impl Checkpoints {
         if last.index <= self.anew_at || state.is_restoring() {
             return None;
         }
-        self.anew_at = raft.status().applied.index;
+        let applied = raft.status().applied.index;
+        self.anew_at = applied;
         state.forget_base();
-        // Not in place of one that is durable: a transfer may be reading that. The next one is a whole one then.
+        // When nothing was applied since, that takes the place of the one which is lost, and nobody is told of that one
+        // any more: on an idle node there would never be another.
+        self.durable = self.durable.min(applied.previous());
         self.begun = self.durable;
         self.asked(state, raft)
     }

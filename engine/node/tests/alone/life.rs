@@ -140,6 +140,31 @@ fn who_asks_while_a_checkpoint_is_being_made_shares_the_next() {
     assert_eq!((answered(&host).last(), host.checkpoints.len()), (Some(&7), 3));
 }
 
+/// Nothing is written any more, so there would never be another one; and what is in memory is sound.
+#[test]
+fn a_checkpoint_that_is_lost_on_an_idle_node_is_written_anew_at_its_own_place() {
+    let mut host = Host::start(4);
+    host.elect();
+    for id in 0..6 {
+        host.ask(id, put(&format!("key{id}"), "value"));
+        host.sync();
+    }
+    host.taken(8);
+    assert_eq!(host.node.view().applied, Index(8));
+    let lost = Input::Done(Done::SnapshotLost(LogId::new(2, 8)));
+    host.feed(lost.clone());
+    let [.., anew] = &host.checkpoints[..] else { panic!("none") };
+    assert_eq!((host.checkpoints.len(), anew.base, anew.last), (3, LogId::ZERO, LogId::new(2, 8)));
+    assert_eq!(anew.totals, host.node.kv().totals());
+    host.feed(lost);
+    assert_eq!(host.checkpoints.len(), 3, "once");
+    // What is there is not what somebody can use who asks for one.
+    host.ask(10, Request::Checkpoint);
+    assert!(!host.replies.contains(&(10, Reply::Checkpointed)));
+    host.taken(8);
+    assert_eq!((host.replies.last(), host.checkpoints.len()), (Some(&(10, Reply::Checkpointed)), 3));
+}
+
 /// What a full disk leaves: no spare beyond the reserve, and `rest` bytes of a segment.
 fn little_room(rest: u64, newest_segment: u32) -> Input {
     let room = Room {

@@ -43,8 +43,12 @@ impl Raft {
         if meta.last.index > self.applied.index {
             return self.nonsense(None, "a checkpoint of what was not applied");
         }
-        if meta.last <= self.snapshots.newest_id() {
+        let newest = self.snapshots.newest_id();
+        if meta.last < newest {
             return;
+        }
+        if meta.last == newest {
+            return self.snapshot_replaced(meta);
         }
         let keep_from = if self.room.is_bounded() {
             // A full disk keeps no tail but for those who would need a snapshot for a handful of entries.
@@ -55,6 +59,22 @@ impl Raft {
         self.snapshots.newest = Some(meta);
         self.compact(keep_from.min(self.pinned()));
         self.drop_covered_damage();
+    }
+
+    /// The newest checkpoint was written anew at its own place, since a file of it had gone bad: the same state, of
+    /// other bytes. Whoever is being sent it gets it from its beginning.
+    fn snapshot_replaced(&mut self, meta: SnapshotMeta) {
+        if let RoleState::Leader(leader) = &mut self.role {
+            for peer in leader.peers.values_mut() {
+                if let Supply::Snapshot { meta: sent, offset, waiting } = &mut peer.supply
+                    && sent.last == meta.last
+                    && *sent != meta
+                {
+                    (*sent, *offset, *waiting) = (meta.clone(), 0, false);
+                }
+            }
+        }
+        self.snapshots.newest = Some(meta);
     }
 
     /// Damaged slots that the checkpoint covers are needed by nobody here, and would only hold up answers.

@@ -205,7 +205,7 @@ impl Disk {
     }
 
     pub(crate) fn load_snapshot(&self, load: LoadSnapshot) -> Done {
-        let stored = self.snapshots.iter().find(|(meta, _)| meta.last == load.last);
+        let stored = self.snapshots.iter().rev().find(|(meta, _)| meta.last == load.last);
         let chunk = stored.map(|(_, content)| {
             let from = usize::try_from(load.offset).unwrap().min(content.len());
             let to = (from + usize::try_from(load.bytes).unwrap()).min(content.len());
@@ -245,7 +245,8 @@ impl Disk {
     }
 
     pub(crate) fn snapshot(&self, last: LogId) -> &[u8] {
-        let stored = self.snapshots.iter().find(|(meta, _)| meta.last == last);
+        // The latest, should it have been taken again at the same place.
+        let stored = self.snapshots.iter().rev().find(|(meta, _)| meta.last == last);
         &stored.unwrap_or_else(|| panic!("no snapshot ends at {last}")).1
     }
 }

@@ -260,12 +260,13 @@ impl Cluster {
         self.line(format!("    {} serves read {} at {applied}", id.0, names.join(" ")));
     }
 
-    /// A checkpoint of the state machine as it is.
-    fn checkpoint(&mut self, id: NodeId) {
+    /// A checkpoint of the state machine as it is. Its content is made of the commands with `between` between them: so
+    /// it can be taken again at the same place, and be made of other bytes.
+    fn checkpoint(&mut self, id: NodeId, between: &str) {
         let last = self.node(id).machine.applied;
         let (members, members_at) = self.core(id).0.checkpoint(last).expect("something is applied");
         let node = self.node(id);
-        let content = node.machine.commands.join(" ").into_bytes();
+        let content = node.machine.commands.join(between).into_bytes();
         let bytes = content.len() as u64;
         let meta = SnapshotMeta { last, members, members_at, bytes, digest: digest(&content), state_hash: 0 };
         node.disk.keep_snapshot(meta.clone(), content);

@@ -25,6 +25,7 @@
 //! | `hold-apply 1`, `finish-apply 1` | the state machine waits; goes on |
 //! | `crash 1 [keep n]`, `restart 1` | loses all pending writes but the first n; starts again |
 //! | `checkpoint 1` | the state machine as it is becomes a durable checkpoint |
+//! | `checkpoint 1 anew` | the same, of other bytes: what stood there before was damaged |
 //! | `damage 1 5`, `lose-tail 1 5` | the payload of slot 5 is lost; all slots from 5 on rot, terms too |
 //! | `forget 1 5` | all slots from 5 on are gone without a trace |
 //! | `room 1 3000 2`, `room 1` | 3,000 bytes of node 1's last segment are left, and two spares; as much as it wants |
@@ -120,7 +121,11 @@ fn perform(cluster: &mut Cluster, words: &[&str]) {
             ask(cluster, words[0], node(rest[0]), &rest[1..]);
         }
         "new" => rest.iter().for_each(|word| cluster.add_node(node(word), Disk::default())),
-        "checkpoint" => cluster.checkpoint(node(rest[0])),
+        "checkpoint" if rest.len() == 2 => {
+            assert_eq!(rest[1], "anew", "a checkpoint is taken as ever, or anew");
+            cluster.checkpoint(node(rest[0]), "  ");
+        }
+        "checkpoint" => cluster.checkpoint(node(rest[0]), " "),
         "unreachable" => cluster.input(node(rest[0]), Input::Unreachable(node(rest[1]))),
         "crash" => {
             let keep = rest.get(2).map_or(0, |count| count.parse().unwrap());

@@ -106,6 +106,10 @@ impl<F: DiskFile> Sources<F> {
                 let piece = source.and_then(|source| source.read(offset, bytes));
                 let damaged = source.filter(|source| piece.is_none() && offset < source.opened.file_bytes);
                 let lost = newest.filter(|last| damaged.is_some_and(|source| source.opened.last == *last));
+                if damaged.is_some() {
+                    // Whoever came back for the rest would be given it again, and break off at the same place.
+                    self.open.retain(|source| source.opened.tag != tag);
+                }
                 answer(piece);
                 lost.map(Done::SnapshotLost)
             }

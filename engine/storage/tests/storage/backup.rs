@@ -352,6 +352,29 @@ fn without_a_checkpoint_there_is_no_backup_and_a_damaged_one_is_reported() {
     assert!(done.contains(&Done::SnapshotLost(meta.last)));
 }
 
+/// Nothing was applied since, so the state that is written anew stands in the same slot.
+#[test]
+fn a_damaged_one_can_be_written_anew_at_its_own_place() {
+    let (disk, mut storage) = node();
+    let all = rows(1, 150_000);
+    let meta = checkpoint(&mut storage, 10, 0, false, &all);
+    let opened = open_backup(&mut storage, None).0.unwrap();
+    let run = disk.files().into_iter().find(|path| path.ends_with(".run")).unwrap();
+    disk.open(&run).unwrap().write_at(&[0xee; 2], 100_000).unwrap();
+    let read = |storage: &mut Storage<MemoryDisk>, tag| read_at(storage, tag, 99_000, 2000);
+    assert_eq!(read(&mut storage, opened.tag), None);
+    assert_eq!(read_at(&mut storage, opened.tag, 0, 10), None, "nobody goes on with it");
+    let anew = checkpoint(&mut storage, 10, 0, true, &all);
+    assert!(anew.last == meta.last && anew.digest != meta.digest, "as a tail of nothing");
+    let whole = open_backup(&mut storage, None).0.unwrap();
+    assert_eq!(verify(&read_from(&mut storage, whole, 0, 10_000), 10_000).0, Ok(()));
+    assert_eq!(open_backup(&mut storage, Some(opened.tag)).0, Err(Unopened::NotThere));
+    drop(storage);
+    let (mut storage, found) = open(&disk).unwrap();
+    assert_eq!(found.snapshot, Some(anew));
+    assert_eq!(open_backup(&mut storage, None).0, Ok(whole));
+}
+
 /// The content of a checkpoint of these runs, in any pieces, as [`build`] reads it.
 fn content_of(manifest: &Manifest, runs: &[&[u8]]) -> Vec<u8> {
     [manifest.encode(), runs.concat()].concat()
