@@ -228,6 +228,10 @@ impl<D: Disk> Storage<D> {
             answer(lend(&self.disk, &wanted));
         }
         self.tell_room(&mut done);
+        if self.short_of_room || self.checkpoints.waits_for_space() {
+            // A slow reader must not keep a full disk full.
+            self.backups.let_go(&self.checkpoints);
+        }
         Ok(done)
     }
 

@@ -1,7 +1,9 @@
 //! A backup read from a checkpoint, and those that are being read.
 //!
 //! A checkpoint that is read from is *pinned*: all its files are open, so it can be read to its end when its files have
-//! no names any more. It is let go when its last reader says so; storage has no clock to find out that one is gone.
+//! no names any more. It is let go when its last reader says so; storage has no clock to find out that one is gone. And
+//! when it can't be read, or holds space that the disk needs: its readers go on with the same one where it is kept, or
+//! begin anew with the newest.
 
 use quorate_raft::{Done, LogId};
 use quorate_wire::checkpoint::Revision;
@@ -121,6 +123,12 @@ impl<F: DiskFile> Sources<F> {
                 None
             }
         }
+    }
+
+    /// Lets go of those that are not kept any more. Nothing but their readers needs their space.
+    pub(crate) fn let_go(&mut self, checkpoints: &Checkpoints<F>) {
+        self.open
+            .retain(|source| checkpoints.kept().any(|kept| kept.meta == source.checkpoint.described.meta));
     }
 
     fn open<D: Disk<File = F>>(

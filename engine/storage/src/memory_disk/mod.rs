@@ -187,7 +187,7 @@ impl MemoryDisk {
         Some(state.inodes.get(inode)?.durable.clone())
     }
 
-    /// The lengths of all files together, in bytes.
+    /// The lengths of all files together, in bytes; those without a name count as long as they are open.
     pub fn bytes_used(&self) -> u64 {
         self.state().bytes_used()
     }

@@ -1,6 +1,6 @@
 //! Everything that a disk knows, and its operations.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 
 use super::counters::Counters;
@@ -69,10 +69,13 @@ impl State {
         self.inodes.get_mut(&number).expect("a file lives as long as a name or a handle of it")
     }
 
-    /// The lengths of all files that have a name, together, in bytes.
+    /// The lengths of all files that have a name or are open, together, in bytes.
     pub(super) fn bytes_used(&self) -> u64 {
-        let numbers = self.directories.values().flat_map(|directory| directory.live.values());
-        numbers.filter_map(|number| self.inodes.get(number)).map(|inode| inode.live.len() as u64).sum()
+        let named = self.directories.values().flat_map(|directory| directory.live.values());
+        let open = self.inodes.iter().filter(|(_, inode)| inode.handles > 0).map(|(number, _)| number);
+        let numbers: BTreeSet<&InodeNumber> = named.chain(open).collect();
+        let inodes = numbers.into_iter().filter_map(|number| self.inodes.get(number));
+        inodes.map(|inode| inode.live.len() as u64).sum()
     }
 
     /// What the capacity leaves, in bytes.

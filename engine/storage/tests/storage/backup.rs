@@ -375,6 +375,38 @@ fn a_damaged_one_can_be_written_anew_at_its_own_place() {
     assert_eq!(open_backup(&mut storage, None).0, Ok(whole));
 }
 
+/// Its files have no names any more, and keep their space while they are open: a reader who takes his time must not
+/// keep the disk full.
+#[test]
+fn what_only_a_reader_needs_is_let_go_on_a_full_disk() {
+    let (disk, mut storage) = node();
+    checkpoint(&mut storage, 10, 0, false, &rows(1, 150_000));
+    let opened = open_backup(&mut storage, None).0.unwrap();
+    checkpoint(&mut storage, 20, 0, false, &rows(2, 100_000));
+    let newest = open_backup(&mut storage, None).0.unwrap();
+    settle(&mut storage);
+    disk.set_capacity(Some(disk.bytes_used()));
+    // Too large for the ballast, and no longer so when the old one's space is there too.
+    let draft = Draft {
+        last: LogId::new(1, 30),
+        members: members(&["a"]),
+        members_at: LogId::ZERO,
+        base: LogId::ZERO,
+        tail_bytes: None,
+        totals: Totals { revision: Revision(30), rows: 1, state_hash: 30 },
+        rows: pieces(&rows(3, 250_000)),
+    };
+    let mut done = storage.perform(vec![Job::Checkpoint(draft)]).unwrap();
+    for _ in 0..500 {
+        done.extend(storage.perform(Vec::new()).unwrap());
+    }
+    let is_taken = |done: &Done| matches!(done, Done::SnapshotTaken(meta) if meta.last.index.0 == 30);
+    assert!(done.iter().any(is_taken), "the disk stays full: {} bytes are used", disk.bytes_used());
+    assert_eq!(read_at(&mut storage, opened.tag, 0, 10), None, "its reader begins anew");
+    assert_eq!(open_backup(&mut storage, Some(opened.tag)).0, Err(Unopened::NotThere));
+    assert!(open_backup(&mut storage, None).0.is_ok_and(|now| now.tag != newest.tag));
+}
+
 /// The content of a checkpoint of these runs, in any pieces, as [`build`] reads it.
 fn content_of(manifest: &Manifest, runs: &[&[u8]]) -> Vec<u8> {
     [manifest.encode(), runs.concat()].concat()

@@ -309,6 +309,9 @@ fn a_full_disk_takes_what_fits() {
     assert!(full(file.write_at(&[7], 2148)) && full(disk.create("g").map(drop)));
     assert_eq!(disk.counters().refused_for_space, 3);
     disk.remove("f").unwrap();
+    assert_eq!((disk.files(), disk.bytes_used()), (vec![], 2148), "it is still open");
+    assert!(full(disk.create("g").map(drop)));
+    drop(file);
     disk.create("g").unwrap().write_at(&[7; 2148], 0).unwrap();
 }
 
