@@ -55,9 +55,8 @@ impl<R: Runtime, N: Net> App<R, N> {
         Ok(answer(&opened, part, body))
     }
 
-    /// The checkpoint that is sent, and whether a range of it may be: not so when the range is one of another.
+    /// The checkpoint that is sent, and whether a range of it may be: only when the request names it.
     async fn pinned(&self, call: &BackupCall, terms: Terms) -> Result<(Pinned, bool), ApiError> {
-        let level = call.level;
         if let Some(tags) = call.if_match.as_deref().filter(|tags| *tags != "*") {
             for tag in tags.split(',').filter_map(|tag| parse_tag(tag.trim())) {
                 if let Some(pin) = self.kept(tag).await? {
@@ -67,17 +66,14 @@ impl<R: Runtime, N: Net> App<R, N> {
             }
             return Err(ApiError::CheckpointGone(tags.to_owned()));
         }
-        let Some(named) = call.if_range.as_deref().filter(|_| call.range.is_some()) else {
-            return Ok((self.newest(level, terms).await?, true));
-        };
         // A date names nothing here, as it would name no bytes.
-        match parse_tag(named) {
-            Some(tag) => match self.kept(tag).await? {
-                Some(pin) => Ok((pin, true)),
-                None => Ok((self.newest(level, terms).await?, false)),
-            },
-            None => Ok((self.newest(level, terms).await?, false)),
+        if let Some(tag) = call.if_range.as_deref().filter(|_| call.range.is_some()).and_then(parse_tag)
+            && let Some(pin) = self.kept(tag).await?
+        {
+            return Ok((pin, true));
         }
+        // Nor is a range without a tag one of this: whoever put it behind the beginning of another would have neither.
+        Ok((self.newest(call.level, terms).await?, false))
     }
 
     /// The checkpoint with that tag, if this node still has it.
