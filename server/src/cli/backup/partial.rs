@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use quorate_client::Wanted;
@@ -35,16 +36,23 @@ pub(super) enum NotTaken {
 impl Partial {
     /// Takes the file, which is made when it isn't there, and verifies what is in it. What is not sound is cut off.
     pub(super) fn open(path: PathBuf) -> Result<Partial, Failure> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(|error| failed("open", &path, &error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let message = format!("{} is being written by another process: wait for it", path.display());
-                return Err(Failure::Ended(Exit::PreconditionFailed, message));
+        let file = loop {
+            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+            let file = file.map_err(|error| failed("open", &path, &error))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let message =
+                        format!("{} is being written by another process: wait for it", path.display());
+                    return Err(Failure::Ended(Exit::PreconditionFailed, message));
+                }
+                Err(TryLockError::Error(error)) => return Err(failed("lock", &path, &error)),
             }
-            Err(TryLockError::Error(error)) => return Err(failed("lock", &path, &error)),
-        }
+            // Between the two that process may have given it its name: then what is locked here is a finished backup.
+            if is_at(&file, &path).map_err(|error| failed("look at", &path, &error))? {
+                break file;
+            }
+        };
         let mut partial = Partial { path, file, verifier: Verifier::new() };
         partial.verify()?;
         Ok(partial)
@@ -125,6 +133,16 @@ impl Partial {
     }
 }
 
+/// Whether the file is what has that path.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let held = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn failed(action: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::failed(format!("can't {action} {}: {error}", path.display()))
 }
@@ -184,5 +202,31 @@ mod tests {
         partial.begin_again().unwrap();
         assert_eq!((taken(&partial), fs::metadata(&path).unwrap().len()), (0, 0));
         assert!(partial.finish(&folder.path().join("b")).is_err(), "it is not whole");
+    }
+
+    /// One gives the file its name while the other is about to lock it: that one would hold the finished backup.
+    #[test]
+    fn two_at_once_never_hold_the_same_file() {
+        const ROUNDS: usize = 200;
+        let (folder, file) = (tempfile::tempdir().unwrap(), sample());
+        let path = folder.path().join("b.partial");
+        let take = |number: usize| {
+            let (name, mut done) = (folder.path().join(number.to_string()), 0);
+            while done < ROUNDS {
+                // Another one has it.
+                let Ok(mut partial) = Partial::open(path.clone()) else { continue };
+                assert_eq!(taken(&partial), 0, "that of another, and finished");
+                partial.take(&file).unwrap();
+                partial.finish(&name).unwrap();
+                done += 1;
+            }
+            assert!(fs::read(&name).unwrap() == file);
+        };
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let take = &take;
+                scope.spawn(move || take(number));
+            }
+        });
     }
 }
