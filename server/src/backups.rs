@@ -159,7 +159,7 @@ impl Backups {
                 runtime.sleep(turn.since(runtime.now())).await;
             }
             let Some(piece) = self.read(tag, offset, bytes).await else {
-                tracing::warn!(%tag, offset, "a backup breaks off: its checkpoint can't be read there");
+                tracing::warn!(%tag, offset, "a backup breaks off: its checkpoint can't be read there, or had to make room on a full disk");
                 return;
             };
             offset += piece.len() as u64;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use quorate_node::kv::{Boundary, Kv, Manifest, Restore, Revision, Sealed};
 use quorate_node::raft::{Contact, LogId, Members, NodeId};
 use quorate_node::wire::HistoryId;
-use quorate_storage::backup::{Flaw, Header, Place, Verifier};
+use quorate_storage::backup::{Flaw, Header, Verifier};
 use quorate_storage::checkpoint_files::{BuildError, build, name_run};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
 use quorate_storage::{FileDisk, Options};
@@ -102,8 +102,8 @@ impl RestoreError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             RestoreError::NotEmpty { .. } => 4,
-            RestoreError::Flawed { flaw: Flaw { place: Place::Version { .. }, .. }, .. }
-            | RestoreError::DataDir(DataDirError::Locked { .. }) => 78,
+            RestoreError::Flawed { flaw, .. } if flaw.is_other_version() => 78,
+            RestoreError::DataDir(DataDirError::Locked { .. }) => 78,
             _ => 1,
         }
     }

@@ -8,7 +8,7 @@ use crate::exchange::{Attempt, Begun, Call, attempt};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, ETAG, HeaderValue, IF_MATCH, RANGE};
+use hyper::header::{CONTENT_LENGTH, ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH, RANGE};
 use hyper::{HeaderMap, StatusCode};
 use std::time::Duration;
 
@@ -16,7 +16,12 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// One of now, from its beginning.
-    New(Consistency),
+    New {
+        /// How fresh it must be.
+        consistency: Consistency,
+        /// The tag, without quotes, of one that is here already: that one need not come again.
+        known: Option<String>,
+    },
     /// The rest of one that was begun.
     Rest {
         /// Its tag, without quotes.
@@ -39,6 +44,9 @@ pub struct Arriving {
 /// Why no backup comes from an endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum NoBackup {
+    /// The one of now is the one that is here already.
+    #[error("it is the one that is here already")]
+    Unchanged,
     /// It does not have the one that was begun. Another endpoint may.
     #[error("it does not have that checkpoint, or no longer")]
     Gone,
@@ -48,9 +56,9 @@ pub enum NoBackup {
     /// It does not answer, or broke off. It may later, and another endpoint may now.
     #[error("{0}")]
     NotNow(String),
-    /// No endpoint will do this.
+    /// It refuses, and would again. Another endpoint may not.
     #[error(transparent)]
-    Never(ClientError),
+    Refused(ClientError),
 }
 
 impl Client {
@@ -61,15 +69,18 @@ impl Client {
     pub async fn backup(&self, endpoint: &Endpoint, wanted: &Wanted) -> Result<Arriving, NoBackup> {
         let patience = self.timeout();
         let (mut target, mut headers) = ("/backup".to_owned(), HeaderMap::new());
+        let quoted = |tag: &str| HeaderValue::try_from(format!("\"{tag}\"")).map_err(|_| NoBackup::Gone);
         match wanted {
-            Wanted::New(consistency) => {
+            Wanted::New { consistency, known } => {
+                if let Some(tag) = known {
+                    headers.insert(IF_NONE_MATCH, quoted(tag)?);
+                }
                 // So that the server's own words come before our patience ends.
                 let milliseconds = (patience.min(LONGEST_SERVER_TIMEOUT).as_millis() * 9 / 10).max(1);
                 target = format!("{target}?consistency={consistency}&timeout={milliseconds}ms");
             }
             Wanted::Rest { tag, from } => {
-                let tag = HeaderValue::try_from(format!("\"{tag}\""));
-                headers.insert(IF_MATCH, tag.map_err(|_| NoBackup::Gone)?);
+                headers.insert(IF_MATCH, quoted(tag)?);
                 let range = HeaderValue::try_from(format!("bytes={from}-"));
                 headers.insert(RANGE, range.expect("digits are a header value"));
             }
@@ -81,7 +92,10 @@ impl Client {
             failed => return Err(no_backup(failed)),
         };
         let expected = match wanted {
-            Wanted::New(_) => StatusCode::OK,
+            Wanted::New { known: Some(_), .. } if response.status() == StatusCode::NOT_MODIFIED => {
+                return Err(NoBackup::Unchanged);
+            }
+            Wanted::New { .. } => StatusCode::OK,
             Wanted::Rest { .. } => StatusCode::PARTIAL_CONTENT,
         };
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -102,7 +116,7 @@ impl Client {
 fn no_backup(failed: Attempt<Begun>) -> NoBackup {
     match failed {
         Attempt::Final(ClientError::PreconditionFailed(_)) => NoBackup::Gone,
-        Attempt::Final(error) => NoBackup::Never(error),
+        Attempt::Final(error) => NoBackup::Refused(error),
         Attempt::NothingHappened(problem) | Attempt::KeysFull(problem) => NoBackup::Busy(problem),
         Attempt::Unreachable(problem) | Attempt::Lost(problem) | Attempt::Strange(problem) => {
             NoBackup::NotNow(problem)

@@ -5,7 +5,7 @@ use crate::error::ClientError;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use std::future::{Future, ready};
@@ -158,7 +158,11 @@ async fn exchange<T: Extent>(pool: &Pool, uri: Uri, call: &Call) -> Result<Resul
     *request.uri_mut() = uri;
     *request.headers_mut() = call.headers.clone();
     let response = send(pool, request).await?;
-    match response.status().is_success() {
+    // Whoever made it a condition that something is new knows what it means that nothing is.
+    let is_known = response.status() == StatusCode::NOT_MODIFIED
+        && call.method == Method::GET
+        && call.headers.contains_key(IF_NONE_MATCH);
+    match response.status().is_success() || is_known {
         true => T::of(response).await.map(Ok),
         false => collected(response).await.map(Err),
     }

@@ -338,7 +338,8 @@ async fn export_and_import_go_through_data_json() {
 
 #[tokio::test]
 async fn a_backup_arrives_in_pieces_or_says_what_to_do_next() {
-    let new = Wanted::New(Consistency::Stale);
+    let new = Wanted::New { consistency: Consistency::Stale, known: None };
+    let another = Wanted::New { consistency: Consistency::Stale, known: Some("7".to_owned()) };
     let rest = Wanted::Rest { tag: "7".to_owned(), from: 512 };
     for (status, wanted) in [(200, &new), (206, &rest)] {
         let server = Server::start(status, "bytes").await;
@@ -356,14 +357,17 @@ async fn a_backup_arrives_in_pieces_or_says_what_to_do_next() {
         (503, error("no_checkpoint"), &new, "not now"),
         (502, "a gateway's words", &new, "not now"),
         (200, "a whole one, where the rest was wanted", &rest, "not now"),
-        (400, error("bad_query"), &new, "never"),
+        (304, "", &another, "unchanged"),
+        (304, "", &new, "not now"),
+        (400, error("bad_query"), &new, "refused"),
     ] {
         let server = Server::start(status, body).await;
         let came = match server.client().backup(&server.endpoint, wanted).await.unwrap_err() {
             NoBackup::Gone => "gone",
             NoBackup::Busy(_) => "busy",
             NoBackup::NotNow(_) => "not now",
-            NoBackup::Never(_) => "never",
+            NoBackup::Unchanged => "unchanged",
+            NoBackup::Refused(_) => "refused",
         };
         assert_eq!(came, expected, "{status} {body}");
     }

@@ -63,9 +63,9 @@ impl Failure {
     }
 }
 
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        let exit = match &error {
+impl From<&ClientError> for Exit {
+    fn from(error: &ClientError) -> Self {
+        match error {
             ClientError::NotFound(_) | ClientError::LeaseNotFound(_) => Exit::NotFound,
             ClientError::PreconditionFailed(_) | ClientError::Locked { .. } => Exit::PreconditionFailed,
             ClientError::Unavailable(_) => Exit::Unavailable,
@@ -74,8 +74,13 @@ impl From<ClientError> for Failure {
                 Exit::Failed
             }
             ClientError::BadEndpoint(_) => Exit::Usage,
-        };
-        Self::Ended(exit, error.to_string())
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Ended(Exit::from(&error), error.to_string())
     }
 }
 

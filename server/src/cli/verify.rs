@@ -1,7 +1,7 @@
 //! `quorate verify`: every checksum in a data dir, or in a backup.
 
 use quorate_storage::data_dir::DataDirError;
-use quorate_storage::{Directory, Fault, FileDisk, OpenError, Survey, Surveyed, backup};
+use quorate_storage::{Directory, Fault, FileDisk, OpenError, Survey, Surveyed};
 use serde::Serialize;
 
 use crate::cli::arguments::VerifyCommand;
@@ -84,7 +84,7 @@ fn verify_backup(command: &VerifyCommand) -> Result<(), Failure> {
     bar.end();
     let faults = match &verified {
         Ok(_) => Vec::new(),
-        Err(RestoreError::Flawed { flaw, .. }) if !matches!(flaw.place, backup::Place::Version { .. }) => {
+        Err(RestoreError::Flawed { flaw, .. }) if !flaw.is_other_version() => {
             vec![Place {
                 file: command.path.display().to_string(),
                 offset: Some(flaw.offset),

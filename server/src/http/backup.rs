@@ -2,13 +2,14 @@
 //!
 //! The tag of a backup names its bytes, on whichever node: so a reader whose connection broke goes on anywhere that has
 //! the same checkpoint (`Range` with `If-Range`, RFC 9110 §13.1.5 and §14.2), and with `If-Match` it can ask around for
-//! such a node without having each of the others take a checkpoint of its own.
+//! such a node without having each of the others take a checkpoint of its own. With `If-None-Match` it learns whether
+//! what it has is what there is now.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use hyper::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -42,6 +43,9 @@ impl<R: Runtime, N: Net> App<R, N> {
         let slot = self.context.backups.slot().ok_or(ApiError::TooManyBackups { most: MOST })?;
         let (pin, takes_range) = self.pinned(call, terms).await?;
         let opened = pin.opened;
+        if call.if_none_match.as_deref().is_some_and(|known| names(known, opened.tag)) {
+            return Ok(unchanged(&opened));
+        }
         let asked = call.range.as_deref().filter(|_| takes_range && head.method == Method::GET);
         let part = match asked.map_or(Asked::Whole, |range| parse_range(range, opened.file_bytes)) {
             Asked::Whole => None,
@@ -115,8 +119,9 @@ impl<R: Runtime, N: Net> App<R, N> {
                 Err(ApiError::NoCheckpoint("this node has applied nothing yet".to_owned()))
             }
             Err(Unopened::Damaged) => {
-                let reason = "a file of it can't be read, and the state is being written anew".to_owned();
-                Err(ApiError::NoCheckpoint(reason))
+                let reason = "a file of it can't be read, and the state is being written anew: try again soon, or ask \
+                              another node";
+                Err(ApiError::NoCheckpoint(reason.to_owned()))
             }
         }
     }
@@ -137,6 +142,12 @@ impl<R: Runtime, N: Net> App<R, N> {
 /// A strong entity tag that may be one of ours.
 fn parse_tag(text: &str) -> Option<Tag> {
     text.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+}
+
+/// Whether `If-None-Match` names this tag (RFC 9110 §13.1.2: weak comparison, and `*` for any).
+fn names(known: &str, tag: Tag) -> bool {
+    let same = |given: &str| parse_tag(given.strip_prefix("W/").unwrap_or(given)) == Some(tag);
+    known == "*" || known.split(',').any(|given| same(given.trim()))
 }
 
 /// What a `Range` asks for.
@@ -175,20 +186,38 @@ fn parse_range(text: &str, length: u64) -> Asked {
     }
 }
 
+fn quoted(tag: Tag) -> String {
+    format!("\"{tag}\"")
+}
+
+/// The asker has that one already.
+fn unchanged(opened: &Opened) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    name(opened, response.headers_mut());
+    response
+}
+
+/// Says which one it is.
+fn name(opened: &Opened, headers: &mut HeaderMap) {
+    let tag = HeaderValue::try_from(quoted(opened.tag)).expect("digits and quotes are a header value");
+    headers.insert(ETAG, tag);
+    headers.insert(QUORATE_REVISION, HeaderValue::from(opened.revision.0));
+}
+
 fn answer(opened: &Opened, part: Option<Range<u64>>, body: AnswerBody) -> Response<AnswerBody> {
     let length = opened.file_bytes;
     let status = if part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let mut response = with_type(status, OCTET_STREAM, body);
     let headers = response.headers_mut();
-    let text = |text: String| HeaderValue::try_from(text).expect("digits and quotes are a header value");
     if let Some(Range { start, end }) = &part {
-        headers.insert(CONTENT_RANGE, text(format!("bytes {start}-{}/{length}", end - 1)));
+        let range = HeaderValue::try_from(format!("bytes {start}-{}/{length}", end - 1));
+        headers.insert(CONTENT_RANGE, range.expect("digits are a header value"));
     }
     let Range { start, end } = part.unwrap_or(0..length);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(end - start));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(ETAG, text(format!("\"{}\"", opened.tag)));
-    headers.insert(QUORATE_REVISION, HeaderValue::from(opened.revision.0));
+    name(opened, headers);
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     response
 }
@@ -233,6 +262,17 @@ mod tests {
             [tag.to_string(), format!("W/\"{tag}\""), "\"7\"".to_owned(), "*".to_owned(), String::new()]
         {
             assert_eq!(parse_tag(&other), None, "{other}");
+        }
+        for (known, is_it) in [
+            (format!("\"{tag}\""), true),
+            (format!("W/\"{tag}\""), true),
+            (format!("\"7\", \"{tag}\""), true),
+            ("*".to_owned(), true),
+            (tag.to_string(), false),
+            (format!("\"{}\"", Tag([0xac; 16])), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(names(&known, tag), is_it, "{known}");
         }
     }
 }

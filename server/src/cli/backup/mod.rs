@@ -2,15 +2,18 @@
 //!
 //! What comes is verified block by block and written to `FILE.partial`; the file gets its name when all of it is there,
 //! verified and durable. Whatever breaks, the nodes are asked in turn for the rest, and so does the next run of the
-//! command. Only when nobody has the checkpoint any more it begins again with a new one.
+//! command. Only when nobody has the checkpoint any more it begins again with a new one. When a run finds all of it
+//! there, it may be of any day: a node is asked first whether the store is still at that.
 
 mod partial;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use quorate_client::{Arriving, Client, Consistency, Endpoint, NoBackup, Wanted};
+use quorate_storage::backup::Flaw;
 use serde::Serialize;
 
 use crate::backups::Pace;
@@ -70,23 +73,48 @@ struct Record {
 }
 
 pub(crate) fn backup(command: &BackupCommand) -> Result<(), Failure> {
-    let file = &command.file;
-    if !command.overwrite && file.symlink_metadata().is_ok() {
-        let message = format!("{} is there already: give another name, or --overwrite", file.display());
-        return Err(Failure::Ended(Exit::PreconditionFailed, message));
-    }
-    let partial = Partial::open(with_partial(file))?;
-    let resumed_bytes = partial.verifier().taken_bytes();
-    if resumed_bytes > 0 {
-        output::say(&format!("{resumed_bytes} bytes of {} are there: goes on behind them", file.display()));
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let partial = runtime.block_on(Fetch::new(command, partial).run())?;
-    let record = record(file, resumed_bytes, &partial)?;
-    partial.finish(file)?;
+    let record = take(command)?;
     match command.output.output {
         Output::Json => output::json(&record),
         Output::Table => table(&record).print(),
+    }
+}
+
+/// Writes the file.
+fn take(command: &BackupCommand) -> Result<Record, Failure> {
+    let file = &command.file;
+    command.refuse_existing()?;
+    let partial = Partial::open(with_partial(file))?;
+    // From here on nobody else gives that name. Somebody may have, just before.
+    if let Err(failure) = command.refuse_existing() {
+        partial.remove_empty();
+        return Err(failure);
+    }
+    let resumed_bytes = partial.verifier().taken_bytes();
+    if let Some(whole) = partial.whole() {
+        output::say(&format!("{whole}: asks whether the store is still at that"));
+    } else if resumed_bytes > 0 {
+        let revision = partial.verifier().header().map(|header| format!(" of revision {}", header.revision));
+        let of = revision.unwrap_or_default();
+        output::say(&format!(
+            "{resumed_bytes} bytes{of} of {} are there: goes on behind them",
+            file.display()
+        ));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (partial, resumed_bytes) = runtime.block_on(Fetch::new(command, partial).run())?;
+    let record = record(file, resumed_bytes, &partial)?;
+    partial.finish(file)?;
+    Ok(record)
+}
+
+impl BackupCommand {
+    fn refuse_existing(&self) -> Result<(), Failure> {
+        if self.overwrite || self.file.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let message = format!("{} is there already: give another name, or --overwrite", self.file.display());
+        Err(Failure::Ended(Exit::PreconditionFailed, message))
     }
 }
 
@@ -140,14 +168,46 @@ struct Fetch<'a> {
     gone_since: Option<Instant>,
     /// Where what came was wrong last, and how often.
     flaw: (u64, usize),
+    /// How much was there when the command began, and is still used.
+    resumed_bytes: u64,
+    /// All of it was there when the command began: whether it will do is still to be asked.
+    is_in_question: bool,
+    /// Of whom it was said that they refuse.
+    told: BTreeSet<usize>,
 }
 
 /// What came of asking one endpoint after the other.
 enum Round {
-    /// Something came.
+    /// Something came, or nothing need come.
     Came,
-    /// Nothing, and why; so many said that they don't have the checkpoint, and so many that they are busy.
-    Nothing { gone: usize, busy: usize, problems: Vec<String> },
+    /// Nothing, and why.
+    Nothing { count: Count, problems: Vec<String> },
+}
+
+/// How many of the endpoints said what.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    /// That they don't have the checkpoint.
+    gone: usize,
+    /// That they are busy.
+    busy: usize,
+    /// No, for good.
+    refused: usize,
+}
+
+/// What came of asking one.
+enum Asked {
+    Came,
+    Gone(String),
+    Busy(String),
+    NotNow(String),
+    Refused(Exit, String),
+}
+
+/// Why what an endpoint sends came to its end before all was there.
+enum BrokeOff {
+    Here(String),
+    OtherVersion(Flaw),
 }
 
 impl<'a> Fetch<'a> {
@@ -156,6 +216,8 @@ impl<'a> Fetch<'a> {
         Fetch {
             command,
             client: Client::new(command.endpoints.clone(), share),
+            resumed_bytes: partial.verifier().taken_bytes(),
+            is_in_question: partial.verifier().is_complete(),
             partial,
             clock: RealRuntime::start(),
             pace: command.rate.map(Pace::new),
@@ -164,29 +226,36 @@ impl<'a> Fetch<'a> {
             came_at: Instant::now(),
             gone_since: None,
             flaw: (0, 0),
+            told: BTreeSet::new(),
         }
     }
 
-    async fn run(mut self) -> Result<Partial, Failure> {
-        self.show();
-        while !self.partial.verifier().is_complete() {
+    /// Gets it; also how much of it was there before.
+    async fn run(mut self) -> Result<(Partial, u64), Failure> {
+        if !self.is_in_question {
+            self.show();
+        }
+        while self.is_in_question || !self.partial.verifier().is_complete() {
             let problems = match self.round().await? {
                 Round::Came => {
                     (self.came_at, self.gone_since) = (Instant::now(), None);
                     continue;
                 }
-                Round::Nothing { gone, busy, problems } => {
-                    if self.is_gone(gone, busy) {
+                Round::Nothing { count, problems } => {
+                    if self.is_gone(count) {
                         self.say("no node has that checkpoint any more: begins again with a new one");
-                        self.partial.begin_again()?;
+                        self.begin_again()?;
                         continue;
                     }
                     problems
                 }
             };
             if self.came_at.elapsed() >= self.command.timeout {
-                let message =
+                let mut message =
                     format!("nothing has come for {:?}: {}", self.command.timeout, problems.join("; "));
+                if let Some(whole) = self.partial.whole() {
+                    message.push_str(&format!("; {whole}: give it its name if that is the one you want"));
+                }
                 return Err(Failure::Ended(Exit::Unavailable, message));
             }
             tokio::time::sleep(PAUSE).await;
@@ -194,67 +263,125 @@ impl<'a> Fetch<'a> {
         if let Some(progress) = &self.progress {
             progress.end();
         }
-        Ok(self.partial)
+        Ok((self.partial, self.resumed_bytes))
+    }
+
+    fn begin_again(&mut self) -> Result<(), Failure> {
+        self.resumed_bytes = 0;
+        self.partial.begin_again()
     }
 
     /// Whether to give up the checkpoint that was begun, which so many don't have: when that is everybody, or when
     /// those who might have it don't answer, or are busy, for long.
-    fn is_gone(&mut self, gone: usize, busy: usize) -> bool {
-        if gone == 0 {
+    fn is_gone(&mut self, count: Count) -> bool {
+        if count.gone == 0 {
             return false;
         }
         let since = *self.gone_since.get_or_insert_with(Instant::now);
         let half = self.command.timeout / 2;
-        let patience = if busy > 0 { half } else { half.min(RETURN_PATIENCE) };
-        gone == self.command.endpoints.len() || since.elapsed() >= patience
+        let patience = if count.busy > 0 { half } else { half.min(RETURN_PATIENCE) };
+        count.gone + count.refused == self.command.endpoints.len() || since.elapsed() >= patience
     }
 
     async fn round(&mut self) -> Result<Round, Failure> {
-        let (mut gone, mut busy, mut problems) = (0, 0, Vec::new());
-        let count = self.command.endpoints.len();
-        for turn in 0..count {
-            let number = (self.first + turn) % count;
-            let endpoint = self.command.endpoints[number].clone();
-            let wanted = self.partial.rest().unwrap_or(Wanted::New(self.command.consistency));
-            let problem = match self.client.backup(&endpoint, &wanted).await {
-                Ok(arriving) => {
-                    let before = self.partial.verifier().taken_bytes();
-                    if wanted == Wanted::New(self.command.consistency) {
-                        self.partial.begin_again()?;
-                    }
-                    let broke_off = self.receive(arriving).await?;
-                    if let Some(problem) = &broke_off {
-                        self.say(&format!("{endpoint}: {problem}; goes on with the next"));
-                    }
-                    self.first = if broke_off.is_some() { number + 1 } else { number };
-                    if self.partial.verifier().taken_bytes() > before {
-                        return Ok(Round::Came);
-                    }
-                    broke_off.unwrap_or_else(|| "its answer was empty".to_owned())
-                }
-                Err(NoBackup::Gone) => {
-                    gone += 1;
-                    NoBackup::Gone.to_string()
-                }
-                Err(NoBackup::Busy(problem)) => {
-                    busy += 1;
+        let (mut count, mut problems, mut exit) = (Count::default(), Vec::new(), Exit::Failed);
+        let endpoints = self.command.endpoints.len();
+        for turn in 0..endpoints {
+            let number = (self.first + turn) % endpoints;
+            let problem = match self.ask(number).await? {
+                Asked::Came => return Ok(Round::Came),
+                Asked::Gone(problem) => {
+                    count.gone += 1;
                     problem
                 }
-                Err(NoBackup::NotNow(problem)) => problem,
-                Err(NoBackup::Never(error)) => return Err(error.into()),
+                Asked::Busy(problem) => {
+                    count.busy += 1;
+                    problem
+                }
+                Asked::Refused(code, problem) => {
+                    count.refused += 1;
+                    exit = code;
+                    problem
+                }
+                Asked::NotNow(problem) => problem,
             };
-            problems.push(format!("{endpoint}: {problem}"));
+            problems.push(format!("{}: {problem}", self.command.endpoints[number]));
         }
-        Ok(Round::Nothing { gone, busy, problems })
+        if count.refused == endpoints {
+            return Err(Failure::Ended(exit, problems.join("; ")));
+        }
+        Ok(Round::Nothing { count, problems })
+    }
+
+    /// What is missing, or what to ask instead.
+    fn wanted(&self) -> Wanted {
+        match self.partial.tag() {
+            Some(tag) if !self.is_in_question => {
+                Wanted::Rest { tag, from: self.partial.verifier().taken_bytes() }
+            }
+            known => Wanted::New { consistency: self.command.consistency, known },
+        }
+    }
+
+    /// Asks one endpoint, and takes what it sends.
+    async fn ask(&mut self, number: usize) -> Result<Asked, Failure> {
+        let endpoint = self.command.endpoints[number].clone();
+        let wanted = self.wanted();
+        let arriving = match self.client.backup(&endpoint, &wanted).await {
+            Ok(arriving) => arriving,
+            Err(NoBackup::Unchanged) => {
+                self.is_in_question = false;
+                return Ok(Asked::Came);
+            }
+            Err(NoBackup::Gone) => return Ok(Asked::Gone(NoBackup::Gone.to_string())),
+            Err(NoBackup::Busy(problem)) => return Ok(Asked::Busy(problem)),
+            Err(NoBackup::NotNow(problem)) => return Ok(Asked::NotNow(problem)),
+            Err(NoBackup::Refused(error)) => {
+                return Ok(self.refused(number, Exit::from(&error), error.to_string()));
+            }
+        };
+        if let Wanted::New { .. } = wanted {
+            if let Some(whole) = self.partial.whole() {
+                self.say(&format!("{whole}, and the store has moved on: begins again with a new one"));
+            }
+            self.is_in_question = false;
+            self.begin_again()?;
+        }
+        let before = self.partial.verifier().taken_bytes();
+        let problem = match self.receive(arriving).await? {
+            None => None,
+            Some(BrokeOff::OtherVersion(flaw)) => {
+                let problem = format!("what it sends can't be read here: {flaw}");
+                return Ok(self.refused(number, Exit::BadConfiguration, problem));
+            }
+            Some(BrokeOff::Here(problem)) => {
+                self.say(&format!("{endpoint}: {problem}; goes on with the next"));
+                Some(problem)
+            }
+        };
+        self.first = if problem.is_some() { number + 1 } else { number };
+        if self.partial.verifier().taken_bytes() > before {
+            return Ok(Asked::Came);
+        }
+        Ok(Asked::NotNow(problem.unwrap_or_else(|| "its answer was empty".to_owned())))
+    }
+
+    /// Whoever has others to ask is told at once why this one is of no use, and only once.
+    fn refused(&mut self, number: usize, exit: Exit, problem: String) -> Asked {
+        if self.command.endpoints.len() > 1 && self.told.insert(number) {
+            self.say(&format!("{}: {problem}; goes on with the next", self.command.endpoints[number]));
+        }
+        Asked::Refused(exit, problem)
     }
 
     /// Takes what comes. The answer says why it ended before all was there.
-    async fn receive(&mut self, mut arriving: Arriving) -> Result<Option<String>, Failure> {
+    async fn receive(&mut self, mut arriving: Arriving) -> Result<Option<BrokeOff>, Failure> {
+        let here = |problem: String| Ok(Some(BrokeOff::Here(problem)));
         loop {
             let piece = match arriving.piece(self.command.timeout / 2).await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => return Ok(None),
-                Err(problem) => return Ok(Some(problem.to_string())),
+                Err(problem) => return here(problem.to_string()),
             };
             if let Some(pace) = &mut self.pace {
                 let now = self.clock.now();
@@ -264,13 +391,16 @@ impl<'a> Fetch<'a> {
             match self.partial.take(&piece) {
                 Ok(()) => self.step(piece.len() as u64),
                 Err(NotTaken::Failed(failure)) => return Err(failure),
+                Err(NotTaken::Flaw(flaw)) if flaw.is_other_version() => {
+                    return Ok(Some(BrokeOff::OtherVersion(flaw)));
+                }
                 Err(NotTaken::Flaw(flaw)) => {
                     let (offset, count) = self.flaw;
                     self.flaw = (flaw.offset, if flaw.offset == offset { count + 1 } else { 1 });
                     if self.flaw.1 >= MOST_FLAWS {
                         return Err(Failure::failed(format!("what comes is no sound backup: {flaw}")));
                     }
-                    return Ok(Some(format!("what came is wrong at {flaw}")));
+                    return here(format!("what came is wrong at {flaw}"));
                 }
             }
         }
@@ -300,3 +430,6 @@ impl<'a> Fetch<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use quorate_client::Wanted;
-use quorate_storage::backup::{Flaw, Place, Verifier};
+use quorate_storage::backup::{Flaw, Verifier};
 
 use crate::cli::exit::{Exit, Failure};
 
@@ -63,10 +62,23 @@ impl Partial {
         &self.verifier
     }
 
-    /// What to ask for, when it was begun.
-    pub(super) fn rest(&self) -> Option<Wanted> {
-        let tag = self.verifier.header()?.tag().to_string();
-        Some(Wanted::Rest { tag, from: self.verifier.taken_bytes() })
+    /// The tag of the backup, when it was begun.
+    pub(super) fn tag(&self) -> Option<String> {
+        Some(self.verifier.header()?.tag().to_string())
+    }
+
+    /// What it is, for people; when all of it is there.
+    pub(super) fn whole(&self) -> Option<String> {
+        let header = self.verifier.header().filter(|_| self.verifier.is_complete())?;
+        Some(format!("{} is a whole backup, of revision {}", self.path.display(), header.revision))
+    }
+
+    /// Removes the file when nothing has come.
+    pub(super) fn remove_empty(self) {
+        if self.verifier.taken_bytes() == 0 {
+            // It is in nobody's way.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 
     /// Takes the next bytes.
@@ -115,7 +127,7 @@ impl Partial {
                     Err(error) => return Err(failed("read", &self.path, &error)),
                 }
             };
-            if let Place::Version { .. } = flaw.place {
+            if flaw.is_other_version() {
                 let message = format!("{}: {flaw}, or remove the file", self.path.display());
                 return Err(Failure::Ended(Exit::BadConfiguration, message));
             }
@@ -169,7 +181,7 @@ mod tests {
             fs::write(&path, &file[..cut]).unwrap();
             let mut partial = Partial::open(path.clone()).unwrap();
             assert_eq!(taken(&partial), cut as u64);
-            assert_eq!(partial.rest().is_some(), cut >= 512, "{cut}");
+            assert_eq!(partial.tag().is_some(), cut >= 512, "{cut}");
             assert!(Partial::open(path.clone()).is_err(), "one at a time");
             partial.take(&file[cut..]).unwrap();
             partial.finish(&name).unwrap();

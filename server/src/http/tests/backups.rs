@@ -86,6 +86,15 @@ async fn a_range_goes_on_with_the_same_checkpoint_or_begins_with_another() {
         assert_eq!(anew.status, 200, "{named}");
         assert_eq!(verified(&anew.body).unwrap().revision.0, 4, "a new one, whole");
     }
+    // What the client has already does not come again, and any other does.
+    let now = get(&cluster, 0, &[]).await;
+    let newest = now.header("etag").unwrap();
+    for same in [newest.to_owned(), format!("{other}, W/{newest}"), "*".to_owned()] {
+        let unchanged = get(&cluster, 0, &[("if-none-match", &same)]).await;
+        assert_eq!((unchanged.status.as_u16(), unchanged.header("etag")), (304, Some(newest)), "{same}");
+        assert!(unchanged.body.is_empty());
+    }
+    assert!(get(&cluster, 0, &[("if-none-match", tag)]).await.body == now.body);
     let gone = get(&cluster, 0, &[("if-match", &other), ("range", "bytes=100-")]).await;
     assert_eq!((gone.status.as_u16(), &*gone.code()), (412, "precondition_failed"));
     let both = format!("{other}, {tag}");
