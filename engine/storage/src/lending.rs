@@ -94,7 +94,7 @@ pub(crate) fn manifest<D: Disk>(disk: &D, last: LogId) -> Option<Described> {
 pub(crate) fn run_files<D: Disk>(disk: &D, run: Digest) -> impl Iterator<Item = RunFile<D::File>> {
     let path = format!("{DIRECTORY}/{run}{RUN_SUFFIX}");
     let files = [path.clone(), aside::path(&path)].into_iter();
-    files.filter_map(|path| RunFile::open_any(disk, &path)).filter(move |file| file.run.digest == run.0)
+    files.filter_map(|path| RunFile::open_any(disk, &path)).filter(move |file| file.run().digest == run.0)
 }
 
 fn blocks<D: Disk>(disk: &D, run: Digest, first: u32) -> Option<Vec<u8>> {

@@ -240,7 +240,7 @@ impl<D: Disk> Mending<D> {
         let Patching { table, path: from, file, .. } = patching;
         file.sync_data().map_err(Fatal::new("sync", &from))?;
         let path = run_path(&table.run);
-        let written = RunFile::open_any(&self.disk, &from).filter(|file| file.run == table.run);
+        let written = RunFile::open_any(&self.disk, &from).filter(|file| *file.run() == table.run);
         if !written.is_some_and(|file| Verification::new(file).verdict()) {
             // Checksums alone prove nothing: the table was a peer's, and wrong. It must not be believed again, here or
             // by those to whom it is lent.

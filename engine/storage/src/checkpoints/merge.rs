@@ -129,7 +129,7 @@ impl<F: DiskFile> Input<F> {
     fn advance(&mut self) -> Option<()> {
         self.at += self.row_bytes;
         self.row_bytes = 0;
-        if self.at == self.buffer.len() && self.read_bytes == self.file.run.bytes {
+        if self.at == self.buffer.len() && self.read_bytes == self.file.run().bytes {
             return Some(());
         }
         self.fill(ROW_HEAD_BYTES)?;

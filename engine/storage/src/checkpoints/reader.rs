@@ -29,7 +29,7 @@ impl<F: DiskFile> Checkpoint<F> {
 
     /// The checksums of the blocks of all runs.
     pub(crate) fn tables(&self) -> Vec<u8> {
-        self.runs.iter().flat_map(RunFile::table).copied().collect()
+        self.runs.iter().flat_map(RunFile::checksums).copied().collect()
     }
 
     /// A piece of the content; `None` when the offset lies outside, or a block is damaged.
@@ -46,11 +46,11 @@ impl<F: DiskFile> Checkpoint<F> {
         }
         let mut start = self.manifest.len() as u64;
         for run in &self.runs {
-            let (from, to) = (offset.max(start), end.min(start + run.run.bytes));
+            let (from, to) = (offset.max(start), end.min(start + run.run().bytes));
             if from < to {
                 data.extend_from_slice(&run.read(from - start, to - from)?);
             }
-            start += run.run.bytes;
+            start += run.run().bytes;
         }
         Some(Chunk { offset, data: data.into(), done: end == content_bytes })
     }

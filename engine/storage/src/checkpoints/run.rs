@@ -199,20 +199,19 @@ fn table_bytes(run: &RunRef) -> Option<usize> {
 /// A run to read from. Its header and table have been verified, its blocks are when they're read.
 #[derive(Debug)]
 pub(crate) struct RunFile<F> {
-    pub(crate) run: RunRef,
     file: F,
-    table: Vec<u8>,
+    table: RunTable,
 }
 
 impl<F: DiskFile> RunFile<F> {
     /// Opens the run of that name; `None` when it isn't there, or its header or its table is damaged.
     pub(crate) fn open<D: Disk<File = F>>(disk: &D, run: &RunRef) -> Option<RunFile<F>> {
-        RunFile::open_named(disk, &path(run)).filter(|file| file.run == *run)
+        RunFile::open_named(disk, &path(run)).filter(|file| file.run() == run)
     }
 
     /// Opens the run in a file; `None` when its header or its table is damaged, or its name is another one's.
     pub(crate) fn open_named<D: Disk<File = F>>(disk: &D, file_path: &str) -> Option<RunFile<F>> {
-        RunFile::open_any(disk, file_path).filter(|file| path(&file.run) == file_path)
+        RunFile::open_any(disk, file_path).filter(|file| path(file.run()) == file_path)
     }
 
     /// Opens the run in a file, whatever its name; `None` when its header or its table is damaged.
@@ -227,12 +226,17 @@ impl<F: DiskFile> RunFile<F> {
         let read = || read_exactly(&file, table_start, table_bytes);
         let sound = |table: &Vec<u8>| crc32c::crc32c(table) == table_checksum;
         let table = settled(read, |table| table.as_ref().is_some_and(sound)).filter(sound)?;
-        Some(RunFile { run, file, table })
+        Some(RunFile { file, table: RunTable { run, checksums: table } })
+    }
+
+    /// Which run it is.
+    pub(crate) fn run(&self) -> &RunRef {
+        &self.table.run
     }
 
     /// What its content has to match.
     pub(crate) fn into_table(self) -> RunTable {
-        RunTable { run: self.run, checksums: self.table }
+        self.table
     }
 
     /// Has the next reads come from the disk.
@@ -241,17 +245,17 @@ impl<F: DiskFile> RunFile<F> {
     }
 
     /// The checksums of its blocks.
-    pub(crate) fn table(&self) -> &[u8] {
-        &self.table
+    pub(crate) fn checksums(&self) -> &[u8] {
+        &self.table.checksums
     }
 
     /// The content from `offset` on, so many bytes or up to the end; `None` when a block of it is damaged.
     pub(crate) fn read(&self, offset: u64, bytes: u64) -> Option<Vec<u8>> {
-        let end = self.run.bytes.min(offset.checked_add(bytes)?);
+        let end = self.run().bytes.min(offset.checked_add(bytes)?);
         let count = position(end.checked_sub(offset)?);
         let block = u64::from(BLOCK_BYTES);
         let first = offset / block * block;
-        let last = self.run.bytes.min(end.next_multiple_of(block));
+        let last = self.run().bytes.min(end.next_multiple_of(block));
         let mut content = settled(|| self.read_blocks(first, last), Option::is_some)?;
         content.drain(..position(offset - first));
         content.truncate(count);
@@ -261,11 +265,9 @@ impl<F: DiskFile> RunFile<F> {
     /// Whole blocks, if each of them verifies.
     fn read_blocks(&self, first: u64, last: u64) -> Option<Vec<u8>> {
         let content = read_exactly(&self.file, HEADER_BYTES + first, position(last - first))?;
-        let block = BLOCK_BYTES as usize;
-        let checksums = self.table.chunks_exact(4).skip(position(first) / block);
-        let mut pieces = content.chunks(block).zip(checksums);
-        let sound = pieces.all(|(piece, checksum)| crc32c::crc32c(piece).to_le_bytes() == *checksum);
-        sound.then_some(content)
+        let blocks = length(position(first / u64::from(BLOCK_BYTES)))..;
+        let mut pieces = blocks.zip(content.chunks(BLOCK_BYTES as usize));
+        pieces.all(|(block, piece)| self.table.proves(block, piece)).then_some(content)
     }
 }
 
@@ -285,7 +287,7 @@ impl<F: DiskFile> Verification<F> {
 
     /// The run that is looked at.
     pub(crate) fn run(&self) -> &RunRef {
-        &self.file.run
+        self.file.run()
     }
 
     /// How far it has come: where in the content a damaged block was found, or begins to be looked for next.
@@ -299,8 +301,8 @@ impl<F: DiskFile> Verification<F> {
         let Some(piece) = piece else { return Some(false) };
         self.hasher.update(&piece);
         self.offset += piece.len() as u64;
-        let ended = self.offset == self.file.run.bytes;
-        ended.then(|| self.hasher.finalize().as_bytes() == &self.file.run.digest)
+        let ended = self.offset == self.file.run().bytes;
+        ended.then(|| self.hasher.finalize().as_bytes() == &self.file.run().digest)
     }
 
     /// The verdict, however long it takes.
