@@ -103,6 +103,8 @@ impl DiskHealth {
             Finding::HeaderMended { .. } | Finding::StableMended { .. } | Finding::ManifestMended { .. } => {
                 &self.mended
             }
+            // Nothing is wrong with the disk.
+            Finding::UnknownContent { .. } => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

@@ -73,6 +73,15 @@ pub(crate) fn finding(finding: &Finding) {
         Finding::StableMended { path } => {
             warn!(path, "a file of term and vote had gone bad, and is mended");
         }
+        Finding::UnknownContent { last, found, known } => {
+            error!(
+                checkpoint = %last,
+                found,
+                known,
+                "the leader sends a checkpoint whose content has a version that this release does not know, so this \
+                 node stays behind: start it with the release that the leader has"
+            );
+        }
     }
 }
 

@@ -31,7 +31,7 @@ use crate::stable::Stable;
 /// Both copies of a header whose configuration is not large.
 const ORDINARY_BYTES: u64 = 2 * segment::PAGE_BYTES as u64;
 
-/// Something bad that was found at rest.
+/// Something bad that was found at rest, or in what a leader sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// A slot's record fails a check. The core hears of it.
@@ -69,6 +69,16 @@ pub enum Finding {
     StableMended {
         /// The file.
         path: &'static str,
+    },
+    /// The leader's checkpoint has content of a version that is not known here: this node can't catch up. Said once for
+    /// each version.
+    UnknownContent {
+        /// The checkpoint.
+        last: LogId,
+        /// Its version.
+        found: u16,
+        /// The version that is known.
+        known: u16,
     },
 }
 

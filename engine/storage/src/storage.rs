@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use quorate_raft::{
     Done, Entry, Found, HardState, Index, LogId, Members, Payload, Room, SnapshotMeta, TermRuns, Write,
 };
+use quorate_wire::checkpoint::Manifest;
 
 use crate::backup::{BackupJob, Sources};
 use crate::ballast::Ballast;
@@ -167,9 +168,16 @@ impl<D: Disk> Storage<D> {
         self.behind_gap
     }
 
-    /// What was found bad at rest since this was asked last. The core hears of slots in any case.
+    /// What was found bad at rest, or in what a leader sends, since this was asked last. The core hears of slots in any
+    /// case.
     pub fn take_findings(&mut self) -> Vec<Finding> {
-        std::mem::take(&mut self.scrubber.findings)
+        let mut findings = std::mem::take(&mut self.scrubber.findings);
+        findings.extend(self.checkpoints.take_other_version().map(|(found, last)| Finding::UnknownContent {
+            last,
+            found,
+            known: Manifest::VERSION,
+        }));
+        findings
     }
 
     /// How much was read at rest.

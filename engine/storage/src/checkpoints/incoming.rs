@@ -5,7 +5,7 @@
 //! run gets its name as soon as it is whole, and whatever interrupts the transfer, the next one needn't send it again.
 
 use quorate_raft::{Chunk, SnapshotMeta};
-use quorate_wire::checkpoint::{Manifest, RunRef};
+use quorate_wire::checkpoint::{Manifest, RestoreError, RunRef};
 
 use super::file::Described;
 use super::run::{self, RunFile, RunFileWriter, Verification};
@@ -43,6 +43,8 @@ pub(crate) enum Taken {
     Whole(Box<Described>),
     /// It is not what was announced.
     Refused,
+    /// Its content is of this version, which is not known here.
+    OtherVersion(u16),
 }
 
 impl<F: DiskFile> Incoming<F> {
@@ -106,6 +108,7 @@ impl<F: DiskFile> Incoming<F> {
         let manifest = match Manifest::decode(&self.head) {
             Ok(Some(manifest)) => manifest,
             Ok(None) => return Ok(Taken::Next(self.next())),
+            Err(RestoreError::UnknownVersion { found }) => return Ok(Taken::OtherVersion(found)),
             Err(_) => return Ok(Taken::Refused),
         };
         let rest = self.head.split_off(position(manifest.bytes()));

@@ -125,6 +125,8 @@ pub(crate) struct Checkpoints<F> {
     bad: BTreeSet<RunRef>,
     /// A checkpoint was added: older ones, and what only they name, are not needed any more.
     has_surplus: bool,
+    /// The version of the content of a leader's checkpoint that is not known here; its slot, until it was said.
+    other_version: Option<(u16, Option<LogId>)>,
     /// So many calls are left in which nothing is tried, because the disk is full.
     pause: u32,
     slice_bytes: usize,
@@ -145,6 +147,7 @@ impl<F: DiskFile> Checkpoints<F> {
             scrubbing: None,
             bad: BTreeSet::new(),
             has_surplus: false,
+            other_version: None,
             pause: 0,
             slice_bytes: options.slice_bytes,
         })
@@ -158,6 +161,12 @@ impl<F: DiskFile> Checkpoints<F> {
     /// Those that are kept, the oldest first.
     pub(crate) fn kept(&self) -> impl DoubleEndedIterator<Item = &Described> {
         self.shelf.kept()
+    }
+
+    /// Which version of content a leader has sent that is not known here, and in which checkpoint: once.
+    pub(crate) fn take_other_version(&mut self) -> Option<(u16, LogId)> {
+        let (version, last) = self.other_version.as_mut()?;
+        Some((*version, last.take()?))
     }
 
     /// Puts a checkpoint in the queue.
@@ -443,6 +452,14 @@ impl<F: DiskFile> Checkpoints<F> {
             Taken::Next(next) => (next, false),
             Taken::Refused => {
                 self.incoming = None;
+                (0, false)
+            }
+            Taken::OtherVersion(found) => {
+                self.incoming = None;
+                // The leader sends it again and again.
+                if self.other_version.is_none_or(|(version, _)| version != found) {
+                    self.other_version = Some((found, Some(meta.last)));
+                }
                 (0, false)
             }
             Taken::Whole(described) => {

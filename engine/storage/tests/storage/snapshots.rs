@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quorate_raft::{
     Chunk, Digest, Done, Index, LoadSnapshot, LogId, Reader, SnapshotMeta, StoreSnapshot, Term, Write,
 };
-use quorate_storage::{Disk, Draft, Job, MemoryDisk, OpenError, Storage};
+use quorate_storage::{Disk, Draft, Finding, Job, MemoryDisk, OpenError, Storage};
 use quorate_wire::checkpoint::Manifest;
 
 use crate::common::{
@@ -275,6 +275,10 @@ fn a_snapshot_whose_content_is_of_a_later_version_is_refused_and_changes_nothing
         assert_eq!(later.send(&mut storage, from, to), (0, false), "{from}..{to}");
     }
     assert_eq!((disk.files(), disk.changes()), (files, changes));
+    // It is sent again and again, and said once.
+    let (last, known) = (LogId::new(1, 50), Manifest::VERSION);
+    assert_eq!(storage.take_findings(), [Finding::UnknownContent { last, found: known + 1, known }]);
+    assert_eq!((later.send(&mut storage, 0, head), storage.take_findings()), ((0, false), vec![]));
     let known = Transfer::new(LogId::new(1, 50));
     assert_eq!(known.send(&mut storage, 0, 200_000), (200_000, true), "one that it knows");
 }
