@@ -14,9 +14,10 @@ use bytes::Bytes;
 use quorate_node::raft::Time;
 use quorate_storage::Job;
 use quorate_storage::backup::{BackupJob, Opened, Origin, Tag, Unopened};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::runtime::{Runtime, timeout_at};
+use crate::storage_port::StorageLine;
 
 /// How many are sent at a time.
 pub(crate) const MOST: usize = 2;
@@ -56,13 +57,10 @@ impl Pace {
     }
 }
 
-/// The line to the storage. It does not keep the storage from ending.
-type Line = mpsc::WeakUnboundedSender<Vec<Job>>;
-
 /// What all answers share.
 #[derive(Debug)]
 pub struct Backups {
-    line: Line,
+    line: StorageLine,
     origin: Origin,
     running: AtomicUsize,
     lingering: AtomicUsize,
@@ -76,7 +74,7 @@ pub(crate) struct Slot(Arc<Backups>);
 
 /// A checkpoint that stays readable as long as this lives.
 pub(crate) struct Pinned {
-    line: Line,
+    line: StorageLine,
     /// What was opened.
     pub(crate) opened: Opened,
 }
@@ -89,7 +87,7 @@ impl fmt::Debug for Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        send(&self.line, BackupJob::Close(self.opened.tag));
+        self.line.send(Job::Backup(BackupJob::Close(self.opened.tag)));
     }
 }
 
@@ -99,22 +97,11 @@ impl Drop for Slot {
     }
 }
 
-/// A storage that has ended drops the job, and with it the answer.
-fn send(line: &Line, job: BackupJob) {
-    if let Some(jobs) = line.upgrade() {
-        let _ = jobs.send(vec![Job::Backup(job)]);
-    }
-}
-
 impl Backups {
-    /// Of the storage at the other end of `jobs`.
-    pub(crate) fn new(
-        jobs: &mpsc::UnboundedSender<Vec<Job>>,
-        origin: Origin,
-        bytes_per_second: u64,
-    ) -> Arc<Backups> {
+    /// Of the storage at the end of that line.
+    pub(crate) fn new(line: StorageLine, origin: Origin, bytes_per_second: u64) -> Arc<Backups> {
         Arc::new(Backups {
-            line: jobs.downgrade(),
+            line,
             origin,
             running: AtomicUsize::new(0),
             lingering: AtomicUsize::new(0),
@@ -131,14 +118,16 @@ impl Backups {
 
     /// Opens and pins the newest checkpoint, or that one. Nothing when the storage has ended.
     pub(crate) async fn open(&self, wanted: Option<Tag>) -> Option<Result<Pinned, Unopened>> {
-        let (sender, receiver) = oneshot::channel();
-        let line = self.line.clone();
-        // The pin is made where it is opened: if nobody waits any more, it is dropped there.
-        let answer = move |opened: Result<Opened, Unopened>| {
-            let _ = sender.send(opened.map(|opened| Pinned { line, opened }));
-        };
-        send(&self.line, BackupJob::Open { origin: self.origin, wanted, answer: Box::new(answer) });
-        receiver.await.ok()
+        let (origin, line) = (self.origin, self.line.clone());
+        self.line
+            .ask(|answer| {
+                // The pin is made where it is opened: if nobody waits any more, it is dropped there.
+                let pinned = move |opened: Result<Opened, Unopened>| {
+                    answer(opened.map(|opened| Pinned { line, opened }));
+                };
+                Job::Backup(BackupJob::Open { origin, wanted, answer: Box::new(pinned) })
+            })
+            .await
     }
 
     /// Sends a range of the file to `sink`, until that is done, or the other side is gone or takes nothing for a
@@ -175,10 +164,8 @@ impl Backups {
     }
 
     async fn read(&self, tag: Tag, offset: u64, bytes: u64) -> Option<Vec<u8>> {
-        let (sender, receiver) = oneshot::channel();
-        let answer = Box::new(move |piece| drop(sender.send(piece)));
-        send(&self.line, BackupJob::Read { tag, offset, bytes, answer });
-        receiver.await.ok().flatten()
+        let read = |answer| Job::Backup(BackupJob::Read { tag, offset, bytes, answer });
+        self.line.ask(read).await.flatten()
     }
 
     /// Keeps what somebody may come back for.
@@ -231,7 +218,7 @@ mod tests {
     #[test]
     fn only_so_many_are_sent_at_a_time() {
         let (jobs, _storage) = mpsc::unbounded_channel();
-        let backups = Backups::new(&jobs, ORIGIN, 1);
+        let backups = Backups::new(StorageLine::new(&jobs), ORIGIN, 1);
         let slots: Vec<_> = (0..MOST).map(|_| backups.slot()).collect();
         assert!(slots.iter().all(Option::is_some) && backups.slot().is_none());
         drop(slots);
@@ -310,7 +297,7 @@ mod tests {
     #[test]
     fn who_takes_nothing_for_a_minute_loses_the_pin_at_once() {
         let (jobs, mut storage) = mpsc::unbounded_channel();
-        let (backups, runtime) = (Backups::new(&jobs, ORIGIN, u64::MAX), Hasty::default());
+        let (backups, runtime) = (Backups::new(StorageLine::new(&jobs), ORIGIN, u64::MAX), Hasty::default());
         let pin = run(backups.open(None), &mut storage).0.unwrap().unwrap();
         let (sender, mut reader) = mpsc::channel(1);
         let slot = backups.slot().unwrap();
@@ -324,7 +311,7 @@ mod tests {
     #[test]
     fn what_broke_off_stays_pinned_for_a_minute_and_only_two_such() {
         let (jobs, mut storage) = mpsc::unbounded_channel();
-        let (backups, runtime) = (Backups::new(&jobs, ORIGIN, u64::MAX), Hasty::default());
+        let (backups, runtime) = (Backups::new(StorageLine::new(&jobs), ORIGIN, u64::MAX), Hasty::default());
         for closed_at_once in [0, 0, 1] {
             let pin = run(backups.open(None), &mut storage).0.unwrap().unwrap();
             let (sender, reader) = mpsc::channel(1);
@@ -347,7 +334,7 @@ mod tests {
     #[test]
     fn what_is_opened_for_nobody_is_closed() {
         let (jobs, mut storage) = mpsc::unbounded_channel();
-        let backups = Backups::new(&jobs, ORIGIN, 1);
+        let backups = Backups::new(StorageLine::new(&jobs), ORIGIN, 1);
         let mut open = Box::pin(backups.open(None));
         assert!(open.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         drop(open);

@@ -13,6 +13,7 @@ use crate::handle::Handle;
 use crate::peers::PeerCounters;
 use crate::runtime::Runtime;
 use crate::shutdown::Shutdown;
+use crate::storage_port::StorageLine;
 use crate::watch;
 use crate::watching::Watches;
 
@@ -35,6 +36,8 @@ pub struct Context<R, N> {
     pub settings: Settings,
     /// How this node's disk is.
     pub disk: Arc<DiskHealth>,
+    /// The line to the storage, for what is read past the node.
+    pub storage: StorageLine,
     /// What answers to `GET /backup` share.
     pub backups: Arc<Backups>,
     /// What goes wrong between peers, counted.

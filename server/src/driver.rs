@@ -227,11 +227,6 @@ impl<R: Runtime, N: Net> Driver<R, N> {
                 self.feed(now, Input::Request { id, request });
             }
             Ask::Status(look) => self.looks.push(look),
-            Ask::Lend { wanted, answer } => {
-                // Who asked may be gone by then, and the storage, too.
-                let answer = Box::new(|lent| drop(answer.send(lent)));
-                drop(self.storage.jobs.send(vec![Job::Lend { wanted, answer }]));
-            }
             Ask::Stop => self.end = Some(DriverEnd::Stopped),
         }
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use quorate_node::raft::Time;
 use quorate_node::{Reply, Request, View};
-use quorate_storage::lending::Wanted;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::watch;
@@ -38,8 +37,6 @@ pub(crate) enum Ask {
     Request { request: Request, deadline: Time, answer: oneshot::Sender<Answer> },
     /// How does the node stand, exactly now?
     Status(oneshot::Sender<View>),
-    /// Read this of the checkpoints.
-    Lend { wanted: Wanted, answer: oneshot::Sender<Option<Vec<u8>>> },
     /// End, after what came before.
     Stop,
 }
@@ -71,14 +68,6 @@ impl Handle {
         let (sender, receiver) = oneshot::channel();
         self.asks.send(Ask::Status(sender)).await.ok()?;
         receiver.await.ok()
-    }
-
-    /// A piece of this node's checkpoints, if it is there; `None` when that can't be said: too many ask, or the node
-    /// has stopped.
-    pub(crate) async fn lend(&self, wanted: Wanted) -> Option<Option<Vec<u8>>> {
-        let (answer, lent) = oneshot::channel();
-        self.asks.send(Ask::Lend { wanted, answer }).await.ok()?;
-        lent.await.ok()
     }
 
     /// Tells the driver to end, after the requests that came before.

@@ -21,7 +21,7 @@ use crate::net::Net;
 use crate::peers::{Inbound, Links};
 use crate::runtime::{Runtime, race, timeout_at};
 use crate::shutdown::Shutdown;
-use crate::storage_port::StoragePort;
+use crate::storage_port::{StorageLine, StoragePort};
 use crate::watch;
 use crate::watching::Watches;
 
@@ -98,7 +98,8 @@ impl<R: Runtime, N: Net> Server<R, N> {
         let disk = Arc::clone(&storage.health);
         let Identity { cluster, history, .. } = identity;
         let origin = Origin { cluster, history };
-        let backups = Backups::new(&storage.jobs, origin, limits.backup_bytes_per_second);
+        let line = StorageLine::new(&storage.jobs);
+        let backups = Backups::new(line.clone(), origin, limits.backup_bytes_per_second);
         let watches = Arc::<Watches>::default();
         let (driver, handle) =
             Driver::new(runtime.clone(), node, storage, events, links, inspector, Arc::clone(&watches));
@@ -113,6 +114,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
             limits,
             settings,
             disk,
+            storage: line,
             backups,
             counters,
             divergence,

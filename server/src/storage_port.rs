@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use quorate_node::raft::Done;
 use quorate_storage::Job;
-use tokio::sync::mpsc;
+use quorate_storage::backup::Answer;
+use quorate_storage::lending::Wanted;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::disk_health::DiskHealth;
 
@@ -33,6 +35,39 @@ pub struct StorageEnd {
     pub dones: mpsc::UnboundedSender<Vec<Done>>,
     /// Where to write down how the disk is.
     pub health: Arc<DiskHealth>,
+}
+
+/// A line to the storage for those who read checkpoints past the node: backups, and peers. It does not keep the storage
+/// from ending. One that has ended drops a job, and with it the answer.
+#[derive(Clone, Debug)]
+pub struct StorageLine(mpsc::WeakUnboundedSender<Vec<Job>>);
+
+impl StorageLine {
+    /// To the storage at the other end of `jobs`.
+    pub(crate) fn new(jobs: &mpsc::UnboundedSender<Vec<Job>>) -> StorageLine {
+        StorageLine(jobs.downgrade())
+    }
+
+    /// Has it do a job.
+    pub(crate) fn send(&self, job: Job) {
+        if let Some(jobs) = self.0.upgrade() {
+            // It may end at the same time.
+            let _ = jobs.send(vec![job]);
+        }
+    }
+
+    /// Has it do a job, and waits for what comes of it; nothing when it does not do it.
+    pub(crate) async fn ask<T: Send + 'static>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Option<T> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(job(Box::new(move |answer| drop(sender.send(answer)))));
+        receiver.await.ok()
+    }
+
+    /// A piece of this node's checkpoints, if it is there; `None` when that can't be said: too many ask, or the storage
+    /// has ended.
+    pub(crate) async fn lend(&self, wanted: Wanted) -> Option<Option<Vec<u8>>> {
+        self.ask(|answer| Job::Lend { wanted, answer }).await
+    }
 }
 
 /// Both ends, for the disk that `directory` is on.

@@ -66,7 +66,7 @@ pub(crate) async fn compare<R: Runtime, N: Net>(context: Arc<Context<R, N>>) {
     loop {
         let half = u64::try_from(PAUSE.as_micros() / 2).unwrap_or(u64::MAX);
         runtime.sleep(PAUSE / 2 + Duration::from_micros(runtime.random() % half)).await;
-        let list = match context.handle.lend(Wanted::List).await {
+        let list = match context.storage.lend(Wanted::List).await {
             Some(list) => list.unwrap_or_default(),
             None if context.handle.status().await.is_none() => return,
             None => continue,
@@ -106,7 +106,7 @@ pub(crate) async fn compare<R: Runtime, N: Net>(context: Arc<Context<R, N>>) {
 /// Asks all other members for their state after a slot.
 async fn look<R: Runtime, N: Net>(context: &Context<R, N>, slot: LogId) -> Verdict {
     let wanted = Wanted::Manifest(slot);
-    let own = context.handle.lend(wanted).await;
+    let own = context.storage.lend(wanted).await;
     let Some(own) = own.flatten().and_then(|manifest| state_hash(&manifest, slot)) else {
         return Verdict::Later;
     };

@@ -88,7 +88,7 @@ impl Lender {
 impl<R: Runtime, N: Net> App<R, N> {
     /// `GET /raft/checkpoints…`, `GET /raft/runs/…`
     pub(super) async fn lend(&self, wanted: Wanted) -> Result<Response<AnswerBody>, ApiError> {
-        let lent = self.context.handle.lend(wanted).await.ok_or(ApiError::Overloaded)?;
+        let lent = self.context.storage.lend(wanted).await.ok_or(ApiError::Overloaded)?;
         Ok(answer(&wanted, lent, self.context.identity))
     }
 }
