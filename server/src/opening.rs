@@ -74,29 +74,25 @@ fn try_to_open(
     identity: Identity,
     bears_gap: bool,
 ) -> Result<Opening, ServeError> {
-    let opened = try_storage(config, dir, runtime).and_then(|(storage, found)| {
-        match storage.behind_gap().filter(|_| !bears_gap) {
-            Some(base) => Ok(Err(base)),
-            None => Ok(Ok((run_storage(config, dir, runtime, storage)?, found))),
-        }
-    });
-    match opened {
-        Ok(Ok((port, found))) => Ok(Opening::Whole(port, found)),
-        Ok(Err(base)) => {
-            let loss = format!("the log begins after {base}, and no whole checkpoint reaches that far");
-            Ok(Opening::NeedsMending(Former::find(dir, identity, loss, &config.join), base))
-        }
+    let without = |loss: String| Former::find(dir, identity, loss, &config.join);
+    let (storage, found) = match try_storage(config, dir, runtime) {
+        Ok(opened) => opened,
         Err(ServeError::Storage(error)) if error.costs_the_id() => {
-            let former = Former::find(dir, identity, error.to_string(), &config.join);
-            Ok(match error {
+            let former = without(error.to_string());
+            return Ok(match error {
                 OpenError::CheckpointLost { base, .. } if !former.endpoints().is_empty() => {
                     Opening::NeedsMending(former, base)
                 }
                 _ => Opening::Lost(former),
-            })
+            });
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
+    };
+    if let Some(base) = storage.behind_gap().filter(|_| !bears_gap) {
+        let loss = format!("the log begins after {base}, and no whole checkpoint reaches that far");
+        return Ok(Opening::NeedsMending(without(loss), base));
     }
+    Ok(Opening::Whole(run_storage(config, dir, runtime, storage)?, found))
 }
 
 /// What is lent of the node's files before it serves.
