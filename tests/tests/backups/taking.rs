@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -124,6 +125,8 @@ fn a_backup_goes_on_after_kill_9_of_the_client() {
     for round in 0..rounds {
         let file = folder.path().join(format!("backup-{round}"));
         let revision = cluster.nodes[0].status().unwrap()["revision"].as_u64().unwrap();
+        // Killed when all of it was there: then the next run asks for one of that time.
+        let mut was_whole = false;
         let arguments = ["backup", text(&file), "--endpoints", &url, "-o", "json"];
         loop {
             let before = length(&partial(&file));
@@ -136,6 +139,7 @@ fn a_backup_goes_on_after_kill_9_of_the_client() {
             caught += 1;
             let left = length(&partial(&file));
             assert!(left >= before, "{before} bytes were there, and {left} are left");
+            was_whole |= is_whole(&partial(&file));
             // Whoever took a new one instead of going on would be found out.
             let put = cluster.nodes[0].client().post(&format!("/key/later/{round}/{caught}"), b"value");
             assert_eq!(put.status, 200);
@@ -146,19 +150,30 @@ fn a_backup_goes_on_after_kill_9_of_the_client() {
             }
             if random.below(6) == 0 {
                 let resumed = record(&quorate(&arguments))["resumed_bytes"].as_u64().unwrap();
-                assert!(resumed > 0 && resumed <= length(&file), "{resumed}");
+                assert!((was_whole || resumed > 0) && resumed <= length(&file), "{resumed}");
                 break;
             }
         }
         let (header, kv) = read(&file);
-        assert_eq!(header.revision.0, revision, "the one that was begun");
+        let is_begun = header.revision.0 == revision;
+        assert!(
+            is_begun || was_whole && header.revision.0 > revision,
+            "it is of revision {}",
+            header.revision
+        );
         assert_eq!(kv.get(b"large/2").unwrap().value.len(), 1 << 20);
         assert!(!partial(&file).exists());
         let again = quorate(&arguments);
         assert_eq!(again.code, Some(PRECONDITION), "{again:?}");
         assert!(again.stderr.contains("--overwrite"), "{again:?}");
     }
+    assert!(caught > 0, "none was killed under way");
     println!("{rounds} backups, killed {caught} times under way, {torn} times with a torn file: all whole");
+}
+
+fn is_whole(file: &Path) -> bool {
+    let mut verifier = Verifier::new();
+    fs::read(file).is_ok_and(|bytes| verifier.feed(&bytes).is_ok()) && verifier.is_complete()
 }
 
 /// The revision of a backup of which this is the beginning, once its header is there.
@@ -230,9 +245,34 @@ fn a_backup_goes_on_after_kill_9_of_the_node_that_serves_it() {
             cluster.nodes[victim].wait_until_led();
         }
     }
+    assert!(kills > 0, "none was killed under way");
     println!(
         "{rounds} backups, {kills} times the node that sent one was killed, {anew} begun again: all whole"
     );
+}
+
+/// Nobody writes, so there would never be another checkpoint. What is in memory is sound: it is written anew.
+#[test]
+fn a_rotten_block_does_not_keep_an_idle_node_from_being_backed_up() {
+    let cluster = filled(1, 2, &[]);
+    assert_eq!(cluster.nodes[0].client().post("/raft/snapshot", b"").status, 200);
+    let revision = cluster.nodes[0].status().unwrap()["revision"].as_u64().unwrap();
+    let snaps = fs::read_dir(cluster.nodes[0].data_dir().join("snaps")).unwrap();
+    let runs = snaps.map(|entry| entry.unwrap().path()).filter(|path| text(path).ends_with(".run"));
+    let run = runs.max_by_key(|path| length(path)).unwrap();
+    let mut bytes = fs::read(&run).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::OpenOptions::new().write(true).open(&run).unwrap().write_all_at(&bytes, 0).unwrap();
+
+    let (folder, url) = (tempfile::tempdir().unwrap(), cluster.nodes[0].url());
+    let file = folder.path().join("backup");
+    let taken = record(&quorate(&["backup", text(&file), "--endpoints", &url, "-o", "json"]));
+    let (header, kv) = read(&file);
+    assert_eq!((header.revision.0, &taken["revision"]), (revision, &revision.into()));
+    for number in [0_u8, 1] {
+        assert!(*kv.get(format!("large/{number}").as_bytes()).unwrap().value == vec![b'a' + number; 1 << 20]);
+    }
 }
 
 /// So many bytes may have come at most, whatever time it was: a machine that is busy only makes it fewer.
