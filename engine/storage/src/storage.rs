@@ -387,7 +387,7 @@ impl<D: Disk> Storage<D> {
                 self.keep_space_for_checkpoint(store.chunk.data.len())?;
                 done.extend(self.checkpoints.store(&self.disk, store)?);
             }
-            Job::Backup(job) => done.extend(self.backups.perform(&self.disk, &self.checkpoints, job)),
+            Job::Backup(job) => done.extend(self.backups.perform(&self.disk, &mut self.checkpoints, job)),
             Job::Tend { scrub_bytes } => {
                 self.scrubber.allow(scrub_bytes);
                 self.log.spares.retry();

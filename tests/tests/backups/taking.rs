@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -251,19 +251,29 @@ fn a_backup_goes_on_after_kill_9_of_the_node_that_serves_it() {
     );
 }
 
+/// The largest run of a node.
+fn largest_run(cluster: &Cluster) -> PathBuf {
+    let snaps = fs::read_dir(cluster.nodes[0].data_dir().join("snaps")).unwrap();
+    let runs = snaps.map(|entry| entry.unwrap().path()).filter(|path| text(path).ends_with(".run"));
+    runs.max_by_key(|path| length(path)).unwrap()
+}
+
+/// Flips a bit of a file under the node that has it open.
+fn rot(file: &Path, at: u64) {
+    let mut byte = [0];
+    let file = fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+}
+
 /// Nobody writes, so there would never be another checkpoint. What is in memory is sound: it is written anew.
 #[test]
 fn a_rotten_block_does_not_keep_an_idle_node_from_being_backed_up() {
     let cluster = filled(1, 2, &[]);
     assert_eq!(cluster.nodes[0].client().post("/raft/snapshot", b"").status, 200);
     let revision = cluster.nodes[0].status().unwrap()["revision"].as_u64().unwrap();
-    let snaps = fs::read_dir(cluster.nodes[0].data_dir().join("snaps")).unwrap();
-    let runs = snaps.map(|entry| entry.unwrap().path()).filter(|path| text(path).ends_with(".run"));
-    let run = runs.max_by_key(|path| length(path)).unwrap();
-    let mut bytes = fs::read(&run).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::OpenOptions::new().write(true).open(&run).unwrap().write_all_at(&bytes, 0).unwrap();
+    let run = largest_run(&cluster);
+    rot(&run, length(&run) / 2);
 
     let (folder, url) = (tempfile::tempdir().unwrap(), cluster.nodes[0].url());
     let file = folder.path().join("backup");
@@ -273,6 +283,31 @@ fn a_rotten_block_does_not_keep_an_idle_node_from_being_backed_up() {
     for number in [0_u8, 1] {
         assert!(*kv.get(format!("large/{number}").as_bytes()).unwrap().value == vec![b'a' + number; 1 << 20]);
     }
+}
+
+/// It was begun with a checkpoint that is kept and not the newest any more, and the rest of that has gone bad: whoever
+/// goes on with it breaks off there, however often.
+#[test]
+fn a_backup_of_an_older_checkpoint_that_has_gone_bad_begins_again() {
+    let cluster = filled(1, 3, &["--backup-rate", "1MiB"]);
+    let (folder, url) = (tempfile::tempdir().unwrap(), cluster.nodes[0].url());
+    let file = folder.path().join("backup");
+    let arguments = ["backup", text(&file), "--endpoints", &url, "-o", "json"];
+    let mut running = begun(folder.path(), "begun", &arguments);
+    wait_for_growth(&file, 300_000, &mut running);
+    running.kill();
+    let (first, run) = (revision_of(&partial(&file)).unwrap(), largest_run(&cluster));
+    assert!(!file.exists() && length(&partial(&file)) + 200_000 < length(&run));
+    assert_eq!(cluster.nodes[0].client().post("/key/later", b"value").status, 200);
+    assert_eq!(cluster.nodes[0].client().post("/raft/snapshot", b"").status, 200);
+    rot(&run, length(&run) - 100_000);
+
+    let mut again = begun(folder.path(), "again", &arguments);
+    let status = again.wait("the backup to end", LOAD_LIMIT);
+    assert_eq!(status.code(), Some(0), "{}", again.stderr());
+    assert!(again.stderr().contains("begins again"), "{}", again.stderr());
+    let (header, kv) = read(&file);
+    assert!(header.revision.0 > first && kv.get(b"later").is_some());
 }
 
 /// So many bytes may have come at most, whatever time it was: a machine that is busy only makes it fewer.

@@ -6,7 +6,7 @@
 //! begin anew with the newest.
 
 use quorate_raft::{Done, LogId};
-use quorate_wire::checkpoint::Revision;
+use quorate_wire::checkpoint::{Revision, RunRef};
 
 use super::{HEADER_BYTES, Header, Origin, Tag};
 use crate::checkpoints::{Checkpoint, Checkpoints, Described};
@@ -60,7 +60,7 @@ pub struct Opened {
 pub enum Unopened {
     /// The one that was wanted is not there, or not any more; or there is none at all yet.
     NotThere,
-    /// A file of it is missing or damaged.
+    /// A file of it is missing or damaged, as far as is known.
     Damaged,
 }
 
@@ -92,7 +92,7 @@ impl<F: DiskFile> Sources<F> {
     pub(crate) fn perform<D: Disk<File = F>>(
         &mut self,
         disk: &D,
-        checkpoints: &Checkpoints<F>,
+        checkpoints: &mut Checkpoints<F>,
         job: BackupJob,
     ) -> Option<Done> {
         let newest = checkpoints.newest().map(|meta| meta.last);
@@ -106,12 +106,13 @@ impl<F: DiskFile> Sources<F> {
             BackupJob::Read { tag, offset, bytes, answer } => {
                 let source = self.open.iter().find(|source| source.opened.tag == tag);
                 let piece = source.and_then(|source| source.read(offset, bytes));
-                let damaged = source.filter(|source| piece.is_none() && offset < source.opened.file_bytes);
-                let lost = newest.filter(|last| damaged.is_some_and(|source| source.opened.last == *last));
-                if damaged.is_some() {
+                let damage =
+                    source.filter(|_| piece.is_none()).and_then(|source| source.damage(offset, bytes));
+                let lost = damage.and_then(|damage| {
                     // Whoever came back for the rest would be given it again, and break off at the same place.
                     self.open.retain(|source| source.opened.tag != tag);
-                }
+                    checkpoints.doubt(disk, damage)
+                });
                 answer(piece);
                 lost.map(Done::SnapshotLost)
             }
@@ -142,6 +143,9 @@ impl<F: DiskFile> Sources<F> {
         let is_wanted = |described: &&Described| wanted.is_none_or(|tag| tag_of(described) == tag);
         let kept = checkpoints.kept().rev().find(is_wanted);
         let tag = kept.map(tag_of).or(wanted).ok_or(Unopened::NotThere)?;
+        if kept.is_some_and(|described| checkpoints.is_bad(described)) {
+            return Err(Unopened::Damaged);
+        }
         if let Some(source) = self.open.iter_mut().find(|source| source.opened.tag == tag) {
             source.openings += 1;
             return Ok(source.opened);
@@ -190,5 +194,11 @@ impl<F: DiskFile> Source<F> {
         }
         let chunk = self.checkpoint.chunk(offset - head_bytes + self.manifest_bytes, bytes)?;
         Some(chunk.data.to_vec())
+    }
+
+    /// Which run can't be read for a piece, and from where on how much of it.
+    fn damage(&self, offset: u64, bytes: u64) -> Option<(RunRef, u64, u64)> {
+        let in_runs = offset.checked_sub(self.head.len() as u64)?;
+        self.checkpoint.damage(in_runs + self.manifest_bytes, bytes)
     }
 }

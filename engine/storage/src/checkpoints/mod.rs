@@ -321,6 +321,8 @@ impl<F: DiskFile> Checkpoints<F> {
         // One of the same name is another now.
         let last = described.meta.last;
         self.reading.retain(|checkpoint| checkpoint.described.meta.last != last);
+        // A run that was written again, or sent, may have the name of one that had gone bad.
+        self.bad.retain(|run| !described.manifest.runs.contains(run));
         self.shelf.add(described);
     }
 
@@ -349,25 +351,46 @@ impl<F: DiskFile> Checkpoints<F> {
             }
             Seen::BadRun(run, _) if !self.bad.insert(run) => Ok(Scrub::Sound(0)),
             Seen::BadRun(run, offset) => {
-                let newest = self.shelf.newest();
-                let newest = newest.filter(|newest| newest.manifest.runs.contains(&run));
-                let is_in_chain = self.chain.names().any(|named| *named == run);
-                let lost = if is_in_chain {
-                    Some(self.chain.boundary())
-                } else {
-                    newest.map(|described| described.meta.last)
-                };
+                let lost = self.lost_with(&run);
                 Ok(Scrub::RunLost { path: run::path(&run), offset, lost })
             }
         }
+    }
+
+    /// So many bytes of a run could not be read from there on. That is remembered when it is so of the file that has
+    /// its name now: what was opened long ago may be another. Says which checkpoint is lost with it.
+    pub(crate) fn doubt<D: Disk<File = F>>(
+        &mut self,
+        disk: &D,
+        (run, from, bytes): (RunRef, u64, u64),
+    ) -> Option<LogId> {
+        let is_sound = || RunFile::open(disk, &run).is_some_and(|file| file.read(from, bytes).is_some());
+        if !self.shelf.runs().any(|named| *named == run) || is_sound() {
+            return None;
+        }
+        self.bad.insert(run);
+        self.lost_with(&run)
+    }
+
+    /// Whether a run of it was found bad.
+    pub(crate) fn is_bad(&self, described: &Described) -> bool {
+        described.manifest.runs.iter().any(|run| self.bad.contains(run))
+    }
+
+    /// What is lost with a run: the newest checkpoint, or what the next one builds on; nothing when neither needs it.
+    fn lost_with(&self, run: &RunRef) -> Option<LogId> {
+        let newest = self.shelf.newest().filter(|newest| newest.manifest.runs.contains(run));
+        let is_in_chain = || self.chain.names().any(|named| named == run);
+        let of_newest = newest.map(|described| described.meta.last);
+        of_newest.or_else(|| is_in_chain().then(|| self.chain.boundary()))
     }
 
     /// Removes what is no longer needed.
     fn collect<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Trouble> {
         self.has_surplus = false;
         let bad = &self.bad;
-        let names_bad = |described: &Described| described.manifest.runs.iter().any(|run| bad.contains(run));
-        self.shelf.drop_older(disk, names_bad).map_err(Trouble::Fatal)?;
+        let is_bad = |described: &Described| described.manifest.runs.iter().any(|run| bad.contains(run));
+        self.shelf.drop_older(disk, is_bad).map_err(Trouble::Fatal)?;
         self.shelf.remove_aside(disk).map_err(Trouble::Fatal)?;
         if let Some(reading) = &mut self.scrubbing {
             reading.let_go(&self.shelf);

@@ -1,6 +1,7 @@
 //! A checkpoint as one stream of bytes: the manifest, then its runs from the oldest to the newest.
 
 use quorate_raft::{Chunk, LogId};
+use quorate_wire::checkpoint::RunRef;
 
 use super::file::{self, Described};
 use super::run::{RunFile, Verification};
@@ -44,15 +45,28 @@ impl<F: DiskFile> Checkpoint<F> {
         if offset < manifest_end {
             data.extend_from_slice(&self.manifest[position(offset)..position(manifest_end)]);
         }
-        let mut start = self.manifest.len() as u64;
-        for run in &self.runs {
-            let (from, to) = (offset.max(start), end.min(start + run.run().bytes));
-            if from < to {
-                data.extend_from_slice(&run.read(from - start, to - from)?);
-            }
-            start += run.run().bytes;
+        for (run, from, bytes) in self.parts(offset, end) {
+            data.extend_from_slice(&run.read(from, bytes)?);
         }
         Some(Chunk { offset, data: data.into(), done: end == content_bytes })
+    }
+
+    /// Which run can't be read for a piece of the content, and from where on how much of it; nothing when all can.
+    pub(crate) fn damage(&self, offset: u64, bytes: u64) -> Option<(RunRef, u64, u64)> {
+        let end = self.described.meta.bytes.min(offset.saturating_add(bytes.max(1)));
+        let damaged = self.parts(offset, end).find(|(run, from, bytes)| run.read(*from, *bytes).is_none());
+        damaged.map(|(run, from, bytes)| (*run.run(), from, bytes))
+    }
+
+    /// The runs that a range of the content lies in, and for each from where on how much of it.
+    fn parts(&self, offset: u64, end: u64) -> impl Iterator<Item = (&RunFile<F>, u64, u64)> {
+        let mut start = self.manifest.len() as u64;
+        self.runs.iter().filter_map(move |run| {
+            let (from, to) = (offset.max(start), end.min(start + run.run().bytes));
+            let part = (from < to).then(|| (run, from - start, to - from));
+            start += run.run().bytes;
+            part
+        })
     }
 }
 

@@ -375,6 +375,65 @@ fn a_damaged_one_can_be_written_anew_at_its_own_place() {
     assert_eq!(open_backup(&mut storage, None).0, Ok(whole));
 }
 
+/// The path of the one run there is.
+fn only_run(disk: &MemoryDisk) -> String {
+    let mut runs = disk.files().into_iter().filter(|path| path.ends_with(".run"));
+    runs.next().filter(|_| runs.next().is_none()).unwrap()
+}
+
+fn has_lost(done: &[Done], last: LogId) -> bool {
+    done.contains(&Done::SnapshotLost(last))
+}
+
+/// Whoever is told that the rest of it can be had comes back for that, and would break off at the same place for ever.
+#[test]
+fn an_older_one_that_is_damaged_is_not_offered_again() {
+    let (disk, mut storage) = node();
+    checkpoint(&mut storage, 10, 0, false, &rows(1, 150_000));
+    let (older, run) = (open_backup(&mut storage, None).0.unwrap(), only_run(&disk));
+    storage.perform(vec![Job::Backup(BackupJob::Close(older.tag))]).unwrap();
+    let newest = checkpoint(&mut storage, 20, 0, false, &rows(2, 100_000));
+    disk.open(&run).unwrap().write_at(&[0xee; 2], 100_000).unwrap();
+    assert_eq!(open_backup(&mut storage, Some(older.tag)).0, Ok(older), "nothing is known yet");
+    let read = |answer| BackupJob::Read { tag: older.tag, offset: 99_000, bytes: 2000, answer };
+    let (piece, done) = ask(&mut storage, read);
+    assert!(piece.is_none() && !has_lost(&done, newest.last), "the newest has no part in it: {done:?}");
+    let (again, done) = open_backup(&mut storage, Some(older.tag));
+    assert!(again == Err(Unopened::Damaged) && !has_lost(&done, newest.last), "{again:?} {done:?}");
+    assert_eq!(verify(&backup(&mut storage), 10_000).0, Ok(()));
+    // Nobody can do anything with it: it makes room.
+    checkpoint(&mut storage, 30, 20, false, &rows(3, 1_000));
+    settle(&mut storage);
+    assert_eq!(open_backup(&mut storage, Some(older.tag)).0, Err(Unopened::NotThere));
+    assert!(!disk.files().contains(&run));
+}
+
+/// A run of an older one is mostly one of the newest, too.
+#[test]
+fn damage_that_a_reader_of_an_older_one_meets_is_that_of_the_newest_with_the_same_run() {
+    let (disk, mut storage) = node();
+    let all = rows(1, 150_000);
+    checkpoint(&mut storage, 10, 0, false, &all);
+    let (older, run) = (open_backup(&mut storage, None).0.unwrap(), only_run(&disk));
+    let newest = checkpoint(&mut storage, 20, 10, true, &rows(2, 2_000));
+    let slow = open_backup(&mut storage, None).0.unwrap();
+    disk.open(&run).unwrap().write_at(&[0xee; 2], 100_000).unwrap();
+    let read = |storage: &mut Storage<MemoryDisk>, tag| {
+        ask(storage, |answer| BackupJob::Read { tag, offset: 99_000, bytes: 2000, answer })
+    };
+    let (piece, done) = read(&mut storage, older.tag);
+    assert!(piece.is_none() && has_lost(&done, newest.last), "{done:?}");
+    let (refused, done) = open_backup(&mut storage, None);
+    assert!(refused == Err(Unopened::Damaged) && has_lost(&done, newest.last), "{refused:?} {done:?}");
+    // The state is given anew, and its run happens to be the same: a sound file has that name now.
+    let anew = checkpoint(&mut storage, 20, 0, true, &all);
+    assert_eq!(verify(&backup(&mut storage), 10_000).0, Ok(()));
+    // One that has been open since before says nothing against it.
+    let (piece, done) = read(&mut storage, slow.tag);
+    assert!(piece.is_none() && !has_lost(&done, anew.last), "{done:?}");
+    assert_eq!(verify(&backup(&mut storage), 10_000).0, Ok(()));
+}
+
 /// Its files have no names any more, and keep their space while they are open: a reader who takes his time must not
 /// keep the disk full.
 #[test]
