@@ -24,6 +24,7 @@ use crate::file_disk::sync_directory;
 use crate::layout::is_zero;
 pub use crate::node_file::Identity;
 use crate::node_file::NodeFile;
+use crate::segment::{self, LogFile};
 use crate::stable;
 
 pub(crate) const LOCK: &str = "LOCK";
@@ -215,7 +216,8 @@ impl DataDir {
         }
     }
 
-    /// Takes the directory of a member, also when a recovery was begun in it.
+    /// Takes the directory of a member, also when a recovery was begun in it, or when there is a log without term and
+    /// vote.
     ///
     /// # Errors
     /// [`DataDirError`]. Nothing in the directory was changed then, but for the lock file.
@@ -226,8 +228,10 @@ impl DataDir {
             Some(NodeFile { identity, successor: Some(successor), .. }) => {
                 Err(DataDirError::ComingBack { path, node: identity.node, successor })
             }
-            Some(NodeFile { identity: Identity { cluster: Some(_), history: Some(_), .. }, .. }) => {
-                DataDir::take(path, true)
+            Some(node @ NodeFile { identity: Identity { cluster: Some(_), history: Some(_), .. }, .. }) => {
+                let directory = DataDir::take(path, false)?;
+                check_state_or_log(&directory.path, &node)?;
+                Ok(directory)
             }
             _ => Err(DataDirError::NoMember { path }),
         }
@@ -413,6 +417,14 @@ pub(crate) fn check_state(directory: &Path, node: &NodeFile) -> Result<(), DataD
         return Ok(());
     }
     Err(DataDirError::StateMissing { path: directory.join(STABLE), cluster: *cluster })
+}
+
+/// The same for a recovery from lost quorum, which can do without term and vote where there is a log.
+pub(crate) fn check_state_or_log(directory: &Path, node: &NodeFile) -> Result<(), DataDirError> {
+    let names = fs::read_dir(directory.join(segment::DIRECTORY)).into_iter().flatten().flatten();
+    let mut files = names.filter_map(|entry| LogFile::from_name(entry.file_name().to_str()?));
+    let has_log = files.any(|file| matches!(file, LogFile::Segment(_)));
+    if has_log { Ok(()) } else { check_state(directory, node) }
 }
 
 fn lock(directory: &Path) -> Result<File, DataDirError> {

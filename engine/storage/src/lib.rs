@@ -44,6 +44,7 @@ mod spares;
 mod stable;
 mod storage;
 mod survey;
+mod term_anew;
 mod verdict;
 mod versions;
 
@@ -59,3 +60,4 @@ pub use salvage::newest_members;
 pub use scrub::{Finding, Scrubbed};
 pub use storage::{Job, Storage};
 pub use survey::{CheckpointSight, Fault, FoundLog, SegmentSight, StableSight, Survey, Surveyed};
+pub use term_anew::write_term_anew;

@@ -12,8 +12,8 @@ use quorate_raft::NodeId;
 use quorate_wire::HistoryId;
 
 use crate::data_dir::{
-    DataDirError, Identity, LOCK, check_state, has_version, pid, read_node_file, refuse_other_versions,
-    unusable,
+    DataDirError, Identity, LOCK, check_state, check_state_or_log, has_version, pid, read_node_file,
+    refuse_other_versions, unusable,
 };
 use crate::node_file::NodeFile;
 
@@ -37,7 +37,7 @@ pub struct Look {
 }
 
 impl Look {
-    /// Looks at the directory of a member.
+    /// Looks at the directory of a member. One that has lost its term and vote needs a log.
     ///
     /// Whether it's in use is found out by asking for the lock as a reader, which a process that uses the directory
     /// does not grant, and which keeps any from taking it until [`Look::release`], or until this is dropped.
@@ -58,7 +58,7 @@ impl Look {
             return Err(DataDirError::NoMember { path });
         };
         has_version(&path)?;
-        check_state(&path, &node)?;
+        check_state_or_log(&path, &node)?;
         Ok(Look { identity: node.identity, recovering: node.recovering, in_use, guard })
     }
 

@@ -27,4 +27,5 @@ mod scrub;
 mod snapshots;
 mod survey;
 mod tail;
+mod term_anew;
 mod workloads;
