@@ -53,8 +53,8 @@ pub enum ComebackError {
     /// There is no cluster without it.
     #[error(
         "{loss}; node {node} was the only voter of its cluster, so nobody can take it in again. Nothing was changed in \
-         {}. `quorate recover plan` shows what the data dirs of former members hold, and `quorate recover apply` goes on \
-         with one of them; else restore a backup into an empty data dir",
+         {}. `quorate recover plan` shows what this data dir and those of former members hold, and `quorate recover \
+         apply` goes on with one of them; else restore a backup into an empty data dir",
         dir.display()
     )]
     OnlyVoter {

@@ -292,3 +292,80 @@ fn a_recovery_that_was_begun_is_finished_before_anything_is_served() {
     node.wait_until_led();
     assert_eq!(node.status().unwrap()["history"].as_str(), Some(&*new.to_string()));
 }
+
+/// What a disk does to both files of term and vote.
+fn lose_term(directory: &str) {
+    for name in ["stable/a", "stable/b"] {
+        fs::write(Path::new(directory).join(name), [0xa5; 512]).unwrap();
+    }
+}
+
+/// Waits until a node has ended by itself, because only a recovery helps.
+#[track_caller]
+fn names_recover(node: &mut Node) {
+    let code = node.process().wait("the node to end", PATIENCE).code();
+    let said = node.process().stderr();
+    assert!(code == Some(BAD_CONFIGURATION) && said.contains("quorate recover plan"), "{code:?}: {said}");
+    node.kill();
+}
+
+/// Neither may vote, and nobody is left to let them in under new ids. Their logs are whole.
+#[test]
+fn two_that_lost_their_term_and_vote_are_recovered_from_when_the_third_is_gone() {
+    let mut ruins = Ruins::new();
+    let (zero, one, id) = (ruins.dir(0), ruins.dir(1), ruins.id.clone());
+    ruins.cluster.nodes[2].wipe();
+    [&zero, &one].iter().for_each(|dir| lose_term(dir));
+    let before = content(Path::new(&one));
+    for node in [0, 1] {
+        ruins.cluster.nodes[node].start(&[]);
+    }
+    for node in [0, 1] {
+        names_recover(&mut ruins.cluster.nodes[node]);
+    }
+
+    let plan = ruins.plan(&[&zero, &one]);
+    assert_eq!(content(Path::new(&one)), before, "nothing has changed it yet");
+    for survivor in plan["survivors"].as_array().unwrap() {
+        assert_eq!((&survivor["state"], &survivor["term"]), (&"term-and-vote-lost".into(), &Value::Null));
+        assert!(survivor["last_index"].as_u64().unwrap() > WRITES as u64, "{plan}");
+    }
+    let notes: Vec<&str> =
+        plan["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
+    assert!(notes.iter().any(|note| note.contains("the end of its log may be missing")), "{plan}");
+    let command = plan["command"].as_str().unwrap();
+    assert!(
+        plan["loss"] == "unknown" && command.contains("--survivor"),
+        "two are there, and none counts: {plan}"
+    );
+
+    let applied = recover(&["apply", &one, "--confirm", &id, "--survivor", &zero]);
+    assert_eq!(applied.code, Some(0), "{applied:?}");
+    assert_eq!(content(&ruins.aside(1)), before, "the copy is of the data dir as it was");
+    serves_alone(&mut ruins);
+    ruins.cluster.nodes[0].wipe();
+    let url = ruins.cluster.nodes[1].url();
+    ruins.cluster.nodes[0].start(&["--join", &url]);
+    ruins.cluster.nodes[0].wait_until_led();
+    ruins.cluster.wait_for_voters(2);
+}
+
+#[test]
+fn an_only_voter_that_lost_its_term_and_vote_serves_again() {
+    let mut cluster = Cluster::start(QUORATE, 1);
+    let node = &mut cluster.nodes[0];
+    assert_eq!(node.client().post("/key/a", b"1").status, 200);
+    let status = node.status().unwrap();
+    node.kill();
+    let dir = node.data_dir().to_str().unwrap().to_owned();
+    lose_term(&dir);
+    node.start(&[]);
+    names_recover(node);
+    let applied = recover(&["apply", &dir, "--confirm", status["cluster"].as_str().unwrap()]);
+    assert_eq!(applied.code, Some(0), "{applied:?}");
+    node.start(&[]);
+    node.wait_until_led();
+    assert_eq!(node.client().get("/key/a").text(), "1");
+    let after = node.status().unwrap();
+    assert!(after["history"] != status["history"] && after["cluster"] == status["cluster"], "{after}");
+}

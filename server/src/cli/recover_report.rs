@@ -192,7 +192,7 @@ impl Row {
             id: survivor.node().to_string(),
             name: survivor.name().map(str::to_owned),
             role: held.map_or("unknown", |held| role(&held.members, survivor.node())),
-            term: held.map(|held| held.term.0),
+            term: held.filter(|held| !held.is_term_lost).map(|held| held.term.0),
             last_term: held.map(|held| held.last().term.0),
             last_index: held.map(|held| held.last().index.0),
             commit: held.map(|held| held.commit.0),
@@ -201,6 +201,7 @@ impl Row {
                 (_, Some(_), _) => "in-use",
                 (Some(_), ..) => "damaged",
                 (None, None, Some(_)) => "recovering",
+                (None, None, None) if survivor.is_term_lost() => "term-and-vote-lost",
                 (None, None, None) => "sound",
             },
             damage,
@@ -271,7 +272,7 @@ fn command(plan: &Plan<'_>, survivors: &[Survivor], cluster: &str) -> Option<Str
     let ahead = plan.ahead.map(|survivor| &survivor.dir);
     let others = survivors.iter().filter(|survivor| survivor.dir != best.dir && Some(&survivor.dir) != ahead);
     // A copy of the same node's data dir says nothing more.
-    let others = others.filter(|survivor| survivor.holds_its_log() && survivor.node() != best.node());
+    let others = others.filter(|survivor| survivor.can_be_named() && survivor.node() != best.node());
     let others: String = others.map(|survivor| format!(" --survivor {}", quoted(&survivor.dir))).collect();
     Some(format!("quorate recover apply {} --confirm {cluster}{others}", quoted(&best.dir)))
 }
@@ -304,6 +305,11 @@ fn notes(plan: &Plan<'_>, survivors: &[Survivor], live: &[Live]) -> Vec<String> 
         }
         if let Some(flaw) = survivor.flaw() {
             notes.push(format!("{dir} can't be recovered from: {flaw}"));
+        } else if survivor.is_term_lost() {
+            notes.push(format!(
+                "{dir}: its term and vote are lost, and with them how far it had acknowledged: the end of its log may \
+                 be missing, and nothing would show it; so it may be behind, and counts as missing"
+            ));
         }
         for lack in beyond(survivor, survivors) {
             let (first, last) = (lack.first, lack.last.index);
@@ -329,6 +335,11 @@ fn verdict(plan: &Plan<'_>) -> Vec<String> {
     };
     let Ok(held) = &best.holdings else { return Vec::new() };
     let (dir, last, commit) = (shown(&best.dir), held.last(), held.commit);
+    let by = match (best.is_term_lost(), plan.missing.is_empty()) {
+        (true, true) => "it",
+        (true, false) => "it or the missing voters",
+        (false, _) => "the missing voters",
+    };
     let mut verdict = Vec::new();
     if !plan.missing.is_empty() {
         let missing: Vec<String> = plan.missing.iter().map(NodeId::to_string).collect();
@@ -349,8 +360,8 @@ fn verdict(plan: &Plan<'_>) -> Vec<String> {
         )),
         Loss::Unknown => verdict.push(format!(
             "{dir} is the most ahead: it holds everything that was committed up to index {commit}, at least, and its \
-             log ends at {last} (term/index); what the missing voters acknowledged beyond its log is lost, and how \
-             much that is can't be known"
+             log ends at {last} (term/index); what {by} acknowledged beyond its log is lost, and how much that is \
+             can't be known"
         )),
     }
     verdict

@@ -6,24 +6,28 @@
 //! 2. everything that could be refused is looked at, on an overlay: nothing is changed
 //! 3. the data dir is copied aside
 //! 4. `node.toml` says that a recovery was begun, and names the new history
-//! 5. the log: a new term, and in it an entry that names this node as the only voter
+//! 5. term and vote, when they are lost; then the log: a new term, and in it an entry that names this node as the only
+//!    voter
 //! 6. `node.toml` with the new history, and nothing of a recovery any more
 //!
 //! Up to the third, a crash leaves the old data dir intact. From the fourth to the sixth no node can be started on it:
 //! it might be the only voter already and still bear the history of the old cluster, and that would make two clusters
 //! that nobody can tell apart. Done again, the whole goes on where it was. The sixth step is one rename.
 //!
-//! The new entry comes in a term after every term that the node has seen, behind all that the log holds. What was not
-//! known to be committed is kept: it may bring back a write that nobody was told of, and never loses one that somebody
-//! was. That no old member can have another entry in that place matters no more, because no message passes between
-//! two histories.
+//! The new entry comes in a term after every term that the node and the other survivors have seen, behind all that the
+//! log holds. What was not known to be committed is kept: it may bring back a write that nobody was told of, and never
+//! loses one that somebody was. That no old member can have another entry in that place matters no more, because no
+//! message passes between two histories: which is also why a node may go on that has lost its term and vote
+//! (`docs/PROTOCOL.md`, "Going on alone").
 
 use std::path::{Path, PathBuf};
 
-use quorate_node::raft::{Entry, HardState, Index, Job, LogId, Members, NodeId, Payload, Write, WriteId};
+use quorate_node::raft::{
+    Entry, HardState, Index, Job, LogId, Members, NodeId, Payload, Term, Write, WriteId,
+};
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
-use quorate_storage::{Disk, Fatal, FileDisk, OpenError, Options, Storage};
+use quorate_storage::{Disk, Fatal, FileDisk, OpenError, Options, Storage, write_term_anew};
 
 use super::aside::{AsideError, copy_aside, with_suffix};
 use super::survivor::{Holdings, Survivor};
@@ -146,6 +150,15 @@ pub(crate) enum ApplyError {
         /// The end of the log of the data dir to go on with.
         ours: LogId,
     },
+    /// A survivor holds as much, and has its term and vote.
+    #[error(
+        "the term and vote of this data dir are lost, and the survivor {} holds as much of the log: recover from that one",
+        dir.display()
+    )]
+    SurvivorSounder {
+        /// Its data dir.
+        dir: PathBuf,
+    },
     /// There is no copy.
     #[error(transparent)]
     Aside(#[from] AsideError),
@@ -183,13 +196,16 @@ pub(crate) fn apply(order: &Order, runtime: &impl Runtime) -> Result<Applied, Ap
         return Err(ApplyError::OtherCluster { given: order.confirm, found: identity.cluster });
     }
     let holdings = Holdings::in_directory(&order.dir)?;
-    if dir.recovering().is_none() && is_alone(&holdings, identity.node) {
+    // Without term and vote it can't be started, and what it had acknowledged may be lost: that begins a history, too.
+    if dir.recovering().is_none() && is_alone(&holdings, identity.node) && !holdings.is_term_lost {
         return Ok(Applied::AlreadyAlone(identity));
     }
     if let Some(flaw) = holdings.flaw(identity.node) {
         return Err(ApplyError::Flawed(flaw));
     }
-    let _guards = check_survivors(order, identity, holdings.last())?;
+    let guards = check_survivors(order, identity, &holdings)?;
+    let terms = guards.iter().filter_map(|survivor| Some(survivor.holdings.as_ref().ok()?.term));
+    let seen = terms.max().unwrap_or_default();
 
     let aside = place_aside(order, identity.history)?;
     if dir.recovering().is_none() {
@@ -199,7 +215,7 @@ pub(crate) fn apply(order: &Order, runtime: &impl Runtime) -> Result<Applied, Ap
     let aside = Some(aside).filter(|aside| aside.exists());
     let history = dir.recovering().unwrap_or(identity.history);
     let disk = FileDisk::new(dir.path());
-    let entry = become_only_voter(disk, identity.node, Options::new(runtime.random()))?;
+    let entry = become_only_voter(disk, identity.node, seen, Options::new(runtime.random()))?;
     let Identity { node, cluster, history: before } = identity;
     dir.identify(data_dir::Identity { node, cluster: Some(cluster), history: Some(history) })?;
     Ok(Applied::Recovered { identity: Identity { history, ..identity }, before, entry, aside })
@@ -218,8 +234,8 @@ fn is_alone(holdings: &Holdings, node: NodeId) -> bool {
 }
 
 /// Looks at the other survivors. While what it returns lives, no process can take them.
-fn check_survivors(order: &Order, own: Identity, last: LogId) -> Result<Vec<Survivor>, ApplyError> {
-    let mut survivors = Vec::new();
+fn check_survivors(order: &Order, own: Identity, held: &Holdings) -> Result<Vec<Survivor>, ApplyError> {
+    let (mut survivors, last) = (Vec::new(), held.last());
     for dir in &order.survivors {
         let dir = dir.clone();
         let survivor = match Survivor::at(&dir) {
@@ -247,6 +263,9 @@ fn check_survivors(order: &Order, own: Identity, last: LogId) -> Result<Vec<Surv
                 let reason = "the end of its log is lost, so nobody can tell whether it was ahead".to_owned();
                 return Err(ApplyError::SurvivorUnreadable { dir, reason });
             }
+            Ok(theirs) if held.is_term_lost && theirs.is_as_good(held) && survivor.flaw().is_none() => {
+                return Err(ApplyError::SurvivorSounder { dir });
+            }
             Ok(_) => survivors.push(survivor),
             Err(error) => return Err(ApplyError::SurvivorUnreadable { dir, reason: error.to_string() }),
         }
@@ -264,15 +283,18 @@ fn place_aside(order: &Order, history: HistoryId) -> Result<PathBuf, AsideError>
     Ok(with_suffix(&whole, &format!(".before-recovery-{:.8}", history.to_string())))
 }
 
-/// Makes `node` the only voter of the log on `disk`, durably. Done again, it finds that it was done.
+/// Makes `node` the only voter of the log on `disk`, durably, in a term after that which others have `seen`. Done
+/// again, it finds that it was done.
 ///
 /// # Errors
 /// [`ApplyError::Flawed`], [`ApplyError::Storage`], [`ApplyError::Disk`].
 pub(crate) fn become_only_voter<D: Disk>(
     disk: D,
     node: NodeId,
+    seen: Term,
     options: Options,
 ) -> Result<LogId, ApplyError> {
+    write_term_anew(&disk)?;
     let (mut storage, found) = Storage::open(disk, options)?;
     let holdings = Holdings::of(&found);
     if let Some(flaw) = holdings.flaw(node) {
@@ -284,7 +306,7 @@ pub(crate) fn become_only_voter<D: Disk>(
     if holdings.members_at == last && holdings.members == alone {
         return Ok(last);
     }
-    let term = holdings.term.max(last.term).next();
+    let term = holdings.term.max(last.term).max(seen).next();
     let id = LogId { term, index: last.index.next() };
     let write = Write {
         id: WriteId(1),

@@ -12,7 +12,7 @@ use quorate_node::raft::{
 };
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
-use quorate_storage::{Content, Disk, Draft, FileDisk, MemoryDisk, Options, Storage};
+use quorate_storage::{Content, Disk, DiskFile, Draft, FileDisk, MemoryDisk, Options, Storage};
 
 use super::apply::{Applied, ApplyError, Order, apply, become_only_voter};
 use super::aside::AsideError;
@@ -21,10 +21,10 @@ use super::survivor::{Holdings, Survivor};
 use crate::context::Identity;
 use crate::real::RealRuntime;
 
-const CLUSTER: ClusterId = ClusterId(0xc);
-const HISTORY: HistoryId = HistoryId(0xd);
+pub(super) const CLUSTER: ClusterId = ClusterId(0xc);
+pub(super) const HISTORY: HistoryId = HistoryId(0xd);
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options { segment_bytes: 16 << 10, spare_segments: 1, slice_bytes: 8 << 10, ..Options::new(7) }
 }
 
@@ -32,7 +32,7 @@ fn contact(node: u128) -> Contact {
     Contact { address: format!("127.0.0.1:{node}"), ..Contact::default() }
 }
 
-fn members(voters: &[u128]) -> Members {
+pub(super) fn members(voters: &[u128]) -> Members {
     let mut members = Members::default();
     for node in voters {
         members.voters.insert(NodeId(*node));
@@ -65,7 +65,7 @@ fn fill<D: Disk>(disk: D, members: Members, terms: &[u64]) {
 }
 
 /// The segments of a log, the oldest first.
-fn segments(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn segments(directory: &Path) -> Vec<PathBuf> {
     let names = fs::read_dir(directory.join("log")).unwrap().map(|entry| entry.unwrap().path());
     let mut segments: Vec<PathBuf> =
         names.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect();
@@ -81,27 +81,42 @@ fn cut_off_the_end(directory: &Path) {
     fs::write(last, bytes).unwrap();
 }
 
+/// A value of the log rots.
+pub(super) fn rot_a_value(directory: &Path) {
+    for segment in segments(directory) {
+        let mut bytes = fs::read(&segment).unwrap();
+        // Where entries are: elsewhere are zeros.
+        let Some(at) =
+            (4096..bytes.len() - 1000).rfind(|at| bytes[*at..*at + 1000].iter().all(|byte| *byte != 0))
+        else {
+            continue;
+        };
+        bytes[at + 10] ^= 0xff;
+        fs::write(&segment, bytes).unwrap();
+    }
+}
+
 /// A folder of data dirs.
-struct Folder {
+pub(super) struct Folder {
     root: tempfile::TempDir,
 }
 
 impl Folder {
-    fn new() -> Folder {
+    pub(super) fn new() -> Folder {
         Folder { root: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
     /// The data dir of a node of a cluster of three.
-    fn node(&self, node: u128, terms: &[u64]) -> PathBuf {
+    pub(super) fn node(&self, node: u128, terms: &[u64]) -> PathBuf {
         let identity = Identity { node: NodeId(node), cluster: CLUSTER, history: HISTORY };
         self.node_of(identity, members(&[1, 2, 3]), terms)
     }
 
-    fn node_of(&self, identity: Identity, members: Members, terms: &[u64]) -> PathBuf {
+    pub(super) fn node_of(&self, identity: Identity, members: Members, terms: &[u64]) -> PathBuf {
         let path = self.path(&identity.node.to_string());
         let mut dir = DataDir::open(&path).unwrap();
         fill(FileDisk::new(&path), members, terms);
@@ -116,17 +131,17 @@ impl Folder {
     }
 }
 
-fn order(dir: &Path, survivors: &[&Path]) -> Order {
+pub(super) fn order(dir: &Path, survivors: &[&Path]) -> Order {
     let survivors = survivors.iter().map(|path| path.to_path_buf()).collect();
     Order { dir: dir.to_owned(), confirm: CLUSTER, survivors, aside: None }
 }
 
-fn applied(order: &Order) -> Result<Applied, ApplyError> {
+pub(super) fn applied(order: &Order) -> Result<Applied, ApplyError> {
     apply(order, &RealRuntime::start())
 }
 
 #[track_caller]
-fn refused(order: &Order, folder: &Folder) -> (u8, ApplyError) {
+pub(super) fn refused(order: &Order, folder: &Folder) -> (u8, ApplyError) {
     let before = folder.names();
     let node_file = fs::read(order.dir.join("node.toml")).ok();
     let error = applied(order).unwrap_err();
@@ -136,7 +151,7 @@ fn refused(order: &Order, folder: &Folder) -> (u8, ApplyError) {
 }
 
 /// All files of a directory but its lock, with what they hold.
-fn content(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub(super) fn content(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(next) = directories.pop() {
@@ -187,7 +202,7 @@ fn the_most_ahead_goes_on_alone_with_all_it_holds() {
 }
 
 /// Whether the core, opened on this, becomes leader by itself and commits all it has.
-fn leads<D: Disk>(disk: D, node: NodeId) -> bool {
+pub(super) fn leads<D: Disk>(disk: D, node: NodeId) -> bool {
     let (mut storage, found) = Storage::open(disk, options()).unwrap();
     let last = found.terms.last();
     let mut now = Time(0);
@@ -275,30 +290,12 @@ fn a_node_that_could_never_go_on_is_refused() {
     let (code, error) = refused(&order(&removed, &[]), &folder);
     assert!(code == 4 && error.to_string().contains("no member"), "{error}");
 
-    // A value rots: the node is the only one that is left to have had it.
+    // The node is the only one that is left to have had it.
     let damaged = folder.node(1, &[1, 2, 2]);
-    for segment in segments(&damaged) {
-        let mut bytes = fs::read(&segment).unwrap();
-        // Where entries are: elsewhere are zeros.
-        let Some(at) =
-            (4096..bytes.len() - 1000).rfind(|at| bytes[*at..*at + 1000].iter().all(|byte| *byte != 0))
-        else {
-            continue;
-        };
-        bytes[at + 10] ^= 0xff;
-        fs::write(&segment, bytes).unwrap();
-    }
+    rot_a_value(&damaged);
     let (code, error) = refused(&order(&damaged, &[]), &folder);
     assert!(code == 4 && matches!(error, ApplyError::Flawed(_)), "{error}");
     assert!(error.to_string().contains("damaged") || error.to_string().contains("lost"), "{error}");
-
-    // Term and vote are gone.
-    let forgetful = folder.node(2, &[1, 2]);
-    for slot in ["a", "b"] {
-        fs::write(forgetful.join("stable").join(slot), [1; 512]).unwrap();
-    }
-    let (code, error) = refused(&order(&forgetful, &[]), &folder);
-    assert!(code == 4 && matches!(error, ApplyError::Storage(_)), "{error}");
 }
 
 /// Of what a checkpoint covers, nothing is ever asked for again.
@@ -331,11 +328,14 @@ fn damage_below_the_checkpoint_hinders_nothing_and_above_it_everything() {
     checkpoint(LogId::new(2, 3));
     let held = Holdings::on(disk.clone()).unwrap();
     assert!(held.flaw(NodeId(1)).is_some() && held.checkpoint == Some(LogId::new(2, 3)), "{held:?}");
-    assert!(matches!(become_only_voter(disk.clone(), NodeId(1), options()), Err(ApplyError::Flawed(_))));
+    assert!(matches!(
+        become_only_voter(disk.clone(), NodeId(1), Term(0), options()),
+        Err(ApplyError::Flawed(_))
+    ));
 
     checkpoint(LogId::new(2, 4));
     assert_eq!(Holdings::on(disk.clone()).unwrap().flaw(NodeId(1)), None);
-    assert_eq!(become_only_voter(disk.clone(), NodeId(1), options()).unwrap(), LogId::new(3, 5));
+    assert_eq!(become_only_voter(disk.clone(), NodeId(1), Term(0), options()).unwrap(), LogId::new(3, 5));
     assert!(leads(disk, NodeId(1)));
 }
 
@@ -358,7 +358,7 @@ fn an_attempt_that_was_interrupted_is_finished_by_the_next_one() {
             DataDir::open_for_recovery(&one).unwrap().begin_recovery(new).unwrap();
         }
         if steps > 2 {
-            become_only_voter(FileDisk::new(&one), NodeId(1), options()).unwrap();
+            become_only_voter(FileDisk::new(&one), NodeId(1), Term(0), options()).unwrap();
         }
         let unfinished = matches!(DataDir::open(&one), Err(DataDirError::RecoveryUnfinished { .. }));
         assert_eq!(unfinished, steps > 1, "after {steps} steps");
@@ -387,19 +387,29 @@ fn a_copy_of_something_else_is_left_alone() {
     assert!(applied(&order).is_ok() && aside.join("node.toml").exists());
 }
 
-/// The power goes at every change that the log's step makes, with any of what was not synced kept or lost.
 #[test]
 fn a_power_cut_leaves_the_old_log_or_the_new_one() {
     let disk = MemoryDisk::new();
     fill(disk.clone(), members(&[1, 2, 3]), &[1, 2, 2]);
-    let (old, new) = (LogId::new(2, 4), LogId::new(3, 5));
+    cut_everywhere(&disk, LogId::new(3, 5));
+    // Without term and vote it is put into a term above the log's first.
+    for path in ["stable/a", "stable/b"] {
+        disk.open(path).unwrap().write_at(&[0xa5; 512], 0).unwrap();
+        disk.open(path).unwrap().sync_data().unwrap();
+    }
+    cut_everywhere(&disk, LogId::new(4, 5));
+}
+
+/// The power goes at every change that the log's step makes, with any of what was not synced kept or lost.
+fn cut_everywhere(disk: &MemoryDisk, new: LogId) {
+    let old = LogId::new(2, 4);
     let cuts = Cell::new(0);
     for after in 0.. {
         let mut whole = false;
         for seed in 0..6 {
             let disk = disk.duplicate();
             disk.cut_power_at(disk.changes() + after);
-            whole = become_only_voter(disk.clone(), NodeId(1), options()).is_ok();
+            whole = become_only_voter(disk.clone(), NodeId(1), Term(0), options()).is_ok();
             disk.crash(seed);
             let held = Holdings::on(disk.clone()).unwrap();
             assert_eq!(held.flaw(NodeId(1)), None, "cut at {after}, seed {seed}");
@@ -408,11 +418,11 @@ fn a_power_cut_leaves_the_old_log_or_the_new_one() {
             assert!(held.last() == new || held.last() == old, "cut at {after}, seed {seed}: {held:?}");
             assert!(!whole || held.last() == new, "it was durable, and is lost");
             // Once more, over what is there.
-            let entry = become_only_voter(disk.clone(), NodeId(1), options()).unwrap();
+            let entry = become_only_voter(disk.clone(), NodeId(1), Term(0), options()).unwrap();
             let held = Holdings::on(disk.clone()).unwrap();
             assert_eq!((held.last(), held.members_at, held.last().index), (entry, entry, Index(5)));
             assert_eq!(held.members, Members::founder(NodeId(1), contact(1)));
-            assert_eq!(become_only_voter(disk.clone(), NodeId(1), options()).unwrap(), entry);
+            assert_eq!(become_only_voter(disk.clone(), NodeId(1), Term(0), options()).unwrap(), entry);
             assert!(leads(disk, NodeId(1)), "cut at {after}, seed {seed}");
             cuts.set(cuts.get() + 1);
         }

@@ -18,6 +18,8 @@ mod apply_tests;
 mod aside;
 mod plan;
 mod survivor;
+#[cfg(test)]
+mod term_lost_tests;
 
 pub(crate) use apply::{Applied, ApplyError, Order, apply};
 pub(crate) use plan::{Loss, Plan, beyond};

@@ -11,14 +11,16 @@
 //! survivors are no majority, every committed entry is on a survivor and so, by the above, on the most ahead. Which
 //! voters those are is known up to the commit index alone: of a change behind it nobody here can tell whether it came
 //! to be, so a majority counts by each configuration from there on. A survivor that has lost the end of its log, or is
-//! half-way through a recovery, counts as missing: what it held is not there.
+//! half-way through a recovery, counts as missing: what it held is not there. So does one that has lost its term and
+//! vote, and with them how far it had acknowledged. What its log does show is as good as another's, and of two that
+//! show as much the other one is taken.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use quorate_node::raft::{Index, LogId, Members, NodeId, Tally, TermRuns, tally};
 
-use super::survivor::Survivor;
+use super::survivor::{Holdings, Survivor};
 
 /// What another survivor holds and one does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +59,8 @@ impl<'a> Plan<'a> {
     /// named.
     pub(crate) fn of(survivors: &'a [Survivor], live: &BTreeSet<NodeId>) -> Plan<'a> {
         let held = |survivor: &&Survivor| {
-            survivor.holdings.as_ref().ok().map(|holdings| (holdings.last(), holdings.commit))
+            let rank = |held: &Holdings| (held.last(), !held.is_term_lost, held.commit);
+            survivor.holdings.as_ref().ok().map(rank)
         };
         let sound = survivors.iter().filter(|survivor| survivor.flaw().is_none());
         let best = sound.max_by_key(held);

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use quorate_node::raft::{Found, Index, LogId, Members, NodeId, Payload, Term, TermRuns};
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_storage::data_dir::DataDirError;
-use quorate_storage::{Disk, FileDisk, InUse, Look, OpenError, Options, Overlay, Storage};
+use quorate_storage::{Disk, FileDisk, InUse, Look, OpenError, Options, Overlay, Storage, write_term_anew};
 
 use crate::context::Identity;
 
 /// What the log and the checkpoints of a node hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holdings {
-    /// The term the node was in.
+    /// The term the node was in; when that is lost, one above every term in its log.
     pub(crate) term: Term,
+    /// Term and vote are lost: it may have voted in later terms, and acknowledged more than its log shows.
+    pub(crate) is_term_lost: bool,
     /// Up to here it knew the log to be committed, at least.
     pub(crate) commit: Index,
     /// The last slot that its newest whole checkpoint covers.
@@ -47,6 +49,7 @@ impl Holdings {
         let in_force = known.split_off(committed.saturating_sub(1));
         Holdings {
             term: found.hard.term,
+            is_term_lost: false,
             commit: found.commit_hint,
             checkpoint: checkpoint.map(|meta| meta.last),
             terms: found.terms.clone(),
@@ -58,10 +61,14 @@ impl Holdings {
         }
     }
 
-    /// What a node would find that is started on this disk, without starting it or changing anything.
+    /// What a node would find that is started on this disk, without starting it or changing anything; when its term and
+    /// vote are lost, what a recovery would find.
     pub(crate) fn on<D: Disk>(disk: D) -> Result<Holdings, OpenError> {
+        let overlay = Overlay::new(disk);
+        let is_term_lost = write_term_anew(&overlay)?.is_some();
         // The seed is for segments that only the overlay will have.
-        Storage::open(Overlay::new(disk), Options::new(0)).map(|(_, found)| Holdings::of(&found))
+        let (_, found) = Storage::open(overlay, Options::new(0))?;
+        Ok(Holdings { is_term_lost, ..Holdings::of(&found) })
     }
 
     pub(crate) fn in_directory(directory: &Path) -> Result<Holdings, OpenError> {
@@ -71,6 +78,11 @@ impl Holdings {
     /// The end of the log.
     pub(crate) fn last(&self) -> LogId {
         self.terms.last()
+    }
+
+    /// Whether it shows as much of the log as another that has lost its term and vote, and has its own.
+    pub(crate) fn is_as_good(&self, lost: &Holdings) -> bool {
+        !self.is_term_lost && self.last() == lost.last()
     }
 
     /// Why `node`, which holds this, can't go on alone; nothing when it can.
@@ -140,8 +152,18 @@ impl Survivor {
 
     /// Whether what it holds is all that it ever acknowledged, and of the history that it says.
     pub(crate) fn holds_its_log(&self) -> bool {
+        self.can_be_named() && !self.is_term_lost()
+    }
+
+    /// Whether it can be named beside another one that is gone on with.
+    pub(crate) fn can_be_named(&self) -> bool {
         let has_end = self.holdings.as_ref().is_ok_and(|holdings| holdings.unknown.is_none());
         has_end && self.recovering.is_none()
+    }
+
+    /// Whether its term and vote are lost.
+    pub(crate) fn is_term_lost(&self) -> bool {
+        self.holdings.as_ref().is_ok_and(|holdings| holdings.is_term_lost)
     }
 
     /// Why it can't be recovered from; nothing when it can.

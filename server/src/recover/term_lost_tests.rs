@@ -1,0 +1,139 @@
+//! Recoveries of nodes that have lost their term and vote.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use quorate_node::raft::{HardState, Index, Job, LogId, NodeId, Term, Write, WriteId};
+use quorate_storage::data_dir::DataDirError;
+use quorate_storage::{FileDisk, Storage};
+
+use super::apply::{Applied, ApplyError};
+use super::apply_tests::{
+    CLUSTER, Folder, HISTORY, applied, content, leads, members, options, order, refused, rot_a_value,
+    segments,
+};
+use super::plan::{Loss, Plan};
+use super::survivor::{Holdings, Survivor};
+use crate::context::Identity;
+
+/// Both files are bad, or both are gone.
+fn lose_term(directory: &Path, are_gone: bool) {
+    for name in ["stable/a", "stable/b"].map(|name| directory.join(name)) {
+        if are_gone { fs::remove_file(name).unwrap() } else { fs::write(name, [0xa5; 512]).unwrap() }
+    }
+}
+
+/// The best one, how many voters are not found, and what is lost.
+fn plan(paths: &[&Path]) -> (u128, usize, Loss) {
+    let survivors: Vec<Survivor> = paths.iter().map(|path| Survivor::at(path).unwrap()).collect();
+    let plan = Plan::of(&survivors, &BTreeSet::new());
+    assert!(plan.ahead.is_none());
+    (plan.best.unwrap().node().0, plan.missing.len(), plan.loss)
+}
+
+/// It may have voted, and acknowledged, beyond what it shows: for the others it is as good as missing. What its log
+/// shows is worth as much as any.
+#[test]
+fn a_survivor_that_lost_its_term_and_vote_is_the_last_resort() {
+    for are_gone in [false, true] {
+        let folder = Folder::new();
+        let (lost, sound) = (folder.node(1, &[1, 2, 2]), folder.node(2, &[1, 2, 2]));
+        let short = folder.node(3, &[1, 2]);
+        lose_term(&lost, are_gone);
+        let before = content(&lost);
+        assert_eq!(plan(&[&lost, &sound]), (2, 1, Loss::Unknown), "two of three are there, and one counts");
+        assert_eq!(plan(&[&lost, &short]), (1, 1, Loss::Unknown), "the one that shows more");
+        assert_eq!(plan(&[&lost]), (1, 2, Loss::Unknown));
+        assert_eq!(content(&lost), before, "a plan changes nothing");
+
+        let (code, error) = refused(&order(&lost, &[&sound]), &folder);
+        assert!(matches!(error, ApplyError::SurvivorSounder { .. }) && code == 4, "{error}");
+        let (code, error) = refused(&order(&short, &[&lost]), &folder);
+        assert!(matches!(error, ApplyError::SurvivorAhead { .. }) && code == 4, "{error}");
+        let Applied::Recovered { entry, aside, .. } = applied(&order(&lost, &[&short])).unwrap() else {
+            panic!("it was not alone")
+        };
+        assert_eq!(entry, LogId::new(4, 5), "above a term that is above all in the log");
+        assert_eq!(content(&aside.unwrap()), before);
+        assert!(leads(FileDisk::new(&lost), NodeId(1)));
+        let held = Holdings::in_directory(&lost).unwrap();
+        assert!(!held.is_term_lost && (1..=4).all(|index| held.terms.term(Index(index)).is_some()));
+        applied(&order(&sound, &[])).unwrap();
+    }
+}
+
+/// A log without a term says little; nothing at all says nothing.
+#[test]
+fn without_a_log_there_is_nothing_to_tell_a_term_by() {
+    for are_gone in [false, true] {
+        let folder = Folder::new();
+        let nothing = folder.node(1, &[1]);
+        lose_term(&nothing, are_gone);
+        segments(&nothing).iter().for_each(|path| fs::remove_file(path).unwrap());
+        let (code, error) = refused(&order(&nothing, &[]), &folder);
+        match Survivor::at(&nothing) {
+            Err(DataDirError::StateMissing { .. }) => assert!(are_gone && code == 78, "{code} {error}"),
+            seen => assert!(!are_gone && code == 4 && seen.unwrap().flaw().is_some(), "{code} {error}"),
+        }
+    }
+}
+
+/// It shows as much of the log, and can't be gone on with.
+#[test]
+fn a_sound_term_beside_a_damaged_log_stands_in_nobodys_way() {
+    let folder = Folder::new();
+    let (lost, damaged) = (folder.node(1, &[1, 2, 2]), folder.node(2, &[1, 2, 2]));
+    lose_term(&lost, false);
+    rot_a_value(&damaged);
+    let survivor = Survivor::at(&damaged).unwrap();
+    let held = survivor.holdings.as_ref().unwrap();
+    assert!(survivor.flaw().is_some() && held.unknown.is_none() && held.last() == LogId::new(2, 4));
+    drop(survivor);
+    assert_eq!(plan(&[&lost, &damaged]), (1, 1, Loss::Unknown));
+    applied(&order(&lost, &[&damaged])).unwrap();
+}
+
+/// Nobody else has a vote, and it can't be started as it is: what it had acknowledged may be gone.
+#[test]
+fn the_only_voter_begins_a_history_too() {
+    let identity = Identity { node: NodeId(1), cluster: CLUSTER, history: HISTORY };
+    for terms in [&[][..], &[1, 1]] {
+        let folder = Folder::new();
+        let one = folder.node_of(identity, members(&[1]), terms);
+        lose_term(&one, false);
+        assert_eq!(plan(&[&one]), (1, 0, Loss::Unknown));
+        let Applied::Recovered { identity: after, .. } = applied(&order(&one, &[])).unwrap() else {
+            panic!("it can't be started")
+        };
+        assert_ne!(after.history, HISTORY);
+        assert!(leads(FileDisk::new(&one), NodeId(1)));
+        assert_eq!(applied(&order(&one, &[])).unwrap(), Applied::AlreadyAlone(after));
+    }
+}
+
+/// Whoever compares the logs afterwards must not find one id twice.
+#[test]
+fn the_new_term_is_above_those_of_the_other_survivors() {
+    let folder = Folder::new();
+    let (one, two) = (folder.node(1, &[1, 2, 2]), folder.node(2, &[1]));
+    // It called for votes, and nobody answered.
+    let (mut storage, _) = Storage::open(FileDisk::new(&two), options()).unwrap();
+    let write = Write {
+        id: WriteId(1),
+        hard: Some(HardState { term: Term(9), vote: Some(NodeId(2)) }),
+        commit_hint: Index(0),
+        install: None,
+        truncate_from: None,
+        repair: Vec::new(),
+        append: Vec::new(),
+        compact_to: None,
+    };
+    storage.perform(vec![Job::Write(write).into()]).unwrap();
+    drop(storage);
+    lose_term(&one, true);
+    let Applied::Recovered { entry, .. } = applied(&order(&one, &[&two])).unwrap() else {
+        panic!("it was not alone")
+    };
+    assert_eq!(entry, LogId::new(10, 5));
+}
