@@ -136,7 +136,9 @@ impl Checkpoints {
     /// What the checkpoint at `last` builds on can't be read any more. The state is sound, so it is given anew as a
     /// whole, and all later ones build on that.
     pub(crate) fn lost(&mut self, last: LogId, state: &mut State, raft: &Raft) -> Option<Checkpoint> {
-        if last.index <= self.anew_at || state.is_restoring() {
+        // Once that is durable, whatever is said of its slot is said of itself.
+        let is_old = last.index < self.anew_at || last.index == self.anew_at && self.are_under_way();
+        if is_old || state.is_restoring() {
             return None;
         }
         let applied = raft.status().applied.index;

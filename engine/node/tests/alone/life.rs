@@ -163,6 +163,10 @@ fn a_checkpoint_that_is_lost_on_an_idle_node_is_written_anew_at_its_own_place() 
     assert!(!host.replies.contains(&(10, Reply::Checkpointed)));
     host.taken(8);
     assert_eq!((host.replies.last(), host.checkpoints.len()), (Some(&(10, Reply::Checkpointed)), 3));
+    // Nor is the new one safe from its disk.
+    host.feed(Input::Done(Done::SnapshotLost(LogId::new(2, 8))));
+    let [.., again] = &host.checkpoints[..] else { panic!("none") };
+    assert_eq!((host.checkpoints.len(), again.base, again.last), (4, LogId::ZERO, LogId::new(2, 8)));
 }
 
 /// What a full disk leaves: no spare beyond the reserve, and `rest` bytes of a segment.
