@@ -95,6 +95,22 @@ fn blocks(path: &Path) -> u64 {
     content_bytes(path).div_ceil(BLOCK_BYTES)
 }
 
+/// Whether every checksum in a run holds.
+fn is_sound(run: &PathBuf) -> bool {
+    let Ok(bytes) = fs::read(run) else { return false };
+    let position = |offset: u64| usize::try_from(offset).unwrap();
+    let (header, rest) = bytes.split_at(position(HEADER_BYTES));
+    let checksum = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
+    if crc32c::crc32c(&header[12..]) != checksum(8) {
+        return false;
+    }
+    let content_bytes = u64::from_le_bytes(header[16..24].try_into().unwrap());
+    let (content, table) = rest.split_at(position(content_bytes));
+    let found: Vec<u8> =
+        content.chunks(position(BLOCK_BYTES)).flat_map(|block| crc32c::crc32c(block).to_le_bytes()).collect();
+    crc32c::crc32c(table) == checksum(60) && found == table
+}
+
 /// Starts all nodes and waits until each is ready, as who it was, with every acknowledged write and sound files.
 /// `mended` are those that can't be without help.
 fn come_back(ruins: &mut Ruins, mended: &[usize]) {
@@ -114,9 +130,16 @@ fn come_back(ruins: &mut Ruins, mended: &[usize]) {
         ruins.ledger.check(&export.json()).unwrap_or_else(|lost| panic!("node {number}: {lost}"));
     }
     assert_eq!(ids(cluster), ruins.ids, "who was mended is who it was");
-    // What is left of damaged checkpoints goes with the next one.
     for node in &cluster.nodes {
         assert_eq!(node.client().post("/raft/snapshot", b"").status, 200);
+    }
+    // What is left of damaged checkpoints goes once there is another one.
+    for number in 0..3 {
+        wait_until("damaged files to go", PATIENCE, || {
+            let is_set_aside = |path: &PathBuf| path.extension().is_some_and(|end| end == "damaged");
+            let all = files(&cluster.nodes[number].data_dir(), "snaps", "").unwrap();
+            (!all.iter().any(is_set_aside) && runs(cluster, number).iter().all(is_sound)).then_some(())
+        });
     }
     cluster.nodes.iter_mut().for_each(|node| node.put_down());
     for (number, node) in cluster.nodes.iter().enumerate() {
