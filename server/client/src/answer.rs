@@ -23,6 +23,7 @@ pub struct Written {
 
 /// One node's view of itself and its cluster (`GET /raft/status`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 pub struct Status {
     /// The node's id, 32 lowercase hex digits.
     pub id: String,
@@ -56,6 +57,7 @@ pub struct Status {
 
 /// Who leads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 pub struct Leader {
     /// The leader's node id.
     pub id: String,
@@ -66,6 +68,7 @@ pub struct Leader {
 
 /// The leader's view of one other member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 pub struct Peer {
     /// The peer's node id.
     pub id: String,
@@ -78,6 +81,7 @@ pub struct Peer {
 
 /// Who belongs to the cluster (`GET /raft/members`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 pub struct Members {
     /// The cluster's id.
     pub cluster: String,
@@ -91,6 +95,7 @@ pub struct Members {
 
 /// One member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 pub struct Member {
     /// The node id.
     pub id: String,
@@ -110,6 +115,7 @@ pub struct Member {
 
 /// A membership change that is under way: decisions need a majority of both halves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
 pub struct Transition {
     /// The voters afterwards.
     pub incoming: Vec<String>,

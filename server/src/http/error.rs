@@ -7,6 +7,7 @@ use quorate_node::raft::NodeId;
 use quorate_node::wire::entry::MAX_COMMAND_BYTES;
 use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 use super::headers;
 use super::keys::entity_tag;
@@ -64,7 +65,7 @@ pub enum ApiError {
         /// The route.
         path: String,
         /// The methods it has, as in `Allow`.
-        allow: &'static str,
+        allow: String,
     },
     /// The body did not come in time.
     #[error("the body did not arrive within {seconds} s, {received} bytes did: send it faster, or less")]
@@ -252,10 +253,14 @@ pub enum ApiError {
 }
 
 /// The body of every error.
-#[derive(Serialize)]
-struct ErrorBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct ErrorBody<'a> {
+    /// What happened, the value seen, what to do.
     error: &'a str,
+    /// For programs: docs/ERRORS.md explains each.
     code: &'static str,
+    /// With `compacted`: the oldest revision that is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest: Option<u64>,
 }
@@ -343,7 +348,8 @@ impl ApiError {
         }
         match self {
             ApiError::MethodNotAllowed { allow, .. } => {
-                to.insert(ALLOW, HeaderValue::from_static(allow));
+                let allow = HeaderValue::from_str(allow);
+                to.insert(ALLOW, allow.expect("names of methods are a header value"));
             }
             ApiError::PreconditionFailed { there, revision, .. } => {
                 if let Some(there) = there {

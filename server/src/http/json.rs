@@ -7,6 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::body::Bytes;
 use quorate_node::kv::Entry;
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::openapi::formats;
 
 /// The answer to a change that is done.
 pub(crate) const SUCCESS: &[u8] = br#"{"status":"success"}"#;
@@ -16,10 +19,13 @@ pub(crate) const HELLO: &[u8] = br#"{"hello":"world"}"#;
 pub(crate) const ALIVE: &[u8] = br#"{"status":"ok"}"#;
 
 /// A key and what is under it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Entry)]
 pub(crate) struct EntryAnswer<'a> {
+    #[schema(schema_with = formats::key)]
     key: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = formats::base64, required = false)]
     value: Option<String>,
     create_revision: u64,
     mod_revision: u64,

@@ -7,6 +7,7 @@ use quorate_node::kv::{ClusterTime, Lease, LeaseId, Revision};
 use quorate_node::raft::Time;
 use quorate_node::{Query, ReadLevel, Reply, Request};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::app::{App, json};
 use super::body::AnswerBody;
@@ -14,6 +15,7 @@ use super::error::ApiError;
 use super::headers::QUORATE_REVISION;
 use super::json::encode;
 use super::leader::{Operation, unexpected};
+use super::openapi::formats;
 use super::proxy::AttemptError;
 use super::request::{remaining_text, ttl_text};
 use super::service::Terms;
@@ -66,16 +68,20 @@ impl<R: Runtime, N: Net> Operation<R, N> for LeaseRead {
     }
 }
 
-#[derive(Serialize)]
-struct LeaseAnswer {
+/// A lease, and what is left of it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LeaseState {
+    #[schema(schema_with = formats::lease)]
     lease: String,
+    /// How long it lives without being kept alive.
     ttl: String,
+    /// Of that, with one decimal: `12.3s`.
     remaining: String,
     keys: Vec<String>,
 }
 
 fn answer(id: LeaseId, lease: &Lease, now: ClusterTime, revision: Revision) -> Response<AnswerBody> {
-    let mut response = json(encode(&LeaseAnswer {
+    let mut response = json(encode(&LeaseState {
         lease: id.to_string(),
         ttl: ttl_text(lease.ttl_ms),
         remaining: remaining_text(lease.ends.0.saturating_sub(now.0)),

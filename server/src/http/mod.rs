@@ -17,6 +17,7 @@
 //! | `leader` | having something done by the leader, here or elsewhere, once |
 //! | `proxy`, `pool` | passing a request on, and the connections for it |
 //! | `app`, `headers`, `error` | what they share |
+//! | [`openapi`] | what `/openapi.json` says of all that |
 //! | `fuzzing` | what the fuzzer feeds |
 
 mod adding;
@@ -38,6 +39,7 @@ mod lending;
 mod linger;
 mod listing;
 mod membership;
+pub(crate) mod openapi;
 mod pool;
 mod proxy;
 pub mod request;

@@ -20,6 +20,7 @@ use super::error::ApiError;
 use super::headers::{QUORATE_HISTORY, QUORATE_TIMEOUT};
 use super::json::{ALIVE, HELLO};
 use super::linger::Linger;
+use super::openapi::openapi_json;
 use super::request::{Call, parse_head, parse_timeout};
 use super::status::version;
 use crate::context::Context;
@@ -164,6 +165,7 @@ impl<R: Runtime, N: Net> App<R, N> {
             Call::Livez => Ok(json(ALIVE)),
             Call::Readyz { verbose } => self.readyz(verbose).await,
             Call::Version => Ok(version()),
+            Call::OpenApi => Ok(json(openapi_json())),
             Call::Status => self.status().await,
             Call::Members(level) => self.members(level, terms).await,
             Call::ChangeMembers(change) => self.change_members(head, change, upload, terms).await,

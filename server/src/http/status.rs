@@ -5,6 +5,7 @@ use quorate_client::{Leader, Peer, Status};
 use quorate_node::View;
 use quorate_node::raft::{PeerState, PeerStatus, Role};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::app::{App, json, with_type};
 use super::body::AnswerBody;
@@ -22,20 +23,20 @@ use crate::runtime::Runtime;
 const CAUGHT_UP_ENTRIES: u64 = 1000;
 
 /// `GET /version`.
-#[derive(Serialize)]
-struct Version {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Version {
     version: &'static str,
 }
 
 /// `GET /readyz`.
-#[derive(Serialize)]
-struct Readiness<C> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Readiness<C> {
     status: &'static str,
     checks: Checks<C>,
 }
 
 /// What makes a node ready to serve.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Checks<C> {
     leader: C,
     caught_up: C,
@@ -44,8 +45,8 @@ struct Checks<C> {
 }
 
 /// One check's result.
-#[derive(Serialize)]
-struct Check {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Check {
     status: &'static str,
     detail: String,
 }

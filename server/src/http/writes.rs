@@ -8,6 +8,7 @@ use quorate_node::kv::{Action, LeaseId, Op, OpResult, Outcome, Revision, Txn};
 use quorate_node::raft::Time;
 use quorate_node::{Reply, Request};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::app::{App, json, refusal};
 use super::body::{AnswerBody, Upload};
@@ -16,6 +17,7 @@ use super::headers::{IDEMPOTENCY_REPLAYED, QUORATE_REVISION};
 use super::json::{EntryAnswer, SUCCESS, encode};
 use super::keys::{entity_tag, precondition_failed};
 use super::leader::{Operation, unexpected};
+use super::openapi::formats;
 use super::proxy::AttemptError;
 use super::request::{Change, Write, WriteCall, ttl_text};
 use super::service::Terms;
@@ -167,20 +169,31 @@ fn conditional(
     Err(precondition_failed(holder, info, entry.as_ref(), revision))
 }
 
-#[derive(Serialize)]
-struct LeaseAnswer {
+/// A lease.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Lease)]
+pub(super) struct LeaseAnswer {
+    #[schema(schema_with = formats::lease)]
     lease: String,
+    /// How long it lives without being kept alive.
     ttl: String,
 }
 
-#[derive(Serialize)]
-struct TxnAnswer<'a> {
+/// What a transaction came to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TxnOutcome)]
+pub(super) struct TxnAnswer<'a> {
+    /// Whether the comparisons held.
     succeeded: bool,
+    /// The store's revision after it.
     revision: u64,
+    /// One for each operation that was carried out.
     results: Vec<ResultAnswer<'a>>,
 }
 
-#[derive(Serialize)]
+/// What an operation of a transaction came to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OperationOutcome)]
 #[serde(rename_all = "lowercase")]
 enum ResultAnswer<'a> {
     Put { mod_revision: u64 },

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quorate_node::kv::{Change, Entry, EventId, EventKind, Revision};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::EntryAnswer;
+use crate::http::openapi::formats;
 
 /// A change, and the bytes that were made of it: once for all who are told, and once more for all who want to know what
 /// was there before.
@@ -29,8 +31,9 @@ pub(crate) enum ResetReason {
     Restored,
 }
 
-#[derive(Serialize)]
-struct PutData<'a> {
+/// What was written.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PutData<'a> {
     #[serde(flatten)]
     entry: EntryAnswer<'a>,
     revision: u64,
@@ -38,8 +41,10 @@ struct PutData<'a> {
     previous: Option<Option<EntryAnswer<'a>>>,
 }
 
-#[derive(Serialize)]
-struct DeleteData<'a> {
+/// What is gone.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeleteData<'a> {
+    #[schema(schema_with = formats::key)]
     key: Cow<'a, str>,
     revision: u64,
     reason: &'static str,
@@ -47,8 +52,9 @@ struct DeleteData<'a> {
     previous: Option<Option<EntryAnswer<'a>>>,
 }
 
-#[derive(Serialize)]
-struct ResetData {
+/// Why the stream ends.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ResetData {
     revision: u64,
     reason: &'static str,
 }

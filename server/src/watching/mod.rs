@@ -37,6 +37,6 @@ mod recent;
 
 pub(crate) use filter::{Kinds, Scope, Watch};
 pub(crate) use follower::{Follower, Step};
-pub(crate) use frame::{ResetReason, reset};
+pub(crate) use frame::{DeleteData, PutData, ResetData, ResetReason, reset};
 pub use hub::{WatchCounts, Watches};
 pub(crate) use pages::Page;

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use quorate_client::{Address, Endpoint};
 use quorate_node::raft::{Learner, NodeId};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::ApiError;
 use super::json::parse;
 use crate::config::parse_name;
+use crate::http::openapi::formats;
 
 /// The longest URL of a member: it is in every node's memory and every checkpoint.
 const MAX_URL_BYTES: usize = 512;
@@ -93,20 +95,29 @@ pub struct NewMember {
     pub replaces: Option<NodeId>,
 }
 
-#[derive(Deserialize)]
+/// The body of `POST /raft/add`.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AddBody {
+pub(crate) struct AddBody {
     #[serde(rename = "ID")]
+    #[schema(schema_with = formats::node_id)]
     id: String,
     #[serde(rename = "Address")]
+    #[schema(schema_with = formats::address)]
     address: String,
     #[serde(rename = "Role")]
+    #[schema(pattern = "^(voter|learner)$")]
     role: Option<String>,
+    /// Where it says it serves HTTP: `http://host:port`.
     #[serde(rename = "URL")]
+    #[schema(max_length = 512, pattern = "^http://.+$")]
     url: Option<String>,
+    /// What people call it.
     #[serde(rename = "Name")]
+    #[schema(max_length = 64, pattern = "^[ -~]*$")]
     name: Option<String>,
     #[serde(rename = "Replaces")]
+    #[schema(schema_with = formats::optional_node_id, required = false)]
     replaces: Option<String>,
 }
 
@@ -119,25 +130,32 @@ pub struct MemberSets {
     pub learners: BTreeSet<NodeId>,
 }
 
-#[derive(Deserialize)]
+/// A body that names a member.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct MemberBody {
+pub(crate) struct MemberBody {
     #[serde(rename = "ID")]
+    #[schema(schema_with = formats::node_id)]
     id: String,
 }
 
-#[derive(Deserialize)]
+/// A body that names a member, or none.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct TransferBody {
+pub(crate) struct TransferBody {
     #[serde(rename = "ID")]
+    #[schema(schema_with = formats::optional_node_id, required = false)]
     id: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// The body of `POST /raft/members`: no id is in both lists.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct MembersBody {
+pub(crate) struct MembersBody {
+    #[schema(schema_with = formats::node_ids)]
     voters: Vec<String>,
     #[serde(default)]
+    #[schema(schema_with = formats::node_ids, required = false)]
     learners: Vec<String>,
 }
 

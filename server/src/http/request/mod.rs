@@ -40,21 +40,28 @@ use quorate_storage::lending::Wanted;
 
 pub use super::error::ApiError;
 use super::headers::IDEMPOTENCY_KEY;
+use super::lending::wanted;
 pub use backup::BackupCall;
 pub use conditions::{Conditions, Tags};
 pub(crate) use import::parse_import;
 pub use key::MAX_KEY_BYTES;
 use key::decode_key;
 pub use list::ListCall;
+pub(crate) use members::{AddBody, MemberBody, MembersBody, TransferBody};
 pub use members::{MemberCall, MemberChange, MemberSets, NewMember};
 pub use once::{MAX_IDEMPOTENCY_KEY_BYTES, OnceCall};
+pub(crate) use query::Parameter;
 pub use query::parse_timeout;
 pub(crate) use query::{MAX_TIMEOUT, format_timeout};
 use query::{Query, parse_lease};
 use routes::Route;
+pub(crate) use routes::{Operation, PATHS, Path};
 pub use ttl::TTL_MS;
 pub(crate) use ttl::{remaining_text, ttl_text};
+pub(crate) use txn::TxnBody;
+pub(crate) use watch::LAST_EVENT_ID;
 pub use watch::WatchCall;
+pub(crate) use write::GrantBody;
 pub(crate) use write::holder_of;
 pub use write::{Change, MAX_LOCK_BYTES, Write, WriteCall};
 use write::{Only, What};
@@ -82,6 +89,8 @@ pub enum Call {
     },
     /// `GET /version`
     Version,
+    /// `GET /openapi.json`
+    OpenApi,
     /// `GET /raft/status`
     Status,
     /// `POST /raft/snapshot`
@@ -138,75 +147,63 @@ pub fn parse_head(
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Head, ApiError> {
-    let route = routes::find(method, path)?;
-    check_headers(method, &route, headers)?;
-    if route == Route::Watch {
-        // Its query is another one.
-        return watch::parse(query, headers);
-    }
-    let asked = Query::parse(query, route.parameters())?;
+    let Route { operation, named } = routes::find(method, path)?;
+    check_headers(method, operation, headers)?;
+    let asked = Query::parse(query, operation.parameters())?;
     let write = |what| -> Result<Call, ApiError> {
         Ok(Call::Write(WriteCall { what, once: OnceCall::of(method, path, query, headers)? }))
     };
     let timeout = asked.timeout;
     let level = asked.level;
-    let call = match route {
-        Route::Watch => unreachable!("its head was parsed before"),
-        Route::Hello => Call::Hello,
-        Route::Livez => Call::Livez,
-        Route::Readyz => Call::Readyz { verbose: asked.verbose },
-        Route::Version => Call::Version,
-        Route::Status => Call::Status,
-        Route::Snapshot => Call::Snapshot,
-        Route::Lend(wanted) => Call::Lend(wanted),
-        Route::Get(key) => Call::Get(GetCall {
-            key: decoded(key)?,
+    let call = match operation {
+        Operation::Hello => Call::Hello,
+        Operation::Livez => Call::Livez,
+        Operation::Readyz => Call::Readyz { verbose: asked.verbose },
+        Operation::Version => Call::Version,
+        Operation::OpenApi => Call::OpenApi,
+        Operation::Status => Call::Status,
+        Operation::Snapshot => Call::Snapshot,
+        Operation::Lend => Call::Lend(wanted(path).expect("a route is one of these only when its path is")),
+        Operation::Get => Call::Get(GetCall {
+            key: decoded(named)?,
             revision: asked.revision,
             known: Tags::known(headers),
             holder: asked.holder.map(|holder| holder.into_bytes().into()),
             level,
         }),
-        Route::List => Call::List(ListCall::of(&asked)?),
-        Route::Lease(id) => Call::Lease { lease: lease(id)?, level },
-        Route::Export => Call::Export(level),
-        Route::Backup => Call::Backup(BackupCall::of(headers, level)),
-        Route::Members => Call::Members(level),
-        Route::Put(key) => {
-            write(What::Put { key: decoded(key)?, expiry: expiry(&asked)?, only: only(asked, headers)? })?
+        Operation::List => Call::List(ListCall::of(&asked)?),
+        Operation::Watch => Call::Watch(WatchCall::of(asked, headers)?),
+        Operation::Lease => Call::Lease { lease: lease(named)?, level },
+        Operation::Export => Call::Export(level),
+        Operation::Backup => Call::Backup(BackupCall::of(headers, level)),
+        Operation::Members => Call::Members(level),
+        Operation::Put => {
+            write(What::Put { key: decoded(named)?, expiry: expiry(&asked)?, only: only(asked, headers)? })?
         }
-        Route::Delete(key) => write(What::Delete { key: decoded(key)?, only: only(asked, headers)? })?,
-        Route::Txn => write(What::Txn)?,
-        Route::Import => write(What::Import)?,
-        Route::Grant => write(What::Grant)?,
-        Route::KeepAlive(id) => write(What::KeepAlive(lease(id)?))?,
-        Route::Revoke(id) => write(What::Revoke(lease(id)?))?,
-        Route::Lock(key) => write(What::Lock { key: decoded(key)? })?,
-        Route::Unlock(key) => write(What::Unlock { key: decoded(key)? })?,
-        Route::Add => Call::ChangeMembers(MemberCall::Add { wait_for_voter: asked.wait_for_voter }),
-        Route::Promote => Call::ChangeMembers(MemberCall::Promote),
-        Route::Remove => Call::ChangeMembers(MemberCall::Remove),
-        Route::SetMembers => Call::ChangeMembers(MemberCall::SetMembers),
-        Route::Transfer => Call::ChangeMembers(MemberCall::Transfer),
+        Operation::Delete => write(What::Delete { key: decoded(named)?, only: only(asked, headers)? })?,
+        Operation::Txn => write(What::Txn)?,
+        Operation::Import => write(What::Import)?,
+        Operation::Grant => write(What::Grant)?,
+        Operation::KeepAlive => write(What::KeepAlive(lease(named)?))?,
+        Operation::Revoke => write(What::Revoke(lease(named)?))?,
+        Operation::Lock => write(What::Lock { key: decoded(named)? })?,
+        Operation::Unlock => write(What::Unlock { key: decoded(named)? })?,
+        Operation::Add => Call::ChangeMembers(MemberCall::Add { wait_for_voter: asked.wait_for_voter }),
+        Operation::Promote => Call::ChangeMembers(MemberCall::Promote),
+        Operation::Remove => Call::ChangeMembers(MemberCall::Remove),
+        Operation::SetMembers => Call::ChangeMembers(MemberCall::SetMembers),
+        Operation::Transfer => Call::ChangeMembers(MemberCall::Transfer),
     };
     Ok(Head { call, timeout })
 }
 
 /// Conditions and promises that a route can't keep are refused: ignoring one would be a lie.
-fn check_headers(method: &Method, route: &Route<'_>, headers: &HeaderMap) -> Result<(), ApiError> {
+fn check_headers(method: &Method, operation: Operation, headers: &HeaderMap) -> Result<(), ApiError> {
     let is_read = method == Method::GET || method == Method::HEAD;
-    let is_key_write = matches!(route, Route::Put(_) | Route::Delete(_));
-    let is_named = is_key_write
-        || matches!(
-            route,
-            Route::Txn | Route::Import | Route::Grant | Route::KeepAlive(_) | Route::Revoke(_)
-        );
-    let takes = [
-        (IF_MATCH, is_key_write || matches!(route, Route::Backup)),
-        (IF_NONE_MATCH, is_key_write || is_read),
-        (IDEMPOTENCY_KEY, is_named || is_read),
-    ];
-    match takes.iter().find(|(name, is_taken)| !is_taken && headers.contains_key(name)) {
-        Some((name, _)) => Err(unsupported(name)),
+    let takes = [IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY]
+        .map(|name| (operation.takes(&name) || name != IF_MATCH && is_read, name));
+    match takes.iter().find(|(is_taken, name)| !is_taken && headers.contains_key(name)) {
+        Some((_, name)) => Err(unsupported(name)),
         None => Ok(()),
     }
 }

@@ -17,7 +17,7 @@ pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A query parameter that some route takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parameter {
+pub(crate) enum Parameter {
     /// `timeout=5s`.
     Timeout,
     /// `consistency=linearizable|lease|stale`.
@@ -48,6 +48,14 @@ pub(super) enum Parameter {
     Values,
     /// `cursor=<where a list goes on>`.
     Cursor,
+    /// `key=a`.
+    Key,
+    /// `from=7`.
+    From,
+    /// `events=put,delete`.
+    Events,
+    /// `previous=true`.
+    Previous,
 }
 
 /// What a query says. A route that does not take a parameter sees its default.
@@ -83,6 +91,14 @@ pub(super) struct Query {
     pub(super) values: Option<bool>,
     /// Where a list goes on.
     pub(super) cursor: Option<String>,
+    /// What is watched.
+    pub(super) key: Option<String>,
+    /// From which revision on it is.
+    pub(super) from: Option<String>,
+    /// The kinds of events that are wanted.
+    pub(super) events: Option<String>,
+    /// Whether they tell what was before.
+    pub(super) previous: Option<String>,
 }
 
 impl Default for Query {
@@ -103,12 +119,16 @@ impl Default for Query {
             limit: None,
             values: None,
             cursor: None,
+            key: None,
+            from: None,
+            events: None,
+            previous: None,
         }
     }
 }
 
 impl Parameter {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Parameter::Timeout => "timeout",
             Parameter::Consistency => "consistency",
@@ -125,6 +145,10 @@ impl Parameter {
             Parameter::Limit => "limit",
             Parameter::Values => "values",
             Parameter::Cursor => "cursor",
+            Parameter::Key => "key",
+            Parameter::From => "from",
+            Parameter::Events => "events",
+            Parameter::Previous => "previous",
         }
     }
 }
@@ -206,6 +230,10 @@ impl Query {
             Parameter::End => self.end = Some(text(name, value)?),
             Parameter::After => self.after = Some(text(name, value)?),
             Parameter::Cursor => self.cursor = Some(text(name, value)?),
+            Parameter::Key => self.key = Some(value.unwrap_or_default()),
+            Parameter::From => self.from = Some(value.unwrap_or_default()),
+            Parameter::Events => self.events = Some(value.unwrap_or_default()),
+            Parameter::Previous => self.previous = Some(value.unwrap_or_default()),
         }
         Ok(())
     }
@@ -287,7 +315,7 @@ pub(crate) fn format_timeout(timeout: Duration) -> String {
 }
 
 /// As HTML forms encode: `+` is a space here, unlike in a path.
-pub(super) fn decode(text: &str) -> Result<String, ApiError> {
+fn decode(text: &str) -> Result<String, ApiError> {
     if let Some(at) = invalid_escape(text) {
         return Err(ApiError::BadQuery(format!(
             "{text:?} in the query has a bad percent escape at byte {at}"

@@ -1,75 +1,115 @@
 //! Which path and method mean what: the table of routes.
 //!
-//! A `match` on a dozen fixed paths and one prefix needs no router: a key is the raw rest of the path, which routers
-//! would split and decode.
+//! Two dozen paths, of which most are fixed, need no router: a key is the raw rest of the path, which routers would split
+//! and decode. `crate::http::openapi` describes each row.
 
 use hyper::Method;
-
-use quorate_storage::lending::Wanted;
+use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 
 use super::ApiError;
 use super::query::Parameter;
+use crate::http::headers::IDEMPOTENCY_KEY;
 use crate::http::lending::wanted;
 
-/// What method and path ask for. Keys are as they stand in the path, still percent-encoded.
+/// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route<'a> {
-    /// `GET /`
+pub(crate) enum Operation {
     Hello,
-    /// `GET /key/{key}`
-    Get(&'a str),
-    /// `POST` or `PUT /key/{key}`
-    Put(&'a str),
-    /// `DELETE /key/{key}`
-    Delete(&'a str),
-    /// `LOCK /key/{key}`
-    Lock(&'a str),
-    /// `UNLOCK /key/{key}`
-    Unlock(&'a str),
-    /// `GET /keys`
+    Get,
+    Put,
+    Delete,
+    Lock,
+    Unlock,
     List,
-    /// `POST /txn`
     Txn,
-    /// `POST /leases`
     Grant,
-    /// `GET /leases/{id}`
-    Lease(&'a str),
-    /// `POST /leases/{id}/keepalive`
-    KeepAlive(&'a str),
-    /// `DELETE /leases/{id}`
-    Revoke(&'a str),
-    /// `GET /data.json`
+    Lease,
+    KeepAlive,
+    Revoke,
     Export,
-    /// `POST /data.json`
     Import,
-    /// `GET /backup`
     Backup,
-    /// `GET /watch`
     Watch,
-    /// `GET /livez`
     Livez,
-    /// `GET /readyz`
     Readyz,
-    /// `GET /version`
     Version,
-    /// `GET /raft/status`
+    OpenApi,
     Status,
-    /// `GET /raft/members`
     Members,
-    /// `POST /raft/members`
     SetMembers,
-    /// `POST /raft/add`
     Add,
-    /// `POST /raft/promote`
     Promote,
-    /// `POST /raft/remove`
     Remove,
-    /// `POST /raft/transfer`
     Transfer,
-    /// `POST /raft/snapshot`
     Snapshot,
-    /// `GET /raft/checkpoints…`, `GET /raft/runs/…`
-    Lend(Wanted),
+    /// What peers are lent of checkpoints.
+    Lend,
+}
+
+/// A path with its methods.
+#[derive(Debug)]
+pub(crate) struct Path {
+    /// With `{…}` for what varies; at its end that is the whole rest of a path.
+    pub(crate) template: &'static str,
+    /// Each with what it asks for. `HEAD` goes with `GET`.
+    pub(crate) methods: &'static [(&'static str, Operation)],
+}
+
+/// A request's operation, and what stands in its path for the `{…}`, still percent-encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Route<'a> {
+    pub(super) operation: Operation,
+    pub(super) named: &'a str,
+}
+
+/// Every route there is. The first path that fits counts.
+pub(crate) const PATHS: [Path; 25] = {
+    use Operation::{
+        Add, Backup, Delete, Export, Get, Grant, Hello, Import, KeepAlive, Lease, Lend, List, Livez, Lock,
+        Members, OpenApi, Promote, Put, Readyz, Remove, Revoke, SetMembers, Snapshot, Status, Transfer, Txn,
+        Unlock, Version, Watch,
+    };
+    [
+        path(
+            "/key/{key}",
+            &[
+                ("GET", Get),
+                ("POST", Put),
+                ("PUT", Put),
+                ("DELETE", Delete),
+                ("LOCK", Lock),
+                ("UNLOCK", Unlock),
+            ],
+        ),
+        path("/keys", &[("GET", List)]),
+        path("/txn", &[("POST", Txn)]),
+        path("/leases", &[("POST", Grant)]),
+        path("/leases/{id}/keepalive", &[("POST", KeepAlive)]),
+        path("/leases/{id}", &[("GET", Lease), ("DELETE", Revoke)]),
+        path("/watch", &[("GET", Watch)]),
+        path("/data.json", &[("GET", Export), ("POST", Import)]),
+        path("/backup", &[("GET", Backup)]),
+        path("/", &[("GET", Hello)]),
+        path("/livez", &[("GET", Livez)]),
+        path("/readyz", &[("GET", Readyz)]),
+        path("/version", &[("GET", Version)]),
+        path("/openapi.json", &[("GET", OpenApi)]),
+        path("/raft/status", &[("GET", Status)]),
+        path("/raft/members", &[("GET", Members), ("POST", SetMembers)]),
+        path("/raft/add", &[("POST", Add)]),
+        path("/raft/promote", &[("POST", Promote)]),
+        path("/raft/remove", &[("POST", Remove)]),
+        path("/raft/transfer", &[("POST", Transfer)]),
+        path("/raft/snapshot", &[("POST", Snapshot)]),
+        path("/raft/checkpoints", &[("GET", Lend)]),
+        path("/raft/checkpoints/{name}", &[("GET", Lend)]),
+        path("/raft/runs/{digest}", &[("GET", Lend)]),
+        path("/raft/runs/{digest}/{first}", &[("GET", Lend)]),
+    ]
+};
+
+const fn path(template: &'static str, methods: &'static [(&'static str, Operation)]) -> Path {
+    Path { template, methods }
 }
 
 /// Finds what `method` on `path` asks for.
@@ -77,78 +117,84 @@ pub(super) enum Route<'a> {
 /// # Errors
 /// `route_not_found`, `method_not_allowed`.
 pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> {
-    let read = |call| (method == Method::GET || method == Method::HEAD).then_some(call);
-    let post = |call| (method == Method::POST).then_some(call);
-    let put = |call| (method == Method::POST || method == Method::PUT).then_some(call);
-    let delete = |call| (method == Method::DELETE).then_some(call);
-    let locking = |name, call| (method.as_str() == name).then_some(call);
-
-    let (call, allow) = match path {
-        "/" => (read(Route::Hello), "GET, HEAD"),
-        "/backup" => (read(Route::Backup), "GET, HEAD"),
-        "/watch" => (read(Route::Watch), "GET, HEAD"),
-        "/livez" => (read(Route::Livez), "GET, HEAD"),
-        "/readyz" => (read(Route::Readyz), "GET, HEAD"),
-        "/version" => (read(Route::Version), "GET, HEAD"),
-        "/raft/status" => (read(Route::Status), "GET, HEAD"),
-        "/raft/members" => (read(Route::Members).or(post(Route::SetMembers)), "GET, HEAD, POST"),
-        "/raft/add" => (post(Route::Add), "POST"),
-        "/raft/promote" => (post(Route::Promote), "POST"),
-        "/raft/remove" => (post(Route::Remove), "POST"),
-        "/raft/transfer" => (post(Route::Transfer), "POST"),
-        "/raft/snapshot" => (post(Route::Snapshot), "POST"),
-        "/data.json" => (read(Route::Export).or(post(Route::Import)), "GET, HEAD, POST"),
-        "/keys" => (read(Route::List), "GET, HEAD"),
-        "/txn" => (post(Route::Txn), "POST"),
-        "/leases" => (post(Route::Grant), "POST"),
-        _ => {
-            if let Some(key) = path.strip_prefix("/key/") {
-                let call = read(Route::Get(key)).or(put(Route::Put(key))).or(delete(Route::Delete(key)));
-                let call =
-                    call.or(locking("LOCK", Route::Lock(key))).or(locking("UNLOCK", Route::Unlock(key)));
-                (call, "GET, HEAD, POST, PUT, DELETE, LOCK, UNLOCK")
-            } else if let Some(rest) = path.strip_prefix("/leases/") {
-                match rest.strip_suffix("/keepalive") {
-                    Some(lease) => (post(Route::KeepAlive(lease)), "POST"),
-                    None => (read(Route::Lease(rest)).or(delete(Route::Revoke(rest))), "GET, HEAD, DELETE"),
-                }
-            } else if let Some(wanted) = wanted(path) {
-                (read(Route::Lend(wanted)), "GET, HEAD")
-            } else {
-                return Err(ApiError::RouteNotFound(path.to_owned()));
-            }
-        }
+    let found = PATHS.iter().find_map(|row| Some((row, named(row.template, path)?)));
+    let is_there =
+        found.is_some_and(|(row, _)| row.methods[0].1 != Operation::Lend || wanted(path).is_some());
+    let Some((row, named)) = found.filter(|_| is_there) else {
+        return Err(ApiError::RouteNotFound(path.to_owned()));
     };
-    call.ok_or_else(|| ApiError::MethodNotAllowed {
-        method: method.to_string(),
-        path: path.to_owned(),
-        allow,
-    })
+    let sought = if method == Method::HEAD { "GET" } else { method.as_str() };
+    match row.methods.iter().find(|(name, _)| *name == sought) {
+        Some((_, operation)) => Ok(Route { operation: *operation, named }),
+        None => Err(ApiError::MethodNotAllowed {
+            method: method.to_string(),
+            path: path.to_owned(),
+            allow: row.allow(),
+        }),
+    }
 }
 
-impl Route<'_> {
+/// What stands in the path for the first `{…}` of a template, if the path is of that form.
+fn named<'a>(template: &str, path: &'a str) -> Option<&'a str> {
+    let Some((before, rest)) = template.split_once('{') else {
+        return (template == path).then_some("");
+    };
+    let (_, after) = rest.split_once('}')?;
+    let named = path.strip_prefix(before)?;
+    if after.contains('{') { Some(named) } else { named.strip_suffix(after) }
+}
+
+impl Path {
+    /// The methods that it has, as in `Allow`.
+    pub(crate) fn allow(&self) -> String {
+        let mut allowed = Vec::new();
+        for (name, _) in self.methods {
+            allowed.push(*name);
+            if *name == "GET" {
+                allowed.push("HEAD");
+            }
+        }
+        allowed.join(", ")
+    }
+}
+
+impl Operation {
+    /// Whether one of the headers that make conditions and promises means something here. A read may have others than
+    /// `If-Match` without taking them: then they change nothing.
+    pub(crate) fn takes(self, name: &HeaderName) -> bool {
+        use Operation as Of;
+        let is_key_write = matches!(self, Of::Put | Of::Delete);
+        if *name == IF_MATCH {
+            is_key_write || self == Of::Backup
+        } else if *name == IF_NONE_MATCH {
+            is_key_write || matches!(self, Of::Get | Of::Backup)
+        } else if *name == IDEMPOTENCY_KEY {
+            is_key_write || matches!(self, Of::Txn | Of::Import | Of::Grant | Of::KeepAlive | Of::Revoke)
+        } else {
+            false
+        }
+    }
+
     /// The query parameters that go with it.
-    pub(super) fn parameters(&self) -> &'static [Parameter] {
+    pub(crate) fn parameters(self) -> &'static [Parameter] {
+        use Operation as Of;
         use Parameter::{
-            After, Consistency, Cursor, End, Holder, Lease, Limit, Prefix, Revision, Start, Timeout, Ttl,
-            Values, Verbose, Wait,
+            After, Consistency, Cursor, End, Events, From, Holder, Key, Lease, Limit, Prefix, Previous,
+            Revision, Start, Timeout, Ttl, Values, Verbose, Wait,
         };
         match self {
-            Route::Hello | Route::Livez | Route::Version | Route::Status | Route::Lend(_) => &[],
-            // It reads its query itself.
-            Route::Watch => &[],
-            Route::Readyz => &[Verbose],
-            Route::Get(_) => &[Timeout, Consistency, Revision, Holder],
-            Route::Put(_) => &[Timeout, Ttl, Lease, Holder],
-            Route::Delete(_) => &[Timeout, Holder],
-            Route::List => {
-                &[Timeout, Consistency, Prefix, Start, End, After, Limit, Values, Revision, Cursor]
-            }
-            Route::Members | Route::Export | Route::Backup | Route::Lease(_) => &[Timeout, Consistency],
-            Route::Add => &[Timeout, Wait],
-            Route::Txn | Route::Grant | Route::KeepAlive(_) | Route::Revoke(_) => &[Timeout],
-            Route::Lock(_) | Route::Unlock(_) | Route::Import | Route::Snapshot => &[Timeout],
-            Route::SetMembers | Route::Promote | Route::Remove | Route::Transfer => &[Timeout],
+            Of::Hello | Of::Livez | Of::Version | Of::OpenApi | Of::Status | Of::Lend => &[],
+            Of::Watch => &[Timeout, Key, Prefix, From, Events, Previous],
+            Of::Readyz => &[Verbose],
+            Of::Get => &[Timeout, Consistency, Revision, Holder],
+            Of::Put => &[Timeout, Ttl, Lease, Holder],
+            Of::Delete => &[Timeout, Holder],
+            Of::List => &[Timeout, Consistency, Prefix, Start, End, After, Limit, Values, Revision, Cursor],
+            Of::Members | Of::Export | Of::Backup | Of::Lease => &[Timeout, Consistency],
+            Of::Add => &[Timeout, Wait],
+            Of::Txn | Of::Grant | Of::KeepAlive | Of::Revoke => &[Timeout],
+            Of::Lock | Of::Unlock | Of::Import | Of::Snapshot => &[Timeout],
+            Of::SetMembers | Of::Promote | Of::Remove | Of::Transfer => &[Timeout],
         }
     }
 }
@@ -161,45 +207,46 @@ mod tests {
     #[test]
     fn every_route_is_found_by_its_methods() {
         let cases = [
-            ("GET", "/", Route::Hello),
-            ("HEAD", "/", Route::Hello),
-            ("GET", "/key/a", Route::Get("a")),
-            ("HEAD", "/key/a", Route::Get("a")),
-            ("POST", "/key/a", Route::Put("a")),
-            ("PUT", "/key/a", Route::Put("a")),
-            ("DELETE", "/key/a", Route::Delete("a")),
-            ("GET", "/key/", Route::Get("")),
-            ("GET", "/key//", Route::Get("/")),
-            ("GET", "/key/a/b%2F..//", Route::Get("a/b%2F..//")),
-            ("LOCK", "/key/a/b", Route::Lock("a/b")),
-            ("UNLOCK", "/key/a", Route::Unlock("a")),
-            ("GET", "/keys", Route::List),
-            ("POST", "/txn", Route::Txn),
-            ("POST", "/leases", Route::Grant),
-            ("GET", "/leases/00000000000000a1", Route::Lease("00000000000000a1")),
-            ("POST", "/leases/a1/keepalive", Route::KeepAlive("a1")),
-            ("DELETE", "/leases/a1", Route::Revoke("a1")),
-            ("GET", "/data.json", Route::Export),
-            ("POST", "/data.json", Route::Import),
-            ("GET", "/backup", Route::Backup),
-            ("HEAD", "/backup", Route::Backup),
-            ("GET", "/watch", Route::Watch),
-            ("GET", "/livez", Route::Livez),
-            ("GET", "/readyz", Route::Readyz),
-            ("GET", "/version", Route::Version),
-            ("GET", "/raft/status", Route::Status),
-            ("GET", "/raft/members", Route::Members),
-            ("POST", "/raft/members", Route::SetMembers),
-            ("POST", "/raft/add", Route::Add),
-            ("POST", "/raft/promote", Route::Promote),
-            ("POST", "/raft/remove", Route::Remove),
-            ("POST", "/raft/transfer", Route::Transfer),
-            ("POST", "/raft/snapshot", Route::Snapshot),
-            ("GET", "/raft/checkpoints", Route::Lend(Wanted::List)),
+            ("GET", "/", Operation::Hello, ""),
+            ("HEAD", "/", Operation::Hello, ""),
+            ("GET", "/key/a", Operation::Get, "a"),
+            ("HEAD", "/key/a", Operation::Get, "a"),
+            ("POST", "/key/a", Operation::Put, "a"),
+            ("PUT", "/key/a", Operation::Put, "a"),
+            ("DELETE", "/key/a", Operation::Delete, "a"),
+            ("GET", "/key/", Operation::Get, ""),
+            ("GET", "/key//", Operation::Get, "/"),
+            ("GET", "/key/a/b%2F..//", Operation::Get, "a/b%2F..//"),
+            ("LOCK", "/key/a/b", Operation::Lock, "a/b"),
+            ("UNLOCK", "/key/a", Operation::Unlock, "a"),
+            ("GET", "/keys", Operation::List, ""),
+            ("POST", "/txn", Operation::Txn, ""),
+            ("POST", "/leases", Operation::Grant, ""),
+            ("GET", "/leases/00000000000000a1", Operation::Lease, "00000000000000a1"),
+            ("POST", "/leases/a1/keepalive", Operation::KeepAlive, "a1"),
+            ("DELETE", "/leases/a1", Operation::Revoke, "a1"),
+            ("GET", "/data.json", Operation::Export, ""),
+            ("POST", "/data.json", Operation::Import, ""),
+            ("GET", "/backup", Operation::Backup, ""),
+            ("HEAD", "/backup", Operation::Backup, ""),
+            ("GET", "/watch", Operation::Watch, ""),
+            ("GET", "/livez", Operation::Livez, ""),
+            ("GET", "/readyz", Operation::Readyz, ""),
+            ("GET", "/version", Operation::Version, ""),
+            ("GET", "/openapi.json", Operation::OpenApi, ""),
+            ("GET", "/raft/status", Operation::Status, ""),
+            ("GET", "/raft/members", Operation::Members, ""),
+            ("POST", "/raft/members", Operation::SetMembers, ""),
+            ("POST", "/raft/add", Operation::Add, ""),
+            ("POST", "/raft/promote", Operation::Promote, ""),
+            ("POST", "/raft/remove", Operation::Remove, ""),
+            ("POST", "/raft/transfer", Operation::Transfer, ""),
+            ("POST", "/raft/snapshot", Operation::Snapshot, ""),
+            ("GET", "/raft/checkpoints", Operation::Lend, ""),
         ];
-        for (method, path, call) in cases {
+        for (method, path, operation, named) in cases {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            assert_eq!(find(&method, path).unwrap(), call, "{method} {path}");
+            assert_eq!(find(&method, path).unwrap(), Route { operation, named }, "{method} {path}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! `POST /txn`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -7,6 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use quorate_node::kv::{Compare, Expiry, Op, Operand, Put, Relation, Revision, Txn};
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::ApiError;
 use super::json::{Object, parse};
@@ -14,18 +18,26 @@ use super::key::check_key;
 use super::query::parse_lease;
 use super::ttl::parse_ttl;
 use crate::context::Limits;
+use crate::http::openapi::formats;
 
 /// How much of a key or value an error quotes.
 const SHOWN_CHARACTERS: usize = 80;
 
-#[derive(Deserialize)]
+/// The body of `POST /txn`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Txn)]
 #[serde(deny_unknown_fields)]
-struct TxnBody {
+pub(crate) struct TxnBody {
     #[serde(default)]
+    #[schema(value_type = Vec<CompareBody>, required = false, max_items = 128)]
     compare: Vec<Object<CompareBody>>,
+    /// What is done when all comparisons hold.
     #[serde(default)]
+    #[schema(required = false, max_items = 128)]
     success: Vec<OpBody>,
+    /// What is done otherwise.
     #[serde(default)]
+    #[schema(required = false, max_items = 128)]
     failure: Vec<OpBody>,
 }
 
@@ -46,19 +58,81 @@ enum OpBody {
     Delete(Object<KeyBody>),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Put)]
 #[serde(deny_unknown_fields)]
 struct PutBody {
+    #[schema(schema_with = formats::key)]
     key: String,
+    #[schema(schema_with = formats::base64)]
     value: String,
+    #[schema(schema_with = formats::optional_ttl, required = false)]
     ttl: Option<String>,
+    #[schema(schema_with = formats::optional_lease, required = false)]
     lease: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Key)]
 #[serde(deny_unknown_fields)]
 struct KeyBody {
+    #[schema(schema_with = formats::key)]
     key: String,
+}
+
+/// What a value is compared to depends on what is compared, which no derivation sees.
+impl PartialSchema for CompareBody {
+    fn schema() -> RefOr<Schema> {
+        let number = formats::number(0, u64::MAX).build().into();
+        let targets: [(&[&str], RefOr<Schema>); 2] = [
+            (&["value"], formats::base64()),
+            (&["version", "create_revision", "mod_revision"], RefOr::T(number)),
+        ];
+        let mut form = OneOfBuilder::new();
+        for (names, value) in targets {
+            let fields = [
+                ("key", formats::key()),
+                ("target", formats::one_of(names).into()),
+                ("op", formats::one_of(&["=", "!=", "<", ">"]).into()),
+                ("value", value),
+            ];
+            form = form.item(closed(fields));
+        }
+        form.into()
+    }
+}
+
+impl ToSchema for CompareBody {
+    fn name() -> Cow<'static, str> {
+        "Compare".into()
+    }
+}
+
+/// It is exactly one of them, which no derivation says.
+impl PartialSchema for OpBody {
+    fn schema() -> RefOr<Schema> {
+        let one = |name, schema: Cow<'static, str>| closed([(name, Ref::from_schema_name(schema).into())]);
+        let form = OneOfBuilder::new().item(one("put", PutBody::name())).item(one("get", KeyBody::name()));
+        form.item(one("delete", KeyBody::name())).into()
+    }
+}
+
+impl ToSchema for OpBody {
+    fn name() -> Cow<'static, str> {
+        "Operation".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((PutBody::name().into_owned(), PutBody::schema()));
+        schemas.push((KeyBody::name().into_owned(), KeyBody::schema()));
+    }
+}
+
+/// An object with these fields and no others.
+fn closed<const N: usize>(fields: [(&str, RefOr<Schema>); N]) -> ObjectBuilder {
+    let form =
+        ObjectBuilder::new().additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
+    fields.into_iter().fold(form, |form, (name, schema)| form.property(name, schema).required(name))
 }
 
 /// Reads a transaction.

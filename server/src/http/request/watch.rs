@@ -5,13 +5,14 @@ use quorate_node::kv::{EventId, Revision};
 use quorate_node::raft::NodeId;
 use quorate_node::wire::HistoryId;
 
+use super::ApiError;
 use super::key::{MAX_KEY_BYTES, check_key};
-use super::query::{DEFAULT_TIMEOUT, bad_value, decode, parse_timeout};
-use super::{ApiError, Call, Head};
+use super::query::{Query, bad_value};
 use crate::http::headers::QUORATE_HISTORY;
 use crate::watching::{Kinds, Scope, Watch};
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The event that was seen last.
+pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// A watch as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,44 +24,20 @@ pub struct WatchCall {
     pub(crate) history: Option<HistoryId>,
 }
 
-/// What a query, not decoded yet, and the headers ask for.
-///
-/// # Errors
-/// `bad_query`; `key_empty` and `key_too_long`; `malformed` when the id of the last event is none.
-pub(super) fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<Head, ApiError> {
-    let (mut key, mut prefix, mut from, mut kinds, mut previous, mut timeout) = Default::default();
-    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (name, value) = (decode(name)?, decode(value)?);
-        let slot: &mut Option<String> = match &*name {
-            "key" => &mut key,
-            "prefix" => &mut prefix,
-            "from" => &mut from,
-            "events" => &mut kinds,
-            "previous" => &mut previous,
-            "timeout" => &mut timeout,
-            _ => {
-                return Err(ApiError::BadQuery(format!(
-                    "this route does not know the query parameter {name:?}: it takes key, prefix, from, events, \
-                     previous, timeout"
-                )));
-            }
+impl WatchCall {
+    /// # Errors
+    /// `bad_query`; `key_empty` and `key_too_long`; `malformed` when the id of the last event is none.
+    pub(super) fn of(asked: Query, headers: &HeaderMap) -> Result<WatchCall, ApiError> {
+        let from = asked.from.as_deref().map(parse_from).transpose()?;
+        let watch = Watch {
+            scope: parse_scope(asked.key, asked.prefix)?,
+            kinds: asked.events.as_deref().map_or(Ok(Kinds::ALL), parse_kinds)?,
+            previous: asked.previous.as_deref().map_or(Ok(false), parse_previous)?,
         };
-        if slot.replace(value).is_some() {
-            return Err(ApiError::BadQuery(format!("the query parameter {name:?} is given twice")));
-        }
+        // A browser that comes back sends the id, and the same query as the first time.
+        let after = last_event_id(headers)?.or(from);
+        Ok(WatchCall { watch, after, history: seen_history(headers)? })
     }
-    let watch = Watch {
-        scope: parse_scope(key, prefix)?,
-        kinds: kinds.as_deref().map_or(Ok(Kinds::ALL), parse_kinds)?,
-        previous: previous.as_deref().map_or(Ok(false), parse_previous)?,
-    };
-    let from = from.as_deref().map(parse_from).transpose()?;
-    // A browser that comes back sends the id, and the same query as the first time.
-    let after = last_event_id(headers)?.or(from);
-    let timeout = timeout.as_deref().map_or(Ok(DEFAULT_TIMEOUT), parse_timeout)?;
-    let history = seen_history(headers)?;
-    Ok(Head { call: Call::Watch(WatchCall { watch, after, history }), timeout })
 }
 
 fn parse_scope(key: Option<String>, prefix: Option<String>) -> Result<Scope, ApiError> {
@@ -142,6 +119,9 @@ fn number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::query::DEFAULT_TIMEOUT;
+    use super::super::routes::Operation;
+    use super::super::{Call, Head};
     use super::*;
     use hyper::header::HeaderValue;
     use std::time::Duration;
@@ -155,7 +135,8 @@ mod tests {
         if let Some(id) = last_event_id {
             headers.insert(LAST_EVENT_ID, HeaderValue::from_static(id));
         }
-        parse(Some(query), &headers)
+        let asked = Query::parse(Some(query), Operation::Watch.parameters())?;
+        Ok(Head { timeout: asked.timeout, call: Call::Watch(WatchCall::of(asked, &headers)?) })
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use quorate_node::kv::{Action, Compare, Expiry, LeaseId, Once, Op, Operand, Put, Relation, Txn};
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::ApiError;
 use super::conditions::Conditions;
@@ -15,6 +16,7 @@ use super::ttl::parse_ttl;
 use super::txn::parse_txn;
 use crate::context::Limits;
 use crate::http::body::BodyLimit;
+use crate::http::openapi::formats;
 
 /// How much larger than what is in it a body of base64 may be. Base64 itself takes a third more, quotes and commas a
 /// few bytes for each entry.
@@ -81,9 +83,11 @@ pub enum Change {
     },
 }
 
-#[derive(Deserialize)]
+/// The body of `POST /leases`.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct GrantBody {
+pub(crate) struct GrantBody {
+    #[schema(schema_with = formats::ttl)]
     ttl: String,
 }
 
