@@ -189,7 +189,7 @@ impl Reader<'_> {
                 let seen = shown(&value.to_string());
                 ApiError::BadJson(format!("the \"value\" for {target:?} is {seen}: give a whole number"))
             };
-            value.as_u64().ok_or_else(wanted)
+            whole_number(&value).ok_or_else(wanted)
         };
         let operand = match &*target {
             "value" => match &value {
@@ -252,6 +252,16 @@ impl Reader<'_> {
         self.decoded_bytes += value.len();
         Ok(value.into())
     }
+}
+
+/// A number without a fraction, as JSON counts: 7.0 is 7. Above 2^53 a number with a point may stand for several.
+fn whole_number(value: &Value) -> Option<u64> {
+    let with_point = || {
+        let number = value.as_f64()?;
+        let is_exact = number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number);
+        is_exact.then(|| format!("{:.0}", number.abs()).parse().ok()).flatten()
+    };
+    value.as_u64().or_else(with_point)
 }
 
 fn expiry(ttl: Option<&str>, lease: Option<&str>) -> Result<Expiry, ApiError> {
@@ -327,6 +337,18 @@ mod tests {
         assert_eq!(txn.success, expected);
         assert_eq!(txn.failure, [put("a", "hi", Expiry::Never)]);
         assert_eq!(parsed("{}").unwrap(), Txn::default());
+    }
+
+    #[test]
+    fn whole_numbers_may_have_a_point() {
+        let number = |text: &str| whole_number(&serde_json::from_str(text).unwrap());
+        for (text, expected) in [("7.0", 7), ("7e2", 700), ("-0.0", 0), ("9007199254740992.0", 1 << 53)] {
+            assert_eq!(number(text), Some(expected), "{text}");
+        }
+        assert_eq!(number("18446744073709551615"), Some(u64::MAX));
+        for text in ["7.5", "-7.0", "9007199254740994.0", "1e300", "\"7\"", "null"] {
+            assert_eq!(number(text), None, "{text}");
+        }
     }
 
     #[test]
