@@ -1,10 +1,11 @@
 //! Servers to ask, and ways to ask them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::HeaderMap;
 use hyper::{Method, Request, StatusCode};
 use quorate_node::raft::{Config, Contact, Done, Entry, LogId, Members, NodeId, Payload, Role, Room};
@@ -44,8 +45,11 @@ pub(super) struct Settings<'a> {
     pub(super) uncommitted_bytes: usize,
     /// Their disks are full, whatever storage says.
     pub(super) is_full: bool,
+    /// Their disks do nothing any more once this is set.
+    pub(super) stands_still: Option<&'static AtomicBool>,
     /// The limits of their store.
     pub(super) store: kv::Settings,
+    pub(super) election_timeout: Duration,
 }
 
 impl Default for Settings<'_> {
@@ -56,7 +60,9 @@ impl Default for Settings<'_> {
             pending_requests: NodeConfig::PENDING_REQUESTS,
             uncommitted_bytes: 64 << 20,
             is_full: false,
+            stands_still: None,
             store: kv::Settings::default(),
+            election_timeout: Duration::from_millis(600),
         }
     }
 }
@@ -197,15 +203,47 @@ impl Cluster {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
-        let address = &self.addresses[at];
+        let mut line = self.open(at).await;
+        self.ask_on(&mut line, at, method, target, headers, body).await
+    }
+
+    /// A connection to a node.
+    pub(super) async fn open(&self, at: usize) -> SendRequest<Full<Bytes>> {
+        soon(async {
+            let stream = RealNet.dial(&self.addresses[at]).await.unwrap();
+            let (line, connection) = http1::handshake(stream).await.unwrap();
+            RealRuntime::start().spawn(async move {
+                let _ = connection.await;
+            });
+            line
+        })
+        .await
+    }
+
+    /// Asks on a connection to the node at this place.
+    pub(super) async fn ask_on(
+        &self,
+        line: &mut SendRequest<Full<Bytes>>,
+        at: usize,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(target);
         if !headers.iter().any(|(name, _)| *name == "host") {
-            request = request.header("host", address);
+            request = request.header("host", &self.addresses[at]);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        soon(exchange(address, request.body(Full::new(Bytes::copy_from_slice(body))).unwrap())).await
+        let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
+        soon(async {
+            let (head, body) = line.send_request(request).await.unwrap().into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            Answer { status: head.status, headers: head.headers, body }
+        })
+        .await
     }
 }
 
@@ -242,17 +280,6 @@ pub(super) async fn listen() -> (<RealNet as Net>::Listener, String) {
     (listener, address)
 }
 
-async fn exchange(address: &str, request: Request<Full<Bytes>>) -> Answer {
-    let stream = RealNet.dial(address).await.unwrap();
-    let (mut line, connection) = http1::handshake(stream).await.unwrap();
-    RealRuntime::start().spawn(async move {
-        let _ = connection.await;
-    });
-    let (head, body) = line.send_request(request).await.unwrap().into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    Answer { status: head.status, headers: head.headers, body }
-}
-
 fn server(
     settings: Settings<'_>,
     (id, contact): (NodeId, Contact),
@@ -267,8 +294,8 @@ fn server(
     drop(storage);
     let (storage, found) = Storage::open(disk, small_segments(8)).unwrap();
     let (port, end) = storage_channel("memory", 1 << 20);
-    if settings.is_full {
-        runtime.spawn(own_full_storage(storage, end));
+    if settings.is_full || settings.stands_still.is_some() {
+        runtime.spawn(own_bad_storage(storage, end, settings.is_full, settings.stands_still));
     } else {
         spawn_storage(storage, end, runtime).unwrap();
     }
@@ -277,7 +304,7 @@ fn server(
     Server::start(Parts {
         config: NodeConfig {
             raft: Config {
-                election_timeout: Duration::from_millis(600),
+                election_timeout: settings.election_timeout,
                 heartbeat_interval: Duration::from_millis(60),
                 uncommitted_bytes: settings.uncommitted_bytes,
                 ..Config::new(id, runtime.random())
@@ -301,8 +328,13 @@ fn server(
     .unwrap()
 }
 
-/// A storage that never has room for what needs space.
-async fn own_full_storage(mut storage: Storage<MemoryDisk>, mut end: StorageEnd) {
+/// A storage that never has room for what needs space, or that stands still from some time on.
+async fn own_bad_storage(
+    mut storage: Storage<MemoryDisk>,
+    mut end: StorageEnd,
+    is_full: bool,
+    stands_still: Option<&'static AtomicBool>,
+) {
     let room = Room {
         rest_bytes: 100,
         spare_segments: 2,
@@ -311,12 +343,17 @@ async fn own_full_storage(mut storage: Storage<MemoryDisk>, mut end: StorageEnd)
         is_reserved: false,
     };
     while let Some(jobs) = end.jobs.recv().await {
+        if stands_still.is_some_and(|stands_still| stands_still.load(Ordering::SeqCst)) {
+            continue;
+        }
         let mut dones = storage.perform(jobs).unwrap();
         while storage.busy() {
             dones.extend(storage.perform(Vec::new()).unwrap());
         }
-        dones.retain(|done| !matches!(done, Done::Room(_)));
-        dones.push(Done::Room(Some(room)));
+        if is_full {
+            dones.retain(|done| !matches!(done, Done::Room(_)));
+            dones.push(Done::Room(Some(room)));
+        }
         if end.dones.send(dones).is_err() {
             return;
         }

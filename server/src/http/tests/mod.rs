@@ -3,6 +3,7 @@
 
 mod backups;
 mod cluster;
+mod contract;
 mod joining;
 mod leases;
 mod limits;

@@ -94,66 +94,6 @@ async fn test_get_set_delete() {
     assert_eq!(cluster.ask(0, Method::GET, target, b"").await.status, 404);
 }
 
-/// Method, target, headers; status and code.
-type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16, &'a str);
-
-#[tokio::test]
-async fn every_refusal_has_its_status_and_code() {
-    let cluster = Cluster::start(1).await;
-    let long_key = format!("/key/{}", "a".repeat(4097));
-    let very_long_key = format!("/key/{}", "a".repeat(20_000));
-    let long_query = format!("/livez?{}", "a".repeat(20_000));
-    let large = "a".repeat(40_000);
-    let none: &[(&str, &str)] = &[];
-    let cases: [Case<'_>; 29] = [
-        ("GET", "/key/%zz", none, 400, "malformed"),
-        ("GET", "/key/%FF", none, 400, "key_not_utf8"),
-        ("GET", &long_key, none, 414, "key_too_long"),
-        ("PUT", &very_long_key, none, 414, "key_too_long"),
-        ("GET", &long_query, none, 414, "uri_too_long"),
-        ("GET", "/key/a?consistency=strong", none, 400, "bad_query"),
-        ("GET", "/key/a?revision=1", none, 400, "bad_query"),
-        ("PUT", "/key/a?ttl=30", none, 400, "bad_query"),
-        ("PUT", "/key/a?lease=1", none, 400, "bad_query"),
-        ("GET", "/keys?prefix=a&start=a", none, 400, "bad_query"),
-        ("GET", "/leases/1", none, 400, "malformed"),
-        ("POST", "/txn", none, 400, "bad_json"),
-        ("POST", "/leases", none, 400, "bad_json"),
-        ("LOCK", "/key/a", none, 400, "bad_json"),
-        ("PUT", "/key/a?timeout=2m", none, 400, "bad_query"),
-        ("PUT", "/key/a", &[("if-match", "1")], 400, "malformed"),
-        ("GET", "/key/a", &[("if-match", "*")], 400, "malformed"),
-        ("POST", "/raft/add", &[("idempotency-key", "1")], 400, "malformed"),
-        ("PUT", "/key/a", &[("content-encoding", "gzip")], 400, "malformed"),
-        ("PUT", "/key/a", &[("origin", "http://evil.example")], 403, "cross_origin"),
-        ("GET", "/key/a", &[("host", "evil.example")], 421, "wrong_host"),
-        ("GET", "/key/a", &[("x-large", &large)], 431, "headers_too_large"),
-        ("GET", "/metricz", none, 404, "route_not_found"),
-        ("PATCH", "/key/a", none, 405, "method_not_allowed"),
-        ("POST", "/raft/add", none, 400, "bad_json"),
-        ("POST", "/raft/promote", none, 400, "bad_json"),
-        ("POST", "/data.json", none, 400, "bad_json"),
-        ("PUT", "/key/a", &[("quorate-forwarded", "me")], 400, "malformed"),
-        ("PUT", "/key/a", &[("quorate-forwarded", "00000000000000000000000000000001")], 508, "proxy_loop"),
-    ];
-    for (method, target, headers, status, code) in cases {
-        let answer = cluster.ask_with(0, method.parse().unwrap(), target, headers, b"x").await;
-        assert_eq!(
-            (answer.status.as_u16(), &*answer.code()),
-            (status, code),
-            "{method} {target:.60} {answer:?}"
-        );
-    }
-    let allowed = cluster.ask(0, Method::PATCH, "/key/a", b"").await;
-    assert_eq!(allowed.header("allow"), Some("GET, HEAD, POST, PUT, DELETE, LOCK, UNLOCK"));
-    let head = cluster.ask(0, Method::HEAD, "/key/", b"").await;
-    assert_eq!(
-        (head.status.as_u16(), head.body.len(), head.header("quorate-error")),
-        (400, 0, Some("key_empty"))
-    );
-    assert_eq!(cluster.ask(0, Method::GET, "/key/a", b"").await.status, 404, "nothing of it was done");
-}
-
 #[tokio::test]
 async fn a_node_tells_how_it_and_its_cluster_stand() {
     let cluster = Cluster::start(1).await;

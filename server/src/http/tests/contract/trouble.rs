@@ -1,0 +1,178 @@
+//! The rows of clusters that are not well, each with what is wrong with it.
+
+use super::rows::{Row, row};
+
+/// What is wrong with a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Nearly nothing of the past is kept.
+    NoPast,
+    /// The disks are full.
+    NoRoom,
+    /// One idempotency key is remembered, and no more.
+    NoNames,
+    /// Bodies may wait for nothing.
+    NoMemory,
+    /// Of three members one is down.
+    OneDown,
+    /// The others are down.
+    Alone,
+    /// The disks do nothing any more.
+    Stuck,
+    /// The node that is asked has begun to end.
+    Ending,
+}
+
+impl Trouble {
+    pub(super) const ALL: [Trouble; 8] = [
+        Trouble::NoPast,
+        Trouble::NoRoom,
+        Trouble::NoNames,
+        Trouble::NoMemory,
+        Trouble::OneDown,
+        Trouble::Alone,
+        Trouble::Stuck,
+        Trouble::Ending,
+    ];
+
+    pub(super) fn rows(self) -> Vec<Row> {
+        match self {
+            Trouble::NoPast => of_the_past(),
+            Trouble::NoRoom => of_a_full_disk(),
+            Trouble::NoNames => of_a_full_table(),
+            Trouble::NoMemory => of_waiting_bodies(),
+            Trouble::OneDown => of_a_member_down(),
+            Trouble::Alone => of_a_node_alone(),
+            Trouble::Stuck => of_disks_that_stand_still(),
+            Trouble::Ending => of_a_node_that_ends(),
+        }
+    }
+}
+
+const VALUE: &str = "value";
+const TXN: &str = r#"{"success":[{"put":{"key":"a","value":"aGk="}}]}"#;
+const FILE: &str = r#"{"YQ==":"Yg=="}"#;
+const TTL: &str = r#"{"ttl":"30s"}"#;
+const HOLDER: &str = r#"{"ID":"me"}"#;
+
+fn of_the_past() -> Vec<Row> {
+    let gone = "a revision that is not kept any more";
+    vec![
+        row("GET /key/{key}", gone, "/key/a?revision=1", "410 compacted"),
+        row("HEAD /key/{key}", gone, "/key/a?revision=1", "410 compacted"),
+        row("GET /keys", gone, "/keys?revision=1", "410 compacted"),
+        row("HEAD /keys", gone, "/keys?revision=1", "410 compacted"),
+    ]
+}
+
+/// What changes the store and needs space for that.
+const GROWING: [(&str, &str, &str); 6] = [
+    ("PUT /key/{key}", "/key/a", VALUE),
+    ("POST /key/{key}", "/key/a", VALUE),
+    ("POST /txn", "/txn", TXN),
+    ("POST /data.json", "/data.json", FILE),
+    ("POST /leases", "/leases", TTL),
+    ("LOCK /key/{key}", "/key/l", HOLDER),
+];
+
+fn of_a_full_disk() -> Vec<Row> {
+    let refused = GROWING.map(|(route, target, body)| {
+        row(route, "the leader's disk is full", target, "507 disk_full").body(body)
+    });
+    let mut rows = refused.to_vec();
+    rows.push(row("DELETE /key/{key}", "the leader's disk is full", "/key/a", "200"));
+    rows.push(row("GET /key/{key}", "the leader's disk is full, and the key is not there", "/key/a", "404"));
+    rows
+}
+
+fn of_a_full_table() -> Vec<Row> {
+    let full = "no more idempotency keys can be remembered";
+    let refused = [
+        ("PUT /key/{key}", "/key/a?timeout=300ms", VALUE),
+        ("POST /key/{key}", "/key/a?timeout=300ms", VALUE),
+        ("DELETE /key/{key}", "/key/a?timeout=300ms", ""),
+        ("POST /txn", "/txn?timeout=300ms", TXN),
+        ("POST /data.json", "/data.json?timeout=300ms", FILE),
+        ("POST /leases", "/leases?timeout=300ms", TTL),
+        ("POST /leases/{id}/keepalive", "/leases/{lease}/keepalive?timeout=300ms", ""),
+        ("DELETE /leases/{id}", "/leases/{lease}?timeout=300ms", ""),
+    ];
+    let row = |(route, target, body)| {
+        row(route, full, target, "503 idempotency_full").with("idempotency-key", "new {at}").body(body)
+    };
+    refused.map(row).to_vec()
+}
+
+fn of_waiting_bodies() -> Vec<Row> {
+    let row = |(route, target, body)| {
+        row(route, "the bodies that wait take up all memory for them", target, "503 overloaded").body(body)
+    };
+    GROWING.map(row).to_vec()
+}
+
+fn of_a_member_down() -> Vec<Row> {
+    let transfer = "the one named is down";
+    let remove = "of the two that are left one would be down";
+    vec![
+        row("POST /raft/transfer", transfer, "/raft/transfer", "409 not_caught_up")
+            .body(r#"{"ID":"{down}"}"#),
+        row("POST /raft/remove", remove, "/raft/remove", "409 would_lose_quorum").body(r#"{"ID":"{up}"}"#),
+        row("POST /raft/remove", "a member, here one that is down", "/raft/remove", "200")
+            .body(r#"{"ID":"{down}"}"#),
+    ]
+}
+
+fn of_a_node_alone() -> Vec<Row> {
+    let nobody = "nobody leads until the deadline";
+    let asked = [
+        ("GET /key/{key}", "/key/a?timeout=200ms", ""),
+        ("GET /keys", "/keys?timeout=200ms", ""),
+        ("GET /data.json", "/data.json?timeout=200ms", ""),
+        ("GET /backup", "/backup?timeout=200ms", ""),
+        ("GET /raft/members", "/raft/members?timeout=200ms", ""),
+        ("GET /leases/{id}", "/leases/00000000000000a1?timeout=200ms", ""),
+        ("PUT /key/{key}", "/key/a?timeout=200ms", VALUE),
+        ("POST /key/{key}", "/key/a?timeout=200ms", VALUE),
+        ("DELETE /key/{key}", "/key/a?timeout=200ms", ""),
+        ("LOCK /key/{key}", "/key/l?timeout=200ms", HOLDER),
+        ("UNLOCK /key/{key}", "/key/l?timeout=200ms", HOLDER),
+        ("POST /txn", "/txn?timeout=200ms", TXN),
+        ("POST /data.json", "/data.json?timeout=200ms", FILE),
+        ("POST /leases", "/leases?timeout=200ms", TTL),
+        ("POST /leases/{id}/keepalive", "/leases/00000000000000a1/keepalive?timeout=200ms", ""),
+        ("DELETE /leases/{id}", "/leases/00000000000000a1?timeout=200ms", ""),
+        ("POST /raft/promote", "/raft/promote?timeout=200ms", r#"{"ID":"{own}"}"#),
+        ("POST /raft/remove", "/raft/remove?timeout=200ms", r#"{"ID":"{own}"}"#),
+        ("POST /raft/transfer", "/raft/transfer?timeout=200ms", ""),
+        ("POST /raft/members", "/raft/members?timeout=200ms", r#"{"voters":["{own}"]}"#),
+    ];
+    let mut rows: Vec<Row> = asked
+        .into_iter()
+        .map(|(route, target, body)| row(route, nobody, target, "503 no_leader").body(body))
+        .collect();
+    rows.push(row("GET /readyz", "no leader is known", "/readyz", "503"));
+    rows.push(row("GET /key/{key}", "stale, and nobody leads", "/key/a?consistency=stale", "404"));
+    rows.push(row("GET /keys", "stale, and nobody leads", "/keys?consistency=stale", "200"));
+    rows
+}
+
+fn of_disks_that_stand_still() -> Vec<Row> {
+    let unknown = "it is in the log, and was not committed until the deadline";
+    let asked = [("PUT /key/{key}", "/key/a?timeout=300ms", VALUE), ("POST /txn", "/txn?timeout=300ms", TXN)];
+    let row_of = |(route, target, body)| row(route, unknown, target, "504 outcome_unknown").body(body);
+    let mut rows = asked.map(row_of).to_vec();
+    rows.push(
+        row("POST /raft/members", unknown, "/raft/members?timeout=300ms", "504 outcome_unknown")
+            .body(r#"{"voters":[{all but one}]}"#),
+    );
+    let change = "another change is not done until the deadline";
+    rows.push(
+        row("POST /raft/remove", change, "/raft/remove?timeout=300ms", "409 change_in_progress")
+            .body(r#"{"ID":"{up}"}"#),
+    );
+    rows
+}
+
+fn of_a_node_that_ends() -> Vec<Row> {
+    vec![row("PUT /key/{key}", "this node has begun to end", "/key/a", "503 shutting_down").body(VALUE)]
+}

@@ -1,0 +1,155 @@
+//! What stands for the `{…}` of the rows: the cluster at hand.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::Method;
+use quorate_node::kv;
+use quorate_node::raft::NodeId;
+
+use super::rows::Row;
+use super::trouble::Trouble;
+use crate::context::Limits;
+use crate::http::tests::cluster::{Answer, Cluster, LIMITS, Settings, listen};
+
+/// Small, so that what is above them is small too.
+const SMALL: Limits = Limits { value_bytes: 1_000, request_bytes: 2_000, ..LIMITS };
+
+/// A cluster, and the node of it that is asked.
+pub(super) struct World {
+    cluster: Cluster,
+    at: usize,
+    /// Each placeholder, and what stands for it.
+    names: Vec<(&'static str, String)>,
+    trouble: Option<Trouble>,
+}
+
+impl World {
+    /// A cluster in which all is well, and its leader or a follower.
+    pub(super) async fn sound(leads: bool) -> World {
+        let cluster = Cluster::start_with(3, Settings { limits: SMALL, ..Settings::default() }).await;
+        World::of(cluster, leads, None).await
+    }
+
+    /// A cluster that has a trouble.
+    pub(super) async fn troubled(trouble: Trouble, leads: bool) -> World {
+        let mut settings = Settings { limits: SMALL, ..Settings::default() };
+        // A cluster a role, of which there are few.
+        let stands_still: &'static AtomicBool = Box::leak(Box::default());
+        match trouble {
+            Trouble::NoPast => settings.store = kv::Settings { history_revisions: 2, ..settings.store },
+            Trouble::NoRoom => settings.is_full = true,
+            Trouble::NoNames => settings.store = kv::Settings { answers: 0, ..settings.store },
+            Trouble::NoMemory => settings.limits.pending_bytes = 1,
+            Trouble::Stuck => {
+                settings.stands_still = Some(stands_still);
+                // A leader that hears nobody's disk leads on for so long.
+                settings.election_timeout = Duration::from_secs(2);
+            }
+            Trouble::OneDown | Trouble::Alone | Trouble::Ending => {}
+        }
+        let cluster = Cluster::start_with(3, settings).await;
+        let world = World::of(cluster, leads, Some(trouble)).await;
+        let others = [1, 2].map(|steps| (world.at + steps) % 3);
+        match trouble {
+            Trouble::NoPast => {
+                for number in 0..20_u8 {
+                    world.cluster.ask(world.at, Method::PUT, "/key/a", &[number]).await;
+                }
+            }
+            Trouble::OneDown => {
+                world.cluster.servers[world.third().await].stop().await;
+            }
+            Trouble::Alone => {
+                for other in others {
+                    world.cluster.servers[other].stop().await;
+                }
+                world.cluster.ask_until(world.at, "/readyz", 503).await;
+            }
+            Trouble::Stuck => stands_still.store(true, Ordering::SeqCst),
+            _ => {}
+        }
+        world
+    }
+
+    async fn of(cluster: Cluster, leads: bool, trouble: Option<Trouble>) -> World {
+        let [leader, follower] = cluster.both().await;
+        let at = if leads { leader } else { follower };
+        let mut world = World { cluster, at, names: Vec::new(), trouble };
+        let third = world.third().await;
+        let id = |at: usize| NodeId(at as u128 + 1).to_string();
+        let (listener, nobody) = listen().await;
+        drop(listener);
+        let quoted =
+            |all: &[usize]| all.iter().map(|at| format!("\"{}\"", id(*at))).collect::<Vec<_>>().join(",");
+        let base64_of_zeros = |bytes: usize| "AAAA".repeat(bytes / 3);
+        world.names = vec![
+            ("{at}", at.to_string()),
+            ("{own}", id(at)),
+            ("{leader}", id(leader)),
+            // Up, whatever else is down, and not the leader.
+            ("{up}", id(follower)),
+            ("{down}", id(third)),
+            ("{all}", quoted(&[0, 1, 2])),
+            ("{all but one}", quoted(&[leader, if leads { follower } else { at }])),
+            ("{stranger}", NodeId(0x99).to_string()),
+            ("{another stranger}", NodeId(0x9a).to_string()),
+            ("{own address}", world.cluster.servers[at].context.contact.address.clone()),
+            ("{nobody}", nobody),
+            ("{digest}", "ab".repeat(32)),
+            ("{4097 bytes}", "k".repeat(4_097)),
+            ("{1001 bytes}", "v".repeat(1_001)),
+            ("{4001 bytes}", "b".repeat(4_001)),
+            ("{40 kB}", "a".repeat(40_000)),
+            ("{900 in base64}", base64_of_zeros(900)),
+            ("{1002 in base64}", base64_of_zeros(1_002)),
+        ];
+        world.learn().await;
+        world
+    }
+
+    /// What only the cluster can tell.
+    async fn learn(&mut self) {
+        let granted = self.cluster.ask(self.at, Method::POST, "/leases", br#"{"ttl":"1h"}"#).await;
+        let lease =
+            if granted.status == 200 { granted.json()["lease"].as_str().map(str::to_owned) } else { None };
+        self.names.push(("{lease}", lease.unwrap_or_else(|| "00000000000000a1".to_owned())));
+        if self.trouble.is_none() {
+            let backup = self.cluster.ask(self.at, Method::GET, "/backup", b"").await;
+            self.names.push(("{tag}", backup.header("etag").unwrap().to_owned()));
+            let checkpoints = self.cluster.ask(self.at, Method::GET, "/raft/checkpoints", b"").await;
+            self.names.push(("{checkpoint}", checkpoints.text().lines().next().unwrap().to_owned()));
+        }
+    }
+
+    /// The node that is neither asked nor, if another is, the leader.
+    async fn third(&self) -> usize {
+        let [leader, follower] = self.cluster.both().await;
+        let other = if self.at == leader { follower } else { leader };
+        (0..3).find(|node| *node != self.at && *node != other).unwrap()
+    }
+
+    pub(super) async fn answer(&self, row: &Row, method: &Method) -> Answer {
+        let (target, body) = (self.filled(row.target), self.filled(row.body));
+        let headers: Vec<_> = row.headers.iter().map(|(name, value)| (*name, self.filled(value))).collect();
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut line = self.cluster.open(self.at).await;
+        let shutdown = &self.cluster.servers[self.at].context.shutdown;
+        // The node goes on while somebody holds this.
+        let _guard = shutdown.guard();
+        if self.trouble == Some(Trouble::Ending) {
+            shutdown.begin();
+        }
+        self.cluster.ask_on(&mut line, self.at, method.clone(), &target, &headers, body.as_bytes()).await
+    }
+
+    fn filled(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (name, value) in &self.names {
+            if text.contains(name) {
+                text = text.replace(name, value);
+            }
+        }
+        text
+    }
+}
