@@ -14,6 +14,7 @@ use super::headers::JSON;
 use super::joining::WaitsFor;
 use super::json::encode;
 use super::membership::text_or_none;
+use super::openapi::formats;
 use crate::announce::is_outside;
 use crate::net::Net;
 use crate::runtime::Runtime;
@@ -31,6 +32,7 @@ pub(super) struct Version {
 /// `GET /readyz`.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Readiness<C> {
+    #[schema(schema_with = formats::check_status)]
     status: &'static str,
     checks: Checks<C>,
 }
@@ -47,6 +49,7 @@ struct Checks<C> {
 /// One check's result.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Check {
+    #[schema(schema_with = formats::check_status)]
     status: &'static str,
     detail: String,
 }

@@ -47,6 +47,7 @@ pub(crate) struct DeleteData<'a> {
     #[schema(schema_with = formats::key)]
     key: Cow<'a, str>,
     revision: u64,
+    #[schema(schema_with = formats::delete_reason)]
     reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous: Option<Option<EntryAnswer<'a>>>,
@@ -56,6 +57,7 @@ pub(crate) struct DeleteData<'a> {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ResetData {
     revision: u64,
+    #[schema(schema_with = formats::reset_reason)]
     reason: &'static str,
 }
 

@@ -89,6 +89,21 @@ pub(crate) fn revision() -> ObjectBuilder {
     number(0, Revision::MAX.0).description(Some("A revision of the store, as `Quorate-Revision` shows one."))
 }
 
+/// Why a key is gone.
+pub(crate) fn delete_reason() -> RefOr<Schema> {
+    one_of(&["deleted", "expired"]).into()
+}
+
+/// Why a watch ends.
+pub(crate) fn reset_reason() -> RefOr<Schema> {
+    one_of(&["slow", "compacted", "restored"]).into()
+}
+
+/// How a check ended.
+pub(crate) fn check_status() -> RefOr<Schema> {
+    one_of(&["ok", "failed"]).into()
+}
+
 /// The id of a node.
 pub(crate) fn node_id() -> RefOr<Schema> {
     RefOr::T(node_id_text().build().into())

@@ -1,7 +1,7 @@
 //! Which path and method mean what: the table of routes.
 //!
-//! Two dozen paths, of which most are fixed, need no router: a key is the raw rest of the path, which routers would split
-//! and decode. `crate::http::openapi` describes each row.
+//! Two dozen paths, of which most are fixed, need no router: a key is the raw rest of the path, which routers would
+//! split and decode. `crate::http::openapi` describes each row.
 
 use hyper::Method;
 use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};

@@ -9,6 +9,7 @@ use quorate_node::{Reply, Request};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, HISTORY, soon};
+use super::contract::check_event;
 use crate::handle;
 use crate::net::{Net, read_some, write_all};
 use crate::real::{RealNet, RealRuntime};
@@ -98,7 +99,8 @@ impl Stream {
                         data: serde_json::from_str(&field("data: ").unwrap()).unwrap(),
                     });
                     self.text = rest.to_owned();
-                    if found.is_some() {
+                    if let Some(event) = &found {
+                        check_event(&event.name, &event.id, &event.data);
                         return found;
                     }
                 } else if self.ended {

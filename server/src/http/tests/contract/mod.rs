@@ -153,6 +153,16 @@ fn judge(document: &Value, row: &Row, (method, template): (&str, &str), answer: 
     }
 }
 
+/// Holds an event of a watch to the document.
+pub(super) fn check_event(name: &str, id: &str, data: &Value) {
+    let document = document();
+    let kinds = document["components"]["schemas"]["Event"]["oneOf"].as_array().unwrap();
+    let kind = kinds.iter().find(|kind| kind["properties"]["event"]["enum"][0] == name);
+    let kind = kind.unwrap_or_else(|| panic!("{name:?} is not described"));
+    let event = serde_json::json!({"event": name, "id": id, "data": data.to_string()});
+    assert_eq!(schema::check(&document, kind, &event, "event"), Ok(()));
+}
+
 fn split(route: &'static str) -> (&'static str, &'static str) {
     route.split_once(' ').expect("a route is a method and a template")
 }
