@@ -92,12 +92,12 @@ fn of_the_store(operation: Operation, schemas: &mut Schemas) -> Description {
         Operation::Lock => described(
             "Takes the lock of a name, as Terraform asks.",
             Some(body_of("Who takes it.", JSON, holder())),
-            vec![(200, success(schemas).build())],
+            vec![(200, revised(success(schemas)).build())],
         ),
         Operation::Unlock => {
             let body = body_of("Who gives it back; without a body it is taken away.", JSON, holder());
             let body = RequestBodyBuilder::from(body).required(Some(Required::False)).build();
-            described("Gives a lock back.", Some(body), vec![(200, success(schemas).build())])
+            described("Gives a lock back.", Some(body), vec![(200, revised(success(schemas)).build())])
         }
         Operation::List => {
             let list = list(schemas);
@@ -224,8 +224,9 @@ fn of_a_node(operation: Operation, schemas: &mut Schemas) -> Description {
             let either = || OneOfBuilder::new().item(brief.clone()).item(verbose.clone());
             let (ready, not_ready) = (either(), either().item(error_of(&["shutting_down"])));
             let retry = header(number(1, 60), "With an error: when to try again, in seconds.");
-            let not_ready =
-                answer_of("It is not, or about to end.", JSON, not_ready).header("Retry-After", retry);
+            let not_ready = answer_of("It is not, or about to end.", JSON, not_ready)
+                .header("Retry-After", retry)
+                .header("Quorate-Error", fixed("shutting_down"));
             let ready = answer_of("It is.", JSON, ready).build();
             described(
                 "Tells whether this node is ready to serve.",

@@ -6,7 +6,7 @@ use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder};
 use utoipa::openapi::{ContentBuilder, Object, Ref, Response, ResponseBuilder};
 
-use super::formats::{number, one_of, text};
+use super::formats::{number, one_of, revision, text};
 use crate::http::request::Operation;
 
 /// A status, and its code.
@@ -144,23 +144,10 @@ impl Refusal {
     pub(super) fn response(&self) -> Response {
         let links = self.codes.iter().map(|code| format!("`{code}`"));
         let description = format!("{}: see docs/ERRORS.md.", links.collect::<Vec<_>>().join(", "));
-        let header = |form: ObjectBuilder, description: &str| {
-            HeaderBuilder::new().schema(Some(form)).description(Some(description)).build()
-        };
-        let mut response = ResponseBuilder::new()
-            .description(description)
-            .header("Quorate-Error", header(one_of(&self.codes), "The code that is also in the body."));
-        if self.status == 503 {
-            let seconds = header(number(1, 60), "When to try again, in seconds.");
-            response = response.header("Retry-After", seconds);
-        }
-        if self.status == 405 {
-            let methods = header(text("Methods with commas between them."), "The methods that the path has.");
-            response = response.header("Allow", methods);
-        }
-        if self.status == 412 {
-            let tag = header(text("A tag in quotes."), "The key's present tag, when it is there.");
-            response = response.header("ETag", tag);
+        let mut response = ResponseBuilder::new().description(description);
+        for (name, form, description) in self.headers() {
+            let header = HeaderBuilder::new().schema(Some(form)).description(Some(description)).build();
+            response = response.header(name, header);
         }
         if !self.has_body {
             return response.build();
@@ -172,6 +159,44 @@ impl Refusal {
             codes => body.schema(Some(error_of(codes))),
         };
         response.content("application/json", body.build()).build()
+    }
+}
+
+/// Headers, each with its form and what it says.
+type Headers = Vec<(&'static str, ObjectBuilder, &'static str)>;
+
+impl Refusal {
+    fn headers(&self) -> Headers {
+        let id = || text("").pattern(Some("^[0-9a-f]{32}$"));
+        let mut headers: Headers = vec![
+            ("Quorate-Error", one_of(&self.codes), "The code that is also in the body."),
+            ("Quorate-History", id(), "The history that revisions count in."),
+        ];
+        if matches!(self.status, 404 | 412 | 422 | 423 | 503) {
+            headers.push(("Quorate-Revision", revision(), "The store's revision, when it was looked at."));
+        }
+        match self.status {
+            404 if self.codes.contains(&"not_lent") => headers.extend([
+                ("Quorate-Node", id(), "Who does not have it."),
+                ("Quorate-Cluster", id(), "The cluster of that node."),
+            ]),
+            405 => {
+                headers.push(("Allow", text("Methods with commas between them."), "Those that the path has."))
+            }
+            412 => {
+                headers.push(("ETag", text("A tag in quotes."), "The key's present tag, when it is there."))
+            }
+            416 => headers.push(("Content-Range", text("`bytes */N`."), "How long the whole is.")),
+            421 => {
+                headers.push(("Quorate-Leader", text("A URL."), "Said to a peer: who leads, if it is known."))
+            }
+            503 => headers.extend([
+                ("Retry-After", number(1, 60), "When to try again, in seconds."),
+                ("Quorate-Lost", id(), "Who this node was, which is to come back under a new id."),
+            ]),
+            _ => {}
+        }
+        headers
     }
 }
 

@@ -141,6 +141,13 @@ fn judge(document: &Value, row: &Row, (method, template): (&str, &str), answer: 
     {
         assert!(codes.contains(&code.into()), "{what}: the code is not described");
     }
+    for name in answer.headers.keys().map(|name| name.as_str()).filter(|name| says_something(name)) {
+        let mut names = response["headers"].as_object().unwrap().keys();
+        assert!(
+            names.any(|described| described.eq_ignore_ascii_case(name)),
+            "{what}: {name} is not described"
+        );
+    }
     let Some(content) = response["content"].as_object() else {
         assert!(answer.body.is_empty(), "{what}: no body is described");
         return;
@@ -151,6 +158,12 @@ fn judge(document: &Value, row: &Row, (method, template): (&str, &str), answer: 
         let checked = schema::check(document, &described["schema"], &answer.json(), "body");
         assert_eq!(checked, Ok(()), "{what}");
     }
+}
+
+/// Whether a header is there for what the answer says, and not for HTTP.
+fn says_something(name: &str) -> bool {
+    let others = ["etag", "allow", "retry-after", "content-range", "accept-ranges", "idempotency-replayed"];
+    name.starts_with("quorate-") || others.contains(&name)
 }
 
 /// Holds an event of a watch to the document.

@@ -44,7 +44,7 @@ impl World {
             Trouble::Stuck => {
                 settings.stands_still = Some(stands_still);
                 // A leader that hears nobody's disk leads on for so long.
-                settings.election_timeout = Duration::from_secs(2);
+                settings.election_timeout = Duration::from_secs(4);
             }
             Trouble::OneDown | Trouble::Alone | Trouble::Ending => {}
         }
