@@ -175,27 +175,22 @@ impl Refusal {
         if matches!(self.status, 404 | 412 | 422 | 423 | 503) {
             headers.push(("Quorate-Revision", revision(), "The store's revision, when it was looked at."));
         }
-        match self.status {
-            404 if self.codes.contains(&"not_lent") => headers.extend([
+        let more: Headers = match self.status {
+            404 if self.codes.contains(&"not_lent") => vec![
                 ("Quorate-Node", id(), "Who does not have it."),
                 ("Quorate-Cluster", id(), "The cluster of that node."),
-            ]),
-            405 => {
-                headers.push(("Allow", text("Methods with commas between them."), "Those that the path has."))
-            }
-            412 => {
-                headers.push(("ETag", text("A tag in quotes."), "The key's present tag, when it is there."))
-            }
-            416 => headers.push(("Content-Range", text("`bytes */N`."), "How long the whole is.")),
-            421 => {
-                headers.push(("Quorate-Leader", text("A URL."), "Said to a peer: who leads, if it is known."))
-            }
-            503 => headers.extend([
+            ],
+            405 => vec![("Allow", text("Methods with commas between them."), "Those that the path has.")],
+            412 => vec![("ETag", text("A tag in quotes."), "The key's present tag, when it is there.")],
+            416 => vec![("Content-Range", text("`bytes */N`."), "How long the whole is.")],
+            421 => vec![("Quorate-Leader", text("A URL."), "Said to a peer: who leads, if it is known.")],
+            503 => vec![
                 ("Retry-After", number(1, 60), "When to try again, in seconds."),
                 ("Quorate-Lost", id(), "Who this node was, which is to come back under a new id."),
-            ]),
-            _ => {}
-        }
+            ],
+            _ => Vec::new(),
+        };
+        headers.extend(more);
         headers
     }
 }
