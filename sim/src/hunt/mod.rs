@@ -5,7 +5,7 @@
 //! | `bug.rs` | a bug: a patch below `sim/zoo/`, and what stands at its head |
 //! | `scratch.rs` | the copy of the code: brought up to date, patched, built, mended |
 //! | `chase.rs` | the simulator's runs against the bug |
-//! | `page.rs` | `docs/ZOO.md` |
+//! | `page.rs` | what was found, as a page |
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod bug;
@@ -45,9 +45,9 @@ struct Arguments {
     /// How many starting points there are. A bug is killed when it is noticed from most of them.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=5))]
     starts: u8,
-    /// Write docs/ZOO.md from what was found; with all bugs and all starting points.
-    #[arg(long, conflicts_with_all = ["bugs", "starts"])]
-    write: bool,
+    /// Write a page of what was found; with all bugs and all starting points.
+    #[arg(long, value_name = "FILE.md", conflicts_with_all = ["bugs", "starts"])]
+    write: Option<PathBuf>,
     /// List the bugs.
     #[arg(long)]
     list: bool,
@@ -108,10 +108,9 @@ fn run(root: &Path, bugs: &[Bug], arguments: &Arguments) -> Result<ExitCode, Str
         );
         outcomes.push(outcome);
     }
-    if arguments.write {
-        let path = root.join("docs/ZOO.md");
+    if let Some(path) = &arguments.write {
         let text = page::page(bugs, &outcomes, arguments.seeds);
-        std::fs::write(&path, text)
+        std::fs::write(path, text)
             .map_err(|error| format!("{} can't be written: {error}", path.display()))?;
     }
     let killed = outcomes.iter().filter(|outcome| outcome.is_killed()).count();

@@ -1,4 +1,4 @@
-//! `docs/ZOO.md`: what the simulator catches, and how soon.
+//! What the simulator catches, and how soon, as a page.
 
 use std::fmt::Write;
 
@@ -11,7 +11,8 @@ const HEAD: &str = "\
 
 A simulator is worth what it catches. `sim/zoo/` holds bugs that real systems had, or that Quorate's own rules forbid, each
 as a small patch with its source. `cargo zoo` puts them into a copy of the code, one at a time, builds the simulator with
-it, and runs seeds from five starting points until a checker notices. This page is written by `cargo zoo --write`.
+it, and runs seeds from five starting points until a checker notices. This page is written by
+`cargo zoo --write FILE`.
 
 With a bug in the code 100 seeds without faults still pass, unless it says otherwise: it hides until something goes wrong.
 Bug 0 is no bug but an alarm that must go off: one seed in a hundred reads a lie.
