@@ -73,7 +73,17 @@ pub(crate) fn node_config(plan: &Plan, server: Host, seed: u64) -> NodeConfig {
         // Now one bound is met first, and now the other.
         checkpoint_bytes: knobs.checkpoint_entries * 250,
         pending_requests: NodeConfig::PENDING_REQUESTS,
-        settings: kv::Settings::default(),
+        settings: settings(plan),
+    }
+}
+
+fn settings(plan: &Plan) -> kv::Settings {
+    let (usual, knobs) = (kv::Settings::default(), &plan.knobs);
+    let or_usual = |drawn: u64, usual: u64| if drawn > 0 { drawn } else { usual };
+    kv::Settings {
+        history_revisions: or_usual(knobs.history_revisions, usual.history_revisions),
+        answers: or_usual(knobs.answers, usual.answers),
+        ..usual
     }
 }
 

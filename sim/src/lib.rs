@@ -26,6 +26,7 @@ compile_error!(
 );
 
 mod agenda;
+pub mod audit;
 mod bounds;
 mod campaign;
 mod checkers;

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use quorate_node::raft::{Event, HardState, Index, LogId, NodeId, Role, Term, Time};
 
+use crate::audit::{Account, Errand};
 use crate::history::{Call, Outcome};
 use crate::plan::Host;
 
@@ -62,6 +63,10 @@ pub enum Observation {
     Asks { client: u8, number: u32, to: Host, key: String, call: Call, stale: bool, content: Option<u64> },
     /// What a client makes of the answer, or of none; and the revision of the key, when the answer named one.
     Hears { client: u8, number: u32, outcome: Outcome, revision: Option<u64> },
+    /// An auditor makes a request, or repeats it under the same number.
+    Errand { auditor: u8, number: u64, errand: Errand },
+    /// What an auditor is told.
+    Account { auditor: u8, number: u64, account: Account },
 }
 
 /// The parts of a run.

@@ -160,7 +160,7 @@ fn host(plan: &Plan, random: &mut Random) -> Host {
 }
 
 /// A value that begins with its name and its length, and is filled up to that.
-fn value_of(name: &str, bytes: usize) -> Arc<[u8]> {
+pub(crate) fn value_of(name: &str, bytes: usize) -> Arc<[u8]> {
     let head = format!("{name} {bytes} ");
     let mut value = head.into_bytes();
     value.resize(bytes.max(value.len()), b'.');

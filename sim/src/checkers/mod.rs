@@ -26,6 +26,7 @@ mod revisions;
 mod settled;
 mod single_vote;
 mod state_machine;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -95,6 +96,7 @@ impl Checkers {
             Box::new(durability::Durability::default()),
             Box::new(revisions::Revisions),
             Box::new(linearizable::Linearizable),
+            Box::new(store::Store::new(plan)),
         ];
         if plan.scenario == Scenario::Calm {
             all.push(Box::new(cost::Cost::new(plan)));

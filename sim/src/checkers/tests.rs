@@ -13,6 +13,7 @@ mod orders;
 mod rare_states;
 mod reads;
 mod restarts;
+mod store;
 
 use std::collections::BTreeMap;
 

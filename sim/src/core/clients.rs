@@ -91,6 +91,9 @@ impl CoreStack {
         if number == OPERATOR {
             return self.operator_hears(attempt, answer);
         }
+        if self.auditor_hears(number, attempt, Some(answer)) {
+            return;
+        }
         let Some(client) = self.clients.get_mut(&number).filter(|client| client.attempt == attempt) else {
             return;
         };
@@ -135,6 +138,9 @@ impl CoreStack {
     }
 
     pub(super) fn client_gives_up(&mut self, number: u8, attempt: u64) {
+        if self.auditor_hears(number, attempt, None) {
+            return;
+        }
         let Some(client) = self.clients.get_mut(&number).filter(|client| client.attempt == attempt) else {
             return;
         };
@@ -177,6 +183,8 @@ fn heard(answer: &Answer, call: &Call, now: Time) -> (Outcome, Option<u64>) {
         Reply::Written { outcome: KvOutcome::Txn { succeeded: false, .. }, .. } => {
             (Outcome::Refused { at_nanoseconds }, None)
         }
+        // No room for another answer to be remembered: nothing was done.
+        Reply::Written { outcome: KvOutcome::AnswersFull, .. } => (Outcome::Failed, None),
         Reply::Written { .. } => (Outcome::Written { at_nanoseconds, revision: None }, None),
         Reply::Read { entry, .. } if *call == Call::Get => {
             let value = entry.as_ref().map(|entry| name_of(&entry.value));

@@ -152,6 +152,7 @@ impl CoreStack {
                 }
             }
             What::Request { attempt, ask } => self.request(host, attempt, &ask),
+            What::Errand { auditor, attempt, request } => self.errand(host, auditor, attempt, *request),
             What::HangUp { client, attempt } => self.hang_up(host, client, attempt),
             _ => unreachable!("everything else happens outside"),
         }

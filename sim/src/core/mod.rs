@@ -1,5 +1,6 @@
 //! The core stack: real nodes and real storage, driven by one queue of events, without a runtime. Volume lives here.
 
+mod auditors;
 mod clients;
 mod leaving;
 mod lives;
@@ -31,6 +32,7 @@ pub(crate) struct CoreStack {
     /// Boxed: a turn takes its life out of the map and puts it back.
     lives: BTreeMap<Host, Box<Life>>,
     clients: BTreeMap<u8, Client>,
+    auditors: BTreeMap<u8, auditors::Auditor>,
     /// Messages that wait for a clogged link, in the order sent.
     held: Vec<messages::Held>,
     /// What waits for a host that stands still.
@@ -52,6 +54,7 @@ pub(crate) fn run(plan: &Arc<Plan>, options: &Options) -> Report {
         queue: Queue::default(),
         lives: BTreeMap::new(),
         clients: BTreeMap::new(),
+        auditors: BTreeMap::new(),
         held: Vec::new(),
         parked: BTreeMap::new(),
         ordered: BTreeMap::new(),
@@ -141,6 +144,7 @@ impl CoreStack {
             What::Invite(server) => self.invite(server),
             What::Order { number, until } => self.try_order(number, until),
             What::RestoreMembers => self.restore_members(),
+            What::Audit { auditor } => self.audits(auditor),
             What::Wake { client } => self.client_asks(client),
             What::Answer { client, attempt, answer } => self.client_hears(client, attempt, &answer),
             What::GiveUp { client, attempt } => self.client_gives_up(client, attempt),

@@ -35,6 +35,7 @@ impl CoreStack {
             let source = Source::scripted(&self.plan, number, until);
             self.add_client(Client::new(number, source));
         }
+        self.add_auditors(until);
         // Clients that are done, and nothing more to break: the rest of the time would show nothing.
         self.run_until(until, |stack| stack.clients.is_empty() && stack.world.next_step().is_none())?;
         let last_answers = self.now + Duration::from_millis(self.plan.workload.patience_ms) * 2;

@@ -3,8 +3,8 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use quorate_node::Reply;
 use quorate_node::raft::{Done, Envelope, Time};
+use quorate_node::{Reply, Request};
 
 use crate::plan::Host;
 use crate::workload::Ask;
@@ -46,6 +46,10 @@ pub(crate) enum What {
     Order { number: usize, until: Time },
     /// An operator makes all of the core voters again.
     RestoreMembers,
+    /// An auditor's request arrives.
+    Errand { auditor: u8, attempt: u64, request: Box<Request> },
+    /// An auditor has paused for long enough.
+    Audit { auditor: u8 },
     /// A client has paused for long enough.
     Wake { client: u8 },
     /// A client hears what came of its request.

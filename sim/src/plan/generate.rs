@@ -38,7 +38,7 @@ pub(super) fn plan(scenario: Scenario, seed: u64) -> Plan {
     faults.sort_by_key(|timed| timed.at_ms);
     clean_up(scenario, &cluster, joining, &mut knobs, &mut label("cleanup"));
     let mut workload = workload(scenario, &mut label("workload"));
-    store(&mut workload, &mut label("store"));
+    store(scenario, &mut workload, &mut knobs, &mut label("store"));
     let mut plan = Plan { seed, scenario, cluster, knobs, workload, faults: Vec::new() };
     keep_to_the_atlas(&mut plan, faults);
     plan
@@ -201,6 +201,8 @@ fn knobs(scenario: Scenario, random: &mut Random) -> Knobs {
         one_job_at_a_time: random.one_in(4),
         cleanup_after_ms: 0,
         cleanup_least_voters: 0,
+        history_revisions: 0,
+        answers: 0,
     }
 }
 
@@ -225,6 +227,8 @@ fn usual_knobs(latency_us: u64, sync_us: u64) -> Knobs {
         one_job_at_a_time: false,
         cleanup_after_ms: 0,
         cleanup_least_voters: 0,
+        history_revisions: 0,
+        answers: 0,
     }
 }
 
@@ -248,6 +252,7 @@ fn workload(scenario: Scenario, random: &mut Random) -> Workload {
         lease_percent: if random.one_in(2) { 50 } else { 0 },
         named_percent: 0,
         swap_percent: 0,
+        auditors: 0,
         value_bytes: usize::try_from(random.between(8, 200)).unwrap_or(8),
         large_per_mille,
         large_bytes: usize::try_from(random.between(1_000, 60_000)).unwrap_or(1_000),
@@ -261,10 +266,17 @@ fn workload(scenario: Scenario, random: &mut Random) -> Workload {
 }
 
 /// What of the store's features clients use.
-fn store(workload: &mut Workload, random: &mut Random) {
+fn store(scenario: Scenario, workload: &mut Workload, knobs: &mut Knobs, random: &mut Random) {
     let percent = |random: &mut Random| if random.one_in(2) { [20, 50, 100][random.below(3)] } else { 0 };
     workload.named_percent = percent(random);
     workload.swap_percent = percent(random).min(60);
+    // What a request costs is counted where there is nothing else.
+    if scenario == Scenario::Calm {
+        return;
+    }
+    workload.auditors = [0, 0, 1, 2][random.below(4)];
+    knobs.history_revisions = if random.one_in(3) { random.between(20, 200) } else { 0 };
+    knobs.answers = if random.one_in(4) { random.between(4, 16) } else { 0 };
 }
 
 #[cfg(test)]

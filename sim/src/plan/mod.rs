@@ -104,6 +104,12 @@ pub struct Knobs {
     /// See `raft::Cleanup`.
     #[serde(default)]
     pub cleanup_least_voters: usize,
+    /// See `kv::Settings`: how far back the past can be read. 0: as far as by default.
+    #[serde(default)]
+    pub history_revisions: u64,
+    /// See `kv::Settings`: how many answers are remembered. 0: as many as by default.
+    #[serde(default)]
+    pub answers: u64,
 }
 
 /// What clients do, each one request at a time.
@@ -137,6 +143,9 @@ pub struct Workload {
     /// never written by it and is not there.
     #[serde(default)]
     pub swap_percent: u32,
+    /// How many auditors there are beside, on the core stack: see `audit`.
+    #[serde(default)]
+    pub auditors: u8,
     /// The size of a value at least, in bytes.
     pub value_bytes: usize,
     /// Of a thousand values this many are `large_bytes` long.

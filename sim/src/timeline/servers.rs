@@ -98,7 +98,9 @@ impl Servers {
             | Observation::Orders { .. }
             | Observation::Told { .. }
             | Observation::Asks { .. }
-            | Observation::Hears { .. } => return,
+            | Observation::Hears { .. }
+            | Observation::Errand { .. }
+            | Observation::Account { .. } => return,
         };
         self.marks.push(Mark(at, host, sort, strings.number(&text), fields));
     }
