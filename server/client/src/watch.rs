@@ -10,14 +10,14 @@ use crate::client::{Client, PAUSE};
 use crate::endpoint::Endpoint;
 use crate::entry::Entry;
 use crate::error::{ClientError, Failed};
+use crate::events::EventReader;
 use crate::exchange::{Begun, Call};
 use crate::query::Target;
-use crate::sse::{Parser, RawEvent};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -134,7 +134,7 @@ impl fmt::Display for EventId {
 }
 
 impl EventId {
-    fn parse(text: &str) -> Option<EventId> {
+    pub(crate) fn parse(text: &str) -> Option<EventId> {
         let (revision, number) = text.split_once('-')?;
         Some(EventId { revision: revision.parse().ok()?, number: number.parse().ok()? })
     }
@@ -225,31 +225,7 @@ struct Arriving {
     from: Endpoint,
     body: Incoming,
     piece: Bytes,
-    parser: Parser,
-}
-
-#[derive(Deserialize)]
-struct PutData {
-    #[serde(flatten)]
-    entry: Entry,
-    revision: u64,
-    #[serde(default)]
-    previous: Option<Entry>,
-}
-
-#[derive(Deserialize)]
-struct DeleteData {
-    key: String,
-    revision: u64,
-    reason: String,
-    #[serde(default)]
-    previous: Option<Entry>,
-}
-
-#[derive(Deserialize)]
-struct ResetData {
-    revision: u64,
-    reason: String,
+    events: EventReader,
 }
 
 impl Watch {
@@ -342,8 +318,8 @@ impl Watch {
         }
         let all = self.client.endpoints();
         self.first = all.iter().position(|other| other == endpoint).unwrap_or(0);
-        let (piece, parser) = (Bytes::new(), Parser::default());
-        self.arriving = Some(Arriving { from: endpoint.clone(), body: begun.into_body(), piece, parser });
+        let (piece, events) = (Bytes::new(), EventReader::default());
+        self.arriving = Some(Arriving { from: endpoint.clone(), body: begun.into_body(), piece, events });
         Ok(None)
     }
 
@@ -354,14 +330,10 @@ impl Watch {
             let strange = |arriving: &Arriving, problem: String| {
                 Trouble::Strange(Failed { endpoint: arriving.from.clone(), problem })
             };
-            match arriving.parser.next(&mut arriving.piece) {
-                Err(_) => return Err(strange(arriving, "its events are no text".to_owned())),
-                Ok(Some(raw)) => {
-                    let event = match understand(&raw) {
-                        Ok(event) => event,
-                        Err(problem) => return Err(strange(arriving, problem)),
-                    };
-                    if let Some(event) = event.and_then(|(event, id)| self.came(event, id)) {
+            match arriving.events.next(&mut arriving.piece) {
+                Err(problem) => return Err(strange(arriving, problem)),
+                Ok(Some((event, id))) => {
+                    if let Some(event) = self.came(event, id) {
                         return Ok(event);
                     }
                 }
@@ -396,27 +368,4 @@ enum Trouble {
     Broken,
     /// No server of ours says such a thing.
     Strange(Failed),
-}
-
-/// Reads an event; a reset has no id. Kinds that are not known are passed over: a newer server may have more.
-fn understand(raw: &RawEvent) -> Result<Option<(Event, Option<EventId>)>, String> {
-    let id =
-        || EventId::parse(&raw.id).ok_or_else(|| format!("the id {:?} of an event makes no sense", raw.id));
-    let bad = |error| format!("the event {:?} makes no sense: {error}", raw.name);
-    match raw.name.as_str() {
-        "put" => {
-            let PutData { entry, revision, previous } = serde_json::from_str(&raw.data).map_err(bad)?;
-            Ok(Some((Event::Put { entry, revision, previous }, Some(id()?))))
-        }
-        "delete" => {
-            let DeleteData { key, revision, reason, previous } =
-                serde_json::from_str(&raw.data).map_err(bad)?;
-            Ok(Some((Event::Delete { key, revision, reason, previous }, Some(id()?))))
-        }
-        "reset" => {
-            let ResetData { revision, reason } = serde_json::from_str(&raw.data).map_err(bad)?;
-            Ok(Some((Event::Reset { revision, reason }, None)))
-        }
-        _ => Ok(None),
-    }
 }
