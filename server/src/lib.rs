@@ -72,7 +72,7 @@ pub use inspector::Inspector;
 pub use join::{Joined, join};
 pub use net::{Listener, Net};
 pub use peers::{Counter, Inbound, Local, PeerCounters, ProbeError};
-pub use quorate_client::Endpoint;
+pub use quorate_client::{Endpoint, Entry, Event, EventId, EventReader};
 pub use real::{RealListener, RealNet, RealRuntime};
 pub use runtime::{DeadlinePassed, Either, HyperExecutor, HyperTimer, Runtime, race, random_id, timeout_at};
 pub use server::{Parts, Server};

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use quorate_node::raft::Time;
 
 use crate::checkers::{Checkers, Evidence};
+use crate::chronicle::Chronicle;
 use crate::counts::Counts;
 use crate::history::Operation;
 use crate::ledger::Ledger;
@@ -19,6 +20,7 @@ pub(crate) struct Judge {
     /// The trace, when somebody wants to see it.
     trace: Option<Vec<(Time, Observation)>>,
     ledger: Ledger,
+    chronicle: Chronicle,
     checkers: Checkers,
     /// The first broken promise, and when it was noticed.
     broken: Option<(Time, Verdict)>,
@@ -33,6 +35,7 @@ impl Judge {
             count: 0,
             trace: keep_trace.then(Vec::new),
             ledger: Ledger::default(),
+            chronicle: Chronicle::default(),
             checkers: Checkers::new(plan),
             broken: None,
             fired: Counts::default(),
@@ -44,8 +47,9 @@ impl Judge {
         observation.hash(&mut self.hasher);
         self.count += 1;
         self.ledger.observe(&observation);
+        self.chronicle.observe(at, &observation);
         if self.broken.is_none() {
-            let evidence = Evidence { at, ledger: &self.ledger };
+            let evidence = Evidence { at, ledger: &self.ledger, chronicle: &self.chronicle };
             let broken = self.checkers.observe(&evidence, &observation);
             self.broken = broken.map(|verdict| (at, verdict));
         }
@@ -57,7 +61,7 @@ impl Judge {
     /// Asks the checkers that need the whole history, at the end.
     pub(crate) fn finish(&mut self, at: Time, history: &[Operation]) {
         if self.broken.is_none() {
-            let evidence = Evidence { at, ledger: &self.ledger };
+            let evidence = Evidence { at, ledger: &self.ledger, chronicle: &self.chronicle };
             self.broken = self.checkers.finish(&evidence, history).map(|verdict| (at, verdict));
         }
     }
@@ -69,6 +73,10 @@ impl Judge {
 
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    pub(crate) fn chronicle(&self) -> &Chronicle {
+        &self.chronicle
     }
 
     pub(crate) fn hash(&self) -> u64 {

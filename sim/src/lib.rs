@@ -10,9 +10,11 @@
 //! | `world`, `agenda`, `identity` | the machines, what the plan does to them when, who the servers are |
 //! | `net_model`, `clock`, `rot` | the network with its two faces, a host's clock, where a disk may go bad |
 //! | `workload`, `source`, `bounds` | what clients ask, of whom and how often, and how long things may take |
+//! | [`audit`] | clients that use all that the store can do, and report what they are told |
 //! | `core`, `full` | the two stacks: nodes and storage under a queue of events; the whole server on madsim |
 //! | [`observe`], `tap` | what is observed, and how it is taken from a node |
-//! | `ledger`, `checkers`, `judge` | every log and what of it is durable; a property a file; who asks them all |
+//! | `ledger`, `chronicle` | every log and what of it is durable; what auditors were told, put together |
+//! | `checkers`, `judge` | a property a file; who asks them all |
 //! | `outlook`, `verdict` | how the servers stand together; what a run came to |
 //! | [`history`], [`linearizability`] | what clients did and saw, and whether one order explains it |
 //! | `run`, `campaign`, `shrink`, `timeline`, `cli` | one plan; many seeds; smaller plans; the page; the command |
@@ -30,6 +32,7 @@ pub mod audit;
 mod bounds;
 mod campaign;
 mod checkers;
+mod chronicle;
 mod cli;
 mod clock;
 mod core;

@@ -132,6 +132,11 @@ impl World {
         self.phase == Phase::Safety
     }
 
+    /// Nothing breaks any more, and the core is sound.
+    pub(crate) fn is_healed(&self) -> bool {
+        matches!(self.phase, Phase::Liveness | Phase::Scan)
+    }
+
     pub(crate) fn enter(&mut self, now: Time, phase: Phase) {
         self.phase = phase;
         self.judge.observe(now, Observation::Phase(phase));

@@ -41,6 +41,11 @@ fn forty_seeds_of_the_swarm_break_much_lose_nothing_and_never_lie() {
     }
     assert!(fired.kinds() >= 25, "too few kinds of faults had an effect: {fired:?}");
     assert!(rare.of("leader change") > seeds, "too few elections: {rare:?}");
+    let audited =
+        ["key gone by itself", "answer given again to a repeated request", "past gone that somebody wants"];
+    for state in audited {
+        assert!(rare.of(state) > 0, "auditors never saw a {state}: {rare:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A request of which a client was told that it failed never takes effect (Jepsen's analysis of Redis-Raft: a definite
-//! error for a write that was committed later).
+//! A request of which a client was told that it failed never takes effect (Jepsen's analysis of Redis-Raft: a
+//! definite error for a write that was committed later).
 
 use super::settled::Settled;
 use super::{Checker, Evidence};
@@ -28,6 +28,18 @@ impl Checker for HonestErrors {
                 return Err(format!(
                     "request {client}.{number} was answered as failed for sure, and was committed at {}",
                     slot.id
+                ));
+            }
+        }
+        for (of, asked) in evidence.chronicle.all_asked() {
+            // Of another try nobody knows, or nobody has told yet.
+            if asked.failures < asked.tries {
+                continue;
+            }
+            let written = |(key, value): (&str, &str)| evidence.chronicle.written(key, value);
+            if let Some(revision) = asked.errand.writes().into_iter().find_map(written) {
+                return Err(format!(
+                    "errand {of:?} was answered as failed for sure each time, and done by revision {revision}"
                 ));
             }
         }

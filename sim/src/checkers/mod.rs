@@ -9,6 +9,7 @@ mod commit_rule;
 mod commit_stable;
 mod cost;
 mod durability;
+mod early_expiry;
 mod election_safety;
 mod exactly_once;
 mod honest_errors;
@@ -19,19 +20,26 @@ mod log_matching;
 mod monotonic;
 mod oracle;
 mod orders_kept;
+mod past_kept;
+mod past_reads;
 mod rare;
 mod read_confirmed;
+mod real_time;
 mod recovery;
 mod revisions;
 mod settled;
 mod single_vote;
 mod state_machine;
-mod store;
 #[cfg(test)]
 mod tests;
+mod transactions;
+mod watch_complete;
+mod watch_order;
 
 use quorate_node::raft::Time;
 
+use crate::audit::Account;
+use crate::chronicle::{Asked, Chronicle, Of};
 use crate::counts::Counts;
 use crate::history::Operation;
 use crate::ledger::Ledger;
@@ -49,6 +57,17 @@ pub(crate) struct Evidence<'a> {
     pub(crate) at: Time,
     /// All logs, with the observation taken into account.
     pub(crate) ledger: &'a Ledger,
+    /// What auditors have been told, likewise.
+    pub(crate) chronicle: &'a Chronicle,
+}
+
+impl Evidence<'_> {
+    /// What an auditor is told, and what of.
+    fn account<'o>(&self, observation: &'o Observation) -> Option<(Of, &Asked, &'o Account)> {
+        let Observation::Account { auditor, number, account } = observation else { return None };
+        let of = (*auditor, *number);
+        Some((of, self.chronicle.asked(of)?, account))
+    }
 }
 
 /// Watches over one property.
@@ -96,7 +115,13 @@ impl Checkers {
             Box::new(durability::Durability::default()),
             Box::new(revisions::Revisions),
             Box::new(linearizable::Linearizable),
-            Box::new(store::Store::new(plan)),
+            Box::new(watch_order::WatchOrder),
+            Box::new(watch_complete::WatchComplete::default()),
+            Box::new(past_reads::PastReads::default()),
+            Box::new(past_kept::PastKept::new(plan)),
+            Box::new(early_expiry::EarlyExpiry::new(plan)),
+            Box::new(transactions::Transactions::default()),
+            Box::new(real_time::RealTime),
         ];
         if plan.scenario == Scenario::Calm {
             all.push(Box::new(cost::Cost::new(plan)));

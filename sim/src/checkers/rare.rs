@@ -6,6 +6,7 @@ use std::time::Duration;
 use quorate_node::raft::{CampaignCause, Event, NodeId, Role, StepDownCause, Term, Time};
 
 use super::Evidence;
+use crate::audit::{Account, Seen};
 use crate::counts::Counts;
 use crate::history::Outcome;
 use crate::identity::machine_of;
@@ -45,12 +46,15 @@ pub(crate) const RARE_STATES: [&str; 26] = [
 
 /// Those that only some plans can bring about.
 #[cfg(test)]
-pub(crate) const ON_DEMAND: [&str; 2] = [LEASE_READ, CLEANED_UP];
+pub(crate) const ON_DEMAND: [&str; 6] = [LEASE_READ, CLEANED_UP, EXPIRED, REPLAYED, TERMS_DIFFER, PAST_GONE];
 
 /// The rare states that a campaign must have seen for the sake of this plan.
 pub(crate) fn wanted_by(plan: &Plan) -> Vec<&'static str> {
     let by_lease = (plan.workload.lease_percent > 0).then_some(LEASE_READ);
-    by_lease.into_iter().chain(plan.cleans_up().then_some(CLEANED_UP)).collect()
+    let audited: &[&str] = if plan.workload.auditors > 0 { &[EXPIRED, REPLAYED, TERMS_DIFFER] } else { &[] };
+    let forgets = plan.workload.auditors > 0 && plan.knobs.history_revisions > 0;
+    let rest = [by_lease, plan.cleans_up().then_some(CLEANED_UP), forgets.then_some(PAST_GONE)];
+    rest.into_iter().flatten().chain(audited.iter().copied()).collect()
 }
 
 /// For how long an order that is not answered may still be carried out.
@@ -84,6 +88,10 @@ const SHORT_OF_ROOM: &str = "no room for more log";
 const ROOM_AGAIN: &str = "room for the log again, without a restart";
 const LEASE_READ: &str = "read served by lease";
 const CLEANED_UP: &str = "dead voter taken out";
+const EXPIRED: &str = "key gone by itself";
+const REPLAYED: &str = "answer given again to a repeated request";
+const TERMS_DIFFER: &str = "transaction not done on other terms";
+const PAST_GONE: &str = "past gone that somebody wants";
 
 /// Counts rare states.
 #[derive(Debug, Default)]
@@ -161,6 +169,7 @@ impl Rare {
                 }
             }
             Observation::Ended { host, why } => self.ended(*host, why),
+            Observation::Account { account, .. } => self.account(account),
             Observation::Hears { outcome: Outcome::Unknown, .. } => self.counts.note(UNKNOWN_OUTCOME),
             Observation::Hears { outcome: Outcome::Failed, .. } => self.counts.note(FAILED_OUTCOME),
             Observation::Received { said, .. } if said.kind == MessageKind::ReadIndexReply => {
@@ -168,6 +177,22 @@ impl Rare {
             }
             _ => {}
         }
+    }
+
+    fn account(&mut self, account: &Account) {
+        let states = match account {
+            Account::Saw(Seen { expired: true, .. }) => [Some(EXPIRED), None],
+            Account::Followed { changes, .. } if changes.iter().any(|seen| seen.expired) => {
+                [Some(EXPIRED), None]
+            }
+            Account::Done { is_replay: true, .. } => [Some(REPLAYED), None],
+            Account::Differs { is_replay, .. } | Account::Taken { is_replay, .. } => {
+                [Some(TERMS_DIFFER), is_replay.then_some(REPLAYED)]
+            }
+            Account::Gone { .. } | Account::Reset { .. } => [Some(PAST_GONE), None],
+            _ => [None, None],
+        };
+        states.into_iter().flatten().for_each(|state| self.counts.note(state));
     }
 
     fn members(&mut self, at: Time, host: Host, voters: &[NodeId], outgoing: &[NodeId]) {

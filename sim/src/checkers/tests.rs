@@ -5,15 +5,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod answers;
+mod audits;
 mod commits;
 mod costs;
 mod elections;
+mod expiries;
 mod logs;
 mod orders;
+mod pasts;
 mod rare_states;
 mod reads;
 mod restarts;
-mod store;
+mod transactions;
+mod watches;
 
 use std::collections::BTreeMap;
 

@@ -32,7 +32,7 @@ pub(crate) struct CoreStack {
     /// Boxed: a turn takes its life out of the map and puts it back.
     lives: BTreeMap<Host, Box<Life>>,
     clients: BTreeMap<u8, Client>,
-    auditors: BTreeMap<u8, auditors::Auditor>,
+    auditors: BTreeMap<u8, auditors::Busy>,
     /// Messages that wait for a clogged link, in the order sent.
     held: Vec<messages::Held>,
     /// What waits for a host that stands still.

@@ -47,6 +47,8 @@ impl CoreStack {
     /// The core is healed: it must soon take a write and serve a read, and then come together.
     fn liveness(&mut self) -> Result<(), Verdict> {
         self.clients.clear();
+        let core = &self.plan.cluster.core;
+        self.auditors.values_mut().for_each(|busy| busy.auditor.only_follows(self.now, core));
         let effects = self.world.heal(self.now);
         self.apply(effects);
         if self.plan.changes_members() {
@@ -77,6 +79,12 @@ impl CoreStack {
         self.add_client(Client::new(bounds::SCANNER, source));
         if !self.run_until(deadline, |stack| stack.clients.is_empty())? {
             return Err(self.stuck("a key could not be read in the end"));
+        }
+        let told = self.world.judge.chronicle().told();
+        let has_seen_all =
+            |stack: &mut Self| stack.auditors.values().all(|busy| busy.auditor.seen_before() > told);
+        if !self.run_until(deadline, has_seen_all)? {
+            return Err(self.stuck("changes could not be followed to the end"));
         }
         Ok(())
     }

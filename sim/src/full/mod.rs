@@ -11,9 +11,11 @@
 //! | `disk` | who owns a server's storage |
 //! | `inspector` | tells the judge what goes into a node and comes out of it |
 //! | `clients` | clients that speak HTTP |
+//! | `auditors`, `watchers` | the same of those who use all that the store can do, and of those who watch |
 //! | `operator` | changes the members and has leadership handed over |
 //! | `phases` | a run from boot to scan |
 
+mod auditors;
 mod clients;
 mod connection;
 mod disk;
@@ -28,6 +30,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod watchers;
 mod wires;
 
 use std::any::Any;

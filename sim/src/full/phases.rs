@@ -1,13 +1,17 @@
 //! A run from boot to scan.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use madsim::task::JoinHandle;
 use quorate_node::raft::Time;
 
+use super::auditors::{Auditing, HABITS};
 use super::clients::Client;
 use super::operator::Operator;
 use super::stage::FullStack;
+use crate::audit::Auditor;
 use crate::bounds;
 use crate::observe::Phase;
 use crate::outlook::Outlook;
@@ -38,15 +42,29 @@ impl FullStack {
         let numbers = self.plan.workload.clients.iter();
         let clients = numbers.map(|number| Client::new(self, *number, source(number)));
         let clients: Vec<JoinHandle<()>> = clients.map(|client| madsim::task::spawn(client.work())).collect();
+        let auditors = self.auditors(until);
         let answered = || clients.iter().all(JoinHandle::is_finished);
         // Clients that are done, and nothing more to break: the rest of the time would show nothing.
         self.until(until, || answered() && self.stage().world.next_step().is_none()).await?;
         let last_answers = self.clock.now() + Duration::from_millis(self.plan.workload.patience_ms) * 2;
         self.until(last_answers, answered).await?;
-        clients.iter().for_each(JoinHandle::abort);
+        clients.iter().chain(&auditors).for_each(JoinHandle::abort);
         let now = self.clock.now();
         self.stage().world.tell_costs(now);
         Ok(())
+    }
+
+    /// The plan's auditors begin, each with a watch of everything and one of a part.
+    fn auditors(&self, until: Time) -> Vec<JoinHandle<()>> {
+        let start = |number: u8| {
+            let watched = Arc::new(AtomicU64::new(0));
+            self.watch(number * 2, &watched);
+            self.stage().watched.push(Arc::clone(&watched));
+            self.watch(number * 2 + 1, &watched);
+            let auditor = Auditor::new(&self.plan, number, HABITS, until);
+            madsim::task::spawn(Auditing::new(self, number, auditor, &watched).work())
+        };
+        (0..self.plan.workload.auditors).map(start).collect()
     }
 
     /// The core is healed: it must soon take a write and serve a read, and then come together.
@@ -81,6 +99,15 @@ impl FullStack {
         let scanner = Client::new(self, bounds::SCANNER, source);
         if !self.finishes(bounds::convergence(&self.plan), scanner).await? {
             return Err(self.stuck("a key could not be read in the end").await);
+        }
+        let told = self.stage().world.judge.chronicle().told();
+        // The last change that was seen may not be the last of its revision.
+        let has_seen_all = || {
+            let stage = self.stage();
+            stage.watched.iter().all(|watched| watched.load(Ordering::Relaxed) + 1 >= told)
+        };
+        if !self.until(self.clock.now() + bounds::convergence(&self.plan), has_seen_all).await? {
+            return Err(self.stuck("a watch did not tell of all changes in the end").await);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What all tasks of a run share, and what the world wants done with it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::network::HostNet;
 use super::operator::Operator;
 use super::runtime::HostRuntime;
 use super::timing::TrueClock;
+use super::watchers::Watcher;
 use super::wires::Wires;
 use crate::observe::Observation;
 use crate::outlook::{Outlook, Standing};
@@ -30,6 +32,9 @@ pub(super) struct Stage {
     pub(super) identities: BTreeMap<Host, Identity>,
     /// Operators at work.
     operators: Vec<JoinHandle<()>>,
+    /// Watchers, and up to which revision each of those has come who watch everything.
+    watchers: Vec<JoinHandle<()>>,
+    pub(super) watched: Vec<Arc<AtomicU64>>,
     /// How far the run has come.
     pub(super) reached: Time,
 }
@@ -54,6 +59,8 @@ impl Stage {
             lives: BTreeMap::new(),
             identities: BTreeMap::new(),
             operators: Vec::new(),
+            watchers: Vec::new(),
+            watched: Vec::new(),
             reached: Time(0),
         }
     }
@@ -217,9 +224,17 @@ impl FullStack {
         operators.iter().for_each(JoinHandle::abort);
     }
 
+    /// Lets somebody watch, to the end of the run.
+    pub(super) fn watch(&self, number: u8, seen: &Arc<AtomicU64>) {
+        let task = madsim::task::spawn(Watcher::new(self, number, seen).work());
+        self.stage().watchers.push(task);
+    }
+
     /// Ends everything, so that nothing of this run outlives it.
     pub(super) fn clear(&self) {
         self.dismiss_operators();
+        let watchers = std::mem::take(&mut self.stage().watchers);
+        watchers.iter().for_each(JoinHandle::abort);
         let hosts: Vec<Host> = self.stage().lives.keys().copied().collect();
         hosts.into_iter().for_each(|host| self.end(host, true));
     }

@@ -143,7 +143,7 @@ pub struct Workload {
     /// never written by it and is not there.
     #[serde(default)]
     pub swap_percent: u32,
-    /// How many auditors there are beside, on the core stack: see `audit`.
+    /// How many auditors there are beside: see `audit`.
     #[serde(default)]
     pub auditors: u8,
     /// The size of a value at least, in bytes.

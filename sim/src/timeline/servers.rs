@@ -40,12 +40,7 @@ impl Servers {
                 (*host, "life", text, found_fields(found))
             }
             Observation::Ended { host, why } => {
-                let why = why_ended(why);
-                if let Some(life) = self.lives.iter_mut().rev().find(|life| life.0 == *host) {
-                    life.2.get_or_insert(at);
-                    life.3.clone_from(&why);
-                }
-                (*host, "life", format!("ends: {why}"), Vec::new())
+                (*host, "life", format!("ends: {}", self.ends(at, *host, why)), Vec::new())
             }
             Observation::Stands { host, stand } => {
                 let leader = strings.number(&stand.leader.map_or_else(|| "none".to_owned(), node));
@@ -103,6 +98,16 @@ impl Servers {
             | Observation::Account { .. } => return,
         };
         self.marks.push(Mark(at, host, sort, strings.number(&text), fields));
+    }
+
+    /// The life of a server is over; says why.
+    fn ends(&mut self, at: u64, host: Host, why: &Ended) -> String {
+        let why = why_ended(why);
+        if let Some(life) = self.lives.iter_mut().rev().find(|life| life.0 == host) {
+            life.2.get_or_insert(at);
+            life.3.clone_from(&why);
+        }
+        why
     }
 
     /// Every server that ever started.

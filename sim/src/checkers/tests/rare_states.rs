@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use quorate_node::raft::{CampaignCause, Event, Index, LogId, NodeId, Role, StepDownCause, Term};
 
 use super::super::{ON_DEMAND, RARE_STATES};
+use super::audits::{differs, expired, replayed};
 use super::{Story, append, found, install, replace};
+use crate::audit::Account;
 use crate::history::Outcome;
 use crate::observe::{Ended, FoundLog, MessageKind, Observation, Said, Wanted};
 
@@ -35,6 +37,7 @@ fn stories() -> Vec<(&'static str, Story)> {
     let damaged = FoundLog { damaged: vec![slot], ..found(1, &[1]) };
     let compacted = FoundLog { base: slot, snapshot: slot, ..found(1, &[]) };
     let asks = |outcome| cluster().puts(1, 0, "a").hears(1, 0, outcome, None);
+    let told = |account| cluster().sees(Observation::Account { auditor: 1, number: 1, account });
     let told_to_run = Event::Campaign { term: Term(1), cause: CampaignCause::Transfer };
     let said = Said { kind: MessageKind::ReadIndexReply, term: Term(1), numbers: [1, 1, 0] };
     vec![
@@ -65,6 +68,10 @@ fn stories() -> Vec<(&'static str, Story)> {
         ("room for the log again, without a restart", cluster().event(1, Event::RoomAgain)),
         ("damage found at rest, without a restart", cluster().sees(Observation::FoundAtRest { host: 1 })),
         ("read served by lease", cluster().sees(Observation::ServedByLease { host: 1 })),
+        ("key gone by itself", told(Account::Saw(expired(2, "a")))),
+        ("answer given again to a repeated request", told(replayed(1))),
+        ("transaction not done on other terms", told(differs(1, None))),
+        ("past gone that somebody wants", told(Account::Gone { oldest: 30, newest: Some(90) })),
         ("dead voter taken out", leader(cluster(), 1, 1).members(1, &[1, 2], &[])),
     ]
 }
