@@ -43,14 +43,21 @@ impl FullStack {
         let clients = numbers.map(|number| Client::new(self, *number, source(number)));
         let clients: Vec<JoinHandle<()>> = clients.map(|client| madsim::task::spawn(client.work())).collect();
         let auditors = self.auditors(until);
+        let over = self.until_answered(until, &clients).await;
+        // Also when a promise was broken: nobody may outlive the run.
+        clients.iter().chain(&auditors).for_each(JoinHandle::abort);
+        over?;
+        let now = self.clock.now();
+        self.stage().world.tell_costs(now);
+        Ok(())
+    }
+
+    async fn until_answered(&self, until: Time, clients: &[JoinHandle<()>]) -> Result<(), Verdict> {
         let answered = || clients.iter().all(JoinHandle::is_finished);
         // Clients that are done, and nothing more to break: the rest of the time would show nothing.
         self.until(until, || answered() && self.stage().world.next_step().is_none()).await?;
         let last_answers = self.clock.now() + Duration::from_millis(self.plan.workload.patience_ms) * 2;
         self.until(last_answers, answered).await?;
-        clients.iter().chain(&auditors).for_each(JoinHandle::abort);
-        let now = self.clock.now();
-        self.stage().world.tell_costs(now);
         Ok(())
     }
 

@@ -16,7 +16,8 @@ use super::network::HostNet;
 use super::runtime::HostRuntime;
 use super::stage::{FullStack, Stage};
 use super::stream::SimStream;
-use super::{run, simulate};
+use super::{live, run, simulate};
+use crate::audit::{Account, Errand, Seen, Watched};
 use crate::clock::RIGHT;
 use crate::observe::Observation;
 use crate::plan::{Fault, Host, Plan, Scenario, Shape, Timed};
@@ -307,6 +308,28 @@ fn a_panic_of_any_task_ends_the_run() {
         pause(&stack, 10).await;
     });
     assert_eq!(ended.unwrap_err(), "a bug");
+}
+
+#[test]
+fn a_broken_promise_ends_a_run_and_nothing_outlives_it() {
+    let mut plan = Plan::new(Scenario::Calm, 7);
+    plan.workload.auditors = 1;
+    let stage = Arc::new(Mutex::new(Stage::new(&Arc::new(plan), false)));
+    let ended = simulate(&stage, async |stack: FullStack| {
+        let liar = stack.clone();
+        drop(madsim::task::spawn(async move {
+            pause(&liar, 8_000).await;
+            let errand = Errand::Watch { after: (9, 0), watched: Watched::all() };
+            liar.observe(Observation::Errand { auditor: 1, number: 1, errand });
+            let (key, found) = ("key-1".to_owned(), None);
+            let seen = Seen { revision: 9, ordinal: 0, key, expired: false, found, previous: None };
+            liar.observe(Observation::Account { auditor: 1, number: 1, account: Account::Saw(seen) });
+        }));
+        live(stack).await
+    });
+    let is_order = |verdict: &Verdict| matches!(verdict, Verdict::Safety { checker: "watch-order", .. });
+    assert!(matches!(&ended, Ok(Err(verdict)) if is_order(verdict)), "{ended:?}");
+    assert_eq!(Arc::strong_count(&stage), 1, "something is left");
 }
 
 /// What one server does or hears, as opposed to what others do with it.
