@@ -156,6 +156,18 @@ impl CoreStack {
         self.settle(number, Outcome::Unknown, None);
     }
 
+    /// Clients go home. What becomes of the requests that they wait for nobody will know; yet it may be seen.
+    pub(super) fn dismiss_clients(&mut self) {
+        let now = self.now;
+        for client in std::mem::take(&mut self.clients).into_values() {
+            if let Some(Current { ask, invoked, .. }) =
+                client.current.filter(|current| current.invoked <= now)
+            {
+                self.world.hears(now, invoked, ask, Outcome::Unknown, None);
+            }
+        }
+    }
+
     /// The request is over.
     fn settle(&mut self, number: u8, outcome: Outcome, revision: Option<u64>) {
         let Some(client) = self.clients.get_mut(&number) else { return };

@@ -46,7 +46,7 @@ impl CoreStack {
 
     /// The core is healed: it must soon take a write and serve a read, and then come together.
     fn liveness(&mut self) -> Result<(), Verdict> {
-        self.clients.clear();
+        self.dismiss_clients();
         let core = &self.plan.cluster.core;
         self.auditors.values_mut().for_each(|busy| busy.auditor.only_follows(self.now, core));
         let effects = self.world.heal(self.now);

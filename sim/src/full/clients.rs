@@ -51,6 +51,7 @@ impl Client {
     /// Makes one request, again and again elsewhere when it was definitely not done.
     async fn request(&mut self, ask: Ask, mut to: Host) {
         let invoked = self.stack.clock.now();
+        self.stack.stage().open.insert(ask.client, (invoked, ask.clone()));
         let mut tries = 0;
         // Some try may have been done: that a later one was not says nothing of it.
         let mut may_be_done = false;
@@ -77,7 +78,9 @@ impl Client {
         };
         self.source.settled(&outcome);
         let now = self.stack.clock.now();
-        self.stack.stage().world.hears(now, invoked, ask, outcome, revision);
+        let stage = &mut *self.stack.stage();
+        stage.open.remove(&ask.client);
+        stage.world.hears(now, invoked, ask, outcome, revision);
     }
 
     async fn attempt(&self, ask: &Ask, to: Host) -> (Outcome, Option<u64>) {

@@ -13,6 +13,7 @@ use super::operator::Operator;
 use super::stage::FullStack;
 use crate::audit::Auditor;
 use crate::bounds;
+use crate::history::Outcome;
 use crate::observe::Phase;
 use crate::outlook::Outlook;
 use crate::source::Source;
@@ -48,7 +49,12 @@ impl FullStack {
         clients.iter().chain(&auditors).for_each(JoinHandle::abort);
         over?;
         let now = self.clock.now();
-        self.stage().world.tell_costs(now);
+        let stage = &mut *self.stage();
+        // What becomes of the requests that clients still wait for nobody will know; yet it may be seen.
+        for (invoked, ask) in std::mem::take(&mut stage.open).into_values() {
+            stage.world.hears(now, invoked, ask, Outcome::Unknown, None);
+        }
+        stage.world.tell_costs(now);
         Ok(())
     }
 

@@ -21,6 +21,7 @@ use super::wires::Wires;
 use crate::observe::Observation;
 use crate::outlook::{Outlook, Standing};
 use crate::plan::{Host, Plan};
+use crate::workload::Ask;
 use crate::world::{Effect, World};
 
 /// What all tasks share. Whoever locks it awaits nothing meanwhile.
@@ -32,6 +33,8 @@ pub(super) struct Stage {
     pub(super) identities: BTreeMap<Host, Identity>,
     /// Operators at work.
     operators: Vec<JoinHandle<()>>,
+    /// What each client asks for at present, and since when.
+    pub(super) open: BTreeMap<u8, (Time, Ask)>,
     /// Watchers, and up to which revision each of those has come who watch everything.
     watchers: Vec<JoinHandle<()>>,
     pub(super) watched: Vec<Arc<AtomicU64>>,
@@ -59,6 +62,7 @@ impl Stage {
             lives: BTreeMap::new(),
             identities: BTreeMap::new(),
             operators: Vec::new(),
+            open: BTreeMap::new(),
             watchers: Vec::new(),
             watched: Vec::new(),
             reached: Time(0),
