@@ -184,6 +184,8 @@ impl Raft {
     pub(super) fn snapshot_answered(&mut self, from: NodeId, last: LogId, next: u64) {
         let Some(peer) = self.peer(from) else { return };
         let Supply::Snapshot { meta, offset, waiting } = &mut peer.supply else { return };
+        // Of one that stood at the same place before, and was longer.
+        let next = if next > meta.bytes { 0 } else { next };
         if meta.last == last && *offset != next {
             *offset = next;
             *waiting = false;

@@ -206,10 +206,11 @@ impl Disk {
 
     pub(crate) fn load_snapshot(&self, load: LoadSnapshot) -> Done {
         let stored = self.snapshots.iter().rev().find(|(meta, _)| meta.last == load.last);
-        let chunk = stored.map(|(_, content)| {
-            let from = usize::try_from(load.offset).unwrap().min(content.len());
-            let to = (from + usize::try_from(load.bytes).unwrap()).min(content.len());
-            Chunk { offset: load.offset, data: content[from..to].into(), done: to == content.len() }
+        // As storage has it: there is no piece beyond the end.
+        let chunk = stored.and_then(|(_, content)| {
+            let rest = content.get(usize::try_from(load.offset).unwrap()..)?;
+            let bytes = rest.len().min(usize::try_from(load.bytes).unwrap());
+            Some(Chunk { offset: load.offset, data: rest[..bytes].into(), done: bytes == rest.len() })
         });
         Done::SnapshotLoaded { load, chunk }
     }
