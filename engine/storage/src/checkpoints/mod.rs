@@ -123,6 +123,8 @@ pub(crate) struct Checkpoints<F> {
     scrubbing: Option<Reading<F>>,
     /// Runs that were found bad, and that a kept checkpoint names.
     bad: BTreeSet<RunRef>,
+    /// Those of the round of reading before this one, until this one has come to its end.
+    was_bad: BTreeSet<RunRef>,
     /// A checkpoint was added: older ones, and what only they name, are not needed any more.
     has_surplus: bool,
     /// The version of the content of a leader's checkpoint that is not known here; its slot, until it was said.
@@ -146,6 +148,7 @@ impl<F: DiskFile> Checkpoints<F> {
             reading: VecDeque::new(),
             scrubbing: None,
             bad: BTreeSet::new(),
+            was_bad: BTreeSet::new(),
             has_surplus: false,
             other_version: None,
             pause: 0,
@@ -267,7 +270,7 @@ impl<F: DiskFile> Checkpoints<F> {
             self.collect(disk)?;
         }
         let goes_on = self.chain.goes_on_from(disk, writing.draft.base, &self.shelf);
-        if !goes_on.map_err(Trouble::Fatal)? || self.chain.names().any(|run| self.bad.contains(run)) {
+        if !goes_on.map_err(Trouble::Fatal)? || self.chain.names().any(|run| self.is_bad_run(run)) {
             return Ok(Some(Done::SnapshotLost(writing.draft.last)));
         }
         match writing.go_on(disk, slice_bytes) {
@@ -322,21 +325,24 @@ impl<F: DiskFile> Checkpoints<F> {
         let last = described.meta.last;
         self.reading.retain(|checkpoint| checkpoint.described.meta.last != last);
         // A run that was written again, or sent, may have the name of one that had gone bad.
-        self.bad.retain(|run| !described.manifest.runs.contains(run));
+        for bad in [&mut self.bad, &mut self.was_bad] {
+            bad.retain(|run| !described.manifest.runs.contains(run));
+        }
         self.shelf.add(described);
     }
 
     /// Reads on in what is at rest.
     pub(crate) fn scrub<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Scrub, Fatal> {
         if self.scrubbing.is_none() {
-            // What has been mended since is not bad any more, and what has not is said once more.
-            self.bad.clear();
+            // What has not been mended since is said once more; until then it counts as bad all the same.
+            self.was_bad = std::mem::take(&mut self.bad);
         }
         let reading = self.scrubbing.get_or_insert_with(|| Reading::begin(&self.shelf));
         match reading.go_on(disk, &self.shelf) {
             Seen::Sound(bytes) => Ok(Scrub::Sound(bytes)),
             Seen::End => {
                 self.scrubbing = None;
+                self.was_bad.clear();
                 Ok(Scrub::End)
             }
             Seen::BadManifest(last) => {
@@ -372,9 +378,13 @@ impl<F: DiskFile> Checkpoints<F> {
         self.lost_with(&run)
     }
 
+    fn is_bad_run(&self, run: &RunRef) -> bool {
+        self.bad.contains(run) || self.was_bad.contains(run)
+    }
+
     /// Whether a run of it was found bad.
     pub(crate) fn is_bad(&self, described: &Described) -> bool {
-        described.manifest.runs.iter().any(|run| self.bad.contains(run))
+        described.manifest.runs.iter().any(|run| self.is_bad_run(run))
     }
 
     /// What is lost with a run: the newest checkpoint, or what the next one builds on; nothing when neither needs it.
@@ -388,8 +398,10 @@ impl<F: DiskFile> Checkpoints<F> {
     /// Removes what is no longer needed.
     fn collect<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Trouble> {
         self.has_surplus = false;
-        let bad = &self.bad;
-        let is_bad = |described: &Described| described.manifest.runs.iter().any(|run| bad.contains(run));
+        let (bad, was_bad) = (&self.bad, &self.was_bad);
+        let is_bad = |described: &Described| {
+            described.manifest.runs.iter().any(|run| bad.contains(run) || was_bad.contains(run))
+        };
         self.shelf.drop_older(disk, is_bad).map_err(Trouble::Fatal)?;
         self.shelf.remove_aside(disk).map_err(Trouble::Fatal)?;
         if let Some(reading) = &mut self.scrubbing {
