@@ -14,9 +14,10 @@ use crate::plan::Scenario;
 /// So many seeds without faults pass with a bug in the code: until something goes wrong it hides.
 const CALM_SEEDS: u64 = 100;
 
-/// One bug, and a simulator that has it.
+/// One bug, a simulator that has it, and one that does not.
 pub(super) struct Chase<'a> {
     pub(super) simulator: &'a Path,
+    pub(super) sound: &'a Path,
     pub(super) bug: &'a Bug,
     pub(super) starts: &'a [u64],
     pub(super) seeds: u64,
@@ -44,12 +45,14 @@ impl Chase<'_> {
     /// Runs seeds from each starting point until one fails.
     ///
     /// # Errors
-    /// The simulator could not be started.
+    /// The simulator could not be started, or a seed that shows the bug fails without it as well.
     pub(super) fn run(&self) -> Result<Outcome, String> {
-        let calm = self.first_failure(Scenario::Calm, 0, CALM_SEEDS)?;
+        let calm = self.first_failure(self.simulator, Scenario::Calm, 0, CALM_SEEDS)?;
         let mut caught = Vec::new();
         for start in self.starts {
-            caught.push(self.first_failure(self.bug.scenario, *start, self.seeds)?);
+            let failure = self.first_failure(self.simulator, self.bug.scenario, *start, self.seeds)?;
+            self.blame(*start, failure.as_ref())?;
+            caught.push(failure);
             let missed = caught.iter().filter(|it| it.is_none()).count();
             if missed > self.starts.len() / 2 {
                 break;
@@ -58,9 +61,25 @@ impl Chase<'_> {
         Ok(Outcome { caught, calm })
     }
 
-    fn first_failure(&self, scenario: Scenario, start: u64, seeds: u64) -> Result<Option<Caught>, String> {
-        let failed = |error| format!("{} could not be run: {error}", self.simulator.display());
-        let mut simulator = Command::new(self.simulator)
+    /// Makes sure that it is the bug that fails.
+    fn blame(&self, start: u64, failure: Option<&Caught>) -> Result<(), String> {
+        let Some(caught) = failure else { return Ok(()) };
+        let seed = start + caught.seeds - 1;
+        match self.first_failure(self.sound, self.bug.scenario, seed, 1)? {
+            None => Ok(()),
+            Some(other) => Err(format!("seed {seed} fails without a bug too: {}", other.by)),
+        }
+    }
+
+    fn first_failure(
+        &self,
+        program: &Path,
+        scenario: Scenario,
+        start: u64,
+        seeds: u64,
+    ) -> Result<Option<Caught>, String> {
+        let failed = |error| format!("{} could not be run: {error}", program.display());
+        let mut simulator = Command::new(program)
             .args(["-o", "json", "--stack", self.bug.stack.name(), "--scenario", scenario.name()])
             .args(["--start", &start.to_string(), "--seeds", &seeds.to_string()])
             .stdout(Stdio::piped())

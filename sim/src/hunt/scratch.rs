@@ -3,7 +3,7 @@
 //! Only what differs is written: what cargo has built of the rest stays good.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -19,6 +19,8 @@ const PROFILE: [(&str, &str); 4] = [
 
 /// A copy of what git knows of the code, in the state it has on the disk.
 pub(super) struct Scratch {
+    /// Held as long as this is: two at once would patch the same files.
+    _lock: File,
     root: PathBuf,
     tree: PathBuf,
     target: PathBuf,
@@ -32,8 +34,12 @@ impl Scratch {
     pub(super) fn of(root: &Path) -> Result<Scratch, String> {
         let folder = root.join("target/zoo");
         let (tree, target) = (folder.join("tree"), folder.join("target"));
-        let copy = Scratch { root: root.to_owned(), tree, target };
-        fs::create_dir_all(&copy.tree).map_err(|error| format!("{}: {error}", copy.tree.display()))?;
+        let failed = |error| format!("{}: {error}", folder.display());
+        fs::create_dir_all(&tree).map_err(failed)?;
+        let lock = File::create(folder.join("lock")).map_err(failed)?;
+        lock.try_lock()
+            .map_err(|error| format!("{}: {error}: does another cargo zoo run?", folder.display()))?;
+        let copy = Scratch { _lock: lock, root: root.to_owned(), tree, target };
         let listed = run(Command::new("git").current_dir(root).args([
             "ls-files",
             "-z",
@@ -85,20 +91,35 @@ impl Scratch {
         self.apply(bug, &["--check"])
     }
 
+    /// Builds the simulator without any bug; its path.
+    ///
+    /// # Errors
+    /// What the compiler has to say.
+    pub(super) fn build_sound(&self) -> Result<PathBuf, String> {
+        let (built, kept) = (self.build()?, self.target.join("sound-sim"));
+        // The next one built takes its place.
+        fs::copy(&built, &kept).map_err(|error| format!("{}: {error}", kept.display()))?;
+        Ok(kept)
+    }
+
     /// Puts the bug in and builds the simulator; its path.
     ///
     /// # Errors
     /// What git or the compiler has to say. The copy is mended then.
     pub(super) fn build_with(&self, bug: &Bug) -> Result<PathBuf, String> {
         self.apply(bug, &[])?;
+        self.build().or_else(|error| {
+            self.mend(bug)?;
+            Err(format!("bug {} does not build: {error}", bug.number))
+        })
+    }
+
+    fn build(&self) -> Result<PathBuf, String> {
         let arguments =
             ["build", "--locked", "--quiet", "--release", "--package", "quorate-sim", "--bin", "sim"];
         let mut cargo = Command::new("cargo");
         cargo.current_dir(&self.tree).args(arguments).arg("--target-dir").arg(&self.target).envs(PROFILE);
-        if let Err(error) = run(&mut cargo) {
-            self.mend(bug)?;
-            return Err(format!("bug {} does not build: {error}", bug.number));
-        }
+        run(&mut cargo)?;
         Ok(self.target.join("release/sim"))
     }
 
@@ -107,7 +128,13 @@ impl Scratch {
     /// # Errors
     /// What could not be written.
     pub(super) fn mend(&self, bug: &Bug) -> Result<(), String> {
-        bug.files.iter().try_for_each(|name| self.refresh(name))
+        bug.files.iter().try_for_each(|name| {
+            if self.root.join(name).is_file() {
+                return self.refresh(name);
+            }
+            // The bug has a file of its own.
+            fs::remove_file(self.tree.join(name)).map_err(|error| format!("{name}: {error}"))
+        })
     }
 
     fn apply(&self, bug: &Bug, how: &[&str]) -> Result<(), String> {
