@@ -3,7 +3,8 @@
 //! What comes is verified block by block and written to `FILE.partial`; the file gets its name when all of it is there,
 //! verified and durable. Whatever breaks, the nodes are asked in turn for the rest, and so does the next run of the
 //! command. Only when nobody has the checkpoint any more it begins again with a new one. When a run finds all of it
-//! there, it may be of any day: a node is asked first whether the store is still at that.
+//! there, it may be of any day: a node is asked first whether the store is still at that. If not, it is kept until a newer
+//! one has the name.
 
 mod partial;
 
@@ -256,6 +257,9 @@ impl<'a> Fetch<'a> {
                 if let Some(whole) = self.partial.whole() {
                     message.push_str(&format!("; {whole}: give it its name if that is the one you want"));
                 }
+                if let Some(kept) = self.partial.kept() {
+                    message.push_str(&format!("; {} is a whole backup of before", kept.display()));
+                }
                 return Err(Failure::Ended(Exit::Unavailable, message));
             }
             tokio::time::sleep(PAUSE).await;
@@ -268,7 +272,10 @@ impl<'a> Fetch<'a> {
 
     fn begin_again(&mut self) -> Result<(), Failure> {
         self.resumed_bytes = 0;
-        self.partial.begin_again()
+        let was_whole = self.partial.verifier().is_complete();
+        self.partial.begin_again()?;
+        // For a moment the name of the unfinished one was free.
+        if was_whole { self.command.refuse_existing() } else { Ok(()) }
     }
 
     /// Whether to give up the checkpoint that was begun, which so many don't have: when that is everybody, or when
@@ -342,7 +349,10 @@ impl<'a> Fetch<'a> {
         };
         if let Wanted::New { .. } = wanted {
             if let Some(whole) = self.partial.whole() {
-                self.say(&format!("{whole}, and the store has moved on: begins again with a new one"));
+                self.say(&format!(
+                    "{whole}, and the store has moved on: begins again with a new one, and keeps that one until it is \
+                     there"
+                ));
             }
             self.is_in_question = false;
             self.begin_again()?;

@@ -2,6 +2,9 @@
 //!
 //! What is in it is verified before anything is added, however it was left: the process may have been killed in the
 //! middle of a write, or the machine may have lost what was written last.
+//!
+//! A whole backup that waits for its name is a backup. When the store has moved on, it goes to `FILE.partial.whole`, and
+//! is removed only once there is a newer one under the name `FILE`.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -91,8 +94,22 @@ impl Partial {
         self.file.write_all(bytes).map_err(|error| NotTaken::Failed(failed("write", &self.path, &error)))
     }
 
-    /// Forgets what has come.
+    /// Where a whole one is kept while a newer one comes; when there is one.
+    pub(super) fn kept(&self) -> Option<PathBuf> {
+        Some(kept_beside(&self.path)).filter(|kept| kept.symlink_metadata().is_ok())
+    }
+
+    /// Begins with nothing. What has come is forgotten; when all of it has, it is kept, under another name.
+    ///
+    /// In that case somebody else may have been here before the file was taken again.
     pub(super) fn begin_again(&mut self) -> Result<(), Failure> {
+        if self.verifier.is_complete() {
+            self.file.sync_all().map_err(|error| failed("sync", &self.path, &error))?;
+            fs::rename(&self.path, kept_beside(&self.path))
+                .map_err(|error| failed("rename", &self.path, &error))?;
+            sync_folder_of(&self.path)?;
+            *self = Partial::open(self.path.clone())?;
+        }
         self.cut(0)?;
         self.verifier = Verifier::new();
         Ok(())
@@ -103,10 +120,12 @@ impl Partial {
         self.verifier.finish().map_err(|flaw| Failure::failed(format!("{}: {flaw}", self.path.display())))?;
         self.file.sync_all().map_err(|error| failed("sync", &self.path, &error))?;
         fs::rename(&self.path, name).map_err(|error| failed("rename", &self.path, &error))?;
-        let folder = name.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| failed("sync", folder, &error))
+        sync_folder_of(name)?;
+        let kept = kept_beside(&self.path);
+        match fs::remove_file(&kept) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &kept, &error)),
+            _ => Ok(()),
+        }
     }
 
     /// Reads it all; behind what is sound there is nothing then.
@@ -143,6 +162,18 @@ impl Partial {
             .map(drop)
             .map_err(|error| failed("cut", &self.path, &error))
     }
+}
+
+fn kept_beside(partial: &Path) -> PathBuf {
+    let mut name = partial.as_os_str().to_owned();
+    name.push(".whole");
+    name.into()
+}
+
+/// Makes the names beside a path durable.
+fn sync_folder_of(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| failed("sync", folder, &error))
 }
 
 /// Whether the file is what has that path.
@@ -214,6 +245,26 @@ mod tests {
         partial.begin_again().unwrap();
         assert_eq!((taken(&partial), fs::metadata(&path).unwrap().len()), (0, 0));
         assert!(partial.finish(&folder.path().join("b")).is_err(), "it is not whole");
+    }
+
+    #[test]
+    fn a_whole_one_is_there_until_a_newer_one_has_its_name() {
+        let (folder, file) = (tempfile::tempdir().unwrap(), sample());
+        let (path, name) = (folder.path().join("b.partial"), folder.path().join("b"));
+        fs::write(&path, &file).unwrap();
+        let mut partial = Partial::open(path.clone()).unwrap();
+        assert_eq!(partial.kept(), None);
+        partial.begin_again().unwrap();
+        let kept = folder.path().join("b.partial.whole");
+        assert!(partial.kept().as_ref() == Some(&kept) && fs::read(&kept).unwrap() == file);
+        partial.take(&file[..600]).unwrap();
+        assert!(Partial::open(path.clone()).is_err(), "the new one is taken, too");
+        // What is not whole is worth nothing beside it.
+        partial.begin_again().unwrap();
+        assert!(taken(&partial) == 0 && fs::read(&kept).unwrap() == file);
+        partial.take(&file).unwrap();
+        partial.finish(&name).unwrap();
+        assert!(fs::read(&name).unwrap() == file && !path.exists() && !kept.exists());
     }
 
     /// One gives the file its name while the other is about to lock it: that one would hold the finished backup.

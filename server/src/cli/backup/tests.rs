@@ -119,6 +119,7 @@ fn a_whole_one_that_was_left_is_taken_only_if_it_is_what_the_store_has() {
         let condition = format!("if-none-match: \"{}\"", header_of(&sample()).tag());
         assert!(head.contains(&condition) && !head.contains("range:"), "{head}");
         assert!(heads.try_recv().is_err(), "asked once");
+        assert_eq!(fs::read_dir(scene.folder.path()).unwrap().count(), 1, "nothing else is left");
     }
     let scene = Scene::new();
     fs::write(with_partial(&scene.file()), sample()).unwrap();
@@ -127,6 +128,34 @@ fn a_whole_one_that_was_left_is_taken_only_if_it_is_what_the_store_has() {
     assert_eq!(exit, Exit::Unavailable);
     assert!(message.contains(&nobody) && message.contains("backup.partial is a whole backup"), "{message}");
     assert!(fs::read(with_partial(&scene.file())).unwrap() == sample() && !scene.file().exists());
+}
+
+/// The last node dies in the middle, for good: what there was, is all that will ever be there.
+#[test]
+fn a_whole_one_that_is_of_the_past_is_kept_until_the_new_one_is_whole() {
+    let scene = Scene::new();
+    let kept = scene.folder.path().join("backup.partial.whole");
+    fs::write(with_partial(&scene.file()), sample()).unwrap();
+    let (all, half) = (whole(&later()), later().len() / 2);
+    let cut_off = all[..all.len() - half].to_vec();
+    let (dying, _) = endpoint(vec![cut_off, Vec::new()]);
+    let (exit, message) = scene.failure(vec![dying]);
+    assert_eq!(exit, Exit::Unavailable);
+    assert!(message.contains("backup.partial.whole is a whole backup"), "{message}");
+    assert!(fs::read(&kept).unwrap() == sample() && !scene.file().exists());
+    let come = fs::read(with_partial(&scene.file())).unwrap();
+    assert!(later().starts_with(&come) && come.len() >= 512, "{} bytes have come", come.len());
+
+    // Another run goes on behind what has come.
+    let (tag, rest) = (header_of(&later()).tag(), &later()[come.len()..]);
+    let head = format!(
+        "HTTP/1.1 206 Partial Content\r\netag: \"{tag}\"\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        rest.len()
+    );
+    let (other, _) = endpoint(vec![[head.as_bytes(), rest].concat()]);
+    let record = scene.take(vec![other]).unwrap();
+    assert_eq!(record.resumed_bytes, come.len() as u64);
+    assert!(fs::read(scene.file()).unwrap() == later() && !kept.exists());
 }
 
 #[test]
