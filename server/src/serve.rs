@@ -136,7 +136,9 @@ impl ServeError {
             | ServeError::Disk(_)
             | ServeError::Process(_)
             | ServeError::Failed
-            | ServeError::Storage(quorate_storage::OpenError::Disk(_)) => 1,
+            | ServeError::Storage(
+                quorate_storage::OpenError::Disk(_) | quorate_storage::OpenError::Unread { .. },
+            ) => 1,
             _ => 78,
         }
     }

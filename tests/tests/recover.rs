@@ -234,6 +234,22 @@ fn what_is_not_meant_or_not_safe_is_refused() {
     refused(&recover(&["apply", two, "--confirm", &id, "--survivor", &nowhere]), PRECONDITION, &[&nowhere]);
     assert!(!Path::new(&nowhere).exists());
     assert!(content(Path::new(two)).iter().all(|(path, _)| !path.ends_with("node.toml.tmp")));
+
+    // One that nobody may read: it is not lost, and may be ahead.
+    for name in ["a", "b"] {
+        let path = Path::new(two).join("stable").join(name);
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(name, path).unwrap();
+    }
+    let planned = recover(&["plan", zero, two, "-o", "json"]);
+    assert!(planned.code == Some(1) && planned.stderr.contains("stable/a"), "{planned:?}");
+    let plan: Value = serde_json::from_str(&planned.stdout).unwrap();
+    assert!(plan["survivors"][1]["state"] == "unreadable" && plan["apply_to"].is_null(), "{plan}");
+    refused(
+        &recover(&["apply", zero, "--confirm", &id, "--survivor", two]),
+        PRECONDITION,
+        &["stable/a", two],
+    );
 }
 
 /// The process is killed at different moments, and run again.

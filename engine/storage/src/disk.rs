@@ -5,6 +5,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 /// A directory tree with open files.
 pub trait Disk {
     /// An open file.
@@ -74,6 +76,20 @@ pub(crate) fn is_for_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Whether a file could not be read because of what has become of it, and not because the system would not let it be
+/// read: a permission that is missing, too many open files, a mount that is gone. Only the first is a loss.
+pub(crate) fn is_damage(error: &io::Error) -> bool {
+    match Errno::from_io_error(error) {
+        // The drive has no sector, or one that its own check or the file system's does not pass.
+        Some(Errno::IO | Errno::BADMSG | Errno::ILSEQ) => true,
+        #[cfg(target_os = "linux")]
+        Some(Errno::NODATA | Errno::REMOTEIO | Errno::UCLEAN) => true,
+        Some(_) => false,
+        // No system said that, but a disk in memory.
+        None => error.kind() == io::ErrorKind::Other,
+    }
+}
+
 /// An open file. Several handles to one file see each other's writes.
 pub trait DiskFile {
     /// Reads up to `buffer.len()` bytes from `offset` on, and says how many; fewer only at the end of the file.
@@ -111,5 +127,23 @@ pub trait DiskFile {
     /// What the system says.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_forbids_is_no_damage() {
+        for code in [Errno::IO, Errno::BADMSG, Errno::ILSEQ] {
+            assert!(is_damage(&code.into()), "{code:?}");
+        }
+        for code in
+            [Errno::ACCESS, Errno::PERM, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::ROFS, Errno::LOOP]
+        {
+            assert!(!is_damage(&code.into()), "{code:?}");
+        }
+        assert!(is_damage(&io::Error::other("unreadable sector")));
     }
 }

@@ -45,7 +45,19 @@ pub enum OpenError {
         /// The version that is known.
         known: u32,
     },
-    /// Neither file of term and vote can be read. The node may have voted and cannot know for whom.
+    /// The system does not let a file of term and vote be read. It may be sound.
+    #[error(
+        "cannot read {path}: {source}; what it holds may be sound, so it is not taken for lost, and nothing was changed: \
+         see to it that this user may read and write it, and that the system can open it, and try again"
+    )]
+    Unread {
+        /// The file, relative to the data dir.
+        path: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Neither file of term and vote holds them any more. The node may have voted and cannot know for whom.
     #[error(
         "both files in stable/ are damaged: whom this node voted for is lost; it can only come back under a new id"
     )]
@@ -102,7 +114,10 @@ impl OpenError {
             | OpenError::LogLost { .. }
             | OpenError::CheckpointLost { .. }
             | OpenError::MembershipLost { .. } => true,
-            OpenError::Disk(_) | OpenError::UnknownVersion { .. } | OpenError::TermBehindLog { .. } => false,
+            OpenError::Disk(_)
+            | OpenError::Unread { .. }
+            | OpenError::UnknownVersion { .. }
+            | OpenError::TermBehindLog { .. } => false,
         }
     }
 }

@@ -58,6 +58,7 @@ pub use options::Options;
 pub use overlay::{Overlay, OverlayFile};
 pub use salvage::newest_members;
 pub use scrub::{Finding, Scrubbed};
+pub use stable::PATHS as TERM_AND_VOTE;
 pub use storage::{Job, Storage};
 pub use survey::{CheckpointSight, Fault, FoundLog, SegmentSight, StableSight, Survey, Surveyed};
 pub use term_anew::write_term_anew;

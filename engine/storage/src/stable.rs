@@ -21,9 +21,11 @@
 //! holds an entry of a later term: whatever was lost was acknowledged in an earlier term, and a log with a later one
 //! is at least as far as that.
 
+use std::io;
+
 use quorate_raft::{HardState, Index, LogId, NodeId, Term};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_damage};
 use crate::error::{Fatal, OpenError};
 use crate::layout::{Packer, Unpacker, is_zero};
 use crate::record::log_id;
@@ -31,8 +33,8 @@ use crate::reread::settled;
 
 /// The directory of the two files.
 pub(crate) const DIRECTORY: &str = "stable";
-/// The two files.
-pub(crate) const PATHS: [&str; 2] = ["stable/a", "stable/b"];
+/// The two files of term and vote, relative to the data dir.
+pub const PATHS: [&str; 2] = ["stable/a", "stable/b"];
 /// The version of the format of `stable/`.
 pub(crate) const VERSION: u32 = 1;
 pub(crate) const MAGIC: &[u8; 8] = b"QRTESTAB";
@@ -101,37 +103,62 @@ pub(crate) enum StableState {
     Value(StableValue, [bool; 2]),
     /// Neither was ever written.
     Empty,
-    /// Neither can be read.
+    /// Neither holds a value: what they held is damaged, or gone.
     Lost,
 }
 
 /// Reads both files.
-pub(crate) fn read<D: Disk>(disk: &D) -> StableState {
-    let value = |slot: &Option<Vec<u8>>| slot.as_deref().and_then(StableValue::decode);
-    let slots = PATHS.map(|path| settled(|| read_slot(disk, path), |slot| value(slot).is_some()));
-    let values = slots.each_ref().map(value);
+///
+/// # Errors
+/// [`OpenError::Unread`]: the system does not let one be read, which says nothing of what it holds.
+pub(crate) fn read<D: Disk>(disk: &D) -> Result<StableState, OpenError> {
+    let slots = [settled_slot(disk, PATHS[0])?, settled_slot(disk, PATHS[1])?];
+    let values = slots.each_ref().map(value_in);
     let best = values.iter().flatten().max_by_key(|value| value.sequence);
-    match best {
+    Ok(match best {
         Some(best) => StableState::Value(*best, values.map(|value| value == Some(*best))),
         // The slot is one sector, so a first write that was cut off left nothing or zeros.
         None if slots.iter().all(|slot| slot.as_ref().is_some_and(|slot| is_zero(slot))) => {
             StableState::Empty
         }
         None => StableState::Lost,
+    })
+}
+
+fn value_in(slot: &Option<Vec<u8>>) -> Option<StableValue> {
+    slot.as_deref().and_then(StableValue::decode)
+}
+
+/// The content of a file, `None` when the disk can't deliver it.
+fn settled_slot<D: Disk>(disk: &D, path: &'static str) -> Result<Option<Vec<u8>>, OpenError> {
+    let mut refusal = None;
+    let read = || {
+        let (slot, refused) = match read_slot(disk, path) {
+            Ok(slot) => (Some(slot), None),
+            Err(error) if is_damage(&error) => (None, None),
+            Err(error) => (None, Some(error)),
+        };
+        refusal = refused;
+        slot
+    };
+    let slot = settled(read, |slot| value_in(slot).is_some());
+    match refusal {
+        Some(source) => Err(OpenError::Unread { path, source }),
+        None => Ok(slot),
     }
 }
 
-/// The content of a file, at most a slot; empty when there's no such file, `None` when it can't be read.
-fn read_slot<D: Disk>(disk: &D, path: &str) -> Option<Vec<u8>> {
+/// The content of a file, at most a slot; empty when there's no such file.
+fn read_slot<D: Disk>(disk: &D, path: &str) -> io::Result<Vec<u8>> {
     let mut slot = vec![0; SLOT_BYTES];
     let file = match disk.open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(Vec::new()),
-        Err(_) => return None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
     };
-    let length = file.read_at(&mut slot, 0).ok()?;
+    let length = file.read_at(&mut slot, 0)?;
     slot.truncate(length);
-    Some(slot)
+    Ok(slot)
 }
 
 /// The two files, open.
@@ -194,7 +221,7 @@ impl<F: DiskFile> Stable<F> {
     /// Reads both files, and writes anew what does not hold the value that it has to: which they were.
     pub(crate) fn mend<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Vec<&'static str>, Fatal> {
         let whole = match read(disk) {
-            StableState::Value(value, whole) if value == self.value => whole,
+            Ok(StableState::Value(value, whole)) if value == self.value => whole,
             _ => [false, false],
         };
         let mut mended = Vec::new();

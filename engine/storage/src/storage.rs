@@ -107,7 +107,7 @@ impl<D: Disk> Storage<D> {
         let files = list(&disk)?;
         let checkpoints = Checkpoints::open(&disk, &options)?;
         let has_log = files.iter().any(|file| matches!(file, LogFile::Segment(_)));
-        let stable = match stable::read(&disk) {
+        let stable = match stable::read(&disk)? {
             StableState::Value(value, whole) => Stable::open(&disk, value, whole)?,
             StableState::Empty if !has_log && checkpoints.newest().is_none() => Stable::create(&disk)?,
             StableState::Empty | StableState::Lost => return Err(OpenError::TermAndVoteLost),

@@ -16,14 +16,15 @@ use crate::segment::{self, LogFile};
 use crate::stable::{self, Stable, StableState, StableValue};
 use crate::versions::refuse_other_versions;
 
-/// Writes term and vote anew when both files are bad or missing beside a log: the term is above all in the log and in
+/// Writes term and vote anew when both files are damaged or missing beside a log: the term is above all in the log and in
 /// the names of checkpoints, the vote is nobody's. Says which term; nothing when there was nothing to do. A crash
 /// leaves what was lost, or what is new.
 ///
 /// Only for a disk of which no peer of the old history will ever hear again: a vote may be given twice otherwise.
 ///
 /// # Errors
-/// [`OpenError`]: there is no log to tell the term by either, or the disk refused an operation.
+/// [`OpenError`]: there is no log to tell the term by either, or the system refused an operation, which says nothing of
+/// what is lost.
 pub fn write_term_anew<D: Disk>(disk: &D) -> Result<Option<Term>, OpenError> {
     refuse_other_versions(disk)?;
     for directory in [segment::DIRECTORY, stable::DIRECTORY, checkpoints::DIRECTORY] {
@@ -31,7 +32,7 @@ pub fn write_term_anew<D: Disk>(disk: &D) -> Result<Option<Term>, OpenError> {
     }
     let files = list(disk)?;
     let has_log = files.iter().any(|file| matches!(file, LogFile::Segment(_)));
-    match stable::read(disk) {
+    match stable::read(disk)? {
         StableState::Value(..) => return Ok(None),
         // Nothing was ever begun here.
         StableState::Empty if !has_log => return Ok(None),
@@ -49,6 +50,10 @@ pub fn write_term_anew<D: Disk>(disk: &D) -> Result<Option<Term>, OpenError> {
     let in_log = recovered.replay.terms.last().term;
     let term = in_names.map_or(in_log, |term| term.max(in_log)).next();
     let value = StableValue { sequence: 1, hard: HardState { term, vote: None }, ..StableValue::default() };
+    // In place of what is bad, not over it: where a sector can't be read, part of a page can't be written either.
+    for path in stable::PATHS {
+        disk.create(path).map_err(Fatal::new("create", path))?;
+    }
     // Each file gets all of it in one sector, one after the other: there is never one that says less.
     Stable::open(disk, value, [false; 2])?;
     Ok(Some(term))

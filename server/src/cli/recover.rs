@@ -82,8 +82,10 @@ fn plan(sources: &[Source], output: &OutputFlags) -> Result<(), Failure> {
             Source::Dir(dir) => match Survivor::at(dir) {
                 Ok(mut survivor) => {
                     survivor.release();
+                    let unread = survivor.unread().map(|error| format!("{}: {error}", dir.display()));
                     survivors.push(survivor);
-                    continue;
+                    let Some(problem) = unread else { continue };
+                    Failure::failed(problem)
                 }
                 Err(error) => Failure::failed(error.to_string()),
             },
@@ -127,7 +129,7 @@ fn apply_to(
     refuse_unnamed(&dir)?;
     let order = Order { dir, confirm, survivors: dirs, aside };
     match apply(&order, &RealRuntime::start())? {
-        Applied::Recovered { identity, before, entry, aside } => {
+        Applied::Recovered { identity, before, entry, aside, not_copied } => {
             let Identity { node, cluster, history } = identity;
             let copy = match aside {
                 Some(aside) => format!("is at {}", aside.display()),
@@ -136,10 +138,12 @@ fn apply_to(
             output::say(&format!(
                 "node {node} is the only voter of cluster {cluster} now, by entry {entry}\n\
                  history {before} ends here; history {history} begins\n\
-                 the data dir as it was {copy}\n\
-                 next: quorate serve --data-dir {}",
-                order.dir.display()
+                 the data dir as it was {copy}"
             ));
+            if !not_copied.is_empty() {
+                output::say(&format!("the copy lacks what could not be read: {}", not_copied.join(", ")));
+            }
+            output::say(&format!("next: quorate serve --data-dir {}", order.dir.display()));
         }
         Applied::AlreadyAlone(Identity { node, cluster, history }) => output::say(&format!(
             "nothing to do: node {node} is the only voter of cluster {cluster} already, history {history}; start it"

@@ -199,6 +199,7 @@ impl Row {
             checkpoint: held.and_then(|held| held.checkpoint).map(|last| last.index.0),
             state: match (&damage, survivor.in_use, survivor.recovering) {
                 (_, Some(_), _) => "in-use",
+                _ if survivor.unread().is_some() => "unreadable",
                 (Some(_), ..) => "damaged",
                 (None, None, Some(_)) => "recovering",
                 (None, None, None) if survivor.is_term_lost() => "term-and-vote-lost",
@@ -268,7 +269,8 @@ fn one_history(survivors: &[Survivor], live: &[Live]) -> Result<(String, String)
 
 /// The command that goes on with the best one; nothing when that would be wrong, or not needed.
 fn command(plan: &Plan<'_>, survivors: &[Survivor], cluster: &str) -> Option<String> {
-    let best = plan.best.filter(|_| plan.loss != Loss::QuorumIsThere)?;
+    let is_told = survivors.iter().all(|survivor| survivor.unread().is_none());
+    let best = plan.best.filter(|_| plan.loss != Loss::QuorumIsThere && is_told)?;
     let ahead = plan.ahead.map(|survivor| &survivor.dir);
     let others = survivors.iter().filter(|survivor| survivor.dir != best.dir && Some(&survivor.dir) != ahead);
     // A copy of the same node's data dir says nothing more.
@@ -303,7 +305,12 @@ fn notes(plan: &Plan<'_>, survivors: &[Survivor], live: &[Live]) -> Vec<String> 
                 "{dir}: a recovery to history {history} was begun; run its apply again to finish it"
             ));
         }
-        if let Some(flaw) = survivor.flaw() {
+        if let Some(error) = survivor.unread() {
+            notes.push(format!(
+                "{dir}: {error}; which survivor is the most ahead can't be told before: plan again when it can be read, \
+                 or without it if it is lost for good"
+            ));
+        } else if let Some(flaw) = survivor.flaw() {
             notes.push(format!("{dir} can't be recovered from: {flaw}"));
         } else if survivor.is_term_lost() {
             notes.push(format!(

@@ -27,7 +27,7 @@ use quorate_node::raft::{
 };
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
-use quorate_storage::{Disk, Fatal, FileDisk, OpenError, Options, Storage, write_term_anew};
+use quorate_storage::{Disk, Fatal, FileDisk, OpenError, Options, Storage, TERM_AND_VOTE, write_term_anew};
 
 use super::aside::{AsideError, copy_aside, with_suffix};
 use super::survivor::{Holdings, Survivor};
@@ -60,6 +60,8 @@ pub(crate) enum Applied {
         entry: LogId,
         /// Where the copy is; unknown when an earlier attempt has put it somewhere else.
         aside: Option<PathBuf>,
+        /// Files that could not be read and that the copy lacks, all of them of term and vote.
+        not_copied: Vec<&'static str>,
     },
     /// The node is the only voter already, so it has its quorum: it was recovered before, or never had others.
     AlreadyAlone(Identity),
@@ -178,7 +180,7 @@ impl ApplyError {
             ApplyError::DataDir(DataDirError::Unusable { .. }) => 1,
             ApplyError::DataDir(_) | ApplyError::Storage(OpenError::UnknownVersion { .. }) => 78,
             ApplyError::Aside(AsideError::Io { .. })
-            | ApplyError::Storage(OpenError::Disk(_))
+            | ApplyError::Storage(OpenError::Disk(_) | OpenError::Unread { .. })
             | ApplyError::Disk(_) => 1,
             _ => 4,
         }
@@ -208,8 +210,10 @@ pub(crate) fn apply(order: &Order, runtime: &impl Runtime) -> Result<Applied, Ap
     let seen = terms.max().unwrap_or_default();
 
     let aside = place_aside(order, identity.history)?;
+    let mut not_copied = Vec::new();
     if dir.recovering().is_none() {
-        copy_aside(&order.dir, &aside)?;
+        let lost: &[&str] = if holdings.is_term_lost { &TERM_AND_VOTE } else { &[] };
+        not_copied = copy_aside(&order.dir, &aside, lost)?;
         dir.begin_recovery(HistoryId(random_id(runtime)))?;
     }
     let aside = Some(aside).filter(|aside| aside.exists());
@@ -218,7 +222,8 @@ pub(crate) fn apply(order: &Order, runtime: &impl Runtime) -> Result<Applied, Ap
     let entry = become_only_voter(disk, identity.node, seen, Options::new(runtime.random()))?;
     let Identity { node, cluster, history: before } = identity;
     dir.identify(data_dir::Identity { node, cluster: Some(cluster), history: Some(history) })?;
-    Ok(Applied::Recovered { identity: Identity { history, ..identity }, before, entry, aside })
+    let identity = Identity { history, ..identity };
+    Ok(Applied::Recovered { identity, before, entry, aside, not_copied })
 }
 
 fn member(dir: &DataDir, path: &Path) -> Result<Identity, DataDirError> {

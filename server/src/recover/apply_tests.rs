@@ -173,7 +173,7 @@ fn the_most_ahead_goes_on_alone_with_all_it_holds() {
     let folder = Folder::new();
     let (ahead, behind) = (folder.node(1, &[1, 2, 2]), folder.node(2, &[1, 1, 1, 1]));
     let before = content(&ahead);
-    let Applied::Recovered { identity, before: old, entry, aside } =
+    let Applied::Recovered { identity, before: old, entry, aside, .. } =
         applied(&order(&ahead, &[&behind])).unwrap()
     else {
         panic!("it was not alone before")
@@ -351,7 +351,7 @@ fn an_attempt_that_was_interrupted_is_finished_by_the_next_one() {
             crate::recover::aside::with_suffix(&one.canonicalize().unwrap(), ".before-recovery-00000000");
         let new = HistoryId(0xe);
         if steps > 0 {
-            crate::recover::aside::copy_aside(&one, &aside).unwrap();
+            crate::recover::aside::copy_aside(&one, &aside, &[]).unwrap();
             assert_eq!(content(&one), old, "a crash here leaves the old data dir");
         }
         if steps > 1 {

@@ -63,8 +63,13 @@ fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Aside
     move |source| AsideError::Io { action, path: path.to_owned(), source }
 }
 
-/// Copies the data dir `from`, which is locked, to `to`, durably.
-pub(crate) fn copy_aside(from: &Path, to: &Path) -> Result<(), AsideError> {
+/// Copies the data dir `from`, which is locked, to `to`, durably. A file of `lost`, whose content is known to be worth
+/// nothing, is left out when it can't be read; those are returned.
+pub(crate) fn copy_aside(
+    from: &Path,
+    to: &Path,
+    lost: &[&'static str],
+) -> Result<Vec<&'static str>, AsideError> {
     // Without a slash at its end, which would make the name of the unfinished copy one inside it.
     let to: &Path = &to.components().collect::<PathBuf>();
     let parent = parent(to);
@@ -72,10 +77,15 @@ pub(crate) fn copy_aside(from: &Path, to: &Path) -> Result<(), AsideError> {
     if whole(parent)?.starts_with(whole(from)?) {
         return Err(AsideError::Inside(to.to_owned()));
     }
+    let unreadable: Vec<&str> = lost.iter().copied().filter(|name| is_unreadable(&from.join(name))).collect();
+    let tree = |root: &Path| Tree {
+        root: root.to_owned(),
+        left_out: unreadable.iter().map(|name| root.join(name)).collect(),
+    };
     if fs::symlink_metadata(to).is_ok() {
-        let same = same(from, to).map_err(refused("compare the data dir with", to))?;
+        let same = same(&tree(from), &tree(to)).map_err(refused("compare the data dir with", to))?;
         // The attempt that made it may have been ended before its name was durable.
-        return if same { sync(parent) } else { Err(AsideError::Exists(to.to_owned())) };
+        return if same { sync(parent).map(|()| unreadable) } else { Err(AsideError::Exists(to.to_owned())) };
     }
     let partial = with_suffix(to, ".partial");
     match fs::remove_dir_all(&partial) {
@@ -84,13 +94,19 @@ pub(crate) fn copy_aside(from: &Path, to: &Path) -> Result<(), AsideError> {
         }
         _ => {}
     }
-    check_space(from, to, parent)?;
-    copy_directory(from, &partial).inspect_err(|_| {
+    let tree = tree(from);
+    check_space(&tree, to, parent)?;
+    tree.copy(from, &partial).inspect_err(|_| {
         // What is left of it is in the way of nothing but the next attempt, which removes it.
         let _ = fs::remove_dir_all(&partial);
     })?;
     fs::rename(&partial, to).map_err(refused("rename", &partial))?;
-    sync(parent)
+    sync(parent).map(|()| unreadable)
+}
+
+/// Whether a file is there and can't be read to its end.
+fn is_unreadable(path: &Path) -> bool {
+    fs::read(path).is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
 }
 
 fn parent(path: &Path) -> &Path {
@@ -104,51 +120,62 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(longer)
 }
 
-fn check_space(from: &Path, to: &Path, parent: &Path) -> Result<(), AsideError> {
-    let needed = bytes(from).map_err(refused("measure", from))? + ROOM_BYTES;
+fn check_space(from: &Tree, to: &Path, parent: &Path) -> Result<(), AsideError> {
+    let root = &from.root;
+    let needed = from.bytes(root).map_err(refused("measure", root))? + ROOM_BYTES;
     let space = statvfs(parent).map_err(io::Error::from).map_err(refused("look for space in", parent))?;
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     if free >= needed { Ok(()) } else { Err(AsideError::NoSpace { place: to.to_owned(), needed, free }) }
 }
 
-/// What is in a directory and belongs to the node, sorted.
-fn entries(directory: &Path) -> io::Result<Vec<OsString>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        let text = name.to_string_lossy();
-        if !LEFT_OUT.contains(&&*text) && !text.ends_with(UNFINISHED) {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
+/// A directory and what is in it, but for some files.
+#[derive(Debug)]
+struct Tree {
+    root: PathBuf,
+    left_out: Vec<PathBuf>,
 }
 
-fn bytes(directory: &Path) -> io::Result<u64> {
-    let mut total = 0;
-    for name in entries(directory)? {
-        let path = directory.join(name);
-        let metadata = fs::metadata(&path)?;
-        total += if metadata.is_dir() { bytes(&path)? } else { metadata.len() };
-    }
-    Ok(total)
-}
-
-fn copy_directory(from: &Path, to: &Path) -> Result<(), AsideError> {
-    fs::create_dir(to).map_err(refused("create", to))?;
-    for name in entries(from).map_err(refused("list", from))? {
-        let (from, to) = (from.join(&name), to.join(&name));
-        if fs::metadata(&from).map_err(refused("read", &from))?.is_dir() {
-            copy_directory(&from, &to)?;
-        } else {
-            fs::copy(&from, &to).map_err(refused("copy to", &to))?;
-            sync(&to)?;
+impl Tree {
+    /// What is in a directory and belongs to the node, sorted.
+    fn entries(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let name = entry?.file_name();
+            let text = name.to_string_lossy();
+            let is_left_out = LEFT_OUT.contains(&&*text) || self.left_out.contains(&directory.join(&name));
+            if !is_left_out && !text.ends_with(UNFINISHED) {
+                names.push(name);
+            }
         }
+        names.sort();
+        Ok(names)
     }
-    let permissions = fs::metadata(from).map_err(refused("read", from))?.permissions();
-    fs::set_permissions(to, permissions).map_err(refused("set the permissions of", to))?;
-    sync(to)
+
+    fn bytes(&self, directory: &Path) -> io::Result<u64> {
+        let mut total = 0;
+        for name in self.entries(directory)? {
+            let path = directory.join(name);
+            let metadata = fs::metadata(&path)?;
+            total += if metadata.is_dir() { self.bytes(&path)? } else { metadata.len() };
+        }
+        Ok(total)
+    }
+
+    fn copy(&self, from: &Path, to: &Path) -> Result<(), AsideError> {
+        fs::create_dir(to).map_err(refused("create", to))?;
+        for name in self.entries(from).map_err(refused("list", from))? {
+            let (from, to) = (from.join(&name), to.join(&name));
+            if fs::metadata(&from).map_err(refused("read", &from))?.is_dir() {
+                self.copy(&from, &to)?;
+            } else {
+                fs::copy(&from, &to).map_err(refused("copy to", &to))?;
+                sync(&to)?;
+            }
+        }
+        let permissions = fs::metadata(from).map_err(refused("read", from))?.permissions();
+        fs::set_permissions(to, permissions).map_err(refused("set the permissions of", to))?;
+        sync(to)
+    }
 }
 
 fn sync(path: &Path) -> Result<(), AsideError> {
@@ -156,13 +183,21 @@ fn sync(path: &Path) -> Result<(), AsideError> {
 }
 
 /// Whether two directories hold the same bytes under the same names.
-fn same(one: &Path, other: &Path) -> io::Result<bool> {
-    if !fs::metadata(other)?.is_dir() || entries(one)? != entries(other)? {
+fn same(one: &Tree, other: &Tree) -> io::Result<bool> {
+    same_below(one, &one.root, other, &other.root)
+}
+
+fn same_below(one: &Tree, here: &Path, other: &Tree, there: &Path) -> io::Result<bool> {
+    let names = one.entries(here)?;
+    if !fs::metadata(there)?.is_dir() || names != other.entries(there)? {
         return Ok(false);
     }
-    for name in entries(one)? {
-        let (one, other) = (one.join(&name), other.join(&name));
-        let same = if fs::metadata(&one)?.is_dir() { same(&one, &other)? } else { same_file(&one, &other)? };
+    for name in names {
+        let (here, there) = (here.join(&name), there.join(&name));
+        let same = match fs::metadata(&here)?.is_dir() {
+            true => same_below(one, &here, other, &there)?,
+            false => same_file(&here, &there)?,
+        };
         if !same {
             return Ok(false);
         }
@@ -191,6 +226,11 @@ fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
 mod tests {
     use super::*;
 
+    fn holds_the_same(one: &Path, other: &Path) -> bool {
+        let tree = |root: &Path| Tree { root: root.to_owned(), left_out: Vec::new() };
+        same(&tree(one), &tree(other)).unwrap()
+    }
+
     #[test]
     fn a_copy_is_whole_or_made_anew_and_never_takes_the_place_of_something_else() {
         let root = tempfile::tempdir().unwrap();
@@ -203,33 +243,52 @@ mod tests {
         let partial = with_suffix(&to, ".partial");
         fs::create_dir_all(partial.join("log")).unwrap();
         fs::write(partial.join("log/0"), "stale").unwrap();
-        copy_aside(&from, &to).unwrap();
-        assert!(same(&from, &to).unwrap() && !partial.exists());
+        copy_aside(&from, &to, &[]).unwrap();
+        assert!(holds_the_same(&from, &to) && !partial.exists());
         assert_eq!(fs::read_to_string(to.join("log/1")).unwrap(), "entries");
         assert!(!to.join("LOCK").exists() && !to.join("log/0").exists());
 
         // An attempt was interrupted right after it had copied, or when it wrote down that it begins.
-        copy_aside(&from, &to).unwrap();
+        copy_aside(&from, &to, &[]).unwrap();
         fs::write(from.join("node.toml.tmp"), "wh").unwrap();
-        copy_aside(&from, &to).unwrap();
+        copy_aside(&from, &to, &[]).unwrap();
         for changed in ["log/1", "log/2"] {
             fs::write(from.join(changed), "ENTRIES").unwrap();
             assert!(
-                matches!(copy_aside(&from, &to), Err(AsideError::Exists(path)) if path == to),
+                matches!(copy_aside(&from, &to, &[]), Err(AsideError::Exists(path)) if path == to),
                 "{changed}"
             );
             fs::remove_dir_all(&to).unwrap();
-            copy_aside(&from, &to).unwrap();
+            copy_aside(&from, &to, &[]).unwrap();
         }
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(matches!(copy_aside(&from, &file), Err(AsideError::Exists(_))));
+        assert!(matches!(copy_aside(&from, &file, &[]), Err(AsideError::Exists(_))));
         for inside in [from.join("copy"), from.join("log/copy"), root.path().join("node/../node/copy")] {
-            assert!(matches!(copy_aside(&from, &inside), Err(AsideError::Inside(_))), "{inside:?}");
+            assert!(matches!(copy_aside(&from, &inside, &[]), Err(AsideError::Inside(_))), "{inside:?}");
         }
         let slash = root.path().join("other/");
-        copy_aside(&from, &slash).unwrap();
-        assert!(same(&from, &slash).unwrap());
+        copy_aside(&from, &slash, &[]).unwrap();
+        assert!(holds_the_same(&from, &slash));
+    }
+
+    /// What can't be read stands for a sector that is gone.
+    #[test]
+    fn what_is_lost_and_unreadable_is_left_out_and_named() {
+        const LOST: [&str; 3] = ["stable/a", "stable/b", "stable/c"];
+        let root = tempfile::tempdir().unwrap();
+        let (from, to) = (root.path().join("node"), root.path().join("copy"));
+        fs::create_dir_all(from.join("stable")).unwrap();
+        fs::write(from.join("node.toml"), "who").unwrap();
+        fs::write(from.join("stable/b"), "garbage").unwrap();
+        std::os::unix::fs::symlink("a", from.join("stable/a")).unwrap();
+        assert!(matches!(copy_aside(&from, &to, &[]), Err(AsideError::Io { .. })), "nothing else may be");
+        assert!(!to.exists());
+        for attempt in ["the first", "one after it was interrupted"] {
+            assert_eq!(copy_aside(&from, &to, &LOST).unwrap(), ["stable/a"], "{attempt}");
+        }
+        assert_eq!(fs::read_to_string(to.join("stable/b")).unwrap(), "garbage");
+        assert!(to.join("node.toml").exists() && to.join("stable/a").symlink_metadata().is_err());
     }
 
     #[test]
@@ -241,7 +300,7 @@ mod tests {
         File::create(from.join("large")).unwrap().set_len(1 << 42).unwrap();
         let free = statvfs(root.path()).map(|space| space.f_bavail * space.f_frsize).unwrap();
         assert!(free < 1 << 42, "this test needs a smaller file system");
-        let refused = copy_aside(&from, &to).unwrap_err();
+        let refused = copy_aside(&from, &to, &[]).unwrap_err();
         assert!(matches!(refused, AsideError::NoSpace { .. }), "{refused}");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     }

@@ -174,6 +174,14 @@ impl Survivor {
         }
     }
 
+    /// Why what it holds can't be told at all, though that may be mended: the system refuses to read it.
+    pub(crate) fn unread(&self) -> Option<&OpenError> {
+        self.holdings
+            .as_ref()
+            .err()
+            .filter(|error| matches!(error, OpenError::Disk(_) | OpenError::Unread { .. }))
+    }
+
     /// Its name for people, if it has one.
     pub(crate) fn name(&self) -> Option<&str> {
         let contact = self.holdings.as_ref().ok()?.members.contacts.get(&self.node())?;

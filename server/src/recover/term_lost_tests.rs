@@ -6,7 +6,7 @@ use std::path::Path;
 
 use quorate_node::raft::{HardState, Index, Job, LogId, NodeId, Term, Write, WriteId};
 use quorate_storage::data_dir::DataDirError;
-use quorate_storage::{FileDisk, Storage};
+use quorate_storage::{FileDisk, OpenError, Storage};
 
 use super::apply::{Applied, ApplyError};
 use super::apply_tests::{
@@ -61,6 +61,26 @@ fn a_survivor_that_lost_its_term_and_vote_is_the_last_resort() {
         assert!(!held.is_term_lost && (1..=4).all(|index| held.terms.term(Index(index)).is_some()));
         applied(&order(&sound, &[])).unwrap();
     }
+}
+
+/// What the system refuses to open may be sound. Taken for lost, a node would count for less than it is.
+#[test]
+fn term_and_vote_that_can_not_be_opened_are_not_lost() {
+    let folder = Folder::new();
+    let (one, two) = (folder.node(1, &[1, 2, 2]), folder.node(2, &[1, 2, 2]));
+    for name in ["a", "b"] {
+        let path = one.join("stable").join(name);
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(name, path).unwrap();
+    }
+    let survivor = Survivor::at(&one).unwrap();
+    let error = survivor.unread().unwrap().to_string();
+    assert!(error.contains("stable/a") && error.contains("try again") && !survivor.is_term_lost(), "{error}");
+    drop(survivor);
+    let (code, error) = refused(&order(&one, &[]), &folder);
+    assert!(code == 1 && matches!(error, ApplyError::Storage(OpenError::Unread { .. })), "{error}");
+    let (code, error) = refused(&order(&two, &[&one]), &folder);
+    assert!(code == 4 && matches!(error, ApplyError::SurvivorUnreadable { .. }), "{error}");
 }
 
 /// A log without a term says little; nothing at all says nothing.

@@ -151,8 +151,9 @@ impl<'a, D: Disk> Survey<'a, D> {
     /// The batch that term and vote name as durable, and the log's last slot then.
     fn acknowledged(&self) -> (u64, LogId) {
         match stable::read(self.disk) {
-            StableState::Value(value, _) => (value.acknowledged_batch, value.acknowledged),
-            StableState::Empty | StableState::Lost => (0, LogId::ZERO),
+            Ok(StableState::Value(value, _)) => (value.acknowledged_batch, value.acknowledged),
+            // What can't be read is a fault that was found before.
+            Ok(StableState::Empty | StableState::Lost) | Err(_) => (0, LogId::ZERO),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A term in place of one that is lost.
 
+use std::fs;
+
 use quorate_raft::{HardState, Term};
-use quorate_storage::{Disk, DiskFile, MemoryDisk, OpenError, write_term_anew};
+use quorate_storage::{Disk, DiskFile, FileDisk, MemoryDisk, OpenError, Options, Storage, write_term_anew};
 
 use crate::common::{append, command, ids, open, vote};
 
@@ -45,6 +47,37 @@ fn it_is_above_all_in_the_log_and_nobody_has_its_vote() {
         assert_eq!(found.hard, HardState { term: Term(4), vote: None });
         assert_eq!((ids(&found), found.unknown), (before, None));
         assert_eq!(write_term_anew(&disk).unwrap(), None, "once");
+    }
+}
+
+#[test]
+fn sectors_that_the_drive_can_not_deliver_are_lost() {
+    let disk = node();
+    ["stable/a", "stable/b"].iter().for_each(|path| disk.make_unreadable(path, 0..512));
+    assert!(matches!(open(&disk), Err(OpenError::TermAndVoteLost)));
+    assert_eq!(write_term_anew(&disk).unwrap(), Some(Term(4)));
+}
+
+/// Nothing is known of what they hold.
+#[test]
+fn files_that_the_system_does_not_let_be_opened_are_not_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = FileDisk::new(folder.path());
+    let options = || Options::new(7);
+    Storage::open(disk.clone(), options()).unwrap();
+    for unopened in [&["a"][..], &["a", "b"]] {
+        for name in unopened {
+            let path = folder.path().join("stable").join(name);
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink(name, &path).unwrap();
+        }
+        let opened = Storage::open(disk.clone(), options());
+        assert!(matches!(opened, Err(OpenError::Unread { path: "stable/a", .. })), "{unopened:?}");
+        assert!(matches!(write_term_anew(&disk), Err(OpenError::Unread { .. })), "{unopened:?}");
+        assert!(
+            folder.path().join("stable/a").symlink_metadata().unwrap().is_symlink(),
+            "nothing is changed"
+        );
     }
 }
 
