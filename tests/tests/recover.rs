@@ -107,7 +107,7 @@ fn a_cluster_that_lost_its_quorum_serves_again_and_its_old_members_stay_out() {
     assert_eq!(missing, 2, "{plan}");
 
     let applied = recover(&["apply", &one, "--confirm", &id]);
-    assert_eq!(applied.code, Some(0), "{applied:?}");
+    assert!(applied.code == Some(0) && !applied.stderr.contains("warning"), "{applied:?}");
     assert_eq!(content(&ruins.aside(1)), before, "the copy is of the data dir as it was");
     let again = recover(&["apply", &one, "--confirm", &id]);
     assert!(again.code == Some(0) && again.stderr.contains("nothing to do"), "{again:?}");
@@ -357,6 +357,9 @@ fn two_that_lost_their_term_and_vote_are_recovered_from_when_the_third_is_gone()
 
     let applied = recover(&["apply", &one, "--confirm", &id, "--survivor", &zero]);
     assert_eq!(applied.code, Some(0), "{applied:?}");
+    let warns =
+        applied.stderr.lines().any(|line| line.starts_with("warning") && line.contains("change of members"));
+    assert!(warns, "{applied:?}");
     assert_eq!(content(&ruins.aside(1)), before, "the copy is of the data dir as it was");
     serves_alone(&mut ruins);
     ruins.cluster.nodes[0].wipe();

@@ -129,7 +129,7 @@ fn apply_to(
     refuse_unnamed(&dir)?;
     let order = Order { dir, confirm, survivors: dirs, aside };
     match apply(&order, &RealRuntime::start())? {
-        Applied::Recovered { identity, before, entry, aside, not_copied } => {
+        Applied::Recovered { identity, before, entry, aside, was_term_lost, not_copied } => {
             let Identity { node, cluster, history } = identity;
             let copy = match aside {
                 Some(aside) => format!("is at {}", aside.display()),
@@ -140,6 +140,12 @@ fn apply_to(
                  history {before} ends here; history {history} begins\n\
                  the data dir as it was {copy}"
             ));
+            if was_term_lost {
+                output::say(
+                    "warning: term and vote were lost, and with them how far the node had acknowledged: the end of its \
+                     log may be missing, a change of members included, and nothing would show it",
+                );
+            }
             if !not_copied.is_empty() {
                 output::say(&format!("the copy lacks what could not be read: {}", not_copied.join(", ")));
             }

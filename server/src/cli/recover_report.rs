@@ -315,7 +315,7 @@ fn notes(plan: &Plan<'_>, survivors: &[Survivor], live: &[Live]) -> Vec<String> 
         } else if survivor.is_term_lost() {
             notes.push(format!(
                 "{dir}: its term and vote are lost, and with them how far it had acknowledged: the end of its log may \
-                 be missing, and nothing would show it; so it may be behind, and counts as missing"
+                 be missing, a change of members included, and nothing would show it; so it may be behind, and counts as missing"
             ));
         }
         for lack in beyond(survivor, survivors) {

@@ -60,6 +60,8 @@ pub(crate) enum Applied {
         entry: LogId,
         /// Where the copy is; unknown when an earlier attempt has put it somewhere else.
         aside: Option<PathBuf>,
+        /// Term and vote were lost, so the end of the log may be.
+        was_term_lost: bool,
         /// Files that could not be read and that the copy lacks, all of them of term and vote.
         not_copied: Vec<&'static str>,
     },
@@ -197,7 +199,11 @@ pub(crate) fn apply(order: &Order, runtime: &impl Runtime) -> Result<Applied, Ap
     if identity.cluster != order.confirm {
         return Err(ApplyError::OtherCluster { given: order.confirm, found: identity.cluster });
     }
-    let holdings = Holdings::in_directory(&order.dir)?;
+    let aside = place_aside(order, identity.history)?;
+    let mut holdings = Holdings::in_directory(&order.dir)?;
+    // An earlier attempt may have written them anew. Then the copy tells, which is of before.
+    holdings.is_term_lost |=
+        dir.recovering().is_some() && Holdings::in_directory(&aside).is_ok_and(|copied| copied.is_term_lost);
     // Without term and vote it can't be started, and what it had acknowledged may be lost: that begins a history, too.
     if dir.recovering().is_none() && is_alone(&holdings, identity.node) && !holdings.is_term_lost {
         return Ok(Applied::AlreadyAlone(identity));
@@ -209,7 +215,6 @@ pub(crate) fn apply(order: &Order, runtime: &impl Runtime) -> Result<Applied, Ap
     let terms = guards.iter().filter_map(|survivor| Some(survivor.holdings.as_ref().ok()?.term));
     let seen = terms.max().unwrap_or_default();
 
-    let aside = place_aside(order, identity.history)?;
     let mut not_copied = Vec::new();
     if dir.recovering().is_none() {
         let lost: &[&str] = if holdings.is_term_lost { &TERM_AND_VOTE } else { &[] };
@@ -223,7 +228,8 @@ pub(crate) fn apply(order: &Order, runtime: &impl Runtime) -> Result<Applied, Ap
     let Identity { node, cluster, history: before } = identity;
     dir.identify(data_dir::Identity { node, cluster: Some(cluster), history: Some(history) })?;
     let identity = Identity { history, ..identity };
-    Ok(Applied::Recovered { identity, before, entry, aside, not_copied })
+    let was_term_lost = holdings.is_term_lost;
+    Ok(Applied::Recovered { identity, before, entry, aside, was_term_lost, not_copied })
 }
 
 fn member(dir: &DataDir, path: &Path) -> Result<Identity, DataDirError> {

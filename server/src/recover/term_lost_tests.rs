@@ -5,14 +5,16 @@ use std::fs;
 use std::path::Path;
 
 use quorate_node::raft::{HardState, Index, Job, LogId, NodeId, Term, Write, WriteId};
-use quorate_storage::data_dir::DataDirError;
-use quorate_storage::{FileDisk, OpenError, Storage};
+use quorate_node::wire::HistoryId;
+use quorate_storage::data_dir::{DataDir, DataDirError};
+use quorate_storage::{FileDisk, OpenError, Storage, write_term_anew};
 
 use super::apply::{Applied, ApplyError};
 use super::apply_tests::{
     CLUSTER, Folder, HISTORY, applied, content, leads, members, options, order, refused, rot_a_value,
     segments,
 };
+use super::aside::{copy_aside, with_suffix};
 use super::plan::{Loss, Plan};
 use super::survivor::{Holdings, Survivor};
 use crate::context::Identity;
@@ -51,16 +53,39 @@ fn a_survivor_that_lost_its_term_and_vote_is_the_last_resort() {
         assert!(matches!(error, ApplyError::SurvivorSounder { .. }) && code == 4, "{error}");
         let (code, error) = refused(&order(&short, &[&lost]), &folder);
         assert!(matches!(error, ApplyError::SurvivorAhead { .. }) && code == 4, "{error}");
-        let Applied::Recovered { entry, aside, .. } = applied(&order(&lost, &[&short])).unwrap() else {
+        let Applied::Recovered { entry, aside, was_term_lost, .. } =
+            applied(&order(&lost, &[&short])).unwrap()
+        else {
             panic!("it was not alone")
         };
+        assert!(was_term_lost);
         assert_eq!(entry, LogId::new(4, 5), "above a term that is above all in the log");
         assert_eq!(content(&aside.unwrap()), before);
         assert!(leads(FileDisk::new(&lost), NodeId(1)));
         let held = Holdings::in_directory(&lost).unwrap();
         assert!(!held.is_term_lost && (1..=4).all(|index| held.terms.term(Index(index)).is_some()));
-        applied(&order(&sound, &[])).unwrap();
+        let of_sound = applied(&order(&sound, &[])).unwrap();
+        assert!(matches!(of_sound, Applied::Recovered { was_term_lost: false, .. }), "{of_sound:?}");
     }
+}
+
+/// It has a term again before it is the only voter. What it lost is lost all the same.
+#[test]
+fn an_attempt_that_was_interrupted_does_not_make_up_for_the_loss() {
+    let folder = Folder::new();
+    let (lost, sound) = (folder.node(1, &[1, 2, 2]), folder.node(2, &[1, 2, 2]));
+    lose_term(&lost, false);
+    let aside = with_suffix(&lost.canonicalize().unwrap(), ".before-recovery-00000000");
+    copy_aside(&lost, &aside, &[]).unwrap();
+    DataDir::open_for_recovery(&lost).unwrap().begin_recovery(HistoryId(0xe)).unwrap();
+    write_term_anew(&FileDisk::new(&lost)).unwrap();
+    assert!(!Holdings::in_directory(&lost).unwrap().is_term_lost);
+    let (code, error) = refused(&order(&lost, &[&sound]), &folder);
+    assert!(matches!(error, ApplyError::SurvivorSounder { .. }) && code == 4, "{error}");
+    let Applied::Recovered { was_term_lost, entry, .. } = applied(&order(&lost, &[])).unwrap() else {
+        panic!("it was not alone")
+    };
+    assert_eq!((was_term_lost, entry), (true, LogId::new(4, 5)));
 }
 
 /// What the system refuses to open may be sound. Taken for lost, a node would count for less than it is.
