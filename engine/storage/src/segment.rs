@@ -45,6 +45,10 @@ impl SegmentNumber {
     }
 }
 
+/// Behind a segment with a higher number there would be none left for those that follow. It would take petabytes of
+/// writes to segments of the usual size to get there, so no node has given it that name.
+const HIGHEST_NUMBER: u32 = u32::MAX - (1 << 16);
+
 /// What a file below `log/` is, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFile {
@@ -62,7 +66,8 @@ impl LogFile {
         if number.len() != 8 {
             return None;
         }
-        let number = SegmentNumber(u32::from_str_radix(number, 16).ok()?);
+        let number = u32::from_str_radix(number, 16).ok().filter(|number| *number <= HIGHEST_NUMBER)?;
+        let number = SegmentNumber(number);
         let file = match kind {
             "log" => LogFile::Segment(number),
             "spare" => LogFile::Spare(number),
@@ -260,7 +265,7 @@ mod tests {
             assert_eq!(LogFile::from_name(path.strip_prefix("log/").unwrap()), Some(file));
         }
         assert_eq!(LogFile::Filling(SegmentNumber(255)).path(), "log/000000ff.filling");
-        for name in ["000000FF.log", "ff.log", "+00000ff.log", "000000ff.tmp", "000000ff"] {
+        for name in ["000000FF.log", "ff.log", "+00000ff.log", "000000ff.tmp", "000000ff", "ffffffff.log"] {
             assert_eq!(LogFile::from_name(name), None, "{name}");
         }
     }

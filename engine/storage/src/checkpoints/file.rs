@@ -43,11 +43,16 @@ pub(crate) fn name(last: LogId) -> String {
     format!("{:016x}-{:016x}", last.index.0, last.term.0)
 }
 
-/// The slot that the name of a manifest tells.
-pub(crate) fn slot_in_name(name: &str) -> Option<LogId> {
-    let (index, term) = name.strip_suffix(SUFFIX)?.split_once('-')?;
-    let number = |digits: &str| u64::from_str_radix(digits, 16).ok();
-    Some(LogId { index: Index(number(index)?), term: Term(number(term)?) })
+/// No node gets as far, by terms or by slots: at a million a second it would take 292,000 years.
+const FAR: u64 = u64::MAX >> 1;
+
+/// The slot that the name of a manifest tells; nothing when no node can have given it that name.
+pub(crate) fn slot_in_name(file_name: &str) -> Option<LogId> {
+    let digits = file_name.strip_suffix(SUFFIX)?;
+    let (index, term) = digits.split_once('-')?;
+    let number = |digits: &str| u64::from_str_radix(digits, 16).ok().filter(|number| *number <= FAR);
+    let slot = LogId { index: Index(number(index)?), term: Term(number(term)?) };
+    (name(slot) == digits).then_some(slot)
 }
 
 /// A checkpoint without its rows.
@@ -190,4 +195,30 @@ pub(crate) fn publish<D: Disk>(disk: &D, described: &Described) -> Result<(), Tr
     let mut publication = Publication::new(described.clone());
     while !publication.go_on(disk)? {}
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_that_a_node_gives_tells_a_slot() {
+        for slot in [LogId::ZERO, LogId::new(7, 9), LogId::new(FAR, FAR)] {
+            assert_eq!(slot_in_name(&format!("{}{SUFFIX}", name(slot))), Some(slot));
+        }
+        for other in [
+            "ffffffffffffffff-0000000000000001.snap",
+            "0000000000000001-ffffffffffffffff.snap",
+            "0000000000000001-8000000000000000.snap",
+            "1-1.snap",
+            "000000000000000A-0000000000000001.snap",
+            "+000000000000001-0000000000000001.snap",
+            "0000000000000001-00000000000000001.snap",
+            "0000000000000001-0000000000000001",
+            "0000000000000001.snap",
+            ".snap",
+        ] {
+            assert_eq!(slot_in_name(other), None, "{other}");
+        }
+    }
 }

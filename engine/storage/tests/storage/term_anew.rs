@@ -92,6 +92,26 @@ fn it_is_above_that_of_a_checkpoint_that_is_damaged() {
     }
 }
 
+/// Somebody else put them there.
+#[test]
+fn what_no_node_can_have_named_says_nothing() {
+    for name in [
+        "snaps/ffffffffffffffff-ffffffffffffffff.snap",
+        "snaps/0000000000000009-ffffffffffffffff.snap.damaged",
+        "snaps/fffffffffffffffe-0000000000000001.snap",
+        "snaps/9-7.snap",
+        "log/ffffffff.log",
+        "log/ffffffff.spare",
+        "log/ffffffff.filling",
+    ] {
+        let disk = node();
+        garble(&disk, name);
+        garble_both(&disk);
+        assert_eq!(write_term_anew(&disk).unwrap(), Some(Term(4)), "{name}");
+        assert_eq!(open(&disk).unwrap().1.hard.term, Term(4), "{name}");
+    }
+}
+
 #[test]
 fn with_one_file_that_is_sound_or_nothing_at_all_there_is_nothing_to_do() {
     let disk = node();
