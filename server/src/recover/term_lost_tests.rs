@@ -143,14 +143,15 @@ fn a_sound_term_beside_a_damaged_log_stands_in_nobodys_way() {
 #[test]
 fn the_only_voter_begins_a_history_too() {
     let identity = Identity { node: NodeId(1), cluster: CLUSTER, history: HISTORY };
-    for terms in [&[][..], &[1, 1]] {
+    for (terms, expected) in [(&[][..], LogId::new(3, 2)), (&[1, 1], LogId::new(3, 4))] {
         let folder = Folder::new();
         let one = folder.node_of(identity, members(&[1]), terms);
         lose_term(&one, false);
         assert_eq!(plan(&[&one]), (1, 0, Loss::Unknown));
-        let Applied::Recovered { identity: after, .. } = applied(&order(&one, &[])).unwrap() else {
+        let Applied::Recovered { identity: after, entry, .. } = applied(&order(&one, &[])).unwrap() else {
             panic!("it can't be started")
         };
+        assert_eq!(entry, expected, "behind all of its log, in a term of its own");
         assert_ne!(after.history, HISTORY);
         assert!(leads(FileDisk::new(&one), NodeId(1)));
         assert_eq!(applied(&order(&one, &[])).unwrap(), Applied::AlreadyAlone(after));
