@@ -21,6 +21,7 @@ use quorate_raft::NodeId;
 use quorate_wire::{ClusterId, HistoryId};
 
 use crate::file_disk::sync_directory;
+use crate::former::as_it_was;
 use crate::layout::is_zero;
 pub use crate::node_file::Identity;
 use crate::node_file::NodeFile;
@@ -143,7 +144,7 @@ pub enum DataDirError {
     /// Its node has lost what it must not forget, and is on its way back under a new id.
     #[error(
         "the node {node} of the data dir {} has lost its state and is coming back as {successor}: start it, and let \
-         it join",
+         it join; what it held is a data dir of its own, lost-{node} in that directory",
         path.display()
     )]
     ComingBack {
@@ -216,8 +217,8 @@ impl DataDir {
         }
     }
 
-    /// Takes the directory of a member, also when a recovery was begun in it, or when there is a log without term and
-    /// vote.
+    /// Takes the directory of a member, also when a recovery was begun in it, when there is a log without term and vote,
+    /// or when it had begun to come back under another id and nothing was moved yet.
     ///
     /// # Errors
     /// [`DataDirError`]. Nothing in the directory was changed then, but for the lock file.
@@ -225,10 +226,8 @@ impl DataDir {
         let path = path.into();
         refuse_other_versions(&path)?;
         match read_node_file(&path)? {
-            Some(NodeFile { identity, successor: Some(successor), .. }) => {
-                Err(DataDirError::ComingBack { path, node: identity.node, successor })
-            }
             Some(node @ NodeFile { identity: Identity { cluster: Some(_), history: Some(_), .. }, .. }) => {
+                let node = as_it_was(&path, node)?;
                 let directory = DataDir::take(path, false)?;
                 check_state_or_log(&directory.path, &node)?;
                 Ok(directory)
@@ -282,7 +281,8 @@ impl DataDir {
             "{history} after {:?}",
             node.recovering
         );
-        let node = NodeFile { recovering: Some(history), ..*node };
+        // It does not come back under another id: it goes on under its own.
+        let node = NodeFile { recovering: Some(history), successor: None, ..*node };
         self.store_node(node)
     }
 

@@ -50,7 +50,7 @@ impl DataDir {
     /// Where the former node's log, term and vote and checkpoints are: in the directory itself before
     /// [`DataDir::set_former_aside`], and in what this names afterwards.
     pub fn former_place(&self) -> Option<PathBuf> {
-        self.node_file().map(|node| self.path().join(format!("lost-{}", node.identity.node)))
+        self.node_file().map(|node| place_of(self.path(), node.identity.node))
     }
 
     /// Moves what the former node has left out of the way, durably. Done again, it finds that it was done.
@@ -111,6 +111,22 @@ impl DataDir {
     }
 }
 
+fn place_of(directory: &Path, former: NodeId) -> PathBuf {
+    directory.join(format!("lost-{former}"))
+}
+
+/// The member whose data dir this is, for a recovery from lost quorum. One that has begun to come back under another id is
+/// still that, as long as nothing of it was moved: those who were to take it in may have been lost since.
+pub(crate) fn as_it_was(directory: &Path, node: NodeFile) -> Result<NodeFile, DataDirError> {
+    let Some(successor) = node.successor else { return Ok(node) };
+    let place = place_of(directory, node.identity.node);
+    if place.exists() || place.with_extension("partial").exists() {
+        let path = directory.to_owned();
+        return Err(DataDirError::ComingBack { path, node: node.identity.node, successor });
+    }
+    Ok(NodeFile { successor: None, ..node })
+}
+
 fn write_new(path: &Path, content: &[u8]) -> Result<(), DataDirError> {
     fs::write(path, content).map_err(unusable("write", path))?;
     fs::File::open(path).and_then(|file| file.sync_all()).map_err(unusable("sync", path))
@@ -145,9 +161,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         member(root.path());
         DataDir::open(root.path()).unwrap().begin_succession(NodeId(10)).unwrap();
+        let place = set_aside(root.path());
         assert!(matches!(Look::at(root.path()), Err(DataDirError::ComingBack { .. })));
         assert!(matches!(DataDir::open_for_recovery(root.path()), Err(DataDirError::ComingBack { .. })));
-        let place = set_aside(root.path());
         assert_eq!(place, root.path().join(format!("lost-{}", NodeId(7))));
         assert_eq!(Look::at(&place).unwrap().identity, identity(7));
         for name in STATE {
@@ -163,6 +179,31 @@ mod tests {
         assert!(matches!(DataDir::open(root.path()), Err(DataDirError::StateMissing { .. })));
         let dir = DataDir::open_without_state(root.path()).unwrap();
         assert_eq!(dir.identity(), Some(&identity(10)));
+    }
+
+    /// Those who were to take it in may be lost for good.
+    #[test]
+    fn as_long_as_nothing_was_moved_it_can_be_recovered_from() {
+        let root = tempfile::tempdir().unwrap();
+        member(root.path());
+        DataDir::open(root.path()).unwrap().begin_succession(NodeId(10)).unwrap();
+        let partial = root.path().join(format!("lost-{}.partial", NodeId(7)));
+        fs::create_dir(&partial).unwrap();
+        assert!(matches!(Look::at(root.path()), Err(DataDirError::ComingBack { .. })));
+        assert!(matches!(DataDir::open_for_recovery(root.path()), Err(DataDirError::ComingBack { .. })));
+        fs::remove_dir(&partial).unwrap();
+
+        assert_eq!(Look::at(root.path()).unwrap().identity, identity(7));
+        let mut dir = DataDir::open_for_recovery(root.path()).unwrap();
+        assert_eq!(
+            (dir.identity(), dir.successor()),
+            (Some(&identity(7)), Some(NodeId(10))),
+            "nothing is changed"
+        );
+        dir.begin_recovery(HistoryId(11)).unwrap();
+        assert_eq!((dir.recovering(), dir.successor()), (Some(HistoryId(11)), None));
+        drop(dir);
+        assert!(matches!(DataDir::open(root.path()), Err(DataDirError::RecoveryUnfinished { .. })));
     }
 
     /// Whatever was moved when a crash came, the rest follows; and what the successor has begun stays where it is.

@@ -15,7 +15,7 @@ use crate::data_dir::{
     DataDirError, Identity, LOCK, check_state, check_state_or_log, has_version, pid, read_node_file,
     refuse_other_versions, unusable,
 };
-use crate::node_file::NodeFile;
+use crate::former::as_it_was;
 
 /// A process that uses a data dir.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +48,7 @@ impl Look {
         let path = path.into();
         refuse_other_versions(&path)?;
         let (in_use, guard) = ask_for_lock(&path)?;
-        let node = read_node_file(&path)?;
-        if let Some(NodeFile { identity, successor: Some(successor), .. }) = node {
-            return Err(DataDirError::ComingBack { path, node: identity.node, successor });
-        }
+        let node = read_node_file(&path)?.map(|node| as_it_was(&path, node)).transpose()?;
         let Some(node) =
             node.filter(|node| node.identity.cluster.is_some() && node.identity.history.is_some())
         else {

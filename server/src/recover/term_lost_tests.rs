@@ -69,6 +69,22 @@ fn a_survivor_that_lost_its_term_and_vote_is_the_last_resort() {
     }
 }
 
+/// It waited to be taken in under a new id, and then those who could have done so were lost for good.
+#[test]
+fn one_that_was_coming_back_can_be_recovered_from() {
+    let folder = Folder::new();
+    let lost = folder.node(1, &[1, 2, 2]);
+    lose_term(&lost, false);
+    DataDir::open(&lost).unwrap().begin_succession(NodeId(9)).unwrap();
+    assert_eq!(plan(&[&lost]), (1, 2, Loss::Unknown));
+    let Applied::Recovered { identity, .. } = applied(&order(&lost, &[])).unwrap() else {
+        panic!("it was not alone")
+    };
+    assert_eq!(identity.node, NodeId(1));
+    assert_eq!(DataDir::open(&lost).unwrap().successor(), None);
+    assert!(leads(FileDisk::new(&lost), NodeId(1)));
+}
+
 /// It has a term again before it is the only voter. What it lost is lost all the same.
 #[test]
 fn an_attempt_that_was_interrupted_does_not_make_up_for_the_loss() {
