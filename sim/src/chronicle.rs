@@ -25,6 +25,15 @@ pub(crate) struct Asked {
     pub(crate) tries: u32,
     /// How often it was told to have failed for sure.
     pub(crate) failures: u32,
+    /// It was told that it is not done, and never will be.
+    pub(crate) is_refused: bool,
+}
+
+impl Asked {
+    /// Whether it may be done, or may still be.
+    pub(crate) fn may_be_done(&self) -> bool {
+        !self.is_refused && self.failures < self.tries
+    }
 }
 
 /// A lease, as far as it was told.
@@ -62,6 +71,8 @@ pub(crate) struct Chronicle {
     writing: BTreeMap<(u8, u32), (String, String)>,
     /// What was acknowledged to be written: the revision, the key, the value.
     acknowledged: Vec<(u64, String, String)>,
+    /// What clients were told is never written: the client, its number, the key, the value.
+    denied: Vec<(u8, u32, String, String)>,
 }
 
 impl Chronicle {
@@ -79,11 +90,16 @@ impl Chronicle {
                 self.writing.insert((*client, *number), (key.clone(), value.clone()));
             }
             Observation::Hears { client, number, outcome, revision } => {
-                let written = self.writing.remove(&(*client, *number));
-                let Some(revision) = revision else { return };
-                self.told = self.told.max(*revision);
-                if let (Outcome::Written { .. }, Some((key, value))) = (outcome, written) {
-                    self.acknowledged.push((*revision, key, value));
+                self.told = self.told.max(revision.unwrap_or(0));
+                let Some((key, value)) = self.writing.remove(&(*client, *number)) else { return };
+                match (outcome, revision) {
+                    (Outcome::Written { .. }, Some(revision)) => {
+                        self.acknowledged.push((*revision, key, value));
+                    }
+                    (Outcome::Refused { .. } | Outcome::Failed, _) => {
+                        self.denied.push((*client, *number, key, value));
+                    }
+                    _ => {}
                 }
             }
             Observation::Applied { revision, .. } => self.applied = self.applied.max(*revision),
@@ -104,12 +120,14 @@ impl Chronicle {
             _ => {}
         }
         let (known, errand) = (self.told, errand.clone());
-        let asked = Asked { errand, first: at, known, tries: 0, failures: 0 };
+        let asked = Asked { errand, first: at, known, tries: 0, failures: 0, is_refused: false };
         self.asked.entry(of).or_insert(asked).tries += 1;
     }
 
     fn hears(&mut self, of: Of, account: &Account) {
         let Some(asked) = self.asked.get_mut(&of) else { return };
+        asked.is_refused |=
+            matches!(account, Account::Differs { .. } | Account::Taken { .. } | Account::NoLease);
         match (account, &asked.errand) {
             (Account::Followed { changes, upto }, Errand::Follow { from }) => {
                 let from = *from;
@@ -278,5 +296,10 @@ impl Chronicle {
     /// Every single write that was acknowledged with its revision: that, the key, the value.
     pub(crate) fn acknowledged(&self) -> &[(u64, String, String)] {
         &self.acknowledged
+    }
+
+    /// Every write of which a client was told that it is not done and never will be: who asked, the key, the value.
+    pub(crate) fn denied(&self) -> &[(u8, u32, String, String)] {
+        &self.denied
     }
 }

@@ -1,5 +1,5 @@
-//! A request of which a client was told that it failed never takes effect (Jepsen's analysis of Redis-Raft: a
-//! definite error for a write that was committed later).
+//! A request of which a client was told that it failed, or was refused, never takes effect (Jepsen's analysis of
+//! Redis-Raft: a definite error for a write that was committed later).
 
 use super::settled::Settled;
 use super::{Checker, Evidence};
@@ -33,13 +33,19 @@ impl Checker for HonestErrors {
         }
         for (of, asked) in evidence.chronicle.all_asked() {
             // Of another try nobody knows, or nobody has told yet.
-            if asked.failures < asked.tries {
+            if asked.may_be_done() {
                 continue;
             }
             let written = |(key, value): (&str, &str)| evidence.chronicle.written(key, value);
             if let Some(revision) = asked.errand.writes().into_iter().find_map(written) {
+                let how = if asked.is_refused { "refused" } else { "answered as failed for sure each time" };
+                return Err(format!("errand {of:?} was {how}, and done by revision {revision}"));
+            }
+        }
+        for (client, number, key, value) in evidence.chronicle.denied() {
+            if let Some(revision) = evidence.chronicle.written(key, value) {
                 return Err(format!(
-                    "errand {of:?} was answered as failed for sure each time, and done by revision {revision}"
+                    "request {client}.{number} was answered as not done, and done by revision {revision}"
                 ));
             }
         }

@@ -103,6 +103,9 @@ impl Story {
 
 #[test]
 fn what_is_followed_watched_read_and_repeated_agrees() {
+    let Errand::Transfer { expected, .. } = transfer() else { return };
+    let writes = expected.iter().map(|(key, _)| (key.clone(), "y=3".to_owned())).collect();
+    let another = Errand::Transfer { expected, writes };
     story()
         .audits(1, 1, transfer())
         .learns(1, 1, done(1))
@@ -115,7 +118,7 @@ fn what_is_followed_watched_read_and_repeated_agrees() {
         .watched(3, &moved())
         .looks_back(3, "a", 1, Some(found("x=1", [1, 1, 1])))
         .looks_back(4, "a", 0, None)
-        .audits(1, 5, transfer())
+        .audits(1, 5, another)
         .learns(1, 5, differs(1, Some("x=1")))
         .passes();
 }

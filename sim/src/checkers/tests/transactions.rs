@@ -1,7 +1,9 @@
 //! Transactions, repetitions, and real time.
 
+use super::Story;
 use super::audits::{differs, done, fleeting, found, guarded, moved, put, replayed, story, transfer};
 use crate::audit::{Account, Errand, Seen};
+use crate::history::{Call, Outcome};
 
 fn taken(revision: u64, there: Option<u64>) -> Account {
     Account::Taken { revision, there, is_replay: false }
@@ -64,6 +66,40 @@ fn a_guarded_write_on_other_terms_is_found() {
     tries(1, taken(1, Some(1))).alarms("transactions", "though 1 wrote the key last");
     tries(0, taken(1, None)).alarms("transactions", "though 0 wrote the key last");
     tries(2, taken(1, None)).alarms("transactions", "was told that None wrote g last");
+}
+
+#[test]
+fn what_was_refused_and_is_done_all_the_same_is_found() {
+    let refused = |errand: Errand, account: Account, changes: &[Seen]| {
+        story().audits(1, 1, errand).learns(1, 1, account).sees_from(1, 2, 1, changes, 1)
+    };
+    let alarms = |story: Story| story.alarms("honest-errors", "was refused, and done by revision 1");
+    let differs = || {
+        let found = vec![None, Some(found("y", [3, 3, 1]))];
+        Account::Differs { revision: 5, found, is_replay: false }
+    };
+    alarms(refused(transfer(), differs(), &moved()));
+    // One of its values is too many.
+    alarms(refused(transfer(), differs(), &moved()[..1]));
+    alarms(refused(guarded(1), taken(5, Some(3)), &[put(1, 0, "g", "y")]));
+    let leased = || Errand::Leased { key: "l".to_owned(), value: "v".to_owned(), lease: 7 };
+    alarms(refused(leased(), Account::NoLease, &[put(1, 0, "l", "v")]));
+    refused(leased(), Account::NoLease, &[put(1, 0, "l", "w")]).passes();
+    refused(transfer(), differs(), &[put(1, 0, "a", "x=0")]).passes();
+}
+
+#[test]
+fn what_a_client_was_refused_and_is_done_all_the_same_is_found() {
+    let swaps = |outcome: Outcome, value: &str| {
+        let call = Call::Swap { from: Some("0.0".to_owned()), to: "1.0".to_owned() };
+        let story = story().asks(1, 0, "a", call).hears(1, 0, outcome, None);
+        story.sees_from(1, 1, 1, &[put(1, 0, "a", value)], 1)
+    };
+    let refused = || Outcome::Refused { at_nanoseconds: 1_000 };
+    swaps(refused(), "1.0").alarms("honest-errors", "request 1.0 was answered as not done");
+    swaps(Outcome::Failed, "1.0").alarms("honest-errors", "request 1.0 was answered as not done");
+    swaps(Outcome::Unknown, "1.0").passes();
+    swaps(refused(), "1.1").passes();
 }
 
 #[test]
