@@ -42,8 +42,6 @@ pub(crate) struct LeaseStory {
     pub(crate) ttl_ms: u64,
     /// It lives for its whole time from then on, or a later moment.
     pub(crate) since: Time,
-    /// Somebody wants it ended.
-    pub(crate) is_revoked: bool,
 }
 
 /// What is known of the store.
@@ -65,8 +63,10 @@ pub(crate) struct Chronicle {
     leases: BTreeMap<u64, LeaseStory>,
     /// Since when each value that goes by itself may count, and how long it lives.
     fleeting: BTreeMap<String, (Time, u64)>,
-    /// The lease that each value goes with.
-    leased: BTreeMap<String, u64>,
+    /// The lease that each value goes with, and its key.
+    leased: BTreeMap<String, (u64, String)>,
+    /// Who wants each lease to be ended.
+    revoking: BTreeMap<u64, Vec<Of>>,
     /// What clients asked to be written, until they are answered.
     writing: BTreeMap<(u8, u32), (String, String)>,
     /// What was acknowledged to be written: the revision, the key, the value.
@@ -112,10 +112,10 @@ impl Chronicle {
             Errand::Fleeting { value, ttl_ms, .. } => {
                 self.fleeting.entry(value.clone()).or_insert((at, *ttl_ms));
             }
-            Errand::Leased { value, lease, .. } => drop(self.leased.insert(value.clone(), *lease)),
-            Errand::Revoke { lease } => {
-                self.leases.entry(*lease).and_modify(|lease| lease.is_revoked = true);
+            Errand::Leased { key, value, lease } => {
+                self.leased.insert(value.clone(), (*lease, key.clone()));
             }
+            Errand::Revoke { lease } => self.revoking.entry(*lease).or_default().push(of),
             Errand::Watch { after, .. } => drop(self.steps.insert(of, (*after, *after))),
             _ => {}
         }
@@ -166,7 +166,7 @@ impl Chronicle {
             ) => self.told = self.told.max(*revision),
             (Account::Lives { lease }, Errand::Grant { ttl_ms }) => {
                 let (ttl_ms, since) = (*ttl_ms, asked.first);
-                self.leases.entry(*lease).or_insert(LeaseStory { ttl_ms, since, is_revoked: false });
+                self.leases.entry(*lease).or_insert(LeaseStory { ttl_ms, since });
             }
             (Account::Lives { lease }, Errand::KeepAlive { .. }) => {
                 let first = asked.first;
@@ -285,7 +285,24 @@ impl Chronicle {
 
     /// The lease that a value goes with.
     pub(crate) fn lease_of(&self, value: &str) -> Option<u64> {
-        self.leased.get(value).copied()
+        self.leased.get(value).map(|(lease, _)| *lease)
+    }
+
+    /// Key and value of everything that was to go with a lease.
+    pub(crate) fn values_with(&self, lease: u64) -> impl Iterator<Item = (&str, &str)> {
+        let of_lease = self.leased.iter().filter(move |(_, (of, _))| *of == lease);
+        of_lease.map(|(value, (_, key))| (&**key, &**value))
+    }
+
+    /// Whether anything that was to be written to a key was to go with a lease.
+    pub(crate) fn goes_with_leases(&self, key: &str) -> bool {
+        self.leased.values().any(|(_, of)| of == key)
+    }
+
+    /// Whether somebody may have ended a lease.
+    pub(crate) fn may_be_revoked(&self, lease: u64) -> bool {
+        let may_be_done = |of: &Of| self.asked(*of).is_some_and(Asked::may_be_done);
+        self.revoking.get(&lease).is_some_and(|errands| errands.iter().any(may_be_done))
     }
 
     /// Since when a value that goes by itself may count, and how long it lives.

@@ -55,26 +55,23 @@ impl EarlyExpiry {
         }
         let Some(before) = chronicle.was(&seen.key, seen.revision - 1) else { return Ok(()) };
         let Some(before) = before else { return Err(format!("{seen:?} was not there before")) };
-        let lease = chronicle.lease_of(&before.value);
+        if !seen.expired {
+            return Ok(());
+        }
+        let lease = chronicle.lease_of(&before.value).map(|lease| chronicle.lease(lease));
         let wrong =
             |error: String| Err(format!("{} has gone by revision {}: {error}", seen.key, seen.revision));
         match (chronicle.life_of(&before.value), lease) {
-            (Some((since, ttl_ms)), _) if seen.expired => self.is_over(since, ttl_ms, at).or_else(wrong),
-            (None, Some(lease)) => {
-                let is_revoked = chronicle.lease(lease).is_some_and(|lease| lease.is_revoked);
-                if !seen.expired && !is_revoked {
-                    return wrong("nobody has ended its lease".to_owned());
-                }
-                self.lease_may_be_over(chronicle, lease, at).or_else(wrong)
-            }
-            (None, None) if seen.expired => wrong(format!("it was to stay: {before:?}")),
-            _ => Ok(()),
+            (Some((since, ttl_ms)), _) => self.is_over(since, ttl_ms, at).or_else(wrong),
+            (None, Some(Some(lease))) => self.is_over(lease.since, lease.ttl_ms, at).or_else(wrong),
+            (None, Some(None)) => Ok(()),
+            (None, None) => wrong(format!("it was to stay: {before:?}")),
         }
     }
 
     fn lease_may_be_over(&self, chronicle: &Chronicle, lease: u64, at: Time) -> Result<(), String> {
         match chronicle.lease(lease) {
-            Some(lease) if !lease.is_revoked => self.is_over(lease.since, lease.ttl_ms, at),
+            Some(story) if !chronicle.may_be_revoked(lease) => self.is_over(story.since, story.ttl_ms, at),
             _ => Ok(()),
         }
     }

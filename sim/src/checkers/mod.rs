@@ -4,6 +4,7 @@
 //! history.
 
 mod ack_durable;
+mod asked_deletes;
 mod commit_durable;
 mod commit_rule;
 mod commit_stable;
@@ -120,6 +121,7 @@ impl Checkers {
             Box::new(past_reads::PastReads::default()),
             Box::new(past_kept::PastKept::new(plan)),
             Box::new(early_expiry::EarlyExpiry::new(plan)),
+            Box::new(asked_deletes::AskedDeletes::default()),
             Box::new(transactions::Transactions::default()),
             Box::new(real_time::RealTime),
         ];

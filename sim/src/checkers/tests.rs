@@ -8,6 +8,7 @@ mod answers;
 mod audits;
 mod commits;
 mod costs;
+mod deletes;
 mod elections;
 mod expiries;
 mod logs;

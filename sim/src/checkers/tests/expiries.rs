@@ -1,7 +1,7 @@
 //! What goes by itself.
 
 use super::Story;
-use super::audits::{deleted, done, expired, fleeting, put, story};
+use super::audits::{done, expired, fleeting, put, story};
 use crate::audit::{Account, Errand};
 use crate::plan::{Fault, Timed};
 
@@ -40,11 +40,10 @@ fn what_was_to_stay_and_what_was_not_there_does_not_expire() {
         .sees_from(1, 1, 1, &[put(1, 0, "a", "1"), expired(2, "a")], 2)
         .alarms("early-expiry", "it was to stay");
     story().sees_from(1, 1, 1, &[expired(1, "a")], 1).alarms("early-expiry", "was not there before");
-    story().sees_from(1, 1, 1, &[put(1, 0, "a", "1"), deleted(2, "a")], 2).passes();
 }
 
 /// A lease of a second, and a key that goes with it, by revision 1.
-fn leased() -> Story {
+pub(super) fn leased() -> Story {
     let put_with = Errand::Leased { key: "l".to_owned(), value: "v".to_owned(), lease: 7 };
     story()
         .audits(1, 1, Errand::Grant { ttl_ms: 1_000 })
@@ -79,9 +78,13 @@ fn a_lease_that_is_gone_too_soon_is_found() {
 }
 
 #[test]
-fn keys_of_a_lease_are_deleted_only_when_it_is_ended() {
-    leased().sees_from(1, 4, 2, &[deleted(2, "l")], 2).alarms("early-expiry", "nobody has ended its lease");
-    let story =
-        leased().audits(1, 4, Errand::Revoke { lease: 7 }).learns(1, 4, Account::Revoked { revision: 2 });
-    story.sees_from(1, 5, 2, &[deleted(2, "l")], 2).passes();
+fn a_lease_that_somebody_would_have_ended_goes_no_earlier() {
+    let revoked = |account| leased().audits(1, 4, Errand::Revoke { lease: 7 }).learns(1, 4, account);
+    revoked(Account::NoLease).alarms("early-expiry", "it is over after");
+    let keeps_alive =
+        |story: Story| story.audits(1, 5, Errand::KeepAlive { lease: 7 }).learns(1, 5, Account::NoLease);
+    keeps_alive(revoked(Account::Failed)).alarms("early-expiry", "it is over after");
+    keeps_alive(revoked(Account::Unknown)).passes();
+    let expires = |story: Story| story.sees_from(1, 5, 2, &[expired(2, "l")], 2);
+    expires(revoked(Account::Unknown)).alarms("early-expiry", "it is over after");
 }
