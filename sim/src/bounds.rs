@@ -13,6 +13,9 @@ pub(crate) const PROBER: u8 = 91;
 /// The client that reads everything in the end.
 pub(crate) const SCANNER: u8 = 92;
 
+/// The client that writes once more when everything has been read, for those who watch.
+pub(crate) const LAST_WRITER: u8 = 94;
+
 /// The operator that has the plan's orders carried out.
 pub(crate) const OPERATOR: u8 = 93;
 
@@ -56,6 +59,11 @@ pub(crate) fn scan(plan: &Plan, history: &[Operation]) -> Vec<Wish> {
     let keys: BTreeSet<&str> = history.iter().map(|operation| &*operation.key).collect();
     let core = plan.cluster.core.iter().cycle();
     keys.into_iter().zip(core).map(|(key, host)| (*host, key.to_owned(), false)).collect()
+}
+
+/// What happens last.
+pub(crate) fn last_write(plan: &Plan) -> [Wish; 1] {
+    [(plan.cluster.core[0], "key-1".to_owned(), true)]
 }
 
 /// The host of the core after this one.

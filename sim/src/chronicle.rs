@@ -3,10 +3,11 @@
 //! hold what somebody is told against it. Where two were told different things, what was told first stands here.
 
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 
 use quorate_node::raft::Time;
 
-use crate::audit::{Account, BEHIND_ALL, Errand, Found, Place, Seen};
+use crate::audit::{Account, BEHIND_ALL, Errand, Found, Place, Seen, Watched};
 use crate::history::{Call, Outcome};
 use crate::observe::Observation;
 
@@ -60,6 +61,8 @@ pub(crate) struct Chronicle {
     asked: BTreeMap<Of, Asked>,
     /// From where to where the latest step of each watch went.
     steps: BTreeMap<Of, (Place, Place)>,
+    /// What each watcher wants, and how far it has come.
+    watchers: BTreeMap<u8, (Watched, Place)>,
     leases: BTreeMap<u64, LeaseStory>,
     /// Since when each value that goes by itself may count, and how long it lives.
     fleeting: BTreeMap<String, (Time, u64)>,
@@ -116,7 +119,10 @@ impl Chronicle {
                 self.leased.insert(value.clone(), (*lease, key.clone()));
             }
             Errand::Revoke { lease } => self.revoking.entry(*lease).or_default().push(of),
-            Errand::Watch { after, .. } => drop(self.steps.insert(of, (*after, *after))),
+            Errand::Watch { after, watched } => {
+                self.steps.insert(of, (*after, *after));
+                self.watchers.insert(of.0, (watched.clone(), *after));
+            }
             _ => {}
         }
         let (known, errand) = (self.told, errand.clone());
@@ -146,6 +152,7 @@ impl Chronicle {
                 self.told = self.told.max(seen.revision);
                 let from = self.steps.get(&of).map_or((0, BEHIND_ALL), |(_, to)| *to);
                 self.steps.insert(of, (from, seen.place()));
+                self.watchers.entry(of.0).and_modify(|(_, place)| *place = seen.place());
                 if is_all && from.0 + 1 == seen.revision && seen.ordinal == 0 && from.1 != BEHIND_ALL {
                     self.close(from);
                 }
@@ -227,6 +234,17 @@ impl Chronicle {
         self.steps.get(&of).copied()
     }
 
+    /// A watcher that has not come to the last that it wants: who wants everything to the newest revision that anybody
+    /// was told, others to the last such change that anybody has seen.
+    pub(crate) fn late_watcher(&self) -> Option<u8> {
+        let lacks = |watched: &Watched, place: Place| match watched.is_all() {
+            true => place.0 < self.told,
+            false => self.changes.range((Excluded(place), Unbounded)).any(|(_, seen)| watched.wants(seen)),
+        };
+        let late = self.watchers.iter().find(|(_, (watched, place))| lacks(watched, *place));
+        late.map(|(watcher, _)| *watcher)
+    }
+
     /// The change in this place.
     pub(crate) fn change(&self, place: Place) -> Option<&Seen> {
         self.changes.get(&place)
@@ -234,7 +252,7 @@ impl Chronicle {
 
     /// The changes that are known between two places, without these.
     pub(crate) fn between(&self, from: Place, to: Place) -> impl Iterator<Item = &Seen> {
-        let inside = (std::ops::Bound::Excluded(from), std::ops::Bound::Excluded(to));
+        let inside = (Excluded(from), Excluded(to));
         let range = (from < to).then(|| self.changes.range(inside));
         range.into_iter().flatten().map(|(_, seen)| seen)
     }

@@ -285,6 +285,7 @@ fn tag(headers: &HeaderMap) -> Option<u64> {
     headers.get(ETAG)?.to_str().ok()?.trim_matches('"').parse().ok()
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+/// The number in a header.
+pub(super) fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }

@@ -1,7 +1,7 @@
 //! A run from boot to scan.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use madsim::task::JoinHandle;
@@ -72,7 +72,6 @@ impl FullStack {
         let start = |number: u8| {
             let watched = Arc::new(AtomicU64::new(0));
             self.watch(number * 2, &watched);
-            self.stage().watched.push(Arc::clone(&watched));
             self.watch(number * 2 + 1, &watched);
             let auditor = Auditor::new(&self.plan, number, HABITS, until);
             madsim::task::spawn(Auditing::new(self, number, auditor, &watched).work())
@@ -113,14 +112,25 @@ impl FullStack {
         if !self.finishes(bounds::convergence(&self.plan), scanner).await? {
             return Err(self.stuck("a key could not be read in the end").await);
         }
-        let told = self.stage().world.judge.chronicle().told();
-        // The last change that was seen may not be the last of its revision.
-        let has_seen_all = || {
-            let stage = self.stage();
-            stage.watched.iter().all(|watched| watched.load(Ordering::Relaxed) + 1 >= told)
-        };
-        if !self.until(self.clock.now() + bounds::convergence(&self.plan), has_seen_all).await? {
-            return Err(self.stuck("a watch did not tell of all changes in the end").await);
+        if self.plan.workload.auditors > 0 { self.live_watches().await } else { Ok(()) }
+    }
+
+    /// By now each watcher keeps the connection that it has, and must be told over it of all that it wants up to the
+    /// end, with something that happens only now.
+    async fn live_watches(&self) -> Result<(), Verdict> {
+        let within = bounds::convergence(&self.plan);
+        let watchers = 2 * usize::from(self.plan.workload.auditors);
+        let all_hold = || self.stage().holding.len() == watchers;
+        if !self.until(self.clock.now() + within, all_hold).await? {
+            return Err(self.stuck("a watch could not begin in the end").await);
+        }
+        let source = Source::insisting(&self.plan, bounds::LAST_WRITER, bounds::last_write(&self.plan));
+        if !self.finishes(within, Client::new(self, bounds::LAST_WRITER, source)).await? {
+            return Err(self.stuck("the core took no write in the end").await);
+        }
+        let all_know = || self.stage().world.judge.chronicle().late_watcher().is_none();
+        if !self.until(self.clock.now() + within, all_know).await? {
+            return Err(self.stuck("a watch did not tell of all that it was to tell of in the end").await);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What all tasks of a run share, and what the world wants done with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,9 +35,9 @@ pub(super) struct Stage {
     operators: Vec<JoinHandle<()>>,
     /// What each client asks for at present, and since when.
     pub(super) open: BTreeMap<u8, (Time, Ask)>,
-    /// Watchers, and up to which revision each of those has come who watch everything.
+    /// Watchers, and who of them has a connection that it keeps to the end.
     watchers: Vec<JoinHandle<()>>,
-    pub(super) watched: Vec<Arc<AtomicU64>>,
+    pub(super) holding: BTreeSet<u8>,
     /// How far the run has come.
     pub(super) reached: Time,
 }
@@ -64,7 +64,7 @@ impl Stage {
             operators: Vec::new(),
             open: BTreeMap::new(),
             watchers: Vec::new(),
-            watched: Vec::new(),
+            holding: BTreeSet::new(),
             reached: Time(0),
         }
     }

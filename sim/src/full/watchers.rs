@@ -11,7 +11,7 @@ use hyper::header::HOST;
 use hyper::{Request, Response, StatusCode};
 use quorate_server::{Either, Event, EventId, EventReader, Net, race};
 
-use super::auditors::found;
+use super::auditors::{found, number};
 use super::network::HostNet;
 use super::stage::FullStack;
 use crate::audit::{Account, BEHIND_ALL, Errand, FIRST_WATCHER, Place, Seen, Watched};
@@ -19,6 +19,9 @@ use crate::identity::{HTTP_PORT, address};
 use crate::observe::Observation;
 use crate::plan::{FIRST_CLIENT, Host};
 use crate::random::Random;
+
+/// Longer than any run.
+const FOR_GOOD: Duration = Duration::from_secs(1 << 20);
 
 /// A watcher.
 pub(super) struct Watcher {
@@ -59,17 +62,19 @@ impl Watcher {
     pub(super) async fn work(mut self) {
         loop {
             self.number += 1;
-            let (after, watched) = (self.place, self.watched.clone());
-            self.observes(Observation::Errand {
-                auditor: self.name,
-                number: self.number,
-                errand: Errand::Watch { after, watched },
-            });
+            let is_healed = self.stack.stage().world.is_healed();
+            // Of whoever watches everything all others learn what happens: it leaves nothing out.
+            let begins_anywhere = !is_healed && !self.watched.is_all() && self.random.one_in(4);
+            if !begins_anywhere {
+                self.begins();
+            }
             let patience_ms = self.random.between(500, 12_000);
-            let until = self.stack.clock.now() + Duration::from_millis(patience_ms);
+            let patience = if is_healed { FOR_GOOD } else { Duration::from_millis(patience_ms) };
+            let until = self.stack.clock.now() + patience;
             let clock = self.stack.clock.clone();
             // Whether it breaks, or has lasted for long enough: what comes next goes on behind it.
-            let _ = race(self.watches(), clock.sleep_until(until)).await;
+            let _ = race(self.watches(is_healed, begins_anywhere), clock.sleep_until(until)).await;
+            self.stack.stage().holding.remove(&self.name);
             self.is_told(Account::Unknown);
             // Some stay away for so long that what they need may be gone.
             let most_ms = if self.random.one_in(8) { 30_000 } else { 500 };
@@ -78,19 +83,31 @@ impl Watcher {
         }
     }
 
-    /// One connection.
-    async fn watches(&mut self) {
-        let is_healed = self.stack.stage().world.is_healed();
+    /// The watch begins where it stands.
+    fn begins(&self) {
+        let (after, watched) = (self.place, self.watched.clone());
+        let errand = Errand::Watch { after, watched };
+        self.observes(Observation::Errand { auditor: self.name, number: self.number, errand });
+    }
+
+    /// One connection, to the end once the core is healed.
+    async fn watches(&mut self, is_healed: bool, begins_anywhere: bool) {
         let servers = if is_healed { &self.stack.plan.cluster.core } else { &self.servers };
         let to = servers[self.random.below(servers.len())];
         let at = format!("{}:{HTTP_PORT}", address(to));
-        let request = self.request(&at);
+        let request = self.request(&at, begins_anywhere);
         let Ok(stream) = self.net.dial(&at).await else { return };
         let Ok((mut sender, connection)) = hyper::client::conn::http1::handshake(stream).await else {
             return;
         };
         let reading = async {
             if let Ok(response) = sender.send_request(request).await {
+                if begins_anywhere {
+                    self.begins_at(&response);
+                }
+                if is_healed && response.status() == StatusCode::OK {
+                    self.stack.stage().holding.insert(self.name);
+                }
                 self.reads(response).await;
             }
         };
@@ -101,7 +118,17 @@ impl Watcher {
         }
     }
 
-    fn request(&mut self, at: &str) -> Request<Empty<Bytes>> {
+    /// Everything behind the revision of the head is told that is wanted.
+    fn begins_at(&mut self, response: &Response<Incoming>) {
+        if response.status() != StatusCode::OK {
+            return;
+        }
+        let revision = number(response.headers(), "quorate-revision").expect("a watch begins at a revision");
+        self.place = (revision, BEHIND_ALL);
+        self.begins();
+    }
+
+    fn request(&mut self, at: &str, begins_anywhere: bool) -> Request<Empty<Bytes>> {
         let Watched { prefix, exact, puts, deletes, previous } = &self.watched;
         let mut query = format!("{}={prefix}", if *exact { "key" } else { "prefix" });
         if !(*puts && *deletes) {
@@ -109,6 +136,10 @@ impl Watcher {
         }
         if *previous {
             query += "&previous=true";
+        }
+        if begins_anywhere {
+            let request = Request::get(format!("/watch?{query}")).header(HOST, at).body(Empty::new());
+            return request.expect("plain paths and headers make a request");
         }
         let (revision, ordinal) = self.place;
         // Behind all of a revision it may be said in either way.

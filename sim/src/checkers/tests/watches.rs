@@ -139,3 +139,30 @@ fn an_errand_that_failed_each_time_and_was_done_is_found() {
     failed(&[Account::Failed, Account::Failed]).alarms("honest-errors", "failed for sure each time");
     failed(&[Account::Unknown, Account::Failed]).passes();
 }
+
+/// A watch of everything that has come to revision 3, and one of a part, both of them from the beginning on.
+fn late(seen_of_part: &[Seen], told: u64) -> Option<u8> {
+    let story = known().audits(1, 1, part((0, BEHIND_ALL))).watched(1, seen_of_part);
+    let story = story.audits(2, 1, fleeting()).learns(2, 1, super::audits::done(told));
+    story.judge.chronicle().late_watcher()
+}
+
+#[test]
+fn a_watch_that_does_not_come_to_the_last_that_it_wants_is_late() {
+    let (a, ab) = (put(1, 0, "a", "1"), put(2, 0, "ab", "3"));
+    assert_eq!(late(&[], 3), Some(1));
+    assert_eq!(late(std::slice::from_ref(&a), 3), Some(1));
+    assert_eq!(late(&[a.clone(), ab.clone()], 3), None, "nothing behind is wanted");
+    assert_eq!(late(&[a, ab], 4), Some(9), "4 has been told, and who watches everything does not know it");
+}
+
+#[test]
+fn a_watch_that_begins_anywhere_is_told_of_all_behind() {
+    let begins_at =
+        |revision, next: &[Seen]| known().audits(1, 1, part((revision, BEHIND_ALL))).watched(1, next);
+    let last = || put(4, 0, "ac", "5");
+    let story = begins_at(1, &[last()]);
+    story.alarms("watch-complete", "left out");
+    begins_at(2, &[last()]).passes();
+    begins_at(2, &[put(2, 0, "ab", "3")]).alarms("watch-order", "when all up to");
+}
