@@ -58,6 +58,8 @@ pub(crate) struct Chronicle {
     written: BTreeMap<(String, String), u64>,
     told: u64,
     applied: u64,
+    /// When a server had first come to a revision, for each that was the newest then.
+    applied_at: BTreeMap<u64, Time>,
     asked: BTreeMap<Of, Asked>,
     /// From where to where the latest step of each watch went.
     steps: BTreeMap<Of, (Place, Place)>,
@@ -105,7 +107,10 @@ impl Chronicle {
                     _ => {}
                 }
             }
-            Observation::Applied { revision, .. } => self.applied = self.applied.max(*revision),
+            Observation::Applied { revision, .. } if *revision > self.applied => {
+                self.applied = *revision;
+                self.applied_at.insert(*revision, at);
+            }
             _ => {}
         }
     }
@@ -227,6 +232,11 @@ impl Chronicle {
     /// The newest revision that any server has come to.
     pub(crate) fn applied(&self) -> u64 {
         self.applied
+    }
+
+    /// When it was first seen that a server had come to a revision.
+    pub(crate) fn first_applied(&self, revision: u64) -> Option<Time> {
+        self.applied_at.range(revision..).next().map(|(_, at)| *at)
     }
 
     /// From where to where a watch has just gone.

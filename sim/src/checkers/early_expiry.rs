@@ -58,6 +58,8 @@ impl EarlyExpiry {
         if !seen.expired {
             return Ok(());
         }
+        // Whoever sees it may see it late.
+        let at = chronicle.first_applied(seen.revision).map_or(at, |applied| applied.min(at));
         let lease = chronicle.lease_of(&before.value).map(|lease| chronicle.lease(lease));
         let wrong =
             |error: String| Err(format!("{} has gone by revision {}: {error}", seen.key, seen.revision));

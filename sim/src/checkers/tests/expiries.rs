@@ -23,6 +23,22 @@ fn what_expires_early_is_found() {
 }
 
 #[test]
+fn what_counts_is_when_it_went_and_not_when_somebody_saw_it() {
+    let went = |milliseconds, revision| {
+        let story = story().audits(1, 1, fleeting()).learns(1, 1, done(1)).applies(1, 1, 1, 1);
+        let story = story.sees_from(1, 2, 1, &[put(1, 0, "f", "v")], 1).waits_for_ms(milliseconds);
+        let story = story.applies(1, 2, 2, revision).waits_for_ms(5_000).applies(2, 2, 2, revision);
+        story.sees_from(1, 3, 2, &[expired(2, "f")], 2)
+    };
+    went(900, 2).alarms("early-expiry", "it is over after 900 ms of 1000");
+    // By then a server had come even further.
+    went(900, 3).alarms("early-expiry", "it is over after 900 ms of 1000");
+    went(960, 2).passes();
+    // At that time nothing had gone yet.
+    went(900, 1).passes();
+}
+
+#[test]
 fn a_watch_that_sees_it_go_tells_as_much() {
     let seen_after_ms = |milliseconds| {
         let story = story().audits(1, 2, fleeting()).learns(1, 2, done(1)).watches(3);
