@@ -81,6 +81,8 @@ pub enum Account {
     Taken { revision: u64, there: Option<u64>, is_replay: bool },
     /// This lease lives for its whole time again.
     Lives { lease: u64 },
+    /// There was a lease of the name that this errand alone gives.
+    LeaseTaken,
     /// There is no such lease.
     NoLease,
     /// The lease is ended, as of this revision.

@@ -61,6 +61,10 @@ impl ExactlyOnce {
             Account::Followed { changes, .. } => {
                 changes.iter().try_for_each(|seen| was_written_once(evidence.chronicle, seen))
             }
+            // Each errand names its lease as no other does, and a repetition is not to be carried out.
+            Account::LeaseTaken => {
+                Err(format!("{of:?}, {:?}, found its own lease: it was carried out twice", asked.errand))
+            }
             _ if asked.errand.is_named() => self.repeats(of, &asked.errand, account),
             _ => Ok(()),
         }

@@ -243,8 +243,8 @@ fn of_write(errand: &Errand, outcome: &Outcome, is_replay: bool) -> Account {
         Outcome::Lease { lease, .. } => Account::Lives { lease: lease.0 },
         Outcome::Revoked { revision, .. } => Account::Revoked { revision: revision.0 },
         Outcome::LeaseNotFound { .. } => Account::NoLease,
-        // A lease of a name that is taken is one of its own, from a try before.
-        Outcome::LeaseExists | Outcome::AnswersFull => Account::Failed,
+        Outcome::LeaseExists => Account::LeaseTaken,
+        Outcome::AnswersFull => Account::Failed,
         other => panic!("{errand:?} came to {other:?}"),
     }
 }

@@ -31,6 +31,12 @@ fn a_write_that_is_done_twice_is_found() {
     };
     leases(8).alarms("exactly-once", "a repetition to");
     leases(7).passes();
+    let finds_its_own = |first| {
+        let story = story().audits(1, 1, grant()).learns(1, 1, first);
+        story.audits(1, 1, grant()).learns(1, 1, Account::LeaseTaken)
+    };
+    finds_its_own(Account::Unknown).alarms("exactly-once", "it was carried out twice");
+    finds_its_own(Account::Lives { lease: 7 }).alarms("exactly-once", "it was carried out twice");
 }
 
 #[test]
