@@ -260,6 +260,11 @@ impl Chronicle {
         self.changes.get(&place)
     }
 
+    /// All changes that are known, in order.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = &Seen> {
+        self.changes.values()
+    }
+
     /// The changes that are known between two places, without these.
     pub(crate) fn between(&self, from: Place, to: Place) -> impl Iterator<Item = &Seen> {
         let inside = (Excluded(from), Excluded(to));

@@ -34,6 +34,7 @@ mod state_machine;
 #[cfg(test)]
 mod tests;
 mod transactions;
+mod versions;
 mod watch_complete;
 mod watch_order;
 
@@ -123,6 +124,7 @@ impl Checkers {
             Box::new(early_expiry::EarlyExpiry::new(plan)),
             Box::new(asked_deletes::AskedDeletes::default()),
             Box::new(transactions::Transactions::default()),
+            Box::new(versions::Versions),
             Box::new(real_time::RealTime),
         ];
         if plan.scenario == Scenario::Calm {

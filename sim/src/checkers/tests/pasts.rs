@@ -1,8 +1,9 @@
 //! What is read of the past, and what is gone of it.
 
 use super::Story;
-use super::audits::{KEPT, differs, found, moved, put, story, transfer};
+use super::audits::{KEPT, deleted, differs, found, moved, put, story, transfer};
 use crate::audit::{Account, BEHIND_ALL, Errand, Found, Seen, Watched};
+use crate::history::{Call, Outcome};
 use crate::observe::Observation;
 use crate::plan::{Fault, Timed};
 
@@ -114,4 +115,33 @@ fn a_watch_that_lost_its_place_too_soon_is_found() {
     };
     reset(5 + KEPT - 1).alarms("past-kept", "though 20 revisions are kept");
     reset(5 + KEPT).passes();
+}
+
+#[test]
+fn numbers_that_do_not_follow_from_what_was_there_are_found() {
+    let first = || put(1, 0, "a", "1");
+    let written = |numbers| Seen { found: Some(found("2", numbers)), ..put(2, 0, "a", "2") };
+    let alarms = |changes: &[Seen], gist| {
+        let upto = changes.last().unwrap().revision;
+        story().sees_from(1, 1, 1, changes, upto).alarms("versions", gist);
+        let next = put(upto + 1, 0, "z", "9");
+        story().watches(1).watched(1, &[changes, &[next]].concat()).alarms("versions", gist);
+    };
+    alarms(&[first(), written([1, 1, 2])], "names another revision");
+    alarms(&[first(), written([2, 2, 1])], "is the version (2, 1), and not (1, 2)");
+    alarms(&[first(), written([1, 2, 3])], "is the version (1, 3), and not (1, 2)");
+    alarms(
+        &[Seen { found: Some(found("1", [1, 1, 2])), ..first() }],
+        "is the version (1, 2), and not (1, 1)",
+    );
+    let again = |numbers| Seen { found: Some(found("3", numbers)), ..put(3, 0, "a", "3") };
+    let deletes = || story().asks(1, 0, "a", Call::Delete).hears(1, 0, Outcome::Unknown, None);
+    let comes_back = |numbers| deletes().sees_from(1, 1, 1, &[first(), deleted(2, "a"), again(numbers)], 3);
+    comes_back([1, 3, 2]).alarms("versions", "is the version (1, 2), and not (3, 1)");
+    comes_back([3, 3, 1]).passes();
+    story().sees_from(1, 1, 1, &[first(), written([1, 2, 2]), again([1, 3, 3])], 3).passes();
+    // What was there before nobody knows until later.
+    let late = |numbers| story().sees_from(1, 1, 2, &[written(numbers)], 2).sees_from(1, 2, 1, &[first()], 1);
+    late([2, 2, 1]).alarms("versions", "and not (1, 2)");
+    late([1, 2, 2]).passes();
 }
