@@ -25,6 +25,7 @@ fn script() -> Plan {
     plan.workload.value_bytes = 600;
     plan.workload.patience_ms = 300;
     plan.workload.asks = Asks::Anyone;
+    plan.workload.auditors = 0;
     plan.faults = vec![cut(1, 500, 1_300), cut(2, 2_200, 2_500)];
     plan
 }

@@ -3,6 +3,7 @@
 //! A store that sends or syncs more than it must is slow in a way that no other checker sees.
 
 use super::{Checker, Evidence};
+use crate::audit::Errand;
 use crate::history::{Call, Operation};
 use crate::observe::{MessageKind, Observation};
 use crate::plan::Plan;
@@ -16,6 +17,8 @@ pub(crate) struct Cost {
     /// Questions of followers for an index, and the answers.
     reads: u64,
     syncs: u64,
+    /// What auditors ask, and how many writes and reads that may take.
+    errands: [u64; 2],
 }
 
 /// A share of writes may need two appends: those under way when a window is full or an append is probed.
@@ -26,7 +29,19 @@ const HOUSEKEEPING: u64 = 150;
 
 impl Cost {
     pub(crate) fn new(plan: &Plan) -> Self {
-        Cost { servers: plan.cluster.servers.into(), replication: 0, reads: 0, syncs: 0 }
+        Cost { servers: plan.cluster.servers.into(), replication: 0, reads: 0, syncs: 0, errands: [0; 2] }
+    }
+}
+
+/// How many writes and reads an errand takes at most.
+fn taken_by(errand: &Errand) -> [u64; 2] {
+    match errand {
+        Errand::Follow { .. } | Errand::Watch { .. } | Errand::Past { .. } => [0, 0],
+        Errand::List { fresh, .. } => [0, u64::from(*fresh)],
+        Errand::Transfer { .. } | Errand::Guarded { .. } | Errand::Revoke { .. } => [1, 0],
+        Errand::Leased { .. } | Errand::KeepAlive { .. } => [1, 0],
+        // What ends by itself takes a write more when its time is over.
+        Errand::Fleeting { .. } | Errand::Grant { .. } => [2, 0],
     }
 }
 
@@ -43,6 +58,11 @@ impl Checker for Cost {
                 _ => {}
             },
             Observation::Cost { syncs, .. } => self.syncs += syncs,
+            Observation::Errand { errand, .. } => {
+                let [writes, reads] = taken_by(errand);
+                self.errands[0] += writes;
+                self.errands[1] += reads;
+            }
             _ => {}
         }
         Ok(())
@@ -50,7 +70,8 @@ impl Checker for Cost {
 
     fn finish(&mut self, _: &Evidence<'_>, history: &[Operation]) -> Result<(), String> {
         let writes = history.iter().filter(|operation| operation.call != Call::Get).count() as u64;
-        let reads = history.len() as u64 - writes;
+        let reads = history.len() as u64 - writes + self.errands[1];
+        let writes = writes + self.errands[0];
         let (followers, housekeeping) = (self.servers - 1, HOUSEKEEPING * self.servers);
         let bounds = [
             ("append messages", self.replication, 2 * followers * writes),

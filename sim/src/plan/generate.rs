@@ -270,11 +270,11 @@ fn store(scenario: Scenario, workload: &mut Workload, knobs: &mut Knobs, random:
     let percent = |random: &mut Random| if random.one_in(2) { [20, 50, 100][random.below(3)] } else { 0 };
     workload.named_percent = percent(random);
     workload.swap_percent = percent(random).min(60);
-    // What a request costs is counted where there is nothing else.
+    workload.auditors = [0, 0, 1, 2][random.below(4)];
+    // What a request costs is counted with what production has.
     if scenario == Scenario::Calm {
         return;
     }
-    workload.auditors = [0, 0, 1, 2][random.below(4)];
     knobs.history_revisions = if random.one_in(3) { random.between(20, 200) } else { 0 };
     knobs.answers = if random.one_in(4) { random.between(4, 16) } else { 0 };
 }

@@ -1,6 +1,8 @@
 //! What a request may cost when nothing is wrong.
 
+use super::audits::{fleeting, transfer};
 use super::{Story, append_request};
+use crate::audit::Errand;
 use crate::observe::{MessageKind, Observation};
 use crate::plan::{Plan, Scenario};
 
@@ -55,6 +57,25 @@ fn too_many_read_index_messages_are_found() {
 #[test]
 fn too_many_syncs_are_found() {
     calm(&[], 454).alarms("cost", "took 454 syncs; 453 is the most");
+}
+
+#[test]
+fn what_auditors_ask_counts_as_what_it_is() {
+    let errands = |count| {
+        let appends = [(MessageKind::Append, 230), (MessageKind::Appended, count)];
+        let story = calm(&appends, 0).audits(1, 1, transfer()).audits(1, 2, fleeting());
+        story.audits(1, 3, Errand::Past { key: "a".to_owned(), revision: 0 })
+    };
+    // Of a transfer, and of a key that is written and goes: three writes beside the one of a client.
+    errands(240).passes();
+    errands(241).alarms("cost", "4 writes and 1 reads took 471 append messages; 470 is the most");
+    let list = Errand::List { prefix: String::new(), after: None, limit: 1, revision: None, fresh: true };
+    let reads = |errands: usize| {
+        let asked = calm(&[(MessageKind::ReadIndex, 228), (MessageKind::ReadIndexReply, 227)], 0);
+        (0..errands).fold(asked, |story, number| story.audits(1, number as u64, list.clone()))
+    };
+    reads(1).passes();
+    reads(0).alarms("cost", "took 455 read index messages; 452 is the most");
 }
 
 #[test]
