@@ -13,7 +13,7 @@ use crate::request::{Refusal, Reply, Request, RequestId};
 use crate::state::{Progress, State};
 use crate::view::{Standing, View};
 use housekeeping::Housekeeping;
-use quorate_kv::{Action, Applied, Command, Kv, Once, Settings};
+use quorate_kv::{Action, Applied, Command, Kv, Once, Op, Settings, Txn};
 use quorate_raft::{
     Config, Done, Entry, Envelope, Event, Found, Index, Input as CoreInput, Job, LogId, NodeId, OpenError,
     Output as CoreOutput, ProposeError, Raft, Reader, Time,
@@ -446,13 +446,20 @@ fn frees_space(action: &Action) -> bool {
         | Action::KeepAlive { .. }
         | Action::Unlock { .. }
         | Action::Tick => true,
+        Action::Txn(txn) => only_deletes(txn),
         Action::Put(_)
-        | Action::Txn(_)
         | Action::Import { .. }
         | Action::Grant { .. }
         | Action::Configure(_)
         | Action::Lock { .. } => false,
     }
+}
+
+/// Whether a transaction deletes, and writes nothing, whichever of its lists is carried out: so is a delete with a
+/// condition.
+fn only_deletes(txn: &Txn) -> bool {
+    let ops = || txn.success.iter().chain(&txn.failure);
+    ops().any(|op| matches!(op, Op::Delete { .. })) && !ops().any(|op| matches!(op, Op::Put(_)))
 }
 
 fn standing(raft: &Raft, state: &State) -> Standing {

@@ -1,7 +1,7 @@
 //! What a host sees of writes, reads, checkpoints and a full disk.
 
 use crate::host::{Host, ME, get, put};
-use quorate_node::kv::{Action, Outcome, Revision};
+use quorate_node::kv::{Action, Op, Outcome, Put, Revision, Txn};
 use quorate_node::raft::{Contact, Digest, Done, Index, LogId, Members, Room, SnapshotMeta};
 use quorate_node::{Checkpoint, Input, ReadLevel, Reply, Request, RequestId};
 use std::sync::Arc;
@@ -198,6 +198,26 @@ fn a_full_disk_refuses_what_needs_space_and_takes_what_frees_some() {
     host.ask(4, put("key", "value"));
     host.sync();
     assert!(matches!(host.replies[3], (4, Reply::Written { .. })));
+}
+
+/// A delete with a condition is such a transaction.
+#[test]
+fn on_a_full_disk_a_transaction_that_only_deletes_is_done() {
+    let mut host = Host::start(1000);
+    host.elect();
+    host.feed(little_room(100, 1));
+    let key: Arc<[u8]> = Arc::from(&b"key"[..]);
+    let delete = || Op::Delete { key: Arc::clone(&key) };
+    let read = || Op::Get { key: Arc::clone(&key) };
+    let write = || Op::Put(Put::for_good(Arc::clone(&key), Arc::clone(&key)));
+    let txn = |success, failure| Request::write(Action::Txn(Txn { compare: Vec::new(), success, failure }));
+    host.ask(1, txn(vec![delete()], vec![read()]));
+    host.ask(2, txn(vec![delete()], vec![write()]));
+    host.ask(3, txn(vec![read()], Vec::new()));
+    let full = Reply::Refused(quorate_node::Refusal::DiskFull);
+    assert_eq!(host.replies, vec![(2, full.clone()), (3, full)]);
+    host.sync();
+    assert!(matches!(host.replies[2], (1, Reply::Written { .. })));
 }
 
 /// A checkpoint is what frees the log; one for each segment that was begun, or a full disk would do nothing else.
