@@ -16,7 +16,7 @@ use super::app::App;
 use super::body::AnswerBody;
 use super::error::ApiError;
 use super::headers::QUORATE_ERROR;
-use super::proxy::{Asked, AttemptError};
+use super::proxy::{Asked, AttemptError, Repetition};
 use super::request::format_timeout;
 use crate::announce::is_outside;
 use crate::handle::Answer;
@@ -79,7 +79,7 @@ impl<R: Runtime, N: Net> App<R, N> {
     ///
     /// A request with an idempotency key is asked again also when nobody knows what became of an attempt: it is carried
     /// out once. From then on only an answer that tells what became of it ends this; that nothing was done *this* time
-    /// does not.
+    /// does not. A read leaves nothing behind, so of it nothing is ever unknown.
     ///
     /// # Errors
     /// `not_leader` when a peer had passed the request on to this node and it does not lead; `no_leader` at the
@@ -93,6 +93,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         // What a peer said last, when it is a member that we can ask.
         let mut hint: Option<String> = None;
         let mut unknown: Option<String> = None;
+        let repetition = if asked.is_forwarded { Repetition::Harmful } else { asked.repetition };
         loop {
             let view = news.look();
             let leader = hint.take().map_or_else(|| self.leader(&view), Leader::At);
@@ -109,12 +110,15 @@ impl<R: Runtime, N: Net> App<R, N> {
             };
             match attempt {
                 Ok(response) => match leaves_open(response.headers(), unknown.is_some()) {
-                    Some(what) if asked.is_repeatable && !asked.is_forwarded => unknown = Some(what),
+                    Some(what) if repetition == Repetition::DoneOnce => unknown = Some(what),
+                    Some(_) if repetition == Repetition::Harmless => {}
                     _ => return Ok(response),
                 },
+                Err(AttemptError::Failed(ApiError::OutcomeUnknown(_)))
+                    if repetition == Repetition::Harmless => {}
                 Err(AttemptError::Failed(error)) => {
                     let leaves_open = unknown.is_some() || matches!(error, ApiError::OutcomeUnknown(_));
-                    if !(asked.is_repeatable && !asked.is_forwarded && leaves_open) {
+                    if !(repetition == Repetition::DoneOnce && leaves_open) {
                         return Err(error);
                     }
                     unknown = Some(error.to_string());
@@ -142,7 +146,7 @@ impl<R: Runtime, N: Net> App<R, N> {
     /// once another node leads: the old leader may be cut off, and silent until the deadline.
     async fn pass_on(&self, url: &Arc<str>, asked: &Asked<'_>) -> Result<Response<AnswerBody>, AttemptError> {
         let forwarded = self.forward(url, asked);
-        if !asked.is_repeatable {
+        if asked.repetition == Repetition::Harmful {
             return forwarded.await;
         }
         match race(forwarded, self.leader_changes()).await {

@@ -16,7 +16,7 @@ use super::headers::QUORATE_REVISION;
 use super::json::encode;
 use super::leader::{Operation, unexpected};
 use super::openapi::formats;
-use super::proxy::AttemptError;
+use super::proxy::{AttemptError, Repetition};
 use super::request::{remaining_text, ttl_text};
 use super::service::Terms;
 use crate::net::Net;
@@ -37,7 +37,8 @@ impl<R: Runtime, N: Net> App<R, N> {
         level: ReadLevel,
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
-        let asked = self.asked(head, Default::default(), terms);
+        let mut asked = self.asked(head, Default::default(), terms);
+        asked.repetition = Repetition::Harmless;
         let read = LeaseRead { lease, level };
         match level {
             ReadLevel::Stale => read.here(self, asked.deadline).await,

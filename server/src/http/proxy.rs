@@ -7,8 +7,8 @@
 //!   written (`try_send_request`);
 //! - the peer answered that it does not lead, or that it is about to end: it says so before it proposes anything.
 //!
-//! Everything else that is not an answer is `504 outcome_unknown`, unless an idempotency key protects the request: then
-//! it may be sent as often as need be (`leader.rs`).
+//! Everything else that is not an answer is `504 outcome_unknown`, unless an idempotency key protects the request, or
+//! it only reads: then it may be sent as often as need be (`leader.rs`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,8 +57,20 @@ pub(crate) struct Asked<'a> {
     pub(crate) deadline: Time,
     /// Whether a peer passed it on. Then it goes no further.
     pub(crate) is_forwarded: bool,
-    /// Whether it has an idempotency key, and so is carried out once, however often it is sent.
-    pub(crate) is_repeatable: bool,
+    /// What sending it again after an attempt without an answer would do.
+    pub(crate) repetition: Repetition,
+}
+
+/// What it means to send a request again of which nobody knows what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repetition {
+    /// It may be done twice, so it is not sent again.
+    Harmful,
+    /// Nothing: it has an idempotency key, and so is carried out once, however often it is sent. What became of it is
+    /// to be found out, though.
+    DoneOnce,
+    /// Nothing, and nothing became of it: it reads.
+    Harmless,
 }
 
 /// Why an attempt gave no answer.
@@ -95,7 +107,7 @@ impl<R: Runtime, N: Net> App<R, N> {
     /// A request that has arrived whole, just now.
     pub(super) fn asked<'a>(&self, head: &'a Parts, body: Bytes, terms: Terms) -> Asked<'a> {
         let Terms { timeout, is_forwarded } = terms;
-        Asked { head, body, deadline: self.now() + timeout, is_forwarded, is_repeatable: false }
+        Asked { head, body, deadline: self.now() + timeout, is_forwarded, repetition: Repetition::Harmful }
     }
 
     /// Sends `asked` to the node at `url`, once.

@@ -18,7 +18,7 @@ use super::json::{EntryAnswer, SUCCESS, encode};
 use super::keys::{entity_tag, precondition_failed};
 use super::leader::{Operation, unexpected};
 use super::openapi::formats;
-use super::proxy::AttemptError;
+use super::proxy::{AttemptError, Repetition};
 use super::request::{Change, Write, WriteCall, ttl_text};
 use super::service::Terms;
 use crate::context::Context;
@@ -40,7 +40,9 @@ impl<R: Runtime, N: Net> App<R, N> {
         };
         let write = call.with_body(&body, &self.context.limits)?;
         let mut asked = self.asked(head, body, terms);
-        asked.is_repeatable = write.once.is_some();
+        if write.once.is_some() {
+            asked.repetition = Repetition::DoneOnce;
+        }
         self.at_leader(&asked, &write).await
     }
 }

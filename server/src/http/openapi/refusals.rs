@@ -33,7 +33,7 @@ const WATCHED: [Code; 2] = [(400, "key_empty"), (414, "key_too_long")];
 /// A node that is not back yet has nothing else to say.
 const JOINED: [Code; 1] = [(503, "no_leader")];
 const ASKED: [Code; 1] = [(503, "overloaded")];
-/// What has to be done by the leader.
+/// What changes something, which the leader has to do.
 const AT_LEADER: [Code; 1] = [(504, "outcome_unknown")];
 const CHANGE: [Code; 1] = [(507, "disk_full")];
 const ONCE: [Code; 2] = [(422, "idempotency_mismatch"), (503, "idempotency_full")];
@@ -100,7 +100,7 @@ pub(super) fn codes(operation: Operation) -> Vec<Code> {
         Of::Backup => {
             &[&TARGET, &JOINED, &ASKED, &CONDITION, &[(416, "range_not_satisfiable"), (503, "no_checkpoint")]]
         }
-        Of::Lease => &[&TARGET, &JOINED, &ASKED, &AT_LEADER, &LEASE],
+        Of::Lease => &[&TARGET, &JOINED, &ASKED, &LEASE],
         Of::Put => {
             &[&KEY, &JOINED, &ASKED, &AT_LEADER, &CHANGE, &ONCE, &BODY, &VALUES, &CONDITION, &LOCKED, &LEASE]
         }

@@ -119,8 +119,8 @@ async fn without_a_majority_the_deadline_holds_and_says_what_is_known() {
     assert_eq!(cluster.ask(alone, Method::GET, "/livez", b"").await.status, 200);
 }
 
-/// Stands where the leader should be, and answers each connection's first request as it is told. The last of `answers`
-/// repeats; an empty one closes the connection without an answer.
+/// Stands where the leader should be, and answers each connection's first request, a `GET` or one whose body is
+/// `value`, as it is told. The last of `answers` repeats; an empty one closes the connection without an answer.
 pub(super) async fn impostor(answers: Vec<String>) -> (String, Arc<AtomicUsize>) {
     let (mut listener, address) = listen().await;
     let asked = Arc::new(AtomicUsize::new(0));
@@ -129,7 +129,10 @@ pub(super) async fn impostor(answers: Vec<String>) -> (String, Arc<AtomicUsize>)
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut seen = Vec::new();
             let mut chunk = [0; 4096];
-            while !seen.ends_with(b"value") {
+            let is_whole = |seen: &[u8]| {
+                seen.ends_with(b"value") || seen.starts_with(b"GET ") && seen.ends_with(b"\r\n\r\n")
+            };
+            while !is_whole(&seen) {
                 match read_some(&mut stream, &mut chunk).await {
                     Ok(received) if received > 0 => seen.extend_from_slice(&chunk[..received]),
                     _ => break,
@@ -159,6 +162,38 @@ async fn a_write_whose_answer_is_lost_is_not_sent_again() {
     let answer = put_through(&url, "5s").await;
     assert_eq!((answer.status.as_u16(), &*answer.code()), (504, "outcome_unknown"));
     assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+async fn read_through(url: &str, timeout: &str) -> super::cluster::Answer {
+    let cluster = Cluster::start_advertising(3, url).await;
+    let follower = cluster.follower().await;
+    let target = format!("/leases/00000000000000a1?timeout={timeout}");
+    cluster.ask(follower, Method::GET, &target, b"").await
+}
+
+/// 1. The leader takes a read and dies, or is another by now, or does not know. 2. A read changes nothing: it is sent
+/// again.
+#[tokio::test]
+async fn a_read_whose_answer_is_lost_is_sent_again() {
+    let lost = [
+        String::new(),
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi".to_owned(),
+        response("504 Gateway Timeout", "quorate-error: outcome_unknown\r\n"),
+    ];
+    let (url, asked) = impostor([&lost[..], &[response("200 OK", "")]].concat()).await;
+    let answer = read_through(&url, "20s").await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, "{}"));
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_read_that_nobody_answers_until_the_deadline_met_no_leader() {
+    let unknown = response("504 Gateway Timeout", "quorate-error: outcome_unknown\r\n");
+    for lost in [String::new(), unknown] {
+        let (url, asked) = impostor(vec![lost]).await;
+        assert_eq!(read_through(&url, "500ms").await.refusal(), (503, "no_leader".to_owned()));
+        assert!(asked.load(Ordering::SeqCst) > 1);
+    }
 }
 
 #[tokio::test]
