@@ -5,6 +5,7 @@ all the same, and a deadline that is too short to be met is not met.
 """
 
 import json
+import re
 from urllib.parse import parse_qs, urlsplit
 
 import schemathesis
@@ -33,6 +34,39 @@ def is_in_a_hurry(response):
     return seconds(query_of(response).get("timeout", ["5s"])[0]) < 3
 
 
+MICROSECONDS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
+
+
+def is_out_of_bounds(ttl):
+    """Whether a time to live, well formed, is less than a second or more than ten years."""
+    parts = re.findall(r"([0-9]+)(?:[.]([0-9]{1,6}))?(d|h|ms|m|us|s)", ttl)
+    total = sum(
+        int(whole) * MICROSECONDS[unit] + int(decimals.ljust(6, "0")) * MICROSECONDS[unit] // 1_000_000
+        for whole, decimals, unit in parts
+    )
+    return not 1_000 <= total // 1_000 <= 3650 * 86_400_000
+
+
+def times_to_live(value):
+    """Each that stands in a body."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name == "ttl" and isinstance(inner, str):
+                yield inner
+            yield from times_to_live(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from times_to_live(inner)
+
+
+def body_of(response):
+    """The body of JSON that was sent, if it was one."""
+    try:
+        return json.loads(response.request.body or "null")
+    except ValueError:
+        return None
+
+
 def has_relations_that_do_not_hold(case, response):
     """Parameters, headers or fields of a body that are each as they should be, and are refused all the same."""
     query, code = query_of(response), code_of(response)
@@ -48,6 +82,13 @@ def has_relations_that_do_not_hold(case, response):
             # The key goes by one of them.
             code == "bad_query" and {"ttl", "lease"} <= query.keys(),
             code == "bad_json" and path == "/txn" and is_said("give one of them"),
+            # No pattern adds up what stands in a time to live.
+            code == "bad_query" and any(map(is_out_of_bounds, query.get("ttl", []))),
+            code == "bad_json"
+            and is_said("a time from 1s")
+            and any(map(is_out_of_bounds, times_to_live(body_of(response)))),
+            # The number of an event has 32 bits.
+            code == "malformed" and int((headers.get("last-event-id") or "0-0").partition("-")[2] or 0) >= 2**32,
             # A list is of a prefix, or of a range.
             code == "bad_query" and path == "/keys" and "prefix" in query and {"start", "end"} & query.keys(),
             # Only what was answered as "next" is a cursor.

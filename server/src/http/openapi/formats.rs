@@ -60,14 +60,13 @@ pub(crate) fn optional_ttl() -> RefOr<Schema> {
 }
 
 pub(crate) fn ttl_text() -> ObjectBuilder {
-    text("From 1s to 3650d. Several units together (1h30m) and decimals (1.5s) are read as well.").pattern(
-        Some("^([1-9][0-9]{3,8}ms|[1-9][0-9]{0,7}s|[1-9][0-9]{0,5}m|[1-9][0-9]{0,3}h|[1-9][0-9]{0,2}d)$"),
-    )
+    text("From 1s to 3650d: `30s`, `1h30m`, `1.5s`.")
+        .pattern(Some(r"^([0-9]+(\.[0-9]{1,6})?(d|h|m|s|ms|us))+$"))
 }
 
 pub(crate) fn timeout() -> ObjectBuilder {
     text("From 1ms to 60s.")
-        .pattern(Some("^(([1-9][0-9]{0,3}|[1-5][0-9]{4}|60000)ms|([1-9]|[1-5][0-9]|60)s|1m)$"))
+        .pattern(Some("^0*(([1-9][0-9]{0,3}|[1-5][0-9]{4}|60000)ms|([1-9]|[1-5][0-9]|60)s|1m)$"))
         .default(Some("5s".into()))
 }
 

@@ -10,10 +10,13 @@
 //! | `parameters`, `formats` | parameters, and the forms that texts and numbers have |
 //! | `refusals` | the errors that each operation may end in |
 //! | `schemas` | the types of bodies, gathered |
+//! | `reading` | the document as tests read it |
 
 mod describe;
 pub(crate) mod formats;
 mod parameters;
+#[cfg(test)]
+pub(crate) mod reading;
 mod refusals;
 mod schemas;
 #[cfg(test)]

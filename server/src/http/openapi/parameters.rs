@@ -111,7 +111,7 @@ fn headers(operation: Operation) -> Vec<Described> {
             all.push(header(&IF_RANGE, formats::text(""), "The tag of the backup that the range is of."));
         }
         Operation::Watch => {
-            let id = formats::text("").pattern(Some("^([0-9]{1,18}-[0-9]{1,9})?$"));
+            let id = formats::text("").pattern(Some("^([0-9]{1,19}-[0-9]{1,10})?$"));
             all.push(header(&LAST_EVENT_ID, id, "Everything behind this event. It counts before `from`."));
             let history = formats::text("").pattern(Some("^[0-9a-f]{32}$"));
             all.push(header(&QUORATE_HISTORY, history, "The history in which the client saw what it saw."));

@@ -2,68 +2,25 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
+use regex_lite::Regex;
 use serde_json::Value;
 
 use super::openapi_json;
+use super::reading::{assert_committed, described, document, operations, path_of};
 use crate::http::request::parse_head;
-
-/// Writes the documents that are made of the code, instead of comparing them.
-const REGENERATE: &str = "QUORATE_REGENERATE";
-
-fn document() -> Value {
-    serde_json::from_slice(&openapi_json()).unwrap()
-}
-
-/// Method, template and operation of all that the document has.
-fn operations(document: &Value) -> Vec<(String, String, Value)> {
-    let mut all = Vec::new();
-    for (template, item) in document["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
-            if method == "additionalOperations" {
-                let more = operation.as_object().unwrap().iter();
-                all.extend(more.map(|(name, operation)| (name.clone(), template.clone(), operation.clone())));
-            } else {
-                all.push((method.to_uppercase(), template.clone(), operation.clone()));
-            }
-        }
-    }
-    all
-}
-
-/// A path of this form.
-fn path_of(template: &str) -> String {
-    let lease = "00000000000000a1";
-    let name = "0000000000000fa0-0000000000000002";
-    let digest = "ab".repeat(32);
-    let named =
-        [("{key}", "a%2Fb"), ("{id}", lease), ("{name}", name), ("{digest}", &*digest), ("{first}", "17")];
-    named.iter().fold(template.to_owned(), |path, (name, value)| path.replace(name, value))
-}
 
 #[test]
 fn the_committed_document_is_the_served_one() {
-    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
-    let served = openapi_json();
-    if std::env::var_os(REGENERATE).is_some() {
-        std::fs::write(&place, &served).unwrap();
-    }
-    let committed = std::fs::read(&place).unwrap_or_default();
-    assert!(
-        committed == *served,
-        "docs/openapi.json is not what the code says; `{REGENERATE}=1 cargo test -p quorate-server committed` writes it"
-    );
+    assert_committed("openapi.json", &openapi_json());
 }
 
 /// Every method of every path is described when the parser knows it, and only then.
 #[test]
 fn the_document_has_the_methods_that_the_parser_has() {
     let document = document();
-    let described: BTreeSet<(String, String)> =
-        operations(&document).into_iter().map(|(method, template, _)| (method, template)).collect();
     let methods = [
         "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY", "LOCK", "UNLOCK",
         "COPY",
@@ -73,7 +30,7 @@ fn the_document_has_the_methods_that_the_parser_has() {
             let query = (template == "/watch").then_some("prefix=a");
             let method_ = Method::from_bytes(method.as_bytes()).unwrap();
             let parsed = parse_head(&method_, &path_of(template), query, &HeaderMap::new());
-            let is_described = described.contains(&(method.to_owned(), template.clone()));
+            let is_described = described(&document, method, template).is_some();
             match parsed {
                 Ok(_) => assert!(is_described, "{method} {template} is not described"),
                 Err(error) => {
@@ -103,8 +60,10 @@ fn value_of(name: &str) -> &'static str {
 
 #[test]
 fn the_parser_takes_the_parameters_that_are_described_and_no_others() {
-    for (method, template, operation) in operations(&document()) {
-        let (method, path) = (Method::from_bytes(method.as_bytes()).unwrap(), path_of(&template));
+    let document = document();
+    for (method, template) in operations() {
+        let operation = described(&document, method, template).unwrap();
+        let (method, path) = (Method::from_bytes(method.as_bytes()).unwrap(), path_of(template));
         let needed = if template == "/watch" { "prefix=a&" } else { "" };
         let parse = |query: &str| {
             let query = if query.starts_with("prefix=") || query.starts_with("key=") {
@@ -148,6 +107,48 @@ fn the_parser_takes_the_parameters_that_are_described_and_no_others() {
         let taken: BTreeSet<&str> =
             text.split_once("it takes ").unwrap().1.split(", ").filter(|name| *name != "none").collect();
         assert_eq!(described, taken, "{method} {template}");
+    }
+}
+
+/// What a parser reads fits the pattern that the document has for it, and what it refuses for its form does not.
+#[test]
+fn patterns_are_as_wide_as_the_parsers() {
+    let ttls = ["30s", "3650d", "1h30m", "1.5s", "1500ms", "5000000us", "007s"];
+    let timeouts = ["5s", "05s", "1m", "60s", "60000ms", "0060000ms"];
+    // The second is that of a reset.
+    let events = ["7-0", "7-4294967295", "9223372036854775807-0", ""];
+    let read: [(&str, &str, &str, &[&str]); 3] = [
+        ("PUT", "/key/{key}", "ttl", &ttls),
+        ("GET", "/key/{key}", "timeout", &timeouts),
+        ("GET", "/watch", "last-event-id", &events),
+    ];
+    let refused: [&[&str]; 3] = [
+        &["30", "s", "1.s", "1.1234567s", "1h 30m", "", "1w", ".5s"],
+        &["61s", "60001ms", "0s", "1.5s", "2m", "ms", "1h", ""],
+        &["7", "7-", "-7", "a-0", "7-0-0"],
+    ];
+    let document = document();
+    for ((method, template, name, read), refused) in read.into_iter().zip(refused) {
+        let parameters = described(&document, method, template).unwrap()["parameters"].as_array().unwrap();
+        let parameter = parameters.iter().find(|parameter| parameter["name"] == name).unwrap();
+        let pattern = Regex::new(parameter["schema"]["pattern"].as_str().unwrap()).unwrap();
+        let is_read = |text: &str| {
+            let (mut headers, mut query) = (HeaderMap::new(), "prefix=".to_owned());
+            match parameter["in"].as_str() {
+                Some("header") => {
+                    headers.insert("last-event-id", text.parse().unwrap());
+                }
+                _ => query = format!("{name}={}", text.replace(' ', "%20")),
+            }
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            parse_head(&method, &path_of(template), Some(&query), &headers).is_ok()
+        };
+        for text in read {
+            assert!(is_read(text) && pattern.is_match(text), "{name} {text:?}");
+        }
+        for text in refused {
+            assert!(!is_read(text) && !pattern.is_match(text), "{name} {text:?}");
+        }
     }
 }
 
