@@ -379,7 +379,8 @@ fn events(schemas: &mut Schemas) -> Response {
 fn backups() -> Vec<(u16, Response)> {
     let tag = || header(text("").pattern(Some(r#"^"[0-9a-f]{32}"$"#)), "Names the bytes.");
     let file = |description: &str| {
-        revised(octets(description)).header("ETag", tag()).header("Accept-Ranges", fixed("bytes"))
+        let file = revised(octets(description)).header("X-Content-Type-Options", fixed("nosniff"));
+        file.header("ETag", tag()).header("Accept-Ranges", fixed("bytes"))
     };
     let range = header(text("").pattern(Some("^bytes [0-9]+-[0-9]+/[0-9]+$")), "Which bytes of how many.");
     let known = revised(said("It is what `If-None-Match` names.")).header("ETag", tag());

@@ -133,9 +133,11 @@ pub(super) fn codes(operation: Operation) -> Vec<Code> {
             &MEMBERS,
             &[(409, "address_in_use"), (409, "address_unreachable")],
         ],
-        Of::SetMembers | Of::Promote | Of::Remove | Of::Transfer => {
+        Of::SetMembers | Of::Promote | Of::Remove => {
             &[&TARGET, &JOINED, &ASKED, &AT_LEADER, &CHANGE, &BODY, &JSON_BODY, &MEMBERS]
         }
+        // It needs no space.
+        Of::Transfer => &[&TARGET, &JOINED, &ASKED, &AT_LEADER, &BODY, &JSON_BODY, &MEMBERS],
     };
     EVERYWHERE.iter().chain(lists.iter().copied().flatten()).copied().collect()
 }
@@ -174,6 +176,14 @@ impl Refusal {
         ];
         if matches!(self.status, 404 | 412 | 422 | 423 | 503) {
             headers.push(("Quorate-Revision", revision(), "The store's revision, when it was looked at."));
+        }
+        let recorded = ["lease_not_found", "precondition_failed", "locked"];
+        if recorded.iter().any(|code| self.codes.contains(code)) {
+            headers.push((
+                "Idempotency-Replayed",
+                one_of(&["true"]),
+                "It answered an earlier, equal request.",
+            ));
         }
         let more: Headers = match self.status {
             404 if self.codes.contains(&"not_lent") => vec![

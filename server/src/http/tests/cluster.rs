@@ -43,8 +43,8 @@ pub(super) struct Settings<'a> {
     pub(super) limits: Limits,
     pub(super) pending_requests: usize,
     pub(super) uncommitted_bytes: usize,
-    /// Their disks are full, whatever storage says.
-    pub(super) is_full: bool,
+    /// Their disks are full once this is set, whatever storage says.
+    pub(super) is_full: Option<&'static AtomicBool>,
     /// Their disks do nothing any more once this is set.
     pub(super) stands_still: Option<&'static AtomicBool>,
     /// The limits of their store.
@@ -59,7 +59,7 @@ impl Default for Settings<'_> {
             limits: LIMITS,
             pending_requests: NodeConfig::PENDING_REQUESTS,
             uncommitted_bytes: 64 << 20,
-            is_full: false,
+            is_full: None,
             stands_still: None,
             store: kv::Settings::default(),
             election_timeout: Duration::from_millis(600),
@@ -230,6 +230,39 @@ impl Cluster {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
+        let request = self.request(at, method, target, headers, body);
+        soon(async {
+            let (head, body) = line.send_request(request).await.unwrap().into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            Answer { status: head.status, headers: head.headers, body }
+        })
+        .await
+    }
+
+    /// Asks for a stream, and reads until an event of it has come.
+    pub(super) async fn ask_for_event(&self, at: usize, target: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut line = self.open(at).await;
+        let request = self.request(at, Method::GET, target, headers, b"");
+        soon(async {
+            let (head, mut body) = line.send_request(request).await.unwrap().into_parts();
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"\n\n") {
+                let frame = body.frame().await.expect("an event comes first").unwrap();
+                seen.extend_from_slice(&frame.into_data().unwrap());
+            }
+            Answer { status: head.status, headers: head.headers, body: seen.into() }
+        })
+        .await
+    }
+
+    fn request(
+        &self,
+        at: usize,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Request<Full<Bytes>> {
         let mut request = Request::builder().method(method).uri(target);
         if !headers.iter().any(|(name, _)| *name == "host") {
             request = request.header("host", &self.addresses[at]);
@@ -237,13 +270,7 @@ impl Cluster {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
-        soon(async {
-            let (head, body) = line.send_request(request).await.unwrap().into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
-            Answer { status: head.status, headers: head.headers, body }
-        })
-        .await
+        request.body(Full::new(Bytes::copy_from_slice(body))).unwrap()
     }
 }
 
@@ -294,7 +321,7 @@ fn server(
     drop(storage);
     let (storage, found) = Storage::open(disk, small_segments(8)).unwrap();
     let (port, end) = storage_channel("memory", 1 << 20);
-    if settings.is_full || settings.stands_still.is_some() {
+    if settings.is_full.is_some() || settings.stands_still.is_some() {
         runtime.spawn(own_bad_storage(storage, end, settings.is_full, settings.stands_still));
     } else {
         spawn_storage(storage, end, runtime).unwrap();
@@ -328,11 +355,11 @@ fn server(
     .unwrap()
 }
 
-/// A storage that never has room for what needs space, or that stands still from some time on.
+/// A storage that has no room for what needs space, or that stands still, from some time on.
 async fn own_bad_storage(
     mut storage: Storage<MemoryDisk>,
     mut end: StorageEnd,
-    is_full: bool,
+    is_full: Option<&'static AtomicBool>,
     stands_still: Option<&'static AtomicBool>,
 ) {
     let room = Room {
@@ -350,7 +377,7 @@ async fn own_bad_storage(
         while storage.busy() {
             dones.extend(storage.perform(Vec::new()).unwrap());
         }
-        if is_full {
+        if is_full.is_some_and(|is_full| is_full.load(Ordering::SeqCst)) {
             dones.retain(|done| !matches!(done, Done::Room(_)));
             dones.push(Done::Room(Some(room)));
         }

@@ -1,5 +1,6 @@
 //! What is too large, too slow, or no HTTP at all.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hyper::Method;
@@ -37,7 +38,8 @@ async fn a_value_may_have_just_so_many_bytes() {
 
 #[tokio::test]
 async fn a_full_disk_refuses_what_needs_space_and_nothing_else() {
-    let full = Settings { is_full: true, ..Settings::default() };
+    static FULL: AtomicBool = AtomicBool::new(true);
+    let full = Settings { is_full: Some(&FULL), ..Settings::default() };
     for nodes in [1, 3] {
         let cluster = Cluster::start_with(nodes, full).await;
         for at in 0..nodes {

@@ -1,13 +1,10 @@
 //! The table as a page of the documentation.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use super::rows::{EVERY_ROUTE, Row};
-use super::{WITHOUT_ROW, all_rows, operations};
-
-/// Writes the documents that are made of the code, instead of comparing them.
-const REGENERATE: &str = "QUORATE_REGENERATE";
+use super::{PAIRS_WITHOUT_ROW, WHEREVER, WITHOUT_ROW, all_rows};
+use crate::http::openapi::reading::{assert_committed, operations};
 
 /// Codes that the interface will have, and that nothing sends yet.
 const NOT_YET: [&str; 2] = ["unauthenticated", "forbidden"];
@@ -23,6 +20,7 @@ fn lines<'a>(rows: impl Iterator<Item = (&'a str, &'a Row)>) -> Vec<Line<'a>> {
     for (request, row) in rows {
         let same = |line: &&mut Line<'_>| {
             (line.row.situation, line.row.status, line.row.code) == (row.situation, row.status, row.code)
+                && (line.row.is_replayed, line.row.event) == (row.is_replayed, row.event)
         };
         match lines.iter_mut().find(same) {
             Some(line) if line.requests.contains(&request) => {}
@@ -37,7 +35,10 @@ fn write_section(page: &mut String, title: &str, lines: &[Line<'_>]) {
     write!(page, "\n## {title}\n\n| request | when | answer |\n|---|---|---|\n").unwrap();
     for Line { requests, row } in lines {
         let code = row.code.map(|code| format!(" [`{code}`](ERRORS.md#{code})")).unwrap_or_default();
-        writeln!(page, "| `{}` | {} | {}{code} |", requests.join("`, `"), row.situation, row.status).unwrap();
+        let replayed = if row.is_replayed { ", `Idempotency-Replayed: true`" } else { "" };
+        let event = row.event.map(|event| format!(", `event: {event}`")).unwrap_or_default();
+        let answer = format!("{}{code}{replayed}{event}", row.status);
+        writeln!(page, "| `{}` | {} | {answer} |", requests.join("`, `"), row.situation).unwrap();
     }
 }
 
@@ -64,26 +65,31 @@ fn page() -> String {
         });
         write_section(&mut page, &format!("`{path}`"), &lines(of_path));
     }
-    page.push_str("\n## What is in no line\n\n| code | why |\n|---|---|\n");
+    page.push_str("\n## What is in no line\n\n");
+    page.push_str("`/metrics`, and the dashboard that `/` is to show to a browser, are not built yet.\n\n");
+    page.push_str("| code | why |\n|---|---|\n");
     for (code, why) in WITHOUT_ROW {
         writeln!(page, "| [`{code}`](ERRORS.md#{code}) | {why} |").unwrap();
     }
     for code in NOT_YET {
         writeln!(page, "| [`{code}`](ERRORS.md#{code}) | nothing sends it yet |").unwrap();
     }
+    page.push_str(
+        "\nThese may end many requests, and stand in the lines of those with which they are tried:\n\n",
+    );
+    for code in WHEREVER.iter().filter(|code| WITHOUT_ROW.iter().all(|(without, _)| without != *code)) {
+        writeln!(page, "- [`{code}`](ERRORS.md#{code})").unwrap();
+    }
+    page.push_str("\n| request | answer | why |\n|---|---|---|\n");
+    for (route, what, why) in PAIRS_WITHOUT_ROW {
+        let is_code = what.bytes().any(|byte| !byte.is_ascii_digit());
+        let what = if is_code { format!("[`{what}`](ERRORS.md#{what})") } else { (*what).to_owned() };
+        writeln!(page, "| `{route}` | {what} | {why} |").unwrap();
+    }
     page
 }
 
 #[test]
 fn the_committed_page_is_what_is_tried() {
-    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/ANSWERS.md");
-    let page = page();
-    if std::env::var_os(REGENERATE).is_some() {
-        std::fs::write(&place, &page).unwrap();
-    }
-    let committed = std::fs::read_to_string(&place).unwrap_or_default();
-    assert!(
-        committed == page,
-        "docs/ANSWERS.md is not what is tried; `{REGENERATE}=1 cargo test -p quorate-server committed` writes it"
-    );
+    assert_committed("ANSWERS.md", page().as_bytes());
 }

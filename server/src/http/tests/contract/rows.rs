@@ -14,6 +14,10 @@ pub(super) struct Row {
     pub(super) status: u16,
     /// Of an error.
     pub(super) code: Option<&'static str>,
+    /// Whether it is that of an earlier, equal request.
+    pub(super) is_replayed: bool,
+    /// The first event of a stream.
+    pub(super) event: Option<&'static str>,
 }
 
 /// What a row says that holds of them all.
@@ -28,7 +32,8 @@ pub(super) fn row(
 ) -> Row {
     let (status, code) = answer.split_once(' ').map_or((answer, None), |(status, code)| (status, Some(code)));
     let status = status.parse().expect("an answer begins with its status");
-    Row { route, situation, target, headers: Vec::new(), body: "", status, code }
+    let headers = Vec::new();
+    Row { route, situation, target, headers, body: "", status, code, is_replayed: false, event: None }
 }
 
 impl Row {
@@ -39,6 +44,14 @@ impl Row {
 
     pub(super) fn body(self, body: &'static str) -> Row {
         Row { body, ..self }
+    }
+
+    pub(super) fn replayed(self) -> Row {
+        Row { is_replayed: true, ..self }
+    }
+
+    pub(super) fn event(self, event: &'static str) -> Row {
+        Row { event: Some(event), ..self }
     }
 }
 
@@ -71,8 +84,22 @@ pub(super) fn of_every_route() -> Vec<Row> {
 
 /// Of a cluster in which all is well, in this order.
 pub(super) fn of_a_sound_cluster() -> Vec<Row> {
-    [keys(), conditions(), locks(), lists(), transactions(), leases(), files(), watches(), nodes(), members()]
-        .concat()
+    [
+        keys(),
+        conditions(),
+        tags(),
+        repeated(),
+        locks(),
+        lists(),
+        transactions(),
+        leases(),
+        files(),
+        watches(),
+        nodes(),
+        members(),
+        comings_and_goings(),
+    ]
+    .concat()
 }
 
 fn keys() -> Vec<Row> {
@@ -152,6 +179,52 @@ fn conditions() -> Vec<Row> {
     ]
 }
 
+/// Conditions that name a revision: of two keys, each written once before.
+fn tags() -> Vec<Row> {
+    let (get, put, post, delete) =
+        ("GET /key/{key}", "PUT /key/{key}", "POST /key/{key}", "DELETE /key/{key}");
+    let (of_now, of_before) = ("`If-Match` names what is there", "`If-Match` names what was there before");
+    let not_of_now = "`If-None-Match` names what is there";
+    let not_of_before = "`If-None-Match` names what was there before";
+    let (key, other) = ("/key/{at}/tagged", "/key/{at}/tagged/too");
+    vec![
+        row(put, not_of_now, key, "412 precondition_failed").with("if-none-match", "{its tag}"),
+        row(put, of_now, key, "200").with("if-match", "{its tag}").body("2"),
+        row(put, of_before, key, "412 precondition_failed").with("if-match", "{its tag}"),
+        row(post, of_before, key, "412 precondition_failed").with("if-match", "{its tag}"),
+        row(delete, of_before, key, "412 precondition_failed").with("if-match", "{its tag}"),
+        row(post, not_of_before, key, "200").with("if-none-match", "{its tag}").body("3"),
+        row(get, not_of_before, key, "200").with("if-none-match", "{its tag}"),
+        row(delete, of_now, other, "200").with("if-match", "{the other's tag}"),
+    ]
+}
+
+/// Writes with a key, each of which is sent twice.
+fn repeated() -> Vec<Row> {
+    let (again, keep) = ("the same again, with its `Idempotency-Key`", "POST /leases/{id}/keepalive");
+    let (put, delete, of_lease) =
+        ("PUT /key/{key}", "DELETE /key/{key}", "/key/{at}/a?lease=00000000000000a1");
+    let missing = "/leases/00000000000000a1/keepalive";
+    let first = [
+        row(put, "with an `Idempotency-Key`", "/key/{at}/once", "200").body("once"),
+        row(delete, "with an `Idempotency-Key`", "/key/{at}/once", "200"),
+        row(put, "with a lease that is not there", of_lease, "404 lease_not_found").body("once"),
+        row(put, "`If-Match: *`, and the key is not there", "/key/{at}/none", "412 precondition_failed")
+            .with("if-match", "*"),
+        row("POST /txn", "with an `Idempotency-Key`", "/txn", "200").body("{}"),
+        row("POST /leases", "with an `Idempotency-Key`", "/leases", "200").body(r#"{"ttl":"30s"}"#),
+        row(keep, "it is not there", missing, "404 lease_not_found"),
+        row("POST /data.json", "with an `Idempotency-Key`", "/data.json", "200").body("{}"),
+    ];
+    let keys = ["once 1", "once 2", "once 3", "once 4", "once 5", "once 6", "once 7", "once 8"];
+    let mut rows = Vec::new();
+    for (row, key) in first.into_iter().zip(keys) {
+        let row = row.with("idempotency-key", key);
+        rows.extend([row.clone(), Row { situation: again, ..row }.replayed()]);
+    }
+    rows
+}
+
 fn locks() -> Vec<Row> {
     let (lock, unlock) = ("LOCK /key/{key}", "UNLOCK /key/{key}");
     let mut rows = vec![
@@ -172,6 +245,8 @@ fn locks() -> Vec<Row> {
     }
     rows.extend([
         row(lock, "nobody holds it", "/key/{at}/l", "200").body(r#"{"ID":"me"}"#),
+        row(lock, "whoever takes it says more of itself", "/key/{at}/more", "200")
+            .body(r#"{"ID":"me","colour":"red"}"#),
         row(lock, "somebody else holds it", "/key/{at}/l", "423 locked").body(r#"{"ID":"you"}"#),
         row(unlock, "somebody else holds it", "/key/{at}/l", "423 locked").body(r#"{"ID":"you"}"#),
         row("PUT /key/{key}", "`?ID=` of who holds the lock", "/key/{at}/l?ID=me", "200").body("state"),
@@ -190,6 +265,15 @@ fn lists() -> Vec<Row> {
     vec![
         row(route, "a prefix", "/keys?prefix={at}/&limit=2", "200"),
         row("HEAD /keys", "all", "/keys", "200"),
+        row(route, "from `start` to before `end`", "/keys?start={at}/&end={at}0", "200"),
+        row(route, "behind a key (`after`)", "/keys?prefix={at}/&after={at}/a", "200"),
+        row(route, "no values (`values=false`)", "/keys?prefix={at}/&values=false", "200"),
+        row(route, "at a `revision` that is kept", "/keys?revision={revision}", "200"),
+        row(route, "where a `cursor` points", "/keys?cursor={cursor}", "200"),
+        row(route, "where a `cursor` points, and a `limit`", "/keys?cursor={cursor}&limit=1", "200"),
+        row(route, "a cursor of another range", "/keys?cursor={cursor}&prefix=other", "400 bad_query"),
+        row(route, "at a revision that is not reached", "/keys?revision=987654", "400 bad_query"),
+        row(route, "a `limit` of 0", "/keys?limit=0", "400 bad_query"),
         row(route, "a prefix and a range", "/keys?prefix=a&end=b", "400 bad_query"),
         row(route, "a cursor that no answer gave", "/keys?cursor=AQ", "400 bad_query"),
         row(route, "a target of more than 16 KiB", "/keys?prefix={40 kB}", "414 uri_too_long"),
@@ -211,6 +295,18 @@ fn transactions() -> Vec<Row> {
         ),
         txn("no JSON", "x", "400 bad_json"),
         txn("a field that there is not", r#"{"sucess":[]}"#, "400 bad_json"),
+        txn(
+            "an operation with a field that there is not",
+            r#"{"success":[{"put":{"key":"a","value":"","colour":"red"}}]}"#,
+            "400 bad_json",
+        ),
+        txn(
+            "a comparison with a field that there is not",
+            r#"{"compare":[{"key":"a","target":"version","op":"=","value":0,"colour":"red"}]}"#,
+            "400 bad_json",
+        ),
+        txn("128 operations", r#"{"success":[{128 gets}]}"#, "200"),
+        txn("129 operations", r#"{"success":[{129 gets}]}"#, "400 bad_json"),
         txn("one key is written twice", twice, "400 duplicate_key"),
         txn("a lease that is not there", of_lease, "404 lease_not_found"),
         txn(
@@ -229,6 +325,8 @@ fn leases() -> Vec<Row> {
     let mut rows = vec![
         row("POST /leases", "a time to live", "/leases", "200").body(r#"{"ttl":"30s"}"#),
         row("POST /leases", "half a second to live", "/leases", "400 bad_json").body(r#"{"ttl":"500ms"}"#),
+        row("POST /leases", "a field that there is not", "/leases", "400 bad_json")
+            .body(r#"{"ttl":"30s","colour":"red"}"#),
         row("POST /leases", "a body above the limit", "/leases", "413 request_too_large")
             .body("{4001 bytes}"),
         row("POST /leases", again, "/leases", "422 idempotency_mismatch")
@@ -291,8 +389,21 @@ fn files() -> Vec<Row> {
 
 fn watches() -> Vec<Row> {
     let mut rows = vec![
-        row("GET /watch", "what was seen is of another history: a `reset`", "/watch?prefix=", "200")
-            .with("quorate-history", "{stranger}"),
+        row("GET /watch", "what was seen is of another history", "/watch?prefix=", "200")
+            .with("quorate-history", "{stranger}")
+            .event("reset"),
+        row(
+            "GET /watch",
+            "`from` a revision on that is kept",
+            "/watch?key={at}/tagged&from={revision}",
+            "200",
+        )
+        .event("put"),
+        row("GET /watch", "behind the event that `Last-Event-ID` names", "/watch?prefix={at}/tagged", "200")
+            .with("last-event-id", "{revision}-0")
+            .event("put"),
+        row("GET /watch", "only deletes, `from` a revision on", "/watch?prefix=&events=delete&from=1", "200")
+            .event("delete"),
         row("HEAD /watch", "a prefix", "/watch?prefix=", "200"),
     ];
     for route in ["GET /watch", "HEAD /watch"] {
@@ -400,7 +511,25 @@ fn members() -> Vec<Row> {
         ("POST /raft/members", "/raft/members"),
     ] {
         rows.push(row(route, "no JSON", target, "400 bad_json").body("x"));
+        rows.push(row(route, "a field that there is not", target, "400 bad_json").body(match route {
+            "POST /raft/add" => r#"{"ID":"{own}","Address":"{own address}","colour":"red"}"#,
+            "POST /raft/members" => r#"{"voters":[{all}],"colour":"red"}"#,
+            _ => r#"{"ID":"{own}","colour":"red"}"#,
+        }));
         rows.push(row(route, "a body above the limit", target, "413 request_too_large").body("{4001 bytes}"));
     }
     rows
+}
+
+/// A node that comes and goes, and leadership that goes elsewhere: nothing may be behind these.
+fn comings_and_goings() -> Vec<Row> {
+    let newcomer = r#"{"ID":"{newcomer}"}"#;
+    vec![
+        row("POST /raft/add", "a new node, to stay a learner", "/raft/add", "200")
+            .body(r#"{"ID":"{newcomer}","Address":"{newcomer's address}","Role":"learner"}"#),
+        row("POST /raft/promote", "a learner that has not caught up", "/raft/promote", "409 not_caught_up")
+            .body(newcomer),
+        row("POST /raft/remove", "a member, here a learner", "/raft/remove", "200").body(newcomer),
+        row("POST /raft/transfer", "to whoever is best", "/raft/transfer", "200").body("{}"),
+    ]
 }

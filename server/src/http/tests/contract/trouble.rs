@@ -13,6 +13,8 @@ pub(super) enum Trouble {
     NoNames,
     /// Bodies may wait for nothing.
     NoMemory,
+    /// No request may wait for the node.
+    Busy,
     /// Of three members one is down.
     OneDown,
     /// The others are down.
@@ -24,11 +26,12 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    pub(super) const ALL: [Trouble; 8] = [
+    pub(super) const ALL: [Trouble; 9] = [
         Trouble::NoPast,
         Trouble::NoRoom,
         Trouble::NoNames,
         Trouble::NoMemory,
+        Trouble::Busy,
         Trouble::OneDown,
         Trouble::Alone,
         Trouble::Stuck,
@@ -41,6 +44,7 @@ impl Trouble {
             Trouble::NoRoom => of_a_full_disk(),
             Trouble::NoNames => of_a_full_table(),
             Trouble::NoMemory => of_waiting_bodies(),
+            Trouble::Busy => of_a_busy_node(),
             Trouble::OneDown => of_a_member_down(),
             Trouble::Alone => of_a_node_alone(),
             Trouble::Stuck => of_disks_that_stand_still(),
@@ -62,6 +66,17 @@ fn of_the_past() -> Vec<Row> {
         row("HEAD /key/{key}", gone, "/key/a?revision=1", "410 compacted"),
         row("GET /keys", gone, "/keys?revision=1", "410 compacted"),
         row("HEAD /keys", gone, "/keys?revision=1", "410 compacted"),
+        row(
+            "GET /keys",
+            "a cursor of a moment ago, for which a revision is kept that else were gone",
+            "/keys?cursor={cursor}",
+            "200",
+        ),
+        row("GET /watch", "`from` a revision on that is not kept any more", "/watch?prefix=&from=1", "200")
+            .event("reset"),
+        row("GET /watch", "what is behind `Last-Event-ID` is not kept any more", "/watch?prefix=", "200")
+            .with("last-event-id", "1-0")
+            .event("reset"),
     ]
 }
 
@@ -80,8 +95,29 @@ fn of_a_full_disk() -> Vec<Row> {
         row(route, "the leader's disk is full", target, "507 disk_full").body(body)
     });
     let mut rows = refused.to_vec();
-    rows.push(row("DELETE /key/{key}", "the leader's disk is full", "/key/a", "200"));
-    rows.push(row("GET /key/{key}", "the leader's disk is full, and the key is not there", "/key/a", "404"));
+    let done = [
+        ("GET /key/{key}", "/key/{at}/tagged", ""),
+        ("DELETE /key/{key}", "/key/{at}/tagged", ""),
+        ("DELETE /key/{key}", "/key/a", ""),
+        ("UNLOCK /key/{key}", "/key/{at}/held", HOLDER),
+        ("POST /leases/{id}/keepalive", "/leases/{lease}/keepalive", ""),
+        ("DELETE /leases/{id}", "/leases/{lease}", ""),
+    ];
+    rows.extend(
+        done.map(|(route, target, body)| row(route, "the leader's disk is full", target, "200").body(body)),
+    );
+    rows.extend([
+        row(
+            "DELETE /key/{key}",
+            "the leader's disk is full, and a condition holds",
+            "/key/{at}/tagged/too",
+            "200",
+        )
+        .with("if-match", "{the other's tag}"),
+        row("POST /txn", "the leader's disk is full, and it only deletes", "/txn", "200")
+            .body(r#"{"success":[{"delete":{"key":"a"}}]}"#),
+        row("GET /key/{key}", "the leader's disk is full, and the key is not there", "/key/a", "404"),
+    ]);
     rows
 }
 
@@ -107,7 +143,40 @@ fn of_waiting_bodies() -> Vec<Row> {
     let row = |(route, target, body)| {
         row(route, "the bodies that wait take up all memory for them", target, "503 overloaded").body(body)
     };
-    GROWING.map(row).to_vec()
+    let transfer = ("POST /raft/transfer", "/raft/transfer", r#"{"ID":"{own}"}"#);
+    GROWING.into_iter().chain([transfer]).map(row).collect()
+}
+
+/// What waits for the node: each has a place in a queue that is not endless.
+fn of_a_busy_node() -> Vec<Row> {
+    let asked = [
+        ("GET /key/{key}", "/key/a", ""),
+        ("HEAD /key/{key}", "/key/a", ""),
+        ("GET /keys", "/keys", ""),
+        ("HEAD /keys", "/keys", ""),
+        ("GET /data.json", "/data.json", ""),
+        ("HEAD /data.json", "/data.json", ""),
+        ("GET /backup", "/backup", ""),
+        ("HEAD /backup", "/backup", ""),
+        ("GET /watch", "/watch?prefix=", ""),
+        ("HEAD /watch", "/watch?prefix=", ""),
+        ("GET /raft/members", "/raft/members", ""),
+        ("HEAD /raft/members", "/raft/members", ""),
+        ("GET /leases/{id}", "/leases/00000000000000a1", ""),
+        ("HEAD /leases/{id}", "/leases/00000000000000a1", ""),
+        ("DELETE /key/{key}", "/key/a", ""),
+        ("UNLOCK /key/{key}", "/key/l", HOLDER),
+        ("POST /leases/{id}/keepalive", "/leases/00000000000000a1/keepalive", ""),
+        ("DELETE /leases/{id}", "/leases/00000000000000a1", ""),
+        ("POST /raft/snapshot", "/raft/snapshot", ""),
+        ("POST /raft/add", "/raft/add", r#"{"ID":"{own}","Address":"{own address}"}"#),
+        ("POST /raft/promote", "/raft/promote", r#"{"ID":"{own}"}"#),
+        ("POST /raft/remove", "/raft/remove", r#"{"ID":"{own}"}"#),
+        ("POST /raft/members", "/raft/members", r#"{"voters":[{all}]}"#),
+    ];
+    let situation = "as many requests as may be wait for the node already";
+    let row = |(route, target, body)| row(route, situation, target, "503 overloaded").body(body);
+    asked.into_iter().chain(GROWING).map(row).collect()
 }
 
 fn of_a_member_down() -> Vec<Row> {

@@ -9,8 +9,11 @@ use quorate_node::raft::NodeId;
 
 use super::rows::Row;
 use super::trouble::Trouble;
-use crate::context::Limits;
-use crate::http::tests::cluster::{Answer, Cluster, LIMITS, Settings, listen};
+use crate::context::{Identity, Limits};
+use crate::http::tests::cluster::{Answer, CLUSTER, Cluster, HISTORY, LIMITS, Settings, listen, soon};
+use crate::peers::{Inbound, Local};
+use crate::real::{RealNet, RealRuntime};
+use crate::runtime::Runtime;
 
 /// Small, so that what is above them is small too.
 const SMALL: Limits = Limits { value_bytes: 1_000, request_bytes: 2_000, ..LIMITS };
@@ -22,7 +25,11 @@ pub(super) struct World {
     /// Each placeholder, and what stands for it.
     names: Vec<(&'static str, String)>,
     trouble: Option<Trouble>,
+    /// Answers peers as a node does that is new to the cluster. It does nothing else.
+    _newcomer: Inbound,
 }
+
+const NEWCOMER: NodeId = NodeId(0x9b);
 
 impl World {
     /// A cluster in which all is well, and its leader or a follower.
@@ -35,12 +42,14 @@ impl World {
     pub(super) async fn troubled(trouble: Trouble, leads: bool) -> World {
         let mut settings = Settings { limits: SMALL, ..Settings::default() };
         // A cluster a role, of which there are few.
-        let stands_still: &'static AtomicBool = Box::leak(Box::default());
+        let (stands_still, is_full): (&'static AtomicBool, &'static AtomicBool) =
+            (Box::leak(Box::default()), Box::leak(Box::default()));
         match trouble {
             Trouble::NoPast => settings.store = kv::Settings { history_revisions: 2, ..settings.store },
-            Trouble::NoRoom => settings.is_full = true,
+            Trouble::NoRoom => settings.is_full = Some(is_full),
             Trouble::NoNames => settings.store = kv::Settings { answers: 0, ..settings.store },
             Trouble::NoMemory => settings.limits.pending_bytes = 1,
+            Trouble::Busy => settings.pending_requests = 0,
             Trouble::Stuck => {
                 settings.stands_still = Some(stands_still);
                 // A leader that hears nobody's disk leads on for so long.
@@ -66,6 +75,10 @@ impl World {
                 }
                 world.cluster.ask_until(world.at, "/readyz", 503).await;
             }
+            Trouble::NoRoom => {
+                is_full.store(true, Ordering::SeqCst);
+                world.fill().await;
+            }
             Trouble::Stuck => stands_still.store(true, Ordering::SeqCst),
             _ => {}
         }
@@ -75,7 +88,10 @@ impl World {
     async fn of(cluster: Cluster, leads: bool, trouble: Option<Trouble>) -> World {
         let [leader, follower] = cluster.both().await;
         let at = if leads { leader } else { follower };
-        let mut world = World { cluster, at, names: Vec::new(), trouble };
+        let (peers, address) = listen().await;
+        let identity = Identity { node: NEWCOMER, cluster: CLUSTER, history: HISTORY };
+        let newcomer = Inbound::start::<_, RealNet>(&RealRuntime::start(), peers, Local::member(identity));
+        let mut world = World { cluster, at, names: Vec::new(), trouble, _newcomer: newcomer };
         let third = world.third().await;
         let id = |at: usize| NodeId(at as u128 + 1).to_string();
         let (listener, nobody) = listen().await;
@@ -96,6 +112,10 @@ impl World {
             ("{another stranger}", NodeId(0x9a).to_string()),
             ("{own address}", world.cluster.servers[at].context.contact.address.clone()),
             ("{nobody}", nobody),
+            ("{newcomer}", NEWCOMER.to_string()),
+            ("{newcomer's address}", address),
+            ("{128 gets}", [r#"{"get":{"key":"a"}}"#; 128].join(",")),
+            ("{129 gets}", [r#"{"get":{"key":"a"}}"#; 129].join(",")),
             ("{digest}", "ab".repeat(32)),
             ("{4097 bytes}", "k".repeat(4_097)),
             ("{1001 bytes}", "v".repeat(1_001)),
@@ -114,12 +134,53 @@ impl World {
         let lease =
             if granted.status == 200 { granted.json()["lease"].as_str().map(str::to_owned) } else { None };
         self.names.push(("{lease}", lease.unwrap_or_else(|| "00000000000000a1".to_owned())));
+        let (at, cluster) = (self.at, &self.cluster);
+        let prefix = format!("/key/{at}/tagged");
+        // What an answer lacks is that of no answer, and no row of such a cluster speaks of it.
+        let header = |answer: &Answer, name| answer.header(name).unwrap_or("0").to_owned();
+        let put = cluster.ask(at, Method::PUT, &prefix, b"1").await;
+        let other = cluster.ask(at, Method::PUT, &format!("{prefix}/too"), b"1").await;
+        let list = cluster.ask(at, Method::GET, &format!("/keys?prefix={at}/tagged&limit=1"), b"").await;
+        cluster
+            .ask(at, Method::from_bytes(b"LOCK").unwrap(), &format!("/key/{at}/held"), br#"{"ID":"me"}"#)
+            .await;
+        let next = list.json()["next"].as_str().unwrap_or("AQ").to_owned();
+        self.names.extend([
+            ("{its tag}", header(&put, "etag")),
+            ("{revision}", header(&put, "quorate-revision")),
+            ("{the other's tag}", header(&other, "etag")),
+            ("{cursor}", next),
+        ]);
         if self.trouble.is_none() {
             let backup = self.cluster.ask(self.at, Method::GET, "/backup", b"").await;
             self.names.push(("{tag}", backup.header("etag").unwrap().to_owned()));
             let checkpoints = self.cluster.ask(self.at, Method::GET, "/raft/checkpoints", b"").await;
             self.names.push(("{checkpoint}", checkpoints.text().lines().next().unwrap().to_owned()));
         }
+    }
+
+    /// Writes until every node has noticed that its disk is full, and the one leads again that did.
+    async fn fill(&self) {
+        let leader = self.cluster.leader().await;
+        let id = NodeId(leader as u128 + 1);
+        soon(async {
+            loop {
+                let mut are_full = true;
+                for node in 0..3 {
+                    self.cluster.ask(self.at, Method::PUT, "/key/filling", b"1").await;
+                    let ready = self.cluster.ask(node, Method::GET, "/readyz?verbose", b"").await;
+                    are_full &= ready.text().contains("the disk is full");
+                }
+                if self.cluster.leader().await != leader {
+                    let body = format!(r#"{{"ID":"{id}"}}"#);
+                    self.cluster.ask(self.at, Method::POST, "/raft/transfer", body.as_bytes()).await;
+                } else if are_full {
+                    return;
+                }
+                RealRuntime::start().sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
     }
 
     /// The node that is neither asked nor, if another is, the leader.
@@ -133,6 +194,9 @@ impl World {
         let (target, body) = (self.filled(row.target), self.filled(row.body));
         let headers: Vec<_> = row.headers.iter().map(|(name, value)| (*name, self.filled(value))).collect();
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        if row.event.is_some() {
+            return self.cluster.ask_for_event(self.at, &target, &headers).await;
+        }
         let mut line = self.cluster.open(self.at).await;
         let shutdown = &self.cluster.servers[self.at].context.shutdown;
         // The node goes on while somebody holds this.
