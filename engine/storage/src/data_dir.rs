@@ -217,8 +217,8 @@ impl DataDir {
         }
     }
 
-    /// Takes the directory of a member, also when a recovery was begun in it, when there is a log without term and vote,
-    /// or when it had begun to come back under another id and nothing was moved yet.
+    /// Takes the directory of a member, also when a recovery was begun in it, when there is a log without term and
+    /// vote, or when it had begun to come back under another id and nothing was moved yet.
     ///
     /// # Errors
     /// [`DataDirError`]. Nothing in the directory was changed then, but for the lock file.

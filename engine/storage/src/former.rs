@@ -115,8 +115,8 @@ fn place_of(directory: &Path, former: NodeId) -> PathBuf {
     directory.join(format!("lost-{former}"))
 }
 
-/// The member whose data dir this is, for a recovery from lost quorum. One that has begun to come back under another id is
-/// still that, as long as nothing of it was moved: those who were to take it in may have been lost since.
+/// The member whose data dir this is, for a recovery from lost quorum. One that has begun to come back under another id
+/// is still that, as long as nothing of it was moved: those who were to take it in may have been lost since.
 pub(crate) fn as_it_was(directory: &Path, node: NodeFile) -> Result<NodeFile, DataDirError> {
     let Some(successor) = node.successor else { return Ok(node) };
     let place = place_of(directory, node.identity.node);

@@ -16,8 +16,8 @@ use crate::segment::{self, LogFile};
 use crate::stable::{self, Stable, StableState, StableValue};
 use crate::versions::refuse_other_versions;
 
-/// Writes term and vote anew when both files are damaged or missing beside a log: the term is above all in the log and in
-/// the names of checkpoints, the vote is nobody's. Says which term; nothing when there was nothing to do. A crash
+/// Writes term and vote anew when both files are damaged or missing beside a log: the term is above all in the log and
+/// in the names of checkpoints, the vote is nobody's. Says which term; nothing when there was nothing to do. A crash
 /// leaves what was lost, or what is new.
 ///
 /// Only for a disk of which no peer of the old history will ever hear again: a vote may be given twice otherwise.

@@ -314,8 +314,8 @@ pub(crate) fn become_only_voter<D: Disk>(
     let last = holdings.last();
     let contact = holdings.members.contacts.get(&node).cloned().unwrap_or_default();
     let alone = Members::founder(node, contact);
-    // The entry of a recovery comes together with its term. One that is older has founded the log: what a node that lost
-    // its term and vote has acknowledged behind it may be gone, and must not be found there again under the same id.
+    // The entry of a recovery comes together with its term. One that is older has founded the log: what a node that
+    // lost its term and vote has acknowledged behind it may be gone, and its ids must not be given anew.
     if holdings.members_at == last && holdings.members == alone && holdings.term == last.term {
         return Ok(last);
     }

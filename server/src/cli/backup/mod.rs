@@ -3,8 +3,8 @@
 //! What comes is verified block by block and written to `FILE.partial`; the file gets its name when all of it is there,
 //! verified and durable. Whatever breaks, the nodes are asked in turn for the rest, and so does the next run of the
 //! command. Only when nobody has the checkpoint any more it begins again with a new one. When a run finds all of it
-//! there, it may be of any day: a node is asked first whether the store is still at that. If not, it is kept until a newer
-//! one has the name.
+//! there, it may be of any day: a node is asked first whether the store is still at that. If not, it is kept until a
+//! newer one has the name.
 
 mod partial;
 

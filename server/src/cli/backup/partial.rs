@@ -3,8 +3,8 @@
 //! What is in it is verified before anything is added, however it was left: the process may have been killed in the
 //! middle of a write, or the machine may have lost what was written last.
 //!
-//! A whole backup that waits for its name is a backup. When the store has moved on, it goes to `FILE.partial.whole`, and
-//! is removed only once there is a newer one under the name `FILE`.
+//! A whole backup that waits for its name is a backup. When the store has moved on, it goes to `FILE.partial.whole`,
+//! and is removed only once there is a newer one under the name `FILE`.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
