@@ -33,8 +33,8 @@ const STARTS: [u64; 5] = [0, 100_000, 200_000, 300_000, 400_000];
 
 /// Puts known bugs into a copy of the code, one at a time, and runs seeds until the simulator notices.
 ///
-/// Exit codes: 0 every bug was noticed by whom one expects to, 1 one was not, or does not hide from seeds without faults,
-/// 2 nonsense asked, or a patch that does not apply or build.
+/// Exit codes: 0 every bug was noticed by whom one expects to, 1 one was not, or does not hide from seeds without
+/// faults, 2 nonsense asked, or a patch that does not apply or build.
 #[derive(Debug, Parser)]
 #[command(name = "zoo", bin_name = "cargo zoo")]
 struct Arguments {
