@@ -15,9 +15,10 @@
 //! | `reading.rs` | reading them at rest |
 //! | `incoming.rs` | one that a leader sends |
 //! | `shelf.rs` | which manifests and runs are kept, and what a start finds |
-//! | `aside.rs` | where damaged files go |
+//! | `aside.rs`, `bad.rs` | where damaged files go; which runs were found bad |
 
 pub(crate) mod aside;
+mod bad;
 mod chain;
 mod draft;
 mod file;
@@ -29,7 +30,7 @@ mod reading;
 mod run;
 mod shelf;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 
 use quorate_raft::{Done, LoadSnapshot, LogId, Reader, SnapshotMeta, StoreSnapshot};
@@ -38,6 +39,7 @@ use quorate_wire::checkpoint::{Boundary, Manifest, RunRef};
 use crate::disk::{Disk, DiskFile};
 use crate::error::Fatal;
 use crate::options::Options;
+use bad::BadRuns;
 use chain::{Chain, Step};
 pub use draft::{Content, Draft};
 use draft::{Stage, Writing};
@@ -121,10 +123,7 @@ pub(crate) struct Checkpoints<F> {
     incoming: Option<Incoming<F>>,
     reading: VecDeque<Checkpoint<F>>,
     scrubbing: Option<Reading<F>>,
-    /// Runs that were found bad, and that a kept checkpoint names.
-    bad: BTreeSet<RunRef>,
-    /// Those of the round of reading before this one, until this one has come to its end.
-    was_bad: BTreeSet<RunRef>,
+    bad: BadRuns,
     /// A checkpoint was added: older ones, and what only they name, are not needed any more.
     has_surplus: bool,
     /// The version of the content of a leader's checkpoint that is not known here; its slot, until it was said.
@@ -147,8 +146,7 @@ impl<F: DiskFile> Checkpoints<F> {
             incoming: None,
             reading: VecDeque::new(),
             scrubbing: None,
-            bad: BTreeSet::new(),
-            was_bad: BTreeSet::new(),
+            bad: BadRuns::default(),
             has_surplus: false,
             other_version: None,
             pause: 0,
@@ -270,7 +268,7 @@ impl<F: DiskFile> Checkpoints<F> {
             self.collect(disk)?;
         }
         let goes_on = self.chain.goes_on_from(disk, writing.draft.base, &self.shelf);
-        if !goes_on.map_err(Trouble::Fatal)? || self.chain.names().any(|run| self.is_bad_run(run)) {
+        if !goes_on.map_err(Trouble::Fatal)? || self.chain.names().any(|run| self.bad.contains(run)) {
             return Ok(Some(Done::SnapshotLost(writing.draft.last)));
         }
         match writing.go_on(disk, slice_bytes) {
@@ -325,24 +323,21 @@ impl<F: DiskFile> Checkpoints<F> {
         let last = described.meta.last;
         self.reading.retain(|checkpoint| checkpoint.described.meta.last != last);
         // A run that was written again, or sent, may have the name of one that had gone bad.
-        for bad in [&mut self.bad, &mut self.was_bad] {
-            bad.retain(|run| !described.manifest.runs.contains(run));
-        }
+        self.bad.forget(&described);
         self.shelf.add(described);
     }
 
     /// Reads on in what is at rest.
     pub(crate) fn scrub<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Scrub, Fatal> {
         if self.scrubbing.is_none() {
-            // What has not been mended since is said once more; until then it counts as bad all the same.
-            self.was_bad = std::mem::take(&mut self.bad);
+            self.bad.begin_round();
         }
         let reading = self.scrubbing.get_or_insert_with(|| Reading::begin(&self.shelf));
         match reading.go_on(disk, &self.shelf) {
             Seen::Sound(bytes) => Ok(Scrub::Sound(bytes)),
             Seen::End => {
                 self.scrubbing = None;
-                self.was_bad.clear();
+                self.bad.end_round();
                 Ok(Scrub::End)
             }
             Seen::BadManifest(last) => {
@@ -355,7 +350,7 @@ impl<F: DiskFile> Checkpoints<F> {
                     Some(Ok(())) | None => Ok(Scrub::ManifestMended(file::path(last))),
                 }
             }
-            Seen::BadRun(run, _) if !self.bad.insert(run) => Ok(Scrub::Sound(0)),
+            Seen::BadRun(run, _) if !self.bad.note(run) => Ok(Scrub::Sound(0)),
             Seen::BadRun(run, offset) => {
                 let lost = self.lost_with(&run);
                 Ok(Scrub::RunLost { path: run::path(&run), offset, lost })
@@ -374,17 +369,13 @@ impl<F: DiskFile> Checkpoints<F> {
         if !self.shelf.runs().any(|named| *named == run) || is_sound() {
             return None;
         }
-        self.bad.insert(run);
+        self.bad.note(run);
         self.lost_with(&run)
-    }
-
-    fn is_bad_run(&self, run: &RunRef) -> bool {
-        self.bad.contains(run) || self.was_bad.contains(run)
     }
 
     /// Whether a run of it was found bad.
     pub(crate) fn is_bad(&self, described: &Described) -> bool {
-        described.manifest.runs.iter().any(|run| self.is_bad_run(run))
+        self.bad.spoil(described)
     }
 
     /// What is lost with a run: the newest checkpoint, or what the next one builds on; nothing when neither needs it.
@@ -398,11 +389,7 @@ impl<F: DiskFile> Checkpoints<F> {
     /// Removes what is no longer needed.
     fn collect<D: Disk<File = F>>(&mut self, disk: &D) -> Result<(), Trouble> {
         self.has_surplus = false;
-        let (bad, was_bad) = (&self.bad, &self.was_bad);
-        let is_bad = |described: &Described| {
-            described.manifest.runs.iter().any(|run| bad.contains(run) || was_bad.contains(run))
-        };
-        self.shelf.drop_older(disk, is_bad).map_err(Trouble::Fatal)?;
+        self.shelf.drop_older(disk, |described| self.bad.spoil(described)).map_err(Trouble::Fatal)?;
         self.shelf.remove_aside(disk).map_err(Trouble::Fatal)?;
         if let Some(reading) = &mut self.scrubbing {
             reading.let_go(&self.shelf);
