@@ -15,7 +15,7 @@ use crate::view::{Standing, View};
 use housekeeping::Housekeeping;
 use quorate_kv::{Action, Applied, Command, Kv, Once, Op, Settings, Txn};
 use quorate_raft::{
-    Config, Done, Entry, Envelope, Event, Found, Index, Input as CoreInput, Job, LogId, NodeId, OpenError,
+    Config, Done, Entry, Envelope, Event, Found, Index, Input as CoreInput, Job, NodeId, OpenError,
     Output as CoreOutput, ProposeError, Raft, Reader, Time,
 };
 use quorate_wire::entry::encode_command;
@@ -397,19 +397,10 @@ impl Node {
         }
     }
 
-    fn propose_command(
-        &mut self,
-        now: Time,
-        command: Arc<[u8]>,
-        frees_space: bool,
-    ) -> Result<LogId, ProposeError> {
-        if frees_space { self.raft.propose_freeing(now, command) } else { self.raft.propose(now, command) }
-    }
-
     fn propose(&mut self, now: Time, write: HeldWrite) {
         let limit_bytes = self.config.raft.uncommitted_bytes;
         let (id, command) = (write.id, Arc::clone(&write.command));
-        match self.propose_command(now, command, write.frees_space) {
+        match self.raft.propose_command(now, command, write.frees_space) {
             Ok(log_id) => self.pending.expect(log_id, id),
             Err(ProposeError::NotLeader(leader)) => self.reply(id, Reply::NotLeader { leader }),
             Err(ProposeError::NoRoom) => self.reply(id, Reply::Refused(Refusal::DiskFull)),

@@ -70,7 +70,7 @@ impl Node {
         let frees_space = frees_space(&action);
         let order = self.order(None, action);
         let command = encode_command(&Command::Order(order)).expect("it holds nothing of any length");
-        match self.propose_command(self.now, Arc::from(command), frees_space) {
+        match self.raft.propose_command(self.now, Arc::from(command), frees_space) {
             Ok(id) => self.housekeeping.proposed = id.index,
             Err(_) => self.housekeeping.not_before = self.now + RETRY_PAUSE,
         }

@@ -161,12 +161,8 @@ impl Raft {
         self.propose_command(now, command, false)
     }
 
-    /// Proposes a command that frees space: on a full disk it may take from the reserve.
-    pub fn propose_freeing(&mut self, now: Time, command: Arc<[u8]>) -> Result<LogId, ProposeError> {
-        self.propose_command(now, command, true)
-    }
-
-    fn propose_command(
+    /// As [`Raft::propose`]. A command that frees space may take from the reserve on a full disk.
+    pub fn propose_command(
         &mut self,
         now: Time,
         command: Arc<[u8]>,

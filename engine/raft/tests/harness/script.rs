@@ -272,7 +272,7 @@ fn ask(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
         "propose" | "propose-freeing" => {
             let mut propose = |bytes: Vec<u8>| match command {
                 "propose" => core.propose(now, bytes.into()),
-                _ => core.propose_freeing(now, bytes.into()),
+                _ => core.propose_command(now, bytes.into(), true),
             };
             let answers = words.iter().map(|word| match propose(command_bytes(word)) {
                 Ok(entry) => entry.to_string(),
