@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::bug::Bug;
-use super::median;
 use crate::plan::Scenario;
 
 /// So many seeds without faults pass with a bug in the code: until something goes wrong it hides.
@@ -114,9 +113,17 @@ fn noticed(line: &str) -> Result<Option<String>, String> {
 }
 
 impl Outcome {
+    /// How many seeds it took in the median; nothing when it was missed from most of the starting points.
+    pub(super) fn median(&self) -> Option<u64> {
+        let mut seeds: Vec<u64> =
+            self.caught.iter().map(|caught| caught.as_ref().map_or(u64::MAX, |it| it.seeds)).collect();
+        seeds.sort_unstable();
+        seeds.get(seeds.len() / 2).copied().filter(|seeds| *seeds != u64::MAX)
+    }
+
     /// Whether it was noticed from most of the starting points.
     pub(super) fn is_killed(&self) -> bool {
-        median(self).is_some()
+        self.median().is_some()
     }
 
     /// Who noticed, each once, the most frequent first.
@@ -162,7 +169,7 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let each = self.each();
-        match median(self) {
+        match self.median() {
             Some(seeds) => {
                 write!(formatter, "{seeds:>5} seeds ({})  {}", each.join(", "), self.checkers().join(", "))
             }

@@ -22,7 +22,7 @@ use std::time::Instant;
 use clap::Parser;
 
 use bug::Bug;
-use chase::{Chase, Outcome};
+use chase::Chase;
 use scratch::Scratch;
 
 /// What was asked for can't be done: as clap has it.
@@ -123,12 +123,4 @@ fn run(root: &Path, bugs: &[Bug], arguments: &Arguments) -> Result<ExitCode, Str
     complaints.iter().for_each(|(bug, complaint)| eprintln!("bug {}: {complaint}", bug.number));
     println!("killed {killed} of {}", bugs.len());
     Ok(ExitCode::from(u8::from(!complaints.is_empty())))
-}
-
-/// The middle one of what was found, where missing is the most there is.
-fn median(outcome: &Outcome) -> Option<u64> {
-    let mut seeds: Vec<u64> =
-        outcome.caught.iter().map(|caught| caught.as_ref().map_or(u64::MAX, |it| it.seeds)).collect();
-    seeds.sort_unstable();
-    seeds.get(seeds.len() / 2).copied().filter(|seeds| *seeds != u64::MAX)
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
+use super::STARTS;
 use super::bug::Bug;
 use super::chase::Outcome;
-use super::{STARTS, median};
 
 const HEAD: &str = "\
 # What the simulator catches
@@ -23,7 +23,7 @@ pub(super) fn page(bugs: &[Bug], outcomes: &[Outcome], seeds: u64) -> String {
     let killed = outcomes.iter().filter(|outcome| outcome.is_killed()).count();
     let mut page = HEAD.to_owned();
     let starts: Vec<String> = STARTS.iter().map(u64::to_string).collect();
-    let mut medians: Vec<u64> = outcomes.iter().filter_map(median).collect();
+    let mut medians: Vec<u64> = outcomes.iter().filter_map(Outcome::median).collect();
     medians.sort_unstable();
     let middle = medians.get(medians.len() / 2).copied().unwrap_or_default();
     writeln!(
@@ -42,7 +42,7 @@ pub(super) fn page(bugs: &[Bug], outcomes: &[Outcome], seeds: u64) -> String {
 }
 
 fn row(bug: &Bug, outcome: &Outcome) -> String {
-    let seeds = median(outcome).map_or_else(|| "**survived**".to_owned(), |seeds| format!("**{seeds}**"));
+    let seeds = outcome.median().map_or_else(|| "**survived**".to_owned(), |seeds| format!("**{seeds}**"));
     let calm = bug.calm.as_ref().map(|why| format!(" Calm seeds fail: {why}.")).unwrap_or_default();
     let mut by: Vec<String> = outcome.checkers().iter().map(|by| format!("`{by}`")).collect();
     by.extend(bug.search.as_ref().map(|name| format!("the exhaustive search `{name}`")));
