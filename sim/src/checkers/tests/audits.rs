@@ -103,7 +103,7 @@ impl Story {
 
 #[test]
 fn what_is_followed_watched_read_and_repeated_agrees() {
-    let Errand::Transfer { expected, .. } = transfer() else { return };
+    let Errand::Transfer { expected, .. } = transfer() else { panic!("a transfer is one") };
     let writes = expected.iter().map(|(key, _)| (key.clone(), "y=3".to_owned())).collect();
     let another = Errand::Transfer { expected, writes };
     story()
