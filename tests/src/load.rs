@@ -180,6 +180,13 @@ pub fn base64url(text: &str) -> String {
     encoded
 }
 
+/// A `data.json` with these keys and values.
+pub fn data_json(pairs: &[(String, String)]) -> Vec<u8> {
+    let members = pairs.iter().map(|(key, value)| (base64url(key), base64url(value).into()));
+    let members: serde_json::Map<String, serde_json::Value> = members.collect();
+    serde_json::Value::from(members).to_string().into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

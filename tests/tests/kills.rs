@@ -11,7 +11,7 @@ use quorate_tests::cluster::Cluster;
 use quorate_tests::deadline::{PATIENCE, wait_until};
 use quorate_tests::harm::{files, replace_directory};
 use quorate_tests::http::Client;
-use quorate_tests::load::{Ledger, Load, base64url};
+use quorate_tests::load::{Ledger, Load, data_json};
 
 const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
 /// How many entries below a checkpoint a node keeps, for followers that are only a little late.
@@ -126,13 +126,6 @@ fn killed_while_a_snapshot_is_installed() {
     println!("killed {} times, {caught} times with a part of a snapshot on disk: nothing lost", rounds * 2);
 }
 
-/// A `data.json` with these.
-fn document(pairs: &[(String, String)]) -> Vec<u8> {
-    let members = pairs.iter().map(|(key, value)| (base64url(key), base64url(value).into()));
-    let members: serde_json::Map<String, serde_json::Value> = members.collect();
-    serde_json::Value::from(members).to_string().into_bytes()
-}
-
 #[test]
 fn killed_while_data_is_imported() {
     const KEYS: usize = 1500;
@@ -143,7 +136,7 @@ fn killed_while_data_is_imported() {
     for round in 0..rounds {
         let value = |key: usize| format!("{round}.{key}.{}", "y".repeat(key % 700));
         let pairs: Vec<_> = (0..KEYS).map(|key| (format!("import-{key:04}"), value(key))).collect();
-        let (body, by) = (document(&pairs), cluster.nodes[random.below(3)].http());
+        let (body, by) = (data_json(&pairs), cluster.nodes[random.below(3)].http());
         let importing = std::thread::spawn(move || {
             Client::new(by).request("POST", "/data.json", &body).is_ok_and(|answer| answer.status == 200)
         });
@@ -157,7 +150,7 @@ fn killed_while_data_is_imported() {
         }
         all_come_back(&mut cluster, &killed, &ledger);
         // What was cut off is done again, and then all of it is there.
-        let again = cluster.nodes[0].client().post("/data.json", &document(&pairs));
+        let again = cluster.nodes[0].client().post("/data.json", &data_json(&pairs));
         assert_eq!(again.status, 200, "{}", again.text());
         pairs.into_iter().for_each(|(key, value)| ledger.acknowledge(key, value));
         all_come_back(&mut cluster, &[], &ledger);

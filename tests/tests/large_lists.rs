@@ -10,7 +10,7 @@
 use quorate_sim::trials::scaled;
 use quorate_tests::cluster::Cluster;
 use quorate_tests::deadline::{PATIENCE, wait_until};
-use quorate_tests::load::base64url;
+use quorate_tests::load::data_json;
 use quorate_tests::memory::{forget_peak, peak_bytes, resident_bytes};
 use quorate_tests::program::Program;
 
@@ -19,18 +19,16 @@ const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
 const KEYS: usize = 200_000;
 const MOST_KEYS: u64 = 1_000_000;
 const VALUE_BYTES: usize = 256;
-const PART: u64 = 8_000;
+const PART: usize = 8_000;
 /// What a list may take beside the state, on either side.
 const MOST_BYTES: u64 = 64 << 20;
 
 fn fill(cluster: &Cluster, keys: u64) {
     let mut client = cluster.nodes[0].client();
-    let value = base64url(&"v".repeat(VALUE_BYTES));
-    let keys: Vec<u64> = (0..keys).collect();
-    for part in keys.chunks(usize::try_from(PART).unwrap()) {
-        let member = |key: &u64| format!("\"{}\":\"{value}\"", base64url(&name(*key)));
-        let members: Vec<String> = part.iter().map(member).collect();
-        client.post("/data.json?timeout=60s", format!("{{{}}}", members.join(",")).as_bytes());
+    for first in (0..keys).step_by(PART) {
+        let part = first..keys.min(first + PART as u64);
+        let pairs: Vec<_> = part.map(|key| (name(key), "v".repeat(VALUE_BYTES))).collect();
+        client.post("/data.json?timeout=60s", &data_json(&pairs));
     }
 }
 
