@@ -18,6 +18,7 @@ mod leader_completeness;
 mod lease_exclusive;
 mod linearizable;
 mod log_matching;
+mod makes_sense;
 mod monotonic;
 mod oracle;
 mod orders_kept;
@@ -106,6 +107,7 @@ impl Checkers {
             Box::new(commit_durable::CommitDurable::default()),
             Box::new(ack_durable::AckDurable),
             Box::new(monotonic::Monotonic::default()),
+            Box::new(makes_sense::MakesSense),
             Box::new(state_machine::StateMachine::default()),
             Box::new(read_confirmed::ReadConfirmed::new(plan)),
             Box::new(lease_exclusive::LeaseExclusive::new(plan)),

@@ -1,6 +1,6 @@
 //! Election safety, single votes, leader completeness.
 
-use quorate_node::raft::LogId;
+use quorate_node::raft::{Event, LogId, NodeId};
 
 use super::{Story, append, found, hard, install, replace};
 use crate::observe::{Ended, FoundLog, MessageKind};
@@ -166,4 +166,11 @@ fn a_leader_that_lost_a_slot_to_a_truncation_is_found() {
         .holds(2, replace(2, &[(2, 2)]))
         .leads(2, 3)
         .alarms("leader-completeness", "without slot 1/2");
+}
+
+#[test]
+fn what_a_core_drops_as_nonsense_is_somebodys_fault() {
+    let nonsense = |from| Event::Nonsense { from, what: "two leaders in one term" };
+    Story::cluster(3).event(1, nonsense(Some(NodeId(2)))).alarms("makes-sense", "host 1 was told by host 2");
+    Story::cluster(3).event(1, nonsense(None)).alarms("makes-sense", "by its own disk");
 }
