@@ -63,6 +63,8 @@ pub enum Observation {
     Asks { client: u8, number: u32, to: Host, key: String, call: Call, stale: bool, content: Option<u64> },
     /// What a client makes of the answer, or of none; and the revision of the key, when the answer named one.
     Hears { client: u8, number: u32, outcome: Outcome, revision: Option<u64> },
+    /// A client's machine gets an answer that nodes have passed on, the last of them last.
+    PassedOn { to: Host, by: Vec<String> },
     /// An auditor makes a request, or repeats it under the same number.
     Errand { auditor: u8, number: u64, errand: Errand },
     /// What an auditor is told.

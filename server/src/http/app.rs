@@ -26,14 +26,16 @@ pub(crate) struct App<R, N> {
     pub(super) node: HeaderValue,
     pub(super) cluster: HeaderValue,
     pub(super) history: HeaderValue,
+    /// How this node signs what it passes back.
+    pub(super) via: HeaderValue,
 }
 
 impl<R: Runtime, N> App<R, N> {
     /// `on_loopback`: the server listens on a loopback address, where it answers only to names of its own, so that no
     /// page in a browser on this machine can reach it under another (DNS rebinding).
     pub(super) fn new(context: Arc<Context<R, N>>, on_loopback: bool) -> Self {
-        let id =
-            |id: u128| HeaderValue::from_str(&format!("{id:032x}")).expect("hex digits are a header value");
+        let text = |text: String| HeaderValue::from_str(&text).expect("digits are a header value");
+        let id = |id: u128| text(format!("{id:032x}"));
         let identity = context.identity;
         App {
             hosts: Hosts::new(&context.contact.url, on_loopback),
@@ -42,6 +44,7 @@ impl<R: Runtime, N> App<R, N> {
             node: id(identity.node.0),
             cluster: id(identity.cluster.0),
             history: id(identity.history.0),
+            via: text(format!("1.1 {:032x}", identity.node.0)),
             context,
         }
     }

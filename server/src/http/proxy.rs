@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{
     CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH,
-    TRANSFER_ENCODING, UPGRADE,
+    TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Uri};
@@ -130,6 +130,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         }
         let (mut head, body) = response.into_parts();
         remove_hop_by_hop(&mut head.headers);
+        head.headers.append(VIA, self.via.clone());
         Ok(Response::from_parts(head, AnswerBody::Forwarded(ForwardedBody::new(body, lease))))
     }
 

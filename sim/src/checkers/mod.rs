@@ -22,6 +22,7 @@ mod makes_sense;
 mod monotonic;
 mod oracle;
 mod orders_kept;
+mod passed_on_once;
 mod past_kept;
 mod past_reads;
 mod rare;
@@ -119,6 +120,7 @@ impl Checkers {
             Box::new(durability::Durability::default()),
             Box::new(revisions::Revisions),
             Box::new(linearizable::Linearizable),
+            Box::new(passed_on_once::PassedOnOnce),
             Box::new(watch_order::WatchOrder),
             Box::new(watch_complete::WatchComplete::default()),
             Box::new(past_reads::PastReads::default()),

@@ -152,6 +152,7 @@ pub(super) async fn exchange(net: &HostNet, at: &str, request: Request<Full<Byte
     };
     let exchange = async {
         let (head, body) = sender.send_request(request).await?.into_parts();
+        net.notes_who_passed_on(&head.headers);
         Ok::<_, hyper::Error>(Response::from_parts(head, body.collect().await?.to_bytes()))
     };
     let mut exchange = std::pin::pin!(exchange);

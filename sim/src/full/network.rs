@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hyper::header::{HeaderMap, VIA};
 use quorate_node::raft::Time;
 use quorate_server::{Listener, Net};
 use tokio::sync::mpsc;
@@ -11,6 +12,7 @@ use tokio::sync::mpsc;
 use super::stage::{FullStack, Stage};
 use super::stream::SimStream;
 use super::wires::{Arrivals, Place};
+use crate::observe::Observation;
 use crate::plan::Host;
 
 /// How long is waited for an answer before it is dialed again, as Linux does; after the last one it is given up.
@@ -29,6 +31,16 @@ pub(super) struct HostNet {
 impl HostNet {
     pub(super) fn new(stack: FullStack, host: Host) -> Self {
         HostNet { stack, host }
+    }
+
+    /// An answer has come to this machine: who passed it on?
+    pub(super) fn notes_who_passed_on(&self, headers: &HeaderMap) {
+        let by = headers.get_all(VIA).iter().map(|via| String::from_utf8_lossy(via.as_bytes()).into_owned());
+        let by: Vec<String> = by.collect();
+        if !by.is_empty() {
+            let now = self.stack.clock.now();
+            self.stack.stage().world.judge.observe(now, Observation::PassedOn { to: self.host, by });
+        }
     }
 
     /// Whether something sent now from one machine to another gets there, and when.

@@ -95,6 +95,7 @@ impl Servers {
             | Observation::Asks { .. }
             | Observation::Hears { .. }
             | Observation::Errand { .. }
+            | Observation::PassedOn { .. }
             | Observation::Account { .. } => return,
         };
         self.marks.push(Mark(at, host, sort, strings.number(&text), fields));

@@ -278,6 +278,7 @@ async fn a_forwarded_request_is_marked() {
     let heard = soon(heard.1).await.unwrap();
     assert!(heard.starts_with("PUT /key/a%2Fb?timeout=3s HTTP/1.1\r\n"), "{heard}");
     let own_id = cluster.servers[follower].context.identity.node;
+    assert_eq!(answer.header("via"), Some(&*format!("1.1 {own_id}")));
     let expected = [
         format!("host: {address}"),
         format!("quorate-forwarded: {own_id}"),

@@ -2,7 +2,7 @@
 
 use super::{Story, append, append_request, found, name, replace};
 use crate::history::{Call, Outcome};
-use crate::observe::Ended;
+use crate::observe::{Ended, Observation};
 
 /// One server commits these requests, a slot each from index 1 on.
 fn committing(story: Story, requests: &[(u8, u32)]) -> Story {
@@ -223,4 +223,14 @@ fn a_write_that_came_back_in_a_crash_is_no_stranger() {
         .commits(2, 3, 2)
         .written(1, 0, 2)
         .passes();
+}
+
+#[test]
+fn a_request_is_passed_on_by_one_node_only() {
+    let passed_on =
+        |by: &[&str]| Observation::PassedOn { to: 9, by: by.iter().map(|&via| via.into()).collect() };
+    Story::cluster(3).sees(passed_on(&["1.1 a"])).sees(passed_on(&["1.1 b"])).passes();
+    Story::cluster(3)
+        .sees(passed_on(&["1.1 a", "1.1 b"]))
+        .alarms("passed-on-once", "had been passed on 2 times: 1.1 a, 1.1 b");
 }
