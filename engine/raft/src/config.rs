@@ -35,6 +35,8 @@ pub struct Config {
     pub snapshot_bytes_per_second: u64,
     /// What to do with voters that are gone; nothing, unless somebody says otherwise.
     pub cleanup: Option<Cleanup>,
+    /// Take note of each step, for [`crate::Raft::take_trace`].
+    pub trace: bool,
 }
 
 /// When a leader removes voters that it does not hear.
@@ -63,6 +65,7 @@ impl Config {
             chunk_bytes: 1 << 20,
             snapshot_bytes_per_second: 128 << 20,
             cleanup: None,
+            trace: false,
         }
     }
 

@@ -33,6 +33,7 @@ mod random;
 mod status;
 mod term_runs;
 mod time;
+pub mod trace;
 
 pub use config::{Cleanup, Config};
 pub use entry::{Entry, Payload};

@@ -33,6 +33,11 @@ impl TermRuns {
         LogId { term: self.runs.last().map_or(self.base.term, |run| run.1), index: self.last }
     }
 
+    /// The first slot of each run, in order.
+    pub(crate) fn first_slots(&self) -> impl Iterator<Item = LogId> + '_ {
+        self.runs.iter().map(|(index, term)| LogId { term: *term, index: *index })
+    }
+
     /// The term of the slot at `index`; of the base too. `None` outside.
     pub fn term(&self, index: Index) -> Option<Term> {
         if index == self.base.index {

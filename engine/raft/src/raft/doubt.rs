@@ -6,7 +6,9 @@
 //! it, that they do not hold it. Whoever committed it would have needed one of them. TigerBeetle's view changes
 //! negative-acknowledge prepares for the same end; FAST'18 leaves it to the leader.
 
+use super::outbox::slot as traced;
 use super::{Raft, RoleState};
+use crate::trace::Step;
 use crate::{Event, Held, LogId, NodeId, Report, Tally, Term, Time, tally};
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -58,8 +60,10 @@ impl Raft {
     /// A peer knows more to be committed. What this node holds of that is the same entry with the same prefix, and
     /// damage there hinders nothing.
     pub(super) fn commit_told(&mut self, committed: LogId) {
-        if !matches!(self.role, RoleState::Leader(_)) && self.log.terms().holds(committed) {
-            self.commit = self.commit.max(committed.index);
+        let is_news = committed.index > self.commit && self.log.terms().holds(committed);
+        if !matches!(self.role, RoleState::Leader(_)) && is_news {
+            self.commit = committed.index;
+            self.out.note(|| Step::Hears { slot: traced(committed) });
         }
     }
 
@@ -103,6 +107,7 @@ impl Raft {
             return;
         }
         let term = self.hard.term.next();
+        self.out.note(|| Step::Doubts { term: term.0, slot: traced(slot) });
         self.enter_term(term);
         self.event(Event::Doubts { term, slot });
         self.damage.doubt = Doubt::default();
@@ -122,6 +127,9 @@ impl Raft {
         if !self.are_enough(slot, |id| self.damage.doubt.never.contains(&id)) {
             return;
         }
+        let doubt = &self.damage.doubt;
+        self.out
+            .note(|| Step::Drops { slot: traced(slot), never: doubt.never.iter().map(|id| id.0).collect() });
         self.truncate(slot.index);
         self.hard_write = self.writer.next_id();
         self.damage.doubt = Doubt::default();

@@ -4,6 +4,7 @@ use super::follower::Follower;
 use super::leader::Leader;
 use super::{Raft, RoleState};
 use crate::random::Random;
+use crate::trace::Step;
 use crate::{
     CampaignCause, Config, Envelope, Event, HardState, Index, LogId, Message, NodeId, Output, Payload,
     StepDownCause, Tally, Term, tally,
@@ -27,6 +28,12 @@ impl Candidate {
     /// one.
     fn answered(&mut self, from: NodeId, granted: bool) {
         *self.answers.entry(from).or_default() |= granted;
+    }
+
+    /// Who said yes, and this node itself where its own counts.
+    fn yes(&self, own: Option<NodeId>) -> Vec<u128> {
+        let others = self.answers.iter().filter(|(_, granted)| **granted).map(|(id, _)| *id);
+        others.chain(own).map(|id| id.0).collect()
     }
 }
 
@@ -100,6 +107,8 @@ impl Raft {
         let RoleState::Candidate(candidate) = &self.role else { return };
         let own = candidate.asking || self.hard_write <= self.writer.written();
         let asking = candidate.asking;
+        let me = self.config.id;
+        self.out.note(|| Step::Counts { asking, votes: candidate.yes(own.then_some(me)) });
         let verdict = tally(self.membership.current(), |id| {
             if id == self.config.id { own.then_some(true) } else { candidate.answers.get(&id).copied() }
         });
@@ -218,6 +227,7 @@ impl Raft {
         if granted && self.hard.vote.is_none() {
             // One that was asking for itself stops asking, or it would soon depose the one it votes for.
             self.role = RoleState::Follower(Follower::default());
+            self.out.note(|| Step::Votes { candidate: from.0 });
             self.note_hard(HardState { vote: Some(from), ..self.hard });
             self.reset_election_timer();
         }

@@ -1,6 +1,8 @@
 //! Following a leader: taking its entries, and answering only for what is durable.
 
+use super::outbox::slot;
 use super::{Raft, RoleState};
+use crate::trace::Step;
 use crate::{Entry, Event, Index, LogId, Message, NodeId, Payload, StepDownCause};
 use alloc::vec::Vec;
 
@@ -117,6 +119,7 @@ impl Raft {
     pub(super) fn truncate(&mut self, from: Index) {
         assert!(!matches!(self.role, RoleState::Leader(_)), "a leader truncates its log from {from}");
         assert!(from > self.commit, "truncates from {from} what is committed up to {}", self.commit);
+        self.out.note(|| Step::Truncates { from: from.0 });
         self.log.truncate(from);
         self.writer.truncate(from);
         self.damage.truncate(from);
@@ -131,13 +134,19 @@ impl Raft {
         let RoleState::Follower(follower) = &mut self.role else { return };
         follower.verified = follower.verified.max(index);
         follower.answer_due = true;
+        let members_at = self.membership.current_at();
+        self.out.note(|| Step::Verifies { index: index.0, members_at: slot(members_at) });
         self.leader_committed(leader_commit);
         self.answer_leader();
     }
 
     pub(super) fn leader_committed(&mut self, leader_commit: Index) {
         let RoleState::Follower(follower) = &self.role else { return };
-        self.commit = self.commit.max(leader_commit.min(follower.verified));
+        let committed = leader_commit.min(follower.verified);
+        if committed > self.commit {
+            self.commit = committed;
+            self.out.note(|| Step::Learns { index: committed.0 });
+        }
     }
 
     /// Tells the leader how far the log matches *durably*, when there is news or an answer is due.

@@ -4,6 +4,7 @@ use super::progress::{Progress, Supply};
 use super::reads::ReadRound;
 use super::transfer::{Leave, Transfer};
 use super::{Raft, RoleState};
+use crate::trace::{Match, Step};
 use crate::{
     Entry, Event, Index, LogId, Message, NodeId, Payload, PeerState, PeerStatus, ReadId, StepDownCause,
     Tally, Time, agreed, committed_index, tally,
@@ -107,6 +108,15 @@ impl Raft {
             return;
         }
         self.commit = committed;
+        let counted = |id: &NodeId| {
+            let peer = leader.peers.get(id).map_or(Index(0), |peer| peer.matched);
+            Match { node: id.0, index: if *id == self.config.id { own.0 } else { peer.0 } }
+        };
+        let members = self.membership.current();
+        self.out.note(|| Step::Commits {
+            index: committed.0,
+            matches: members.voters.union(&members.outgoing).map(counted).collect(),
+        });
         while let Some((_, bytes)) = leader.uncommitted.pop_front_if(|(index, _)| *index <= committed) {
             leader.uncommitted_bytes -= bytes;
         }

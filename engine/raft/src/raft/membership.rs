@@ -1,5 +1,7 @@
 //! The configurations of the log, the last of which is in force.
 
+use super::outbox::{configuration, slot};
+use crate::trace::Configured;
 use crate::{Entry, Index, LogId, Members, NodeId, Payload, SnapshotMeta};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -76,6 +78,15 @@ impl Membership {
     pub(super) fn compact(&mut self, base: Index) {
         let after = self.configurations.partition_point(|(at, _)| at.index <= base);
         self.configurations.drain(..after.saturating_sub(1));
+    }
+
+    /// All of them, as a trace has them.
+    pub(super) fn configured(&self) -> Vec<Configured> {
+        let configured = |(at, members): &(LogId, Members)| Configured {
+            at: slot(*at),
+            configuration: configuration(members),
+        };
+        self.configurations.iter().map(configured).collect()
     }
 
     fn newest(&self) -> &(LogId, Members) {

@@ -8,6 +8,7 @@ mod follower;
 mod leader;
 mod membership;
 mod open;
+mod outbox;
 mod progress;
 mod reads;
 mod repair;
@@ -24,12 +25,12 @@ pub use transfer::TransferError;
 
 use crate::log::Log;
 use crate::random::Random;
+use crate::trace::Step;
 use crate::{
     Config, Done, Entry, Envelope, Event, HardState, Index, Input, Job, LogId, Members, Message, NodeId,
     Output, Payload, Role, Status, StepDownCause, Term, Time, WriteId,
 };
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -37,6 +38,7 @@ use election::Candidate;
 use follower::Follower;
 use leader::Leader;
 use membership::Membership;
+use outbox::{Outbox, configuration, slot};
 use reads::Reads;
 use repair::Damage;
 use snapshots::Snapshots;
@@ -77,7 +79,7 @@ pub struct Raft {
     bound_until: Time,
     /// Messages of this term that wait for the term to be durable.
     held: Vec<Envelope>,
-    out: VecDeque<Output>,
+    out: Outbox,
 }
 
 /// A role owns only its own data; what it held ends with it.
@@ -218,6 +220,11 @@ impl Raft {
         (last != LogId::ZERO && self.log.terms().holds(last)).then_some((members, members_at))
     }
 
+    /// The steps taken since this was last asked, in order; none unless [`Config::trace`] is set.
+    pub fn take_trace(&mut self) -> Vec<Step> {
+        self.out.take_steps()
+    }
+
     /// The leader of this term, when known.
     pub fn leader(&self) -> Option<NodeId> {
         match &self.role {
@@ -322,6 +329,7 @@ impl Raft {
         if !self.writer.finish(id) {
             return self.nonsense(None, "a write finished that was never issued");
         }
+        self.out.note(|| Step::Written { id: id.0 });
         self.room.written(id);
         if self.hard_write <= self.writer.written() {
             for envelope in core::mem::take(&mut self.held) {
@@ -400,6 +408,9 @@ impl Raft {
         if hard.term > self.hard.term {
             self.held.clear();
         }
+        if hard.vote.is_none() {
+            self.out.note(|| Step::Enters { term: hard.term.0 });
+        }
         self.hard = hard;
         self.writer.hard(hard);
         self.hard_write = self.writer.next_id();
@@ -407,6 +418,12 @@ impl Raft {
 
     /// Appends to the log in memory and on its way to disk.
     fn append(&mut self, entry: Entry) {
+        self.out.note(|| match &entry.payload {
+            Payload::Members(members) => {
+                Step::Configures { slot: slot(entry.id), configuration: configuration(members) }
+            }
+            Payload::Noop | Payload::Command(_) => Step::Appends { slot: slot(entry.id) },
+        });
         if self.membership.note(&entry) {
             self.members_changed();
         }

@@ -3,6 +3,7 @@
 use super::election::random_timeout;
 use super::follower::Follower;
 use super::membership::Membership;
+use super::outbox::{Outbox, slot};
 use super::reads::Reads;
 use super::repair::Damage;
 use super::snapshots::Snapshots;
@@ -10,8 +11,8 @@ use super::writer::Writer;
 use super::{Raft, RoleState};
 use crate::log::Log;
 use crate::random::Random;
-use crate::{Config, Found, Index, LogId, Output, Payload, Time, WriteId};
-use alloc::collections::VecDeque;
+use crate::trace::Step;
+use crate::{Config, Found, HardState, Index, LogId, Output, Payload, Time, WriteId};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -73,7 +74,7 @@ impl Raft {
         let last = terms.last();
         if last.term > hard.term {
             // Only a received snapshot can be ahead of the term. This node never voted in that term.
-            hard = crate::HardState { term: last.term, vote: None };
+            hard = HardState { term: last.term, vote: None };
         }
         let mut random = Random::new(config.seed);
         let election_at = now + random_timeout(&config, &mut random);
@@ -96,11 +97,12 @@ impl Raft {
             // It forgot whom it promised what before it restarted.
             bound_until: now + config.election_timeout,
             held: Vec::new(),
-            out: VecDeque::new(),
+            out: Outbox::new(config.trace),
             log: Log::new(terms),
             random,
             config,
         };
+        raft.note_opening(found.hard, found.unknown, unfinished.is_some());
         if hard != found.hard {
             raft.note_hard(hard);
         }
@@ -113,6 +115,25 @@ impl Raft {
             raft.out.push_back(Output::Install(meta));
         }
         Ok(raft)
+    }
+
+    /// Notes what it starts on. The term is the one that is durable.
+    fn note_opening(&mut self, hard: HardState, unknown: Option<Index>, installs: bool) {
+        let Raft { log, membership, snapshots, damage, commit, out, .. } = self;
+        let terms = log.terms();
+        out.note(|| Step::Opens {
+            term: hard.term.0,
+            vote: hard.vote.map(|vote| vote.0),
+            base: slot(terms.base()),
+            runs: terms.first_slots().map(slot).collect(),
+            last: terms.last().index.0,
+            snapshot: slot(snapshots.newest_id()),
+            installs,
+            commit: commit.0,
+            damaged: damage.lost_slots().map(slot).collect(),
+            unknown: unknown.map(|index| index.0),
+            configurations: membership.configured(),
+        });
     }
 }
 

@@ -7,6 +7,7 @@
 //! the read itself.
 
 use super::{Raft, RoleState};
+use crate::trace::Step;
 use crate::{Index, Message, NodeId, Output, ReadId, Time};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -116,6 +117,7 @@ impl Raft {
         }
         self.reads.unserved += 1;
         if mode == ReadMode::Lease && self.is_settled() && self.holds_lease() {
+            self.out.note(|| Step::Leases { by: None, index: self.commit.0 });
             self.reads.confirmed.entry(self.commit).or_default().push(id);
         } else {
             self.reads.waiting.push((id, mode));
@@ -174,6 +176,7 @@ impl Raft {
                 ids,
                 followers,
             });
+            self.out.note(|| Step::Rounds { round: leader.round, index: self.commit.0 });
         }
         self.confirm_reads();
     }
@@ -203,6 +206,7 @@ impl Raft {
             let RoleState::Leader(leader) = &mut self.role else { return };
             let done = leader.read_rounds.pop_front_if(|round| round.round <= confirmed);
             let Some(done) = done else { break };
+            self.out.note(|| Step::Confirms { round: done.round, index: done.index.0 });
             self.reads.confirmed.entry(done.index).or_default().extend(done.ids);
             for (to, batch) in done.followers {
                 self.send(to, Message::ReadIndexReply { batch, index: done.index });
@@ -215,11 +219,13 @@ impl Raft {
 
     pub(super) fn read_index_asked(&mut self, from: NodeId, batch: u64, lease: bool) {
         if lease && self.is_settled() && self.holds_lease() {
+            self.out.note(|| Step::Leases { by: Some(from.0), index: self.commit.0 });
             return self.send(from, Message::ReadIndexReply { batch, index: self.commit });
         }
         let leads = matches!(self.role, RoleState::Leader(_));
         let again = self.reads.followers.contains(&(from, batch));
         if leads && !again && self.reads.followers.len() < MOST_WAITING {
+            self.out.note(|| Step::Asked { by: from.0, batch });
             self.reads.followers.push((from, batch));
         }
     }

@@ -6,7 +6,9 @@
 //! `docs/PROTOCOL.md` hold; what becomes of a slot of which no copy is found is in `doubt`.
 
 use super::doubt::Doubt;
+use super::outbox::slot;
 use super::{Raft, RoleState};
+use crate::trace::Step;
 use crate::{Entry, Event, Index, LogId, Message, NodeId, Reader, Report, Term, Time, WriteId};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -94,6 +96,11 @@ impl Damage {
         above.next().filter(|_| known).map(|(index, term)| LogId { term: *term, index: *index })
     }
 
+    /// The slots whose payload is lost.
+    pub(super) fn lost_slots(&self) -> impl Iterator<Item = LogId> + '_ {
+        self.lost.iter().map(|(index, term)| LogId { term: *term, index: *index })
+    }
+
     pub(super) fn has_lost(&self, index: Index) -> bool {
         self.lost.contains_key(&index)
     }
@@ -155,6 +162,7 @@ impl Raft {
         let id = entry.id;
         // Without room for it the slot stays lost, and is asked for again.
         if self.damage.lost.get(&id.index) == Some(&id.term) && self.room.fits(&entry.payload) {
+            self.out.note(|| Step::Mends { slot: slot(id) });
             self.damage.lost.remove(&id.index);
             self.room.issue(self.writer.next_id(), &entry.payload);
             self.damage.mending.insert(id.index, (id.term, self.writer.next_id()));
@@ -179,6 +187,7 @@ impl Raft {
         let held = |tail: &LostTail| tail.must_hold.is_some_and(|must| end >= must.index);
         if self.damage.tail.as_ref().is_some_and(held) {
             self.damage.tail = None;
+            self.out.note(|| Step::Recalls { end: end.0 });
         }
     }
 

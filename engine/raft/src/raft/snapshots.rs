@@ -2,8 +2,10 @@
 
 use super::follower::Follower;
 use super::leader::Leader;
+use super::outbox::slot;
 use super::progress::{Progress, Supply};
 use super::{Raft, RoleState};
+use crate::trace::Step;
 use crate::{
     Chunk, Index, Job, LoadSnapshot, LogId, Message, NodeId, Output, Reader, SnapshotMeta, StoreSnapshot,
     Time,
@@ -56,6 +58,7 @@ impl Raft {
         } else {
             Index(meta.last.index.0.saturating_sub(self.config.keep_entries))
         };
+        self.out.note(|| Step::Stores { last: slot(meta.last), own: true });
         self.snapshots.newest = Some(meta);
         self.compact(keep_from.min(self.pinned()));
         self.drop_covered_damage();
@@ -102,6 +105,7 @@ impl Raft {
         self.log.compact(to);
         self.damage.compact(to);
         let base = self.log.terms().base();
+        self.out.note(|| Step::Compacts { to: slot(base) });
         self.membership.compact(base.index);
         self.writer.compact(base);
     }
@@ -225,6 +229,7 @@ impl Raft {
         let Some(incoming) = self.snapshots.incoming.as_mut().filter(current) else { return };
         if complete {
             self.snapshots.incoming = None;
+            self.out.note(|| Step::Stores { last: slot(stored.last), own: false });
             return self.install(stored.clone());
         }
         incoming.stored = next;

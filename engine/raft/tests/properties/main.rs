@@ -7,6 +7,7 @@ mod one_core;
 mod quorums;
 mod stories;
 mod term_runs;
+mod trace;
 
 #[path = "../harness/disk.rs"]
 #[expect(dead_code, reason = "scripts damage it in more ways")]
