@@ -257,7 +257,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             let _ = self.storage.jobs.send(jobs);
         }
         if let Some(inspector) = &mut self.inspector {
-            inspector.turned(&self.node);
+            inspector.turned(&mut self.node);
         }
         if changed {
             let view = Arc::new(self.node.view());

@@ -13,6 +13,6 @@ pub trait Inspector: Send {
     /// The node asks for this, and the host is about to do it.
     fn output(&mut self, output: &Output);
 
-    /// The node has nothing more to ask for.
-    fn turned(&mut self, node: &Node);
+    /// The node has nothing more to ask for. What it notes for whoever looks on may be taken.
+    fn turned(&mut self, node: &mut Node);
 }

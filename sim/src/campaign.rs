@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::checkers::{RARE_STATES, wanted_by};
 use crate::counts::Counts;
 use crate::plan::{Plan, Scenario};
-use crate::run::{Options, Report, Stack, run_plan};
+use crate::run::{Jury, Options, Report, Stack, run_plan};
 use crate::verdict::Verdict;
 
 /// In so many seeds every kind of fault that a scenario promises strikes.
@@ -25,6 +25,8 @@ pub struct Campaign {
     pub seeds: Vec<u64>,
     /// How many run at once.
     pub jobs: usize,
+    /// Which checkers are asked.
+    pub jury: Jury,
 }
 
 /// What a campaign came to.
@@ -118,7 +120,7 @@ impl Totals {
 
 /// Runs a campaign; `take` gets each report, in the order of the seeds.
 pub fn run_campaign(campaign: &Campaign, mut take: impl FnMut(&Plan, &Report)) -> Totals {
-    let options = Options { stack: campaign.stack, keep_trace: false };
+    let options = Options { stack: campaign.stack, keep_trace: false, jury: campaign.jury };
     let mut totals = Totals::default();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -160,7 +162,7 @@ mod tests {
     #[test]
     fn many_seeds_without_a_kind_that_was_promised_fall_short() {
         let plan = Plan::new(Scenario::Disk, 1);
-        let mut report = run_plan(&plan, &Options { stack: Stack::Core, keep_trace: false });
+        let mut report = run_plan(&plan, &Options { stack: Stack::Core, keep_trace: false, jury: Jury::All });
         assert_eq!(report.verdict, Verdict::Passed);
         Scenario::Disk.promises().iter().for_each(|kind| report.fired.add(kind, 1));
         let mut totals = Totals::default();

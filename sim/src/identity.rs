@@ -65,6 +65,7 @@ pub(crate) fn node_config(plan: &Plan, server: Host, seed: u64) -> NodeConfig {
         keep_entries: knobs.keep_entries,
         chunk_bytes: knobs.chunk_bytes,
         cleanup,
+        trace: true,
         ..Config::new(node_id(server), seed)
     };
     NodeConfig {

@@ -11,6 +11,7 @@ use crate::history::Operation;
 use crate::ledger::Ledger;
 use crate::observe::{Observation, TraceHasher};
 use crate::plan::Plan;
+use crate::run::Jury;
 use crate::verdict::Verdict;
 
 /// Judges one run.
@@ -40,6 +41,11 @@ impl Judge {
             broken: None,
             fired: Counts::default(),
         }
+    }
+
+    /// Asks no other checkers than these from now on.
+    pub(crate) fn ask(&mut self, jury: Jury) {
+        self.checkers.keep(jury);
     }
 
     pub(crate) fn observe(&mut self, at: Time, observation: Observation) {

@@ -14,6 +14,7 @@
 //! | `core`, `full` | the two stacks: nodes and storage under a queue of events; the whole server on madsim |
 //! | [`observe`], `tap` | what is observed, and how it is taken from a node |
 //! | `ledger`, `chronicle` | every log and what of it is durable; what auditors were told, put together |
+//! | `spec` | the protocol as a specification that is asked whether each step of the cores may be taken |
 //! | `checkers`, `judge` | a property a file; who asks them all |
 //! | `outlook`, `verdict` | how the servers stand together; what a run came to |
 //! | [`history`], [`linearizability`] | what clients did and saw, and whether one order explains it |
@@ -53,6 +54,7 @@ mod rot;
 mod run;
 mod shrink;
 mod source;
+mod spec;
 mod tap;
 mod timeline;
 pub mod trials;
@@ -68,6 +70,6 @@ pub use plan::{
     Asks, Cluster, Damage, Fault, Host, Knobs, Link, Order, Place, Plan, PlanError, Scenario, Shape, Timed,
     Workload,
 };
-pub use run::{Options, Report, Stack, run_plan};
+pub use run::{Jury, Options, Report, Stack, run_plan};
 pub use shrink::{Shrunk, shrink};
 pub use verdict::Verdict;

@@ -3,6 +3,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use quorate_node::raft::trace::Step;
 use quorate_node::raft::{Event, HardState, Index, LogId, NodeId, Role, Term, Time};
 
 use crate::audit::{Account, Errand};
@@ -38,6 +39,8 @@ pub enum Observation {
     ServedByLease { host: Host },
     /// Something that the node itself would log.
     Event { host: Host, event: Event },
+    /// The steps that a server's core has taken in a turn.
+    Traced { host: Host, steps: Steps },
     /// A server sends a message. It may never arrive.
     Sent { from: Host, to: Host, said: Said },
     /// A server takes a message.
@@ -69,6 +72,17 @@ pub enum Observation {
     Errand { auditor: u8, number: u64, errand: Errand },
     /// What an auditor is told.
     Account { auditor: u8, number: u64, account: Account },
+}
+
+/// Steps of a core, in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Steps(pub Vec<Step>);
+
+/// What they say follows from what else is observed, and they are many: their number is enough for the trace hash.
+impl Hash for Steps {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.len().hash(state);
+    }
 }
 
 /// The parts of a run.

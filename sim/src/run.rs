@@ -39,6 +39,27 @@ impl Stack {
     }
 }
 
+/// Which checkers are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jury {
+    /// All.
+    All,
+    /// This one, as if there were no other.
+    Only(&'static str),
+    /// All others, as if there were not this one.
+    AllBut(&'static str),
+}
+
+impl Jury {
+    pub(crate) fn asks(self, checker: &str) -> bool {
+        match self {
+            Jury::All => true,
+            Jury::Only(only) => checker == only,
+            Jury::AllBut(other) => checker != other,
+        }
+    }
+}
+
 /// How a plan is run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -46,6 +67,8 @@ pub struct Options {
     pub stack: Stack,
     /// Keep everything that is observed.
     pub keep_trace: bool,
+    /// Which checkers are asked.
+    pub jury: Jury,
 }
 
 /// The account of a run.

@@ -6,7 +6,7 @@ use quorate_node::raft::{Done, Entry, Envelope, Index, Job, LogId, Message, Payl
 use quorate_node::{Input, Node, Output, ReadLevel, Reply, Request, RequestId};
 
 use crate::observe::{
-    Configuration, FoundLog, LogWrite, MessageKind, Observation, Said, Stand, Wanted, digest,
+    Configuration, FoundLog, LogWrite, MessageKind, Observation, Said, Stand, Steps, Wanted, digest,
 };
 use crate::plan::Host;
 
@@ -64,7 +64,11 @@ impl Tap {
     }
 
     /// What has changed by a turn.
-    pub(crate) fn turned(&mut self, node: &Node, mut tell: impl FnMut(Observation)) {
+    pub(crate) fn turned(&mut self, node: &mut Node, mut tell: impl FnMut(Observation)) {
+        let steps = node.take_trace();
+        if !steps.is_empty() {
+            tell(Observation::Traced { host: self.host, steps: Steps(steps) });
+        }
         let (host, status) = (self.host, node.raft().status());
         if self.members_at != Some(status.members_at) {
             self.members_at = Some(status.members_at);

@@ -1,11 +1,11 @@
 //! Nodes and storage under simulation: volume, every scenario, every kind of fault.
 
 use quorate_sim::trials::scaled;
-use quorate_sim::{Campaign, Plan, Report, Scenario, Stack, Verdict, run_campaign};
+use quorate_sim::{Campaign, Jury, Plan, Report, Scenario, Stack, Verdict, run_campaign};
 
 fn campaign(scenario: Scenario, seeds: usize, jobs: usize) -> Campaign {
     let seeds = u64::try_from(seeds).expect("a number of seeds is small");
-    Campaign { scenario, stack: Stack::Core, seeds: (0..seeds).collect(), jobs }
+    Campaign { scenario, stack: Stack::Core, seeds: (0..seeds).collect(), jobs, jury: Jury::All }
 }
 
 fn passes(plan: &Plan, report: &Report) {

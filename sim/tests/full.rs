@@ -1,9 +1,9 @@
 //! The whole server under simulation: hyper, the leader proxy, peer links, storage; all faults, all checkers.
 
 use quorate_sim::trials::scaled;
-use quorate_sim::{Counts, Options, Plan, Report, Scenario, Stack, Verdict, run_plan};
+use quorate_sim::{Counts, Jury, Options, Plan, Report, Scenario, Stack, Verdict, run_plan};
 
-const FULL: Options = Options { stack: Stack::Full, keep_trace: false };
+const FULL: Options = Options { stack: Stack::Full, keep_trace: false, jury: Jury::All };
 
 /// Runs the seeds of `range`, all of which must pass.
 fn campaign(scenario: Scenario, range: std::ops::Range<u64>) -> Vec<Report> {

@@ -3,9 +3,9 @@
 //! A random campaign hits most of them some day. A run in which every one is hit shows, for this script, that there
 //! is no moment at which it hurts.
 
-use quorate_sim::{Asks, Fault, Options, Plan, Scenario, Shape, Stack, Timed, Verdict, run_plan};
+use quorate_sim::{Asks, Fault, Jury, Options, Plan, Scenario, Shape, Stack, Timed, Verdict, run_plan};
 
-const OPTIONS: Options = Options { stack: Stack::Core, keep_trace: false };
+const OPTIONS: Options = Options { stack: Stack::Core, keep_trace: false, jury: Jury::All };
 
 /// The leader is cut off with entries that nobody else gets, another one leads, and the first comes back: its log is
 /// cut and written anew, over small segments, with checkpoints in between and a snapshot for whom they leave behind.

@@ -14,6 +14,7 @@ use crate::state::{Progress, State};
 use crate::view::{Standing, View};
 use housekeeping::Housekeeping;
 use quorate_kv::{Action, Applied, Command, Kv, Once, Op, Settings, Txn};
+use quorate_raft::trace::Step;
 use quorate_raft::{
     Config, Done, Entry, Envelope, Event, Found, Index, Input as CoreInput, Job, NodeId, OpenError,
     Output as CoreOutput, ProposeError, Raft, Reader, Time,
@@ -205,6 +206,11 @@ impl Node {
     /// The core, to look at.
     pub fn raft(&self) -> &Raft {
         &self.raft
+    }
+
+    /// The steps that the core has taken since this was last asked; none unless its settings have it keep them.
+    pub fn take_trace(&mut self) -> Vec<Step> {
+        self.raft.take_trace()
     }
 
     /// The store, to look at; while one is being restored, what was there before.

@@ -32,6 +32,7 @@ mod recovery;
 mod revisions;
 mod settled;
 mod single_vote;
+mod specification;
 mod state_machine;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ use crate::history::Operation;
 use crate::ledger::Ledger;
 use crate::observe::Observation;
 use crate::plan::{Plan, Scenario};
+use crate::run::Jury;
 use crate::verdict::Verdict;
 
 #[cfg(test)]
@@ -90,6 +92,12 @@ pub(crate) trait Checker: Send {
     }
 }
 
+/// The checker of this name, if there is one.
+pub(crate) fn known(name: &str) -> Option<&'static str> {
+    let checkers = Checkers::new(&Plan::new(Scenario::Calm, 0));
+    checkers.all.iter().map(|checker| checker.name()).find(|known| *known == name)
+}
+
 /// All checkers of a run.
 pub(crate) struct Checkers {
     all: Vec<Box<dyn Checker>>,
@@ -99,6 +107,7 @@ pub(crate) struct Checkers {
 impl Checkers {
     pub(crate) fn new(plan: &Plan) -> Self {
         let mut all: Vec<Box<dyn Checker>> = vec![
+            Box::new(specification::Specification::default()),
             Box::new(election_safety::ElectionSafety::default()),
             Box::new(single_vote::SingleVote::default()),
             Box::new(log_matching::LogMatching::default()),
@@ -135,6 +144,11 @@ impl Checkers {
             all.push(Box::new(cost::Cost::new(plan)));
         }
         Checkers { all, rare: rare::Rare::default() }
+    }
+
+    /// From now on only these are asked.
+    pub(crate) fn keep(&mut self, jury: Jury) {
+        self.all.retain(|checker| jury.asks(checker.name()));
     }
 
     /// The first broken promise that this observation shows.

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+use crate::checkers::known;
 use crate::plan::{Plan, PlanError, Scenario};
-use crate::run::Stack;
+use crate::run::{Jury, Options, Stack};
 
 /// Runs simulated clusters, one a seed, and breaks them.
 ///
@@ -44,6 +45,12 @@ pub(super) struct Arguments {
     /// Print everything that was observed; with --seed or --replay.
     #[arg(long)]
     pub(super) events: bool,
+    /// Ask this checker alone, as if there were no other: the name that a failure bears.
+    #[arg(long, value_name = "CHECKER", value_parser = checker)]
+    pub(super) only: Option<&'static str>,
+    /// Ask all checkers but this one.
+    #[arg(long, value_name = "CHECKER", value_parser = checker, conflicts_with = "only")]
+    pub(super) without: Option<&'static str>,
     /// How results are printed; `json` is a line a seed.
     #[arg(short = 'o', long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
@@ -61,7 +68,25 @@ pub(super) enum Output {
     Json,
 }
 
+fn checker(name: &str) -> Result<&'static str, String> {
+    known(name).ok_or_else(|| "no checker has that name: docs/SIMULATION.md lists them".to_owned())
+}
+
 impl Arguments {
+    /// How plans are run.
+    pub(super) fn options(&self, keep_trace: bool) -> Options {
+        Options { stack: self.stack, keep_trace, jury: self.jury() }
+    }
+
+    /// Which checkers are asked.
+    pub(super) fn jury(&self) -> Jury {
+        match (self.only, self.without) {
+            (Some(only), _) => Jury::Only(only),
+            (None, Some(other)) => Jury::AllBut(other),
+            (None, None) => Jury::All,
+        }
+    }
+
     /// The one plan that is asked for, if it is one.
     pub(super) fn plan(&self) -> Result<Option<Plan>, PlanError> {
         match (&self.replay, self.seed) {
@@ -75,13 +100,20 @@ impl Arguments {
 impl Arguments {
     /// The command that shows this plan again.
     pub(super) fn again(&self, plan: &Plan) -> String {
+        let only = match self.jury() {
+            Jury::All => String::new(),
+            Jury::Only(only) => format!(" --only {only}"),
+            Jury::AllBut(other) => format!(" --without {other}"),
+        };
         let scenario = match plan.scenario {
             Scenario::Swarm => String::new(),
             other => format!(" --scenario {}", other.name()),
         };
         match &self.replay {
-            Some(path) => format!("cargo sim --stack {} --replay {}", self.stack.name(), path.display()),
-            None => format!("cargo sim --stack {}{scenario} --seed {}", self.stack.name(), plan.seed),
+            Some(path) => {
+                format!("cargo sim --stack {}{only} --replay {}", self.stack.name(), path.display())
+            }
+            None => format!("cargo sim --stack {}{only}{scenario} --seed {}", self.stack.name(), plan.seed),
         }
     }
 }

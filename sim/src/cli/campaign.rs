@@ -27,6 +27,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         stack: arguments.stack,
         seeds,
         jobs: arguments.jobs.map_or(cores, usize::from),
+        jury: arguments.jury(),
     };
     let mut progress = Progress::new(arguments.seeds);
     let mut first_failure: Option<(Plan, Report)> = None;

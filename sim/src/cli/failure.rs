@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::arguments::Arguments;
 use crate::plan::Plan;
-use crate::run::{Options, Report, Stack, run_plan};
+use crate::run::{Report, Stack, run_plan};
 use crate::shrink::shrink;
 use crate::timeline::{Scene, page};
 use crate::verdict::Verdict;
@@ -23,7 +23,7 @@ fn most_runs(stack: Stack) -> usize {
 
 /// Makes a failing plan smaller, prints it, and says how to run it again.
 pub(super) fn explain(plan: &Plan, verdict: &Verdict, arguments: &Arguments) {
-    let options = Options { stack: arguments.stack, keep_trace: false };
+    let options = arguments.options(false);
     let shrunk = shrink(plan, verdict, &options, most_runs(arguments.stack));
     println!(
         "\na smaller plan that fails too, {} faults and requests instead of {} (found in {} runs):\n\n{}",
@@ -58,7 +58,7 @@ pub(super) fn write_trace(plan: &Plan, report: &Report, arguments: &Arguments) -
     let Some(path) = &arguments.trace else { return Ok(()) };
     let again;
     let report = if report.trace.is_empty() {
-        again = run_plan(plan, &Options { stack: arguments.stack, keep_trace: true });
+        again = run_plan(plan, &arguments.options(true));
         &again
     } else {
         report

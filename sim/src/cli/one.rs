@@ -2,23 +2,28 @@
 
 use std::process::ExitCode;
 
+use quorate_node::raft::Time;
+use quorate_node::raft::trace::Line;
+
 use super::arguments::{Arguments, Output};
 use super::{USAGE, failure, json};
 use crate::counts::Counts;
+use crate::identity::node_id;
+use crate::observe::Observation;
 use crate::plan::Plan;
-use crate::run::{Options, run_plan};
+use crate::run::run_plan;
 use crate::verdict::Verdict;
 
 pub(super) fn run(plan: &Plan, arguments: &Arguments) -> ExitCode {
     let keep_trace = arguments.events || arguments.trace.is_some();
-    let options = Options { stack: arguments.stack, keep_trace };
+    let options = arguments.options(keep_trace);
     let text = arguments.output == Output::Text;
     if text {
         println!("{plan}");
     }
     let report = run_plan(plan, &options);
     if arguments.events {
-        report.trace.iter().for_each(|(at, observation)| println!("{at} {observation:?}"));
+        report.trace.iter().for_each(|(at, observation)| print(*at, observation));
     }
     if text {
         println!("faults that had an effect: {}", list(&report.fired));
@@ -45,6 +50,17 @@ pub(super) fn run(plan: &Plan, arguments: &Arguments) -> ExitCode {
         println!("trace hash: {:016x}", report.trace_hash);
     }
     ExitCode::from(report.verdict.exit_code())
+}
+
+/// Everything in a line of its own; the steps of a core in the form that a trace has.
+fn print(at: Time, observation: &Observation) {
+    match observation {
+        Observation::Traced { host, steps } => {
+            let node = node_id(*host).0;
+            steps.0.iter().for_each(|step| println!("{at} trace {}", Line { node, step: step.clone() }));
+        }
+        observation => println!("{at} {observation:?}"),
+    }
 }
 
 /// Counts in one line.

@@ -240,7 +240,7 @@ impl CoreStack {
             }
         }
         let (judge, now) = (&mut self.world.judge, self.now);
-        life.tap.turned(&life.node, |observation| judge.observe(now, observation));
+        life.tap.turned(&mut life.node, |observation| judge.observe(now, observation));
         if let Some(term) = elected {
             self.look_at_leases(host, term);
         }

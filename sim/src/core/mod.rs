@@ -62,6 +62,7 @@ pub(crate) fn run(plan: &Arc<Plan>, options: &Options) -> Report {
         carried_out: BTreeSet::new(),
         events: 0,
     };
+    stack.world.judge.ask(options.jury);
     let outcome = stack.phases();
     Report::of(&mut stack.world, outcome, stack.now, stack.events)
 }

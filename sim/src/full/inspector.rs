@@ -32,7 +32,7 @@ impl Inspector for Witness {
         }
     }
 
-    fn turned(&mut self, node: &Node) {
+    fn turned(&mut self, node: &mut Node) {
         let now = self.stack.clock.now();
         let judge = &mut self.stack.stage().world.judge;
         self.tap.turned(node, |observation| judge.observe(now, observation));

@@ -47,7 +47,9 @@ const LETTING_GO: Duration = Duration::from_secs(2);
 
 /// Runs a plan on the full stack.
 pub(crate) fn run(plan: &Arc<Plan>, options: &Options) -> Report {
-    let stage = Arc::new(Mutex::new(Stage::new(plan, options.keep_trace)));
+    let mut stage = Stage::new(plan, options.keep_trace);
+    stage.world.judge.ask(options.jury);
+    let stage = Arc::new(Mutex::new(stage));
     let outcome = simulate(&stage, live).unwrap_or_else(|panic| Err(Verdict::Crash(panic)));
     let crashed = matches!(outcome, Err(Verdict::Crash(_)));
     assert!(

@@ -22,7 +22,7 @@ use crate::clock::RIGHT;
 use crate::observe::Observation;
 use crate::plan::{Fault, Host, Plan, Scenario, Shape, Timed};
 use crate::random::Random;
-use crate::run::{Options, Stack};
+use crate::run::{Jury, Options, Stack};
 use crate::verdict::Verdict;
 
 const HTTP: &str = "10.0.0.2:8080";
@@ -350,7 +350,7 @@ fn a_paused_host_stands_still_and_then_goes_on() {
     let mut plan = Plan::new(Scenario::Calm, 3);
     plan.faults = vec![Timed { at_ms: 2_000, fault: Fault::Pause { host: 1, for_ms: 4_000 } }];
     plan.scenario = Scenario::Clock;
-    let report = run(&Arc::new(plan), &Options { stack: Stack::Full, keep_trace: true });
+    let report = run(&Arc::new(plan), &Options { stack: Stack::Full, keep_trace: true, jury: Jury::All });
     assert_eq!(report.verdict, Verdict::Passed);
     let edge = |wanted: bool| {
         let is_edge =

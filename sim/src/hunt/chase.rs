@@ -13,6 +13,9 @@ use crate::plan::Scenario;
 /// So many seeds without faults pass with a bug in the code: until something goes wrong it hides.
 const CALM_SEEDS: u64 = 100;
 
+/// It sees a wrong step, whether or not any harm comes of it: no bug of the core hides from it, and it may notice any.
+const SEES_STEPS: &str = "specification";
+
 /// One bug, a simulator that has it, and one that does not.
 pub(super) struct Chase<'a> {
     pub(super) simulator: &'a Path,
@@ -46,10 +49,11 @@ impl Chase<'_> {
     /// # Errors
     /// The simulator could not be started, or a seed that shows the bug fails without it as well.
     pub(super) fn run(&self) -> Result<Outcome, String> {
-        let calm = self.first_failure(self.simulator, Scenario::Calm, 0, CALM_SEEDS)?;
+        let others = ["--without", SEES_STEPS];
+        let calm = self.first_failure(self.simulator, Scenario::Calm, &others, 0, CALM_SEEDS)?;
         let mut caught = Vec::new();
         for start in self.starts {
-            let failure = self.first_failure(self.simulator, self.bug.scenario, *start, self.seeds)?;
+            let failure = self.first_failure(self.simulator, self.bug.scenario, &[], *start, self.seeds)?;
             self.blame(*start, failure.as_ref())?;
             caught.push(failure);
             let missed = caught.iter().filter(|it| it.is_none()).count();
@@ -64,7 +68,7 @@ impl Chase<'_> {
     fn blame(&self, start: u64, failure: Option<&Caught>) -> Result<(), String> {
         let Some(caught) = failure else { return Ok(()) };
         let seed = start + caught.seeds - 1;
-        match self.first_failure(self.sound, self.bug.scenario, seed, 1)? {
+        match self.first_failure(self.sound, self.bug.scenario, &[], seed, 1)? {
             None => Ok(()),
             Some(other) => Err(format!("seed {seed} fails without a bug too: {}", other.by)),
         }
@@ -74,12 +78,14 @@ impl Chase<'_> {
         &self,
         program: &Path,
         scenario: Scenario,
+        jury: &[&str],
         start: u64,
         seeds: u64,
     ) -> Result<Option<Caught>, String> {
         let failed = |error| format!("{} could not be run: {error}", program.display());
         let mut simulator = Command::new(program)
             .args(["-o", "json", "--stack", self.bug.stack.name(), "--scenario", scenario.name()])
+            .args(jury)
             .args(["--start", &start.to_string(), "--seeds", &seeds.to_string()])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -149,7 +155,8 @@ impl Outcome {
 
     /// What is not as it should be.
     pub(super) fn complaint(&self, bug: &Bug) -> Option<String> {
-        let unexpected = |by: &&&str| !bug.expected.iter().any(|expected| expected == **by);
+        let expected = |by: &str| by == SEES_STEPS || bug.expected.iter().any(|expected| expected == by);
+        let unexpected = |by: &&&str| !expected(by);
         if !self.is_killed() {
             return Some("it was not noticed: the simulator has a hole".to_owned());
         }

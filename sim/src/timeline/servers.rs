@@ -87,6 +87,7 @@ impl Servers {
             }
             Observation::Phase(_)
             | Observation::Fault { .. }
+            | Observation::Traced { .. }
             | Observation::Sent { .. }
             | Observation::Received { .. }
             | Observation::Clock { .. }
