@@ -21,14 +21,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let campaign = Campaign {
-        scenario: arguments.scenario,
-        stack: arguments.stack,
-        seeds,
-        jobs: arguments.jobs.map_or(cores, usize::from),
-        jury: arguments.jury(),
-    };
+    let campaign = campaign(arguments, seeds);
     let mut progress = Progress::new(arguments.seeds);
     let mut first_failure: Option<(Plan, Report)> = None;
     let totals = run_campaign(&campaign, |plan, report| {
@@ -82,6 +75,17 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
     let otherwise = if falls_short.is_empty() { 0 } else { FALLS_SHORT };
     ExitCode::from(first_failure.map_or(otherwise, |(_, report)| report.verdict.exit_code()))
+}
+
+fn campaign(arguments: &Arguments, seeds: Vec<u64>) -> Campaign {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Campaign {
+        scenario: arguments.scenario,
+        stack: arguments.stack,
+        seeds,
+        jobs: arguments.jobs.map_or(cores, usize::from),
+        jury: arguments.jury(),
+    }
 }
 
 /// The seeds that are asked for.

@@ -101,7 +101,9 @@ macro_rules! steps {
             fn from_str(line: &str) -> Result<Self, ParseLineError> {
                 let mut words = line.split(' ');
                 let step = match words.next().unwrap_or_default() {
-                    $($verb => Step::$name { $($field: text::field(line, stringify!($field), words.next())?,)* },)*
+                    $($verb => Step::$name {
+                        $($field: text::field(line, stringify!($field), words.next())?,)*
+                    },)*
                     _ => return Err(ParseLineError::verb(line)),
                 };
                 if words.next().is_some() { Err(ParseLineError::rest(line)) } else { Ok(step) }
