@@ -67,6 +67,11 @@ impl Draw {
         u32::try_from(self.random.between(5, most)).unwrap_or(5)
     }
 
+    /// Of what costs nobody his progress: up to all.
+    fn large_share(&mut self) -> u32 {
+        if self.random.one_in(3) { 1_000 } else { u32::try_from(self.random.between(5, 300)).unwrap_or(5) }
+    }
+
     fn nth(&mut self) -> u64 {
         let most = if self.random.one_in(2) { 4 } else { 60 };
         self.random.between(0, most)
@@ -173,12 +178,12 @@ pub(super) fn loss(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
 }
 
 fn duplicate(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (per_mille, for_ms) = (draw.share(), draw.for_ms());
+    let (per_mille, for_ms) = (draw.large_share(), draw.for_ms());
     at(at_ms, Fault::Duplicate { per_mille, for_ms })
 }
 
 fn replay(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (per_mille, late_ms, for_ms) = (draw.share(), draw.random.between(200, 8_000), draw.for_ms());
+    let (per_mille, late_ms, for_ms) = (draw.large_share(), draw.random.between(200, 8_000), draw.for_ms());
     at(at_ms, Fault::Replay { per_mille, late_ms, for_ms })
 }
 
