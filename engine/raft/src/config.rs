@@ -2,10 +2,11 @@
 
 use crate::NodeId;
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// Settings of one node's core. All are this node's own and need not agree over the cluster, but the election
 /// timeout should.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Config {
     /// This node.
     pub id: NodeId,
@@ -40,7 +41,7 @@ pub struct Config {
 }
 
 /// When a leader removes voters that it does not hear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cleanup {
     /// How long a voter must not have been heard.
     pub after: Duration,

@@ -20,7 +20,7 @@ pub enum Job {
 }
 
 /// What came of a [`Job`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Done {
     /// This write and all before it are durable.
     Written(WriteId),
@@ -62,7 +62,7 @@ pub enum Done {
 
 /// What a log can still take when the disk has no space for another segment. Entries are placed one after the other;
 /// one that does not fit into the rest begins a spare segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Room {
     /// What is left of the last segment, in bytes.
     pub rest_bytes: u64,
@@ -102,7 +102,7 @@ pub struct Write {
 }
 
 /// Who wants to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Reader {
     /// A follower that lags.
     Peer(NodeId),
@@ -113,7 +113,7 @@ pub enum Reader {
 }
 
 /// Read durable entries from `first` to `last`, both included, stopping after `bytes`, but at least one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Load {
     /// Whom it is for.
     pub reader: Reader,
@@ -126,7 +126,7 @@ pub struct Load {
 }
 
 /// Read a piece of the snapshot that ends at `last`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LoadSnapshot {
     /// Whom it is for.
     pub reader: Reader,

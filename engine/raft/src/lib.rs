@@ -47,7 +47,9 @@ pub use members::{Contact, Learner, Members};
 pub use message::{Envelope, Held, Message, Report};
 use quorum::agreed;
 pub use quorum::{Tally, committed_index, tally};
-pub use raft::{ChangeError, OpenError, ProposeError, Raft, ReadError, ReadMode, TransferError};
+pub use raft::{
+    BadOutline, ChangeError, OpenError, Outline, ProposeError, Raft, ReadError, ReadMode, TransferError,
+};
 pub use status::{PeerState, PeerStatus, Role, Status};
 pub use term_runs::TermRuns;
 pub use time::Time;

@@ -3,12 +3,13 @@
 use crate::{Entry, Index, LogId, TermRuns};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// Every slot's term, and the payloads of the last ones.
 ///
 /// Invariants: the cache is a gapless tail of the log; what is not yet durable is always in it, since storage
 /// could not give it back.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Log {
     terms: TermRuns,
     cache: VecDeque<Entry>,
@@ -26,6 +27,17 @@ impl Log {
 
     pub(crate) fn last(&self) -> LogId {
         self.terms.last()
+    }
+
+    /// The payloads in memory, in order.
+    pub(crate) fn cache(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.cache.iter()
+    }
+
+    /// Takes a cache, which is a gapless tail of the log.
+    pub(crate) fn fill(&mut self, cache: Vec<Entry>) {
+        self.cached_bytes = cache.iter().map(Entry::weight).sum();
+        self.cache = cache.into();
     }
 
     pub(crate) fn push(&mut self, entry: Entry) {

@@ -1,8 +1,10 @@
 //! The core's own generator.
 
+use serde::{Deserialize, Serialize};
+
 /// `SplitMix64` (Steele, Lea, Flood: *Fast splittable pseudorandom number generators*, 2014), frozen: a seed
 /// keeps its meaning for ever, whatever becomes of a library.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Random {
     state: u64,
 }

@@ -2,13 +2,14 @@
 
 use crate::{Index, LogId, Term};
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// Which term each slot of the log has. A log of millions of entries has a few runs, one an election, so the
 /// core can always know every term without holding every payload.
 ///
 /// Invariants: runs start at rising indices with rising terms, the first after `base`; the last index is not
 /// below the base.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TermRuns {
     /// The slot before the first: the end of what was compacted away.
     base: LogId,

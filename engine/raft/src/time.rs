@@ -3,12 +3,13 @@
 use core::fmt;
 use core::ops::{Add, Sub};
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// A point on the host's monotonic clock, in microseconds since a start the host chose.
 ///
 /// It is a type of its own because `std::time::Instant` cannot be made from a number: that is how clocks leak
 /// into pure code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Time(pub u64);
 
 impl Time {

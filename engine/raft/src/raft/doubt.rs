@@ -11,9 +11,10 @@ use super::{Raft, RoleState};
 use crate::trace::Step;
 use crate::{Event, Held, LogId, NodeId, Report, Tally, Term, Time, tally};
 use alloc::collections::{BTreeMap, BTreeSet};
+use serde::{Deserialize, Serialize};
 
 /// What the others say of the slot that is asked about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Doubt {
     /// The slot, and the term in which `never` was said.
     about: Option<(LogId, Term)>,

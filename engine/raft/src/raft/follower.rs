@@ -5,11 +5,12 @@ use super::{Raft, RoleState};
 use crate::trace::Step;
 use crate::{Entry, Event, Index, LogId, Message, NodeId, Payload, StepDownCause};
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// What a follower knows of its leader.
 ///
 /// Invariant: `acked <= verified`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Follower {
     pub(super) leader: Option<NodeId>,
     /// The log is known to match the leader's up to here, durable or not.

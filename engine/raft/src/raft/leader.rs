@@ -11,9 +11,10 @@ use crate::{
 };
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// What only a leader knows.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Leader {
     pub(super) peers: BTreeMap<NodeId, Progress>,
     /// The entry it began its term with. Once that is committed it knows what is committed at all.

@@ -5,12 +5,13 @@ use crate::trace::Configured;
 use crate::{Entry, Index, LogId, Members, NodeId, Payload, SnapshotMeta};
 use alloc::vec;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// Every configuration from the base of the log on. A configuration takes effect when it is appended and goes
 /// when it is truncated (thesis §4.1).
 ///
 /// Invariant: never empty; the ids rise.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Membership {
     configurations: Vec<(LogId, Members)>,
 }

@@ -9,6 +9,7 @@ mod leader;
 mod membership;
 mod open;
 mod outbox;
+mod outline;
 mod progress;
 mod reads;
 mod repair;
@@ -20,6 +21,7 @@ mod writer;
 
 pub use changes::ChangeError;
 pub use open::OpenError;
+pub use outline::{BadOutline, Outline};
 pub use reads::{ReadError, ReadMode};
 pub use transfer::TransferError;
 
@@ -41,6 +43,7 @@ use membership::Membership;
 use outbox::{Outbox, configuration, slot};
 use reads::Reads;
 use repair::Damage;
+use serde::{Deserialize, Serialize};
 use snapshots::Snapshots;
 use writer::Writer;
 
@@ -51,7 +54,7 @@ const MOST_HELD: usize = 1024;
 ///
 /// Invariants, asserted always: `applied <= applying <= commit <= last`; a leader never truncates its log; what
 /// is committed is never truncated; terms only grow.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Raft {
     config: Config,
     random: Random,
@@ -79,11 +82,13 @@ pub struct Raft {
     bound_until: Time,
     /// Messages of this term that wait for the term to be durable.
     held: Vec<Envelope>,
+    /// Empty in what is written down.
+    #[serde(skip)]
     out: Outbox,
 }
 
 /// A role owns only its own data; what it held ends with it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum RoleState {
     Follower(Follower),
     Candidate(Candidate),

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 /// Outputs in their order. A message, a write or an event is a step by itself and is noted as it is put here, the one
 /// way out; other steps are noted where they are taken.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Outbox {
     waiting: VecDeque<Output>,
     /// The steps since they were last taken, if they are wanted.

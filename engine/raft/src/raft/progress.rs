@@ -2,11 +2,12 @@
 
 use crate::{Index, PeerState, SnapshotMeta, Time};
 use alloc::collections::VecDeque;
+use serde::{Deserialize, Serialize};
 
 /// One peer as its leader sees it.
 ///
 /// Invariants: `matched < next`; the bytes in flight are those of the appends in flight.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Progress {
     /// The peer's log matches up to here, durably.
     pub(super) matched: Index,
@@ -39,7 +40,7 @@ pub(super) struct Progress {
 }
 
 /// How a peer is supplied.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Supply {
     /// One append at a time until one is answered; `waits_for` is its end and its bytes.
     Probe { waits_for: Option<(Index, usize)> },
@@ -49,7 +50,7 @@ pub(super) enum Supply {
     Snapshot { meta: SnapshotMeta, offset: u64, waiting: bool },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Mark {
     round: u64,
     next: Index,

@@ -13,12 +13,13 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem::replace;
+use serde::{Deserialize, Serialize};
 
 /// The most reads that may wait, wherever on their way, and the most questions of followers.
 const MOST_WAITING: usize = 1 << 16;
 
 /// Reads on their way, in whatever role.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Reads {
     /// In no round and no question yet.
     waiting: Vec<(ReadId, ReadMode)>,
@@ -34,7 +35,7 @@ pub(super) struct Reads {
     followers: Vec<(NodeId, u64)>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Asked {
     batch: u64,
     /// A lease is good enough for all of them.
@@ -45,7 +46,7 @@ struct Asked {
 }
 
 /// A round of heartbeats that confirms reads.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct ReadRound {
     round: u64,
     /// The commit index when it started.
@@ -55,7 +56,7 @@ pub(super) struct ReadRound {
 }
 
 /// What confirms that a leader still leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ReadMode {
     /// A round of heartbeats: right whatever clocks do.
     Quorum,

@@ -12,11 +12,12 @@ use crate::trace::Step;
 use crate::{Entry, Event, Index, LogId, Message, NodeId, Reader, Report, Term, Time, WriteId};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// What is lost, and what is being done about it.
 ///
 /// Invariant: a slot is not lost and being mended at the same time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Damage {
     /// Slots whose payload is lost.
     lost: BTreeMap<Index, Term>,
@@ -34,7 +35,7 @@ pub(super) struct Damage {
     answering: BTreeMap<NodeId, u64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct LostTail {
     /// The first slot of it.
     from: Index,

@@ -8,6 +8,7 @@
 use super::{Raft, RoleState};
 use crate::{Entry, Event, Index, NodeId, Payload, Room, Tally, WriteId, tally};
 use alloc::collections::VecDeque;
+use serde::{Deserialize, Serialize};
 
 /// So many segments are left to entries that free space or that the cluster needs: a change of members takes one, a
 /// joint one two.
@@ -17,7 +18,7 @@ const RESERVED_SEGMENTS: u32 = 2;
 const OVERHEAD_BYTES: u64 = 1280;
 
 /// How much of the room is taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Account {
     /// What is left behind all that was issued; `None` when there is as much as anybody wants.
     left: Option<Room>,
@@ -28,7 +29,7 @@ pub(super) struct Account {
 }
 
 /// What an entry takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Need {
     bytes: u64,
     /// A segment is begun behind it.

@@ -11,16 +11,17 @@ use crate::{
     Time,
 };
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// The newest durable checkpoint, and the one being received.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Snapshots {
     pub(super) newest: Option<SnapshotMeta>,
     pub(super) incoming: Option<Incoming>,
 }
 
 /// A snapshot on its way here. It outlives the leader that sends it: the next one may have the same.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Incoming {
     from: NodeId,
     meta: SnapshotMeta,

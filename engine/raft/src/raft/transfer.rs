@@ -8,9 +8,10 @@ use super::{Raft, RoleState};
 use crate::{CampaignCause, Event, Index, Message, NodeId, PeerState, StepDownCause, Time};
 use core::cmp::Reverse;
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// A hand-over that is under way.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Transfer {
     pub(super) to: NodeId,
     /// When it is given up.
@@ -20,7 +21,7 @@ pub(super) struct Transfer {
 }
 
 /// The last moments of a leader that is removed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Leave {
     /// It waits no longer than until then for what it took.
     until: Time,

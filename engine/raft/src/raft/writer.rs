@@ -3,6 +3,7 @@
 use crate::{Entry, HardState, Index, LogId, SnapshotMeta, Time, Write, WriteId};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// Collects changes into writes and knows what is durable.
 ///
@@ -13,7 +14,7 @@ use alloc::vec::Vec;
 ///    Durable is 4, not 6: each write remembers the end of the log after it, and a later truncation lowers it.
 ///
 /// Invariants: `written <= issued`; no end in flight lies above the end of the log.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Writer {
     draft: Draft,
     issued: WriteId,
@@ -24,7 +25,7 @@ pub(super) struct Writer {
     durable: Index,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Draft {
     hard: Option<HardState>,
     install: Option<SnapshotMeta>,
@@ -34,7 +35,7 @@ struct Draft {
     compact_to: Option<Index>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct InFlight {
     id: WriteId,
     /// The end of the log once this is durable, lowered by later truncations.
