@@ -13,6 +13,7 @@
 //! | [`frame`] | a checksummed, length-delimited piece of a peer link, and its incremental decoder |
 //! | [`hello`] | the handshake that opens a peer link |
 //! | [`id`] | [`ClusterId`] and [`HistoryId`] |
+//! | [`recording`] | the file of a flight recording, and its incremental decoder |
 //!
 //! Nothing here trusts its input: decoding arbitrary bytes gives a value or a typed error, never a panic, and
 //! memory is taken only in proportion to what was really received.
@@ -22,6 +23,7 @@ pub mod entry;
 pub mod frame;
 pub mod hello;
 pub mod id;
+pub mod recording;
 
 /// The bytes of a checkpoint's manifest and of the rows in its runs. Who stores checkpoints needs to know no more of
 /// the state machine.
