@@ -8,6 +8,7 @@ use crate::request::RequestId;
 use crate::state::State;
 use quorate_kv::{RunWriter, Totals};
 use quorate_raft::{Entry, Index, LogId, Members, Payload, Raft};
+use serde::{Deserialize, Serialize};
 
 /// A checkpoint that the host is to write.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub struct Checkpoint {
 }
 
 /// Where boundaries are, how far checkpoints have come, and who waits for one.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Checkpoints {
     /// A boundary is at each multiple of this index,
     entries: u64,

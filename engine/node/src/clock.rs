@@ -7,10 +7,11 @@
 
 use quorate_kv::ClusterTime;
 use quorate_raft::{Term, Time};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Counts while its node leads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Clock {
     microseconds: u64,
     /// The term in which this node leads, if it does.

@@ -2,6 +2,7 @@
 
 use quorate_kv::{Kv, Revision};
 use quorate_raft::Time;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ const HELD_FOR: Duration = Duration::from_secs(30);
 const HELD_BYTES: u64 = 32 << 20;
 
 /// When each was last read at.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Holds(BTreeMap<Revision, Time>);
 
 impl Holds {
@@ -37,7 +38,7 @@ impl Holds {
         }
     }
 
-    fn settle(&self, kv: &mut Kv) {
+    pub(crate) fn settle(&self, kv: &mut Kv) {
         kv.hold(self.0.first_key_value().map(|(revision, _)| *revision));
     }
 }

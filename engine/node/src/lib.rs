@@ -13,6 +13,7 @@
 //! | `pending` | requests that wait for the log |
 //! | `holds` | revisions that readers here still read at |
 //! | `held` | writes that wait for the end of a hand-over |
+//! | [`recording`] | a flight recorder: the latest inputs, and how they are replayed |
 //! | `state` | the key-value store, and how it is restored from a checkpoint |
 //! | `view` | how a node stands |
 
@@ -22,6 +23,7 @@ mod held;
 mod holds;
 mod node;
 mod pending;
+pub mod recording;
 mod request;
 mod state;
 mod view;

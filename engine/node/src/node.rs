@@ -3,6 +3,7 @@
 mod changes;
 mod housekeeping;
 mod reads;
+mod written_down;
 
 use crate::checkpoints::{Checkpoint, Checkpoints};
 use crate::clock::Clock;
@@ -21,12 +22,14 @@ use quorate_raft::{
 };
 use quorate_wire::entry::encode_command;
 use reads::Lookup;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+pub(crate) use written_down::Base;
 
 /// Settings of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeConfig {
     /// Those of its core.
     pub raft: Config,
@@ -53,7 +56,7 @@ impl NodeConfig {
 const WAITING_TRANSFERS: usize = 16;
 
 /// What the host tells the node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Input {
     /// The deadline has passed. Early ones are harmless.
     Timeout,
@@ -201,6 +204,11 @@ impl Node {
     /// When [`Input::Timeout`] is due.
     pub fn deadline(&self) -> Option<Time> {
         [self.raft.deadline(), self.relief_at, self.next_end()].into_iter().flatten().min()
+    }
+
+    /// The time of the last input.
+    pub fn now(&self) -> Time {
+        self.now
     }
 
     /// The core, to look at.

@@ -2,6 +2,7 @@
 
 use crate::RequestId;
 use quorate_raft::{Entry, Index, LogId, Payload, Term};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Who waits for which entry, and for which reads.
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 /// another node may still carry the entry to a commit.
 ///
 /// Invariant: `proposals` and `indices` name the same requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pending {
     proposals: BTreeMap<Index, Vec<(Term, RequestId)>>,
     indices: BTreeMap<RequestId, Index>,

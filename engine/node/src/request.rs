@@ -2,16 +2,17 @@
 
 use quorate_kv::{Action, Change, ClusterTime, Entry, Lease, LeaseId, Lock, Once, Outcome, Revision};
 use quorate_raft::{Contact, Index, Learner, NodeId};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
 /// Names a request while it is pending. Chosen by the host, never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RequestId(pub u64);
 
 /// What is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// Change the store. Only a leader takes it.
     Write {
@@ -68,7 +69,7 @@ impl Request {
 }
 
 /// What is looked up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Query {
     /// One key. Answer: [`Reply::Read`].
     Key {
@@ -93,7 +94,7 @@ pub enum Query {
 }
 
 /// A range of keys, in pieces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct List {
     /// Where it begins.
     pub start: Bound<Arc<[u8]>>,
@@ -123,7 +124,7 @@ pub struct Page {
 }
 
 /// How fresh a read must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ReadLevel {
     /// It sees every write that was acknowledged before it was asked, on any node.
     Linearizable,

@@ -79,6 +79,11 @@ impl State {
         self.kv.live_bytes() + self.kv.history_bytes().0
     }
 
+    /// As it was counted by a node that was written down.
+    pub(crate) fn set_freed_bytes(&mut self, freed_bytes: u64) {
+        self.freed_bytes = freed_bytes;
+    }
+
     /// How many bytes were freed since the state was given as a whole, or restored.
     pub(crate) fn freed_bytes(&self) -> u64 {
         self.freed_bytes

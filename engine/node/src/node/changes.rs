@@ -1,6 +1,7 @@
 //! Changes of the members and hand-overs of leadership: what is asked of the core, and what its answers mean.
 
 use super::Node;
+use super::reads::So;
 use crate::request::{Refusal, Reply, RequestId};
 use quorate_raft::{
     ChangeError, Contact, Learner, LogId, Members, NodeId, PeerState, PeerStatus, Time, TransferError,
@@ -65,7 +66,7 @@ impl Node {
     pub(super) fn transfer(&mut self, now: Time, id: RequestId, to: Option<NodeId>) {
         let refusal = match self.raft.transfer(now, to) {
             Ok(to) if to == self.config.raft.id => {
-                return self.confirm(id, Reply::Transferred { leader: to });
+                return self.confirm(id, So::Transferred { leader: to });
             }
             Ok(_) => return self.transfers.push(id),
             Err(TransferError::NotLeader(leader)) => return self.reply(id, Reply::NotLeader { leader }),
@@ -123,7 +124,7 @@ impl Node {
         let reply = match change {
             Ok(log_id) if log_id.index > applied => return self.pending.expect(log_id, id),
             Ok(_) if status.members.is_joint() => return self.pending.joint.push(id),
-            Ok(log_id) => return self.confirm(id, Reply::MembersChanged { index: log_id.index }),
+            Ok(log_id) => return self.confirm(id, So::MembersChanged { index: log_id.index }),
             Err(ChangeError::NotLeader(leader)) => Reply::NotLeader { leader },
             Err(ChangeError::NotSettled) => Reply::Refused(Refusal::NotSettled),
             Err(ChangeError::InProgress) => Reply::Refused(Refusal::ChangeInProgress),

@@ -5,6 +5,7 @@ use super::{Node, frees_space};
 use quorate_kv::{Action, Command, Once, Order};
 use quorate_raft::{Index, Time};
 use quorate_wire::entry::encode_command;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// What is under way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Housekeeping {
     /// Where the last thing stands that was proposed. Nothing more is proposed before it was applied, or this node has
     /// ceased to lead.

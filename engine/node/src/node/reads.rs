@@ -3,21 +3,38 @@
 use super::Node;
 use crate::request::{List, Page, Query, ReadLevel, Refusal, Reply, RequestId};
 use quorate_kv::{Entry, Revision};
-use quorate_raft::{ReadId, ReadMode, Term, Time};
+use quorate_raft::{Index, NodeId, ReadId, ReadMode, Term, Time};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// So many canceled reads the core may keep, and as many as wait.
 const CANCELED_READS: usize = 1024;
 
 /// A read that waits for its index.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Lookup {
     Query(Query),
     /// What is so already, as long as this node leads in `term`.
     So {
         term: Term,
-        reply: Reply,
+        so: So,
     },
+}
+
+/// What may be so already.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) enum So {
+    MembersChanged { index: Index },
+    Transferred { leader: NodeId },
+}
+
+impl So {
+    fn reply(self) -> Reply {
+        match self {
+            So::MembersChanged { index } => Reply::MembersChanged { index },
+            So::Transferred { leader } => Reply::Transferred { leader },
+        }
+    }
 }
 
 impl Node {
@@ -36,8 +53,8 @@ impl Node {
 
     /// Answers that something is so already, once a round has confirmed that this node still leads: one that was
     /// stopped for a while has a successor, which may have undone it.
-    pub(super) fn confirm(&mut self, id: RequestId, reply: Reply) {
-        let lookup = Lookup::So { term: self.raft.status().term, reply };
+    pub(super) fn confirm(&mut self, id: RequestId, so: So) {
+        let lookup = Lookup::So { term: self.raft.status().term, so };
         self.read(self.now, id, lookup, ReadLevel::Linearizable);
     }
 
@@ -63,10 +80,10 @@ impl Node {
     fn look_up(&mut self, lookup: &Lookup) -> Reply {
         match lookup {
             Lookup::Query(query) => self.answer(query),
-            Lookup::So { term, reply } => {
+            Lookup::So { term, so } => {
                 let status = self.raft.status();
                 let leads = (status.leader, status.term) == (Some(status.id), *term);
-                if leads { reply.clone() } else { Reply::NotLeader { leader: status.leader } }
+                if leads { so.reply() } else { Reply::NotLeader { leader: status.leader } }
             }
         }
     }
