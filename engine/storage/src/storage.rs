@@ -45,6 +45,17 @@ pub enum Job {
     Checkpoint(Draft),
     /// For somebody who takes a backup. The answer goes to whoever asks.
     Backup(BackupJob),
+    /// Read entries of the log past the core, and have them taken by `answer`.
+    Entries {
+        /// The first index.
+        first: Index,
+        /// The last index.
+        last: Index,
+        /// The bound, in bytes of payload.
+        bytes: usize,
+        /// Called with them, without a gap: fewer than asked when the bound was met, or one is damaged or not there.
+        answer: Box<dyn FnOnce(Vec<Entry>) + Send>,
+    },
     /// Look after what nobody asks for: whether a disk that was full has room again, and whether what is at rest is
     /// still sound. The host says so now and then, since storage has no clock. Answer: none, but for what is found.
     Tend {
@@ -386,6 +397,14 @@ impl<D: Disk> Storage<D> {
             Job::Core(Core::StoreSnapshot(store)) => {
                 self.keep_space_for_checkpoint(store.chunk.data.len())?;
                 done.extend(self.checkpoints.store(&self.disk, store)?);
+            }
+            Job::Entries { first, last, bytes, answer } => {
+                let loaded = self.log.load(first, last, bytes);
+                if let Some(id) = loaded.damaged {
+                    self.log.damaged.insert(id.index);
+                    done.push(Done::Damaged(id));
+                }
+                answer(loaded.entries);
             }
             Job::Backup(job) => done.extend(self.backups.perform(&self.disk, &mut self.checkpoints, job)),
             Job::Tend { scrub_bytes } => {

@@ -5,7 +5,7 @@
 //! when it can't be read, or holds space that the disk needs: its readers go on with the same one where it is kept, or
 //! begin anew with the newest.
 
-use quorate_raft::{Done, LogId};
+use quorate_raft::{Done, Index, LogId};
 use quorate_wire::checkpoint::{Revision, RunRef};
 
 use super::{HEADER_BYTES, Header, Origin, Tag};
@@ -24,6 +24,15 @@ pub enum BackupJob {
         origin: Origin,
         /// This one; without it, the newest.
         wanted: Option<Tag>,
+        /// What was opened.
+        answer: Answer<Result<Opened, Unopened>>,
+    },
+    /// The same of the newest one that covers nothing beyond an entry.
+    OpenUpTo {
+        /// Whose storage it is.
+        origin: Origin,
+        /// The entry.
+        last: Index,
         /// What was opened.
         answer: Answer<Result<Opened, Unopened>>,
     },
@@ -102,6 +111,16 @@ impl<F: DiskFile> Sources<F> {
                 let lost = newest.filter(|_| wanted.is_none() && opened == Err(Unopened::Damaged));
                 answer(opened);
                 lost.map(Done::SnapshotLost)
+            }
+            BackupJob::OpenUpTo { origin, last, answer } => {
+                let mut kept = checkpoints.kept().rev();
+                let wanted = kept.find(|described| described.meta.last.index <= last);
+                let wanted = wanted.map(|described| header(origin, described, &[]).tag());
+                answer(match wanted {
+                    Some(tag) => self.open(disk, checkpoints, origin, Some(tag)),
+                    None => Err(Unopened::NotThere),
+                });
+                None
             }
             BackupJob::Read { tag, offset, bytes, answer } => {
                 let source = self.open.iter().find(|source| source.opened.tag == tag);
