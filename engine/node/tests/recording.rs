@@ -311,3 +311,22 @@ fn what_does_not_fit_into_the_ring_is_forgotten_as_a_whole() {
     let recording = host.recorder.recording(&host.node).unwrap();
     assert_eq!(recording.end.inputs, 0, "it begins anew behind that");
 }
+
+/// When this fails, a base or an input has another layout: raise `LAYOUT` in `recorder.rs`, and say the new sum here.
+#[test]
+fn another_layout_is_another_number() {
+    let mut host = Host::start(1, 1 << 20);
+    host.turn();
+    let put = Put { key: b"k".as_slice().into(), value: b"v".as_slice().into(), expiry: Expiry::Never };
+    let request = Request::write(Action::Put(put));
+    host.recorder.input(Time(1), &Input::Request { id: RequestId(1), request });
+    host.recorder.input(Time(2), &Input::Done(Done::Room(None)));
+    let recording = host.recorder.recording(&host.node).unwrap();
+    let mut sum = 0_u64;
+    for byte in recording.segments[0].base().iter().chain(recording.segments[0].events()) {
+        sum = (sum.rotate_left(7) ^ u64::from(*byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    let release = Head::new(NodeId(1), CLUSTER).release();
+    assert!(release.ends_with("layout 1)"), "{release}");
+    assert_eq!(sum, 11_513_547_490_373_939_866, "of layout 1");
+}

@@ -20,9 +20,10 @@
 //! ```text
 //! 1 head         once            what the recording is of, as `codec` writes it
 //! 2 base         once            the node but for its store, as `codec` writes it
-//! 3 checkpoint   any number      together a backup, as `GET /backup` sends it: the store as of some entry; none when
+//! 3 entries      any number      entries that the store had applied after the checkpoint, as `codec` writes a list of
+//!                                them: they come first, since a log moves on, and a checkpoint can be held
+//! 4 checkpoint   any number      together a backup, as `GET /backup` sends it: the store as of some entry; none when
 //!                                the entries begin with the first of the log
-//! 4 entries      any number      entries after that, as `codec` writes a list of them
 //! 5 events       one or more     together the inputs and fingerprints, drawn in `quorate-node`; cut anywhere
 //! 6 end          once            how the node stood in the end, as `codec` writes it
 //! ```
@@ -47,10 +48,10 @@ pub enum Kind {
     Head = 1,
     /// The node, but for its store.
     Base = 2,
-    /// A part of a checkpoint.
-    Checkpoint = 3,
     /// Entries of the log after the checkpoint.
-    Entries = 4,
+    Entries = 3,
+    /// A part of a checkpoint.
+    Checkpoint = 4,
     /// What happened.
     Events = 5,
     /// How the node stood in the end.
@@ -59,7 +60,7 @@ pub enum Kind {
 
 impl Kind {
     fn from_number(number: u32) -> Option<Kind> {
-        let all = [Kind::Head, Kind::Base, Kind::Checkpoint, Kind::Entries, Kind::Events, Kind::End];
+        let all = [Kind::Head, Kind::Base, Kind::Entries, Kind::Checkpoint, Kind::Events, Kind::End];
         all.into_iter().find(|kind| *kind as u32 == number)
     }
 

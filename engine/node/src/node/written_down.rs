@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// The entries since the last boundary are written down with their payloads when they weigh no more than this: then the
 /// store can be made of a checkpoint without the log.
-const MOST_PAYLOAD_BYTES: usize = 1 << 20;
+const MOST_PAYLOAD_BYTES: usize = 256 << 10;
 
 /// All of a node but its store, of which it has what a store must amount to that is to take the place.
 #[derive(Clone, Debug, Serialize, Deserialize)]

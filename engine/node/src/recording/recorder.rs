@@ -20,6 +20,9 @@ const SEGMENTS: usize = 4;
 /// A boundary begins a segment when the one before it has at least this share of the ring.
 const LEAST_SHARE: usize = 16;
 
+/// How many turns pass after a base that was too large.
+const REST: u32 = 1024;
+
 /// What a recording is of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
@@ -133,6 +136,8 @@ pub struct Recorder {
     is_stirred: bool,
     /// A boundary of checkpoints was passed, and no segment begun since.
     passed_boundary: bool,
+    /// A base was too large for the ring: so many turns pass before the next is made, since that costs some time.
+    turns_to_rest: u32,
 }
 
 impl Recorder {
@@ -150,6 +155,7 @@ impl Recorder {
             fingerprint: Fingerprint::default(),
             is_stirred: false,
             passed_boundary: false,
+            turns_to_rest: 0,
         }
     }
 
@@ -215,9 +221,14 @@ impl Recorder {
 
     /// Begins a segment, when that is possible now.
     fn begin(&mut self, node: &Node) {
+        if self.turns_to_rest > 0 {
+            self.turns_to_rest -= 1;
+            return;
+        }
         let Some(base) = node.base() else { return };
         let bytes = codec::encode(&base);
-        if bytes.len() > codec::MAX_BYTES {
+        if bytes.len() > codec::MAX_BYTES.min(self.limit_bytes / 2) {
+            self.turns_to_rest = REST;
             return;
         }
         let segment = Segment {
@@ -227,7 +238,8 @@ impl Recorder {
             events: Vec::with_capacity(self.limit_bytes / SEGMENTS),
             inputs: 0,
         };
-        if let Some(full) = self.open.replace(segment) {
+        if let Some(mut full) = self.open.replace(segment) {
+            full.events.shrink_to_fit();
             self.closed_bytes += full.bytes();
             self.closed.push_back(Arc::new(full));
         }
