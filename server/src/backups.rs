@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate_node::raft::Time;
+use quorate_node::raft::{Index, Time};
 use quorate_storage::Job;
 use quorate_storage::backup::{BackupJob, Opened, Origin, Tag, Unopened};
 use tokio::sync::mpsc;
@@ -26,7 +26,7 @@ pub(crate) const MOST: usize = 2;
 const MOST_LINGERING: usize = 2;
 
 /// How long a reader may take nothing, and how long the checkpoint of one that broke off stays pinned.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How much is read at a time at most, in bytes; less at a slow pace, so that something comes four times a second.
 const PIECE_BYTES: std::ops::RangeInclusive<u64> = 4 << 10..=256 << 10;
@@ -130,6 +130,35 @@ impl Backups {
             .await
     }
 
+    /// Opens and pins the newest checkpoint that covers nothing beyond `last`. Nothing when the storage has ended.
+    pub(crate) async fn open_up_to(&self, last: Index) -> Option<Result<Pinned, Unopened>> {
+        let (origin, line) = (self.origin, self.line.clone());
+        self.line
+            .ask(|answer| {
+                let pinned = move |opened: Result<Opened, Unopened>| {
+                    answer(opened.map(|opened| Pinned { line, opened }));
+                };
+                Job::Backup(BackupJob::OpenUpTo { origin, last, answer: Box::new(pinned) })
+            })
+            .await
+    }
+
+    /// The next piece of a file up to `end`, once it is its turn; nothing when it can't be read.
+    pub(crate) async fn piece<R: Runtime>(
+        &self,
+        runtime: &R,
+        tag: Tag,
+        offset: u64,
+        end: u64,
+    ) -> Option<Vec<u8>> {
+        let bytes = self.piece_bytes.min(end - offset);
+        let turn = self.pace.lock().unwrap_or_else(PoisonError::into_inner).turn(runtime.now(), bytes);
+        if turn > runtime.now() {
+            runtime.sleep(turn.since(runtime.now())).await;
+        }
+        self.read(tag, offset, bytes).await
+    }
+
     /// Sends a range of the file to `sink`, until that is done, or the other side is gone or takes nothing for a
     /// minute.
     pub(crate) async fn pump<R: Runtime>(
@@ -142,12 +171,7 @@ impl Backups {
         let tag = pin.opened.tag;
         let mut offset = range.start;
         while offset < range.end {
-            let bytes = self.piece_bytes.min(range.end - offset);
-            let turn = self.pace.lock().unwrap_or_else(PoisonError::into_inner).turn(runtime.now(), bytes);
-            if turn > runtime.now() {
-                runtime.sleep(turn.since(runtime.now())).await;
-            }
-            let Some(piece) = self.read(tag, offset, bytes).await else {
+            let Some(piece) = self.piece(&runtime, tag, offset, range.end).await else {
                 tracing::warn!(%tag, offset, "a backup breaks off: its checkpoint can't be read there, or had to make room on a full disk");
                 return;
             };

@@ -61,7 +61,7 @@ pub struct Identity {
     pub history: HistoryId,
 }
 
-/// The bounds on what HTTP takes in, and on what backups take of the node.
+/// The bounds on what HTTP takes in, on what backups take of the node, and on what it remembers of its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The largest value, in bytes.
@@ -74,6 +74,8 @@ pub struct Limits {
     pub txn_operations: usize,
     /// How much of backups is read in a second, all together, in bytes.
     pub backup_bytes_per_second: u64,
+    /// How much of the node's latest inputs is kept for a recording, in bytes; 0 for none.
+    pub flight_recorder_bytes: usize,
 }
 
 impl Default for Limits {
@@ -84,6 +86,7 @@ impl Default for Limits {
             pending_bytes: 256 << 20,
             txn_operations: 128,
             backup_bytes_per_second: 64 << 20,
+            flight_recorder_bytes: 32 << 20,
         }
     }
 }

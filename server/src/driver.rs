@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use quorate_node::raft::{Done, Time};
+use quorate_node::recording::{Recorder, Recording};
 use quorate_node::{Checkpoint, Input, Node, Output, View};
 use quorate_storage::{Content, Draft, Job};
 use tokio::sync::{mpsc, oneshot};
@@ -71,6 +72,9 @@ pub(crate) struct Driver<R: Runtime, N: Net> {
     disk_stands_still: bool,
     end: Option<DriverEnd>,
     inspector: Option<Box<dyn Inspector>>,
+    recorder: Option<Recorder>,
+    /// What is remembered was asked for, to be given at the end of the turn.
+    recordings: Vec<oneshot::Sender<Option<Recording>>>,
     watches: Arc<Watches>,
 }
 
@@ -90,7 +94,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         storage: StoragePort,
         events: mpsc::Receiver<PeerEvent>,
         links: Links<R, N>,
-        inspector: Option<Box<dyn Inspector>>,
+        (inspector, recorder): (Option<Box<dyn Inspector>>, Option<Recorder>),
         watches: Arc<Watches>,
     ) -> (Self, Handle) {
         let (ask_sender, asks) = mpsc::channel(WAITING_ASKS);
@@ -112,6 +116,8 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             disk_stands_still: false,
             end: None,
             inspector,
+            recorder,
+            recordings: Vec::new(),
             watches,
         };
         (driver, handle)
@@ -209,6 +215,9 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         if let Some(inspector) = &mut self.inspector {
             inspector.input(&input);
         }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.input(now, &input);
+        }
         self.node.handle(now, input);
     }
 
@@ -227,6 +236,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
                 self.feed(now, Input::Request { id, request });
             }
             Ask::Status(look) => self.looks.push(look),
+            Ask::Recording(wanted) => self.recordings.push(wanted),
             Ask::Stop => self.end = Some(DriverEnd::Stopped),
         }
     }
@@ -238,6 +248,9 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         while let Some(output) = self.node.poll() {
             if let Some(inspector) = &mut self.inspector {
                 inspector.output(&output);
+            }
+            if let Some(recorder) = &mut self.recorder {
+                recorder.output(&output);
             }
             match output {
                 Output::Send(envelope) => self.links.send(envelope),
@@ -259,6 +272,9 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         if let Some(inspector) = &mut self.inspector {
             inspector.turned(&mut self.node);
         }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.turned(&self.node);
+        }
         if changed {
             let view = Arc::new(self.node.view());
             self.links.follow(&view.members);
@@ -272,6 +288,10 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             for look in self.looks.drain(..) {
                 let _ = look.send(view.clone());
             }
+        }
+        for wanted in self.recordings.drain(..) {
+            let recording = self.recorder.as_ref().and_then(|recorder| recorder.recording(&self.node));
+            let _ = wanted.send(recording);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use quorate_node::raft::Time;
+use quorate_node::recording::Recording;
 use quorate_node::{Reply, Request, View};
 use tokio::sync::{mpsc, oneshot};
 
@@ -37,6 +38,8 @@ pub(crate) enum Ask {
     Request { request: Request, deadline: Time, answer: oneshot::Sender<Answer> },
     /// How does the node stand, exactly now?
     Status(oneshot::Sender<View>),
+    /// What of the node's inputs is remembered?
+    Recording(oneshot::Sender<Option<Recording>>),
     /// End, after what came before.
     Stop,
 }
@@ -67,6 +70,14 @@ impl Handle {
     pub async fn status(&self) -> Option<View> {
         let (sender, receiver) = oneshot::channel();
         self.asks.send(Ask::Status(sender)).await.ok()?;
+        receiver.await.ok()
+    }
+
+    /// What is remembered of the node's inputs at this moment: nothing when nothing is to be, or nothing can be. `None`
+    /// when the node has stopped.
+    pub async fn recording(&self) -> Option<Option<Recording>> {
+        let (sender, receiver) = oneshot::channel();
+        self.asks.send(Ask::Recording(sender)).await.ok()?;
         receiver.await.ok()
     }
 

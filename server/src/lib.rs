@@ -16,6 +16,7 @@
 //! | `peers` | how the nodes of a cluster talk |
 //! | `http` | the HTTP interface |
 //! | `handle` | how the server asks the node for something |
+//! | `recordings` | what a flight recorder remembers, made into a file |
 //! | `context` | what every part of a running server knows |
 //! | `cli` | the command line: the commands, `dev` and `bench` |
 //! | `config` | the settings of a node: flags, environment, file, defaults |
@@ -48,6 +49,7 @@ mod net;
 mod opening;
 mod peers;
 mod real;
+mod recordings;
 mod recover;
 mod restore;
 mod runtime;

@@ -334,6 +334,7 @@ async fn start(
             pending_bytes: config.max_pending_bytes,
             txn_operations: config.max_txn_operations,
             backup_bytes_per_second: config.backup_bytes_per_second,
+            flight_recorder_bytes: config.flight_recorder_bytes,
         },
         inbound,
         http,

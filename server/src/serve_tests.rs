@@ -37,6 +37,7 @@ fn config(dir: &Path) -> ServeConfig {
         idempotency_bytes: 64 << 20,
         segment_bytes: 16 << 20,
         backup_bytes_per_second: 64 << 20,
+        flight_recorder_bytes: 1 << 20,
         scrub_bytes_per_second: 1 << 20,
         keep_snapshots: 5,
         snapshot_entries: 1000,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_node::raft::{Contact, Found, NodeId, OpenError};
+use quorate_node::recording::Recorder;
 use quorate_node::{Node, NodeConfig, Refusal, Reply, Request};
 use quorate_storage::backup::Origin;
 
@@ -101,8 +102,11 @@ impl<R: Runtime, N: Net> Server<R, N> {
         let line = StorageLine::new(&storage.jobs);
         let backups = Backups::new(line.clone(), origin, limits.backup_bytes_per_second);
         let watches = Arc::<Watches>::default();
+        let recorder =
+            (limits.flight_recorder_bytes > 0).then(|| Recorder::new(limits.flight_recorder_bytes));
+        let observers = (inspector, recorder);
         let (driver, handle) =
-            Driver::new(runtime.clone(), node, storage, events, links, inspector, Arc::clone(&watches));
+            Driver::new(runtime.clone(), node, storage, events, links, observers, Arc::clone(&watches));
         let shutdown = Shutdown::default();
         let divergence = watch::Sender::new(None);
         let context = Arc::new(Context {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use quorate_node::raft::Done;
+use quorate_node::raft::{Done, Entry, Index};
 use quorate_storage::Job;
 use quorate_storage::backup::Answer;
 use quorate_storage::lending::Wanted;
@@ -61,6 +61,12 @@ impl StorageLine {
         let (sender, receiver) = oneshot::channel();
         self.send(job(Box::new(move |answer| drop(sender.send(answer)))));
         receiver.await.ok()
+    }
+
+    /// Entries of the log from `first` to `last`, as many as `bytes` of payload allow; none when the first is not there.
+    /// `None` when the storage has ended.
+    pub(crate) async fn entries(&self, first: Index, last: Index, bytes: usize) -> Option<Vec<Entry>> {
+        self.ask(|answer| Job::Entries { first, last, bytes, answer }).await
     }
 
     /// A piece of this node's checkpoints, if it is there; `None` when that can't be said: too many ask, or the storage

@@ -1,4 +1,4 @@
-//! A backup, as it comes.
+//! A backup, or a recording, as it comes.
 
 use crate::client::{Client, LONGEST_SERVER_TIMEOUT};
 use crate::consistency::Consistency;
@@ -41,7 +41,7 @@ pub struct Arriving {
     body: Incoming,
 }
 
-/// Why no backup comes from an endpoint.
+/// Why no backup, or no recording, comes from an endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum NoBackup {
     /// The one of now is the one that is here already.
@@ -131,18 +131,55 @@ impl Arriving {
     /// # Errors
     /// [`NoBackup::NotNow`]: it broke off, or nothing came in that time.
     pub async fn piece(&mut self, patience: Duration) -> Result<Option<Bytes>, NoBackup> {
-        loop {
-            let frame = match tokio::time::timeout(patience, self.body.frame()).await {
-                Ok(Some(Ok(frame))) => frame,
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(error))) => {
-                    return Err(NoBackup::NotNow(format!("the answer broke off: {error}")));
-                }
-                Err(_) => return Err(NoBackup::NotNow(format!("nothing came for {patience:?}"))),
-            };
-            if let Ok(piece) = frame.into_data() {
-                return Ok(Some(piece));
+        piece(&mut self.body, patience).await
+    }
+}
+
+/// A recording on its way. How long it is nobody knows before its end, which it says itself.
+#[derive(Debug)]
+pub struct ArrivingRecording {
+    body: Incoming,
+}
+
+impl Client {
+    /// Asks one endpoint for a recording of what went into it lately, and waits at most as long as a call may take for
+    /// the beginning of the answer.
+    ///
+    /// # Errors
+    /// [`NoBackup`].
+    pub async fn recording(&self, endpoint: &Endpoint) -> Result<ArrivingRecording, NoBackup> {
+        let target = "/debug/recording";
+        let uri = format!("{endpoint}{target}").parse().expect("an endpoint and a fixed path are a URL");
+        let call = Call::read(target.to_owned());
+        match attempt::<Begun>(self.pool(), uri, &call, self.timeout()).await {
+            Attempt::Done(response) => Ok(ArrivingRecording { body: response.into_body() }),
+            failed => Err(no_backup(failed)),
+        }
+    }
+}
+
+impl ArrivingRecording {
+    /// The next bytes, for which it waits so long; nothing when all have come.
+    ///
+    /// # Errors
+    /// [`NoBackup::NotNow`]: it broke off, or nothing came in that time.
+    pub async fn piece(&mut self, patience: Duration) -> Result<Option<Bytes>, NoBackup> {
+        piece(&mut self.body, patience).await
+    }
+}
+
+async fn piece(body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, NoBackup> {
+    loop {
+        let frame = match tokio::time::timeout(patience, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(error))) => {
+                return Err(NoBackup::NotNow(format!("the answer broke off: {error}")));
             }
+            Err(_) => return Err(NoBackup::NotNow(format!("nothing came for {patience:?}"))),
+        };
+        if let Ok(piece) = frame.into_data() {
+            return Ok(Some(piece));
         }
     }
 }

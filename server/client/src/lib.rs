@@ -59,7 +59,7 @@ mod watch;
 
 pub use address::{Address, AddressError};
 pub use answer::{Leader, Member, Members, Peer, Status, Transition, Value, Written};
-pub use backup::{Arriving, NoBackup, Wanted};
+pub use backup::{Arriving, ArrivingRecording, NoBackup, Wanted};
 pub use client::Client;
 pub use consistency::{Consistency, ConsistencyError};
 pub use data::Export;

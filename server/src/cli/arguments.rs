@@ -4,6 +4,7 @@ use crate::cli::backup::BackupCommand;
 use crate::cli::bench::BenchFlags;
 use crate::cli::configuration::ConfigCommand;
 use crate::cli::data::{ExportCommand, ImportCommand};
+use crate::cli::debug::DebugCommand;
 use crate::cli::dev::DevFlags;
 use crate::cli::elect::ElectCommand;
 use crate::cli::exit::Failure;
@@ -87,6 +88,8 @@ pub(crate) enum Command {
     Restore(RestoreCommand),
     /// Put load on a cluster and measure it
     Bench(BenchFlags),
+    /// Look into a running node
+    Debug(DebugCommand),
     /// Show the version of this program and of its formats
     Version(OutputFlags),
     /// Print a completion script for a shell

@@ -220,6 +220,7 @@ fn every_command_has_help_and_every_flag_is_explained() {
         "backup",
         "restore",
         "bench",
+        "debug",
         "version",
         "completions",
         "config",

@@ -75,6 +75,7 @@ fn value_text(config: &ServeConfig, setting: &str) -> String {
         "idempotency-bytes" => config.idempotency_bytes.to_string(),
         "backup-rate" => config.backup_bytes_per_second.to_string(),
         "scrub-rate" => config.scrub_bytes_per_second.to_string(),
+        "flight-recorder-bytes" => config.flight_recorder_bytes.to_string(),
         "segment-bytes" => config.segment_bytes.to_string(),
         "keep-snapshots" => config.keep_snapshots.to_string(),
         "snapshot-entries" => config.snapshot_entries.to_string(),

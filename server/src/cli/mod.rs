@@ -16,6 +16,7 @@ mod bench;
 mod client;
 mod configuration;
 mod data;
+mod debug;
 mod dev;
 mod elect;
 mod environment;
@@ -79,6 +80,7 @@ fn run(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<OsString>) ->
         Command::Import(command) => data::import(&command),
         Command::Backup(command) => backup::backup(&command),
         Command::Restore(command) => restore::run(&command),
+        Command::Debug(command) => debug::run(&command),
         Command::Bench(flags) => bench::run(&flags),
         Command::Version(output) => version::print(output.output),
         Command::Completions { shell } => arguments::print_completions(shell),

@@ -87,6 +87,8 @@ pub struct ServeConfig {
     pub backup_bytes_per_second: u64,
     /// How much of what is at rest is read in a second, in bytes.
     pub scrub_bytes_per_second: u64,
+    /// How much of the node's latest inputs is kept for a recording, in bytes; 0 for none.
+    pub flight_recorder_bytes: usize,
     /// A leader removes a voter that it has not heard for this long; never, when absent.
     pub remove_dead_voters_after: Option<Duration>,
     /// How many voters are left at least when a dead one is removed.

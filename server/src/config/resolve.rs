@@ -24,6 +24,8 @@ const LONGEST_NAME_BYTES: usize = 64;
 /// What an entry takes in a segment beside its value: headers, a key, padding.
 const SEGMENT_OVERHEAD_BYTES: usize = 64 << 10;
 const SEGMENT_BYTES: RangeInclusive<u32> = 128 << 10..=1 << 30;
+/// What a flight recorder has at least, if there is to be one.
+const LEAST_RECORDER_BYTES: usize = 4 << 20;
 /// In bytes a second.
 const SLOWEST_RATE: usize = 64 << 10;
 
@@ -69,6 +71,7 @@ pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolve
         scrub_bytes_per_second: lookup.single("scrub-rate", "1MiB", parse_bytes)?,
         snapshot_bytes_per_second: lookup.single("snapshot-rate", "128MiB", parse_rate)?,
         backup_bytes_per_second: lookup.single("backup-rate", "64MiB", parse_rate)?,
+        flight_recorder_bytes: lookup.single("flight-recorder-bytes", "32MiB", parse_recorder)?,
         remove_dead_voters_after: lookup.single("remove-dead-voters-after", "never", parse_patience)?,
         min_voters: lookup.single("min-voters", "3", parse_count)?,
         log: LogConfig {
@@ -280,6 +283,16 @@ fn parse_segment(text: &str) -> Result<u32, String> {
 /// A size in bytes, of which 0 makes sense.
 fn parse_bytes(text: &str) -> Result<u64, String> {
     parse_size(text).map(|size| size as u64).map_err(|error| error.to_string())
+}
+
+fn parse_recorder(text: &str) -> Result<usize, String> {
+    match parse_size(text) {
+        Ok(size) if size > 0 && size < LEAST_RECORDER_BYTES => {
+            Err("less than 4MiB holds next to nothing; write 0 for none".to_owned())
+        }
+        Ok(size) => Ok(size),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn parse_pending(text: &str) -> Result<usize, String> {

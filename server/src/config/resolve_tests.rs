@@ -56,6 +56,7 @@ fn the_defaults() {
         idempotency_bytes: 64 << 20,
         segment_bytes: 16 << 20,
         backup_bytes_per_second: 64 << 20,
+        flight_recorder_bytes: 32 << 20,
         scrub_bytes_per_second: 1 << 20,
         keep_snapshots: 5,
         snapshot_entries: 100_000,
@@ -233,7 +234,7 @@ fn the_limits_of_the_store_come_from_everywhere_and_are_checked() {
 #[test]
 fn a_bad_value_names_its_place_itself_and_what_to_write() {
     type Case = (Pairs, Pairs, Option<&'static str>, bool, &'static [&'static str]);
-    let cases: [Case; 16] = [
+    let cases: [Case; 17] = [
         (&[("listen", "8080")], &[], None, true, &["--listen has the value \"8080\"", "127.0.0.1:8080"]),
         (
             &[],
@@ -268,6 +269,7 @@ fn a_bad_value_names_its_place_itself_and_what_to_write() {
         (&[("segment-bytes", "130000")], &[], None, true, &["multiple of 4KiB"]),
         (&[("keep-snapshots", "0")], &[], None, true, &["from 1 on"]),
         (&[("min-voters", "0")], &[], None, true, &["from 1 on"]),
+        (&[("flight-recorder-bytes", "1MiB")], &[], None, true, &["0 for none"]),
         (&[("snapshot-rate", "1KiB")], &[], None, true, &["at least 64KiB"]),
         (&[("remove-dead-voters-after", "400d")], &[], None, true, &["from 1ms to 365d"]),
         (&[("log-level", "inof")], &[], None, true, &["\"inof\"", "error, warn, info"]),

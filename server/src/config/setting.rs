@@ -152,6 +152,12 @@ pub const SETTINGS: &[Setting] = &[
         "Read this much of the log on disk in a second, to find what has gone bad; 0 for none [default: 1MiB]",
     ),
     setting(
+        "flight-recorder-bytes",
+        "SIZE",
+        Shape::Single,
+        "Keep this much of the node's latest inputs in memory for `quorate debug record`; 0 for none [default: 32MiB]",
+    ),
+    setting(
         "remove-dead-voters-after",
         "DURATION",
         Shape::Single,

@@ -220,6 +220,12 @@ pub enum ApiError {
     /// This node can't send a checkpoint now.
     #[error("this node has no checkpoint to send, {0}: ask another node, or try again later")]
     NoCheckpoint(String),
+    /// This node does not remember its inputs.
+    #[error("this node remembers nothing of what goes into it: start it with some --flight-recorder-bytes")]
+    NotRecorded,
+    /// This node has no recording to give just now.
+    #[error("this node has no recording to give just now, {0}: try again soon")]
+    NoRecording(&'static str),
     /// The checkpoint that was asked for by its tag is not here.
     #[error(
         "this node does not have the checkpoint {0}, or no longer: ask another node, or take a backup from its beginning"
@@ -311,6 +317,8 @@ impl ApiError {
             | ApiError::Mending
             | ApiError::ComingBack { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_leader"),
             ApiError::NoCheckpoint(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_checkpoint"),
+            ApiError::NotRecorded => (StatusCode::NOT_FOUND, "not_recorded"),
+            ApiError::NoRecording(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_recording"),
             ApiError::CheckpointGone(_) => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             ApiError::RangeNotSatisfiable { .. } => {
                 (StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable")

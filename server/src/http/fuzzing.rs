@@ -24,6 +24,7 @@ const LIMITS: Limits = Limits {
     pending_bytes: 4096,
     txn_operations: 4,
     backup_bytes_per_second: 1,
+    flight_recorder_bytes: 1,
 };
 
 /// Takes bytes for a request: a method and a target, then headers, a line each, then an empty line and a body. Must

@@ -42,6 +42,7 @@ mod membership;
 pub(crate) mod openapi;
 mod pool;
 mod proxy;
+mod record;
 pub mod request;
 mod service;
 mod status;

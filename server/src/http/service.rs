@@ -166,6 +166,7 @@ impl<R: Runtime, N: Net> App<R, N> {
             Call::Readyz { verbose } => self.readyz(verbose).await,
             Call::Version => Ok(version()),
             Call::OpenApi => Ok(json(openapi_json())),
+            Call::Record => self.record(head).await,
             Call::Status => self.status().await,
             Call::Members(level) => self.members(level, terms).await,
             Call::ChangeMembers(change) => self.change_members(head, change, upload, terms).await,

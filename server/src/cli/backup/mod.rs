@@ -6,7 +6,7 @@
 //! there, it may be of any day: a node is asked first whether the store is still at that. If not, it is kept until a
 //! newer one has the name.
 
-mod partial;
+pub(crate) mod partial;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -119,7 +119,7 @@ impl BackupCommand {
     }
 }
 
-fn with_partial(file: &Path) -> PathBuf {
+pub(crate) fn with_partial(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".partial");
     name.into()

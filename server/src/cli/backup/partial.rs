@@ -171,7 +171,7 @@ fn kept_beside(partial: &Path) -> PathBuf {
 }
 
 /// Makes the names beside a path durable.
-fn sync_folder_of(path: &Path) -> Result<(), Failure> {
+pub(crate) fn sync_folder_of(path: &Path) -> Result<(), Failure> {
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| failed("sync", folder, &error))
 }
@@ -186,7 +186,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-fn failed(action: &str, path: &Path, error: &io::Error) -> Failure {
+pub(crate) fn failed(action: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::failed(format!("can't {action} {}: {error}", path.display()))
 }
 

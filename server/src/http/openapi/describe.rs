@@ -64,6 +64,7 @@ pub(super) fn operation(operation: Operation, schemas: &mut Schemas) -> Descript
         | Operation::Readyz
         | Operation::Version
         | Operation::OpenApi
+        | Operation::Record
         | Operation::Lend => of_a_node(operation, schemas),
     }
 }
@@ -240,6 +241,10 @@ fn of_a_node(operation: Operation, schemas: &mut Schemas) -> Description {
         Operation::OpenApi => {
             let answer = answer_of("This document.", JSON, Object::with_type(Type::Object)).build();
             described("Describes the interface.", vec![(200, answer)])
+        }
+        Operation::Record => {
+            let answer = octets("The recording.").header("X-Content-Type-Options", fixed("nosniff"));
+            described("What went into this node lately, to be replayed.", vec![(200, answer.build())])
         }
         Operation::Lend => {
             let answer = octets("The piece, or the names of all checkpoints.")

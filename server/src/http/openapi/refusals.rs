@@ -92,6 +92,7 @@ pub(super) fn codes(operation: Operation) -> Vec<Code> {
     let lists: &[&[Code]] = match operation {
         Of::Livez | Of::Version | Of::Readyz => &[&TARGET],
         Of::Hello | Of::OpenApi | Of::Status => &[&TARGET, &JOINED],
+        Of::Record => &[&TARGET, &JOINED, &ASKED, &[(404, "not_recorded"), (503, "no_recording")]],
         Of::Lend => &[&TARGET, &JOINED, &ASKED, &[(404, "not_lent"), (404, "route_not_found")]],
         Of::Get => &[&KEY, &JOINED, &ASKED, &PAST, &CONDITION, &LOCKED],
         Of::List => &[&TARGET, &JOINED, &ASKED, &PAST],

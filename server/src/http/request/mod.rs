@@ -91,6 +91,8 @@ pub enum Call {
     Version,
     /// `GET /openapi.json`
     OpenApi,
+    /// `GET /debug/recording`
+    Record,
     /// `GET /raft/status`
     Status,
     /// `POST /raft/snapshot`
@@ -161,6 +163,7 @@ pub fn parse_head(
         Operation::Readyz => Call::Readyz { verbose: asked.verbose },
         Operation::Version => Call::Version,
         Operation::OpenApi => Call::OpenApi,
+        Operation::Record => Call::Record,
         Operation::Status => Call::Status,
         Operation::Snapshot => Call::Snapshot,
         Operation::Lend => Call::Lend(wanted(path).expect("a route is one of these only when its path is")),

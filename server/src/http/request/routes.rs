@@ -42,6 +42,7 @@ pub(crate) enum Operation {
     Remove,
     Transfer,
     Snapshot,
+    Record,
     /// What peers are lent of checkpoints.
     Lend,
 }
@@ -63,11 +64,11 @@ pub(super) struct Route<'a> {
 }
 
 /// Every route there is. The first path that fits counts.
-pub(crate) const PATHS: [Path; 25] = {
+pub(crate) const PATHS: [Path; 26] = {
     use Operation::{
         Add, Backup, Delete, Export, Get, Grant, Hello, Import, KeepAlive, Lease, Lend, List, Livez, Lock,
-        Members, OpenApi, Promote, Put, Readyz, Remove, Revoke, SetMembers, Snapshot, Status, Transfer, Txn,
-        Unlock, Version, Watch,
+        Members, OpenApi, Promote, Put, Readyz, Record, Remove, Revoke, SetMembers, Snapshot, Status,
+        Transfer, Txn, Unlock, Version, Watch,
     };
     [
         path(
@@ -94,6 +95,7 @@ pub(crate) const PATHS: [Path; 25] = {
         path("/readyz", &[("GET", Readyz)]),
         path("/version", &[("GET", Version)]),
         path("/openapi.json", &[("GET", OpenApi)]),
+        path("/debug/recording", &[("GET", Record)]),
         path("/raft/status", &[("GET", Status)]),
         path("/raft/members", &[("GET", Members), ("POST", SetMembers)]),
         path("/raft/add", &[("POST", Add)]),
@@ -183,7 +185,7 @@ impl Operation {
             Revision, Start, Timeout, Ttl, Values, Verbose, Wait,
         };
         match self {
-            Of::Hello | Of::Livez | Of::Version | Of::OpenApi | Of::Status | Of::Lend => &[],
+            Of::Hello | Of::Livez | Of::Version | Of::OpenApi | Of::Status | Of::Record | Of::Lend => &[],
             Of::Watch => &[Timeout, Key, Prefix, From, Events, Previous],
             Of::Readyz => &[Verbose],
             Of::Get => &[Timeout, Consistency, Revision, Holder],
@@ -234,6 +236,7 @@ mod tests {
             ("GET", "/readyz", Operation::Readyz, ""),
             ("GET", "/version", Operation::Version, ""),
             ("GET", "/openapi.json", Operation::OpenApi, ""),
+            ("GET", "/debug/recording", Operation::Record, ""),
             ("GET", "/raft/status", Operation::Status, ""),
             ("GET", "/raft/members", Operation::Members, ""),
             ("POST", "/raft/members", Operation::SetMembers, ""),

@@ -30,6 +30,7 @@ pub(super) const LIMITS: Limits = Limits {
     pending_bytes: 256 << 20,
     txn_operations: 128,
     backup_bytes_per_second: 1 << 30,
+    flight_recorder_bytes: 1 << 20,
 };
 
 /// Longer than anything here may take.

@@ -28,7 +28,7 @@ use trouble::Trouble;
 use world::World;
 
 /// Codes that any route may end in, and that stand in the rows of some.
-const WHEREVER: [&str; 19] = [
+const WHEREVER: [&str; 21] = [
     "bad_query",
     "body_too_slow",
     "change_in_progress",
@@ -48,13 +48,17 @@ const WHEREVER: [&str; 19] = [
     "would_lose_quorum",
     "wrong_host",
     "no_checkpoint",
+    "no_recording",
+    "not_recorded",
 ];
 
 /// Codes that no row has, and why.
-const WITHOUT_ROW: [(&str, &str); 3] = [
+const WITHOUT_ROW: [(&str, &str); 5] = [
     ("internal", "it is a bug"),
     ("body_too_slow", "it takes half a minute"),
     ("no_checkpoint", "these disks always take one"),
+    ("no_recording", "nothing here is larger than what is kept"),
+    ("not_recorded", "these nodes have a recorder"),
 ];
 
 /// Pairs of a route and a code or status that no row has, and why.
@@ -72,6 +76,8 @@ const PAIRS_WITHOUT_ROW: &[(&str, &str, &str)] = &[
     ("HEAD /backup", "206", "a range is of a body"),
     ("HEAD /backup", "range_not_satisfiable", "the same"),
     ("HEAD /readyz", "503", "as for GET"),
+    ("GET /debug/recording", "overloaded", "only while two backups or recordings are sent"),
+    ("HEAD /debug/recording", "overloaded", "the same"),
     ("GET /raft/checkpoints", "overloaded", "it takes many peers at a time"),
     ("HEAD /raft/checkpoints", "overloaded", "the same"),
     ("GET /raft/checkpoints/{name}", "overloaded", "the same"),
@@ -208,6 +214,9 @@ fn promised(method: &str, template: &str, status: u16) -> &'static [Promise] {
         ],
         ("GET" | "HEAD", "/key/{key}", 304) | ("POST" | "PUT", "/key/{key}", 200) => {
             &[("etag", ""), ("quorate-revision", "")]
+        }
+        ("GET" | "HEAD", "/debug/recording", 200) => {
+            &[("content-type", "application/octet-stream"), ("x-content-type-options", "nosniff")]
         }
         ("GET" | "HEAD", "/backup", 200 | 206) => &[("etag", ""), ("quorate-revision", "")],
         (_, "/key/{key}" | "/keys" | "/txn" | "/data.json" | "/watch", _) => &[("quorate-revision", "")],

@@ -372,6 +372,8 @@ fn files() -> Vec<Row> {
         row("GET /data.json", "all keys and values", "/data.json", "200"),
         row("HEAD /data.json", "all keys and values", "/data.json", "200"),
         row("POST /raft/snapshot", "a checkpoint of now", "/raft/snapshot", "200"),
+        row("GET /debug/recording", "what this node was given lately", "/debug/recording", "200"),
+        row("HEAD /debug/recording", "what this node was given lately", "/debug/recording", "200"),
         row(backup, "a backup of now", "/backup", "200"),
         row("HEAD /backup", "a backup of now", "/backup", "200"),
         row(backup, "a range of one that is kept", "/backup", "206")
