@@ -19,6 +19,7 @@
 //! | `outlook`, `verdict` | how the servers stand together; what a run came to |
 //! | [`history`], [`linearizability`] | what clients did and saw, and whether one order explains it |
 //! | `run`, `campaign`, `shrink`, `timeline`, `cli` | one plan; many seeds; smaller plans; the page; the command |
+//! | `recorded` | recordings of real nodes, replayed |
 //! | `hunt` | `cargo zoo`: the simulator sent after known bugs |
 //! | [`random`], [`trials`], `counts` | seeded numbers, how many seeds to run, how often what happened |
 
@@ -50,6 +51,7 @@ pub mod observe;
 mod outlook;
 mod plan;
 pub mod random;
+mod recorded;
 mod rot;
 mod run;
 mod shrink;
@@ -70,6 +72,7 @@ pub use plan::{
     Asks, Cluster, Damage, Fault, Host, Knobs, Link, Order, Place, Plan, PlanError, Scenario, Shape, Timed,
     Workload,
 };
+pub use recorded::{Recorded, RecordedError, Rerun, replay_recording};
 pub use run::{Jury, Options, Report, Stack, run_plan};
 pub use shrink::{Shrunk, shrink};
 pub use verdict::Verdict;

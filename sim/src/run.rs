@@ -1,5 +1,6 @@
 //! One plan, from boot to verdict.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,9 +147,12 @@ pub fn run_plan(plan: &Plan, options: &Options) -> Report {
         Stack::Core => core::run(&plan, options),
         Stack::Full => full::run(&plan, options),
     };
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Report::crashed(text.unwrap_or("a panic without words").to_owned())
-    })
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Report::crashed(panic_text(&*panic)))
+}
+
+/// What somebody said who panicked.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words").to_owned()
 }

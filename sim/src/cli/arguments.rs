@@ -1,11 +1,14 @@
 //! What can be asked of `cargo sim`.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 
 use crate::checkers::known;
 use crate::plan::{Plan, PlanError, Scenario};
+use crate::recorded::is_recording;
 use crate::run::{Jury, Options, Stack};
 
 /// Runs simulated clusters, one a seed, and breaks them.
@@ -36,7 +39,7 @@ pub(super) struct Arguments {
     /// Run this seed only, and print its plan, its verdict and its trace hash.
     #[arg(long, conflicts_with_all = ["seeds", "start"])]
     pub(super) seed: Option<u64>,
-    /// Run the plan in this file.
+    /// Run the plan in this file, or replay the recording of a real node.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds", "start", "scenario"])]
     pub(super) replay: Option<PathBuf>,
     /// Write what happened as a page to look at; of a campaign, its first failure.
@@ -98,6 +101,16 @@ impl Arguments {
 }
 
 impl Arguments {
+    /// The recording that is to be replayed, if it is one.
+    pub(super) fn recording(&self) -> Option<(&Path, Vec<u8>)> {
+        let path = self.replay.as_deref()?;
+        // A file that can't be read is no plan either, which is told then.
+        let mut first = [0; 8];
+        File::open(path).and_then(|mut file| file.read_exact(&mut first)).ok()?;
+        let file = is_recording(&first).then(|| std::fs::read(path))?.ok()?;
+        Some((path, file))
+    }
+
     /// The command that shows this plan again.
     pub(super) fn again(&self, plan: &Plan) -> String {
         let only = match self.jury() {

@@ -7,7 +7,7 @@ use super::arguments::Arguments;
 use crate::plan::Plan;
 use crate::run::{Report, Stack, run_plan};
 use crate::shrink::shrink;
-use crate::timeline::{Scene, page};
+use crate::timeline::{Scene, Subject, page};
 use crate::verdict::Verdict;
 
 /// Where smaller plans are put.
@@ -64,7 +64,7 @@ pub(super) fn write_trace(plan: &Plan, report: &Report, arguments: &Arguments) -
         report
     };
     let scene = Scene {
-        plan,
+        subject: Subject::Plan(plan),
         trace: &report.trace,
         verdict: report.verdict.to_string(),
         violated_at: report.broken_at,

@@ -7,6 +7,7 @@ mod failure;
 mod json;
 mod one;
 mod progress;
+mod recorded;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,9 @@ pub fn main() -> ExitCode {
     if arguments.list {
         list();
         return ExitCode::SUCCESS;
+    }
+    if let Some((path, file)) = arguments.recording() {
+        return recorded::run(path, &file, &arguments);
     }
     match arguments.plan() {
         Ok(Some(plan)) => one::run(&plan, &arguments),

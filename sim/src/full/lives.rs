@@ -22,6 +22,9 @@ use crate::plan::Host;
 use crate::random::Random;
 use crate::tap::found_log;
 
+/// How much a server remembers of its inputs, in bytes: little, so that it also forgets.
+const RECORDER_BYTES: usize = 256 << 10;
+
 /// One life of a server, from its start until it has to stop itself; everything else ends it from outside.
 pub(super) async fn live(stack: FullStack, host: Host) {
     let (disk, number, server, first) = {
@@ -110,7 +113,7 @@ impl Process {
             found: recovered,
             identity,
             contact: contact(self.server),
-            limits: Limits::default(),
+            limits: Limits { flight_recorder_bytes: RECORDER_BYTES, ..Limits::default() },
             inbound,
             http,
             inspector: Some(Box::new(Witness::new(self.stack.clone(), self.server))),

@@ -24,6 +24,8 @@ mod lives;
 mod network;
 mod operator;
 mod phases;
+#[cfg(test)]
+mod recordings;
 mod runtime;
 mod stage;
 mod stream;

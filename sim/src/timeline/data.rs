@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use super::Scene;
 use super::clients::{Operation, Operations};
 use super::messages::Messages;
 use super::servers::{Life, Mark, Servers, Stand};
+use super::{Scene, Subject};
 use crate::observe::{Observation, Phase};
 use crate::plan::{FIRST_CLIENT, Host, Link, Plan, Timed};
 
@@ -30,11 +30,9 @@ pub(super) struct Data {
 /// What the head of the page says.
 #[derive(Serialize)]
 struct About {
-    scenario: &'static str,
-    // A text: a number of the script holds 53 bits.
-    seed: String,
+    title: String,
     stack: &'static str,
-    servers: u8,
+    servers: usize,
     core: Vec<Host>,
     verdict: String,
     violated_at: Option<u64>,
@@ -78,7 +76,9 @@ impl Data {
             let at = time.0;
             match observation {
                 Observation::Phase(phase) => phases.push((at, name_of(*phase))),
-                Observation::Fault { number, begins: true } => faults.extend(begin(scene.plan, *number, at)),
+                Observation::Fault { number, begins: true } => {
+                    faults.extend(scene.subject.plan().and_then(|plan| begin(plan, *number, at)));
+                }
                 Observation::Fault { number, begins: false } => end(&mut faults, *number, at),
                 Observation::Sent { from, to, said } => messages.sent(at, *from, *to, *said),
                 Observation::Received { from, to, said } => messages.received(at, *from, *to, *said),
@@ -89,13 +89,13 @@ impl Data {
             }
         }
         // A host whose disk was wiped has another server then, and that a lane of its own.
-        let hosts: BTreeSet<Host> = scene.plan.hosts().chain(servers.started()).collect();
+        let hosts: BTreeSet<Host> = scene.subject.hosts().into_iter().chain(servers.started()).collect();
         let (lives, stands, marks) = servers.into_parts();
         let operations = operations.into_rows();
         Data {
             about: about(scene),
             hosts: hosts.into_iter().collect(),
-            clients: clients(scene.plan, &operations),
+            clients: clients(scene.subject.plan(), &operations),
             strings: strings.all,
             phases,
             faults,
@@ -108,14 +108,44 @@ impl Data {
     }
 }
 
+impl<'a> Subject<'a> {
+    fn plan(self) -> Option<&'a Plan> {
+        match self {
+            Subject::Plan(plan) => Some(plan),
+            Subject::Recording { .. } => None,
+        }
+    }
+
+    fn title(self) -> String {
+        match self {
+            Subject::Plan(plan) => format!("{}, seed {}", plan.scenario.name(), plan.seed),
+            Subject::Recording { node, .. } => format!("recording of node {node}, which is s1"),
+        }
+    }
+
+    fn hosts(self) -> Vec<Host> {
+        match self {
+            Subject::Plan(plan) => plan.hosts().collect(),
+            Subject::Recording { hosts, .. } => hosts.values().copied().collect(),
+        }
+    }
+
+    /// Whom the run is about most.
+    fn core(self) -> Vec<Host> {
+        match self {
+            Subject::Plan(plan) => plan.cluster.core.clone(),
+            Subject::Recording { .. } => vec![1],
+        }
+    }
+}
+
 fn about(scene: &Scene) -> About {
     let last = scene.trace.last().map_or(0, |(time, _)| time.0);
     About {
-        scenario: scene.plan.scenario.name(),
-        seed: scene.plan.seed.to_string(),
+        title: scene.subject.title(),
         stack: scene.stack,
-        servers: scene.plan.cluster.servers,
-        core: scene.plan.cluster.core.clone(),
+        servers: scene.subject.hosts().len(),
+        core: scene.subject.core(),
         verdict: scene.verdict.clone(),
         violated_at: scene.violated_at.map(|time| time.0),
         trace_hash: format!("{:016x}", scene.trace_hash),
@@ -125,8 +155,8 @@ fn about(scene: &Scene) -> About {
 }
 
 /// The clients of the plan, and whoever else asked: a scan has a client of its own.
-fn clients(plan: &Plan, operations: &[Operation]) -> Vec<u8> {
-    let mut clients = plan.workload.clients.clone();
+fn clients(plan: Option<&Plan>, operations: &[Operation]) -> Vec<u8> {
+    let mut clients = plan.map(|plan| plan.workload.clients.clone()).unwrap_or_default();
     clients.extend(operations.iter().map(Operation::client));
     clients.sort_unstable();
     clients.dedup();

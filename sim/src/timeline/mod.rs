@@ -1,4 +1,4 @@
-//! The page that shows one run: `cargo sim --seed N --trace FILE.html`.
+//! The page that shows one run: `cargo sim --seed N --trace FILE.html`, or `--replay FILE`.
 //!
 //! One file that needs nothing from outside: style, script and data are inside, and a content policy forbids the
 //! browser to fetch anything. It draws lanes for servers and clients over virtual time; what is on them comes from the
@@ -17,10 +17,12 @@ mod data;
 mod messages;
 mod servers;
 
-use quorate_node::raft::Time;
+use std::collections::BTreeMap;
+
+use quorate_node::raft::{NodeId, Time};
 
 use crate::observe::Observation;
-use crate::plan::Plan;
+use crate::plan::{Host, Plan};
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -37,8 +39,8 @@ const SCRIPT: [&str; 8] = [
 
 /// One run, as it is to be shown.
 pub(crate) struct Scene<'a> {
-    /// What the run was told.
-    pub plan: &'a Plan,
+    /// What was run.
+    pub subject: Subject<'a>,
     /// What was observed, in order of time.
     pub trace: &'a [(Time, Observation)],
     /// What came of it, in one line: `passed`, or which property broke and how.
@@ -49,8 +51,22 @@ pub(crate) struct Scene<'a> {
     pub trace_hash: u64,
     /// The command that shows the run again.
     pub again: String,
-    /// Which stack ran: `full` or `core`.
+    /// Which stack ran: `full`, `core`, or one node alone.
     pub stack: &'static str,
+}
+
+/// What was run.
+#[derive(Clone, Copy)]
+pub(crate) enum Subject<'a> {
+    /// A plan.
+    Plan(&'a Plan),
+    /// A recording of one node.
+    Recording {
+        /// Its name.
+        node: NodeId,
+        /// Everybody's number; the node has the first.
+        hosts: &'a BTreeMap<NodeId, Host>,
+    },
 }
 
 /// The whole page.

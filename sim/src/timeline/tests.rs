@@ -3,7 +3,7 @@
 use quorate_node::raft::{Event, HardState, Index, LogId, NodeId, Role, Term, Time};
 use serde_json::Value;
 
-use super::{Scene, page};
+use super::{Scene, Subject, page};
 use crate::history::{Call, Outcome};
 use crate::observe::{Ended, FoundLog, MessageKind, Observation, Phase, Said, Stand};
 use crate::plan::{Fault, Plan, Scenario, Shape, Timed};
@@ -74,7 +74,15 @@ fn whole_page() -> String {
     let (plan, trace) = (plan(), trace());
     let violated_at = Some(Time(20));
     let again = "cargo sim --stack core --seed 1".to_owned();
-    page(&Scene { plan: &plan, trace: &trace, verdict, violated_at, trace_hash: 0xab, again, stack: "core" })
+    page(&Scene {
+        subject: Subject::Plan(&plan),
+        trace: &trace,
+        verdict,
+        violated_at,
+        trace_hash: 0xab,
+        again,
+        stack: "core",
+    })
 }
 
 /// What a browser takes for the data: all up to the first end tag.

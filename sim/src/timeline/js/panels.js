@@ -17,8 +17,8 @@ function element(name, properties = {}, ...children) {
 function fillHead() {
   const passed = about.verdict.toLowerCase().startsWith("passed");
   const command = about.again;
-  document.title = `${passed ? "passed" : "FAILED"}: ${about.scenario}, seed ${about.seed} · Quorate`;
-  byId("title").textContent = `Quorate simulation: ${about.scenario}, seed ${about.seed}`;
+  document.title = `${passed ? "passed" : "FAILED"}: ${about.title} · Quorate`;
+  byId("title").textContent = `Quorate simulation: ${about.title}`;
   byId("badge").textContent = passed ? "✓ passed" : "✕ failed";
   byId("badge").className = passed ? "good" : "bad";
   byId("verdict").textContent = passed ? "" : about.verdict;
