@@ -6,8 +6,8 @@
 
 use quorate_node::kv::{Action, Put, Settings};
 use quorate_node::raft::{
-    Config, Contact, Done, Entry, Found, HardState, Job, LogId, Members, NodeId, Payload, Term, TermRuns, Time,
-    WriteId,
+    Config, Contact, Done, Entry, Found, HardState, Job, LogId, Members, NodeId, Payload, Term, TermRuns,
+    Time, WriteId,
 };
 use quorate_node::recording::Recorder;
 use quorate_node::{Input, Node, NodeConfig, Output, Request, RequestId};

@@ -231,20 +231,49 @@ impl Recorder {
             self.turns_to_rest = REST;
             return;
         }
-        let segment = Segment {
+        if let Some(full) = self.open.take() {
+            self.close(full);
+        }
+        let events = self.room_for_events(bytes.len());
+        self.open = Some(Segment {
             base: bytes,
             applied: base.applied(),
             whole_above: base.whole_above(),
-            events: Vec::with_capacity(self.limit_bytes / SEGMENTS),
+            events,
             inputs: 0,
-        };
-        if let Some(mut full) = self.open.replace(segment) {
-            full.events.shrink_to_fit();
-            self.closed_bytes += full.bytes();
-            self.closed.push_back(Arc::new(full));
-        }
+        });
         self.fingerprint = Fingerprint::default();
         self.passed_boundary = false;
+    }
+
+    fn close(&mut self, mut full: Segment) {
+        // One that a boundary has ended early.
+        if full.events.len() < full.events.capacity() / 2 {
+            full.events.shrink_to_fit();
+        }
+        self.closed_bytes += full.bytes();
+        self.closed.push_back(Arc::new(full));
+    }
+
+    /// Forgets as much as the next segment will take, and gives that memory for it: fresh memory has to be brought in by
+    /// the system page by page, which costs more than what is written to it.
+    fn room_for_events(&mut self, base_bytes: usize) -> Vec<u8> {
+        let segment_bytes = self.limit_bytes / SEGMENTS;
+        // It ends with the turn in which it is full.
+        let wanted = segment_bytes + segment_bytes / 4;
+        let mut memory = Vec::new();
+        while self.closed_bytes + base_bytes + segment_bytes > self.limit_bytes {
+            let Some(oldest) = self.closed.pop_front() else { break };
+            self.closed_bytes -= oldest.bytes();
+            match Arc::try_unwrap(oldest) {
+                Ok(unshared) if unshared.events.capacity() >= wanted => memory = unshared.events,
+                // It is small, or somebody is still saving it.
+                _ => {}
+            }
+        }
+        memory.clear();
+        memory.reserve(wanted);
+        memory
     }
 
     /// Forgets the oldest segments, and all there is when the newest alone is too much: a segment without its beginning
