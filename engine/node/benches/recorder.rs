@@ -2,7 +2,12 @@
 //!
 //! A node alone is given puts, 64 a turn, with a disk that is instant: nothing but the node itself takes time. A server
 //! does a lot more for each put, so the share of its throughput is smaller.
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark reads the clock and prints")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a benchmark reads the clock and prints"
+)]
 
 use quorate_node::kv::{Action, Put, Settings};
 use quorate_node::raft::{
