@@ -2,12 +2,12 @@
 
 use crate::lies::Lie;
 use quorate_raft::{
-    Chunk, Config, Digest, Done, Entry, Envelope, Event, Found, HardState, Index, Input, Job, LogId, NodeId,
-    Output, Payload, Raft, SnapshotMeta, TermRuns, Time, Write,
+    Chunk, Config, Digest, Done, Entry, Envelope, Event, Found, HardState, Index, Input, Job, LogId, Members,
+    NodeId, Output, Payload, Raft, SnapshotMeta, TermRuns, Time, Write,
 };
-use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) const ELECTION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -36,6 +36,8 @@ pub(crate) struct Disk {
     damaged: BTreeSet<Index>,
     /// The end of the log before its tail was lost.
     acknowledged: Option<LogId>,
+    /// What was lost with a tail.
+    lost: BTreeSet<LogId>,
 }
 
 impl Disk {
@@ -47,6 +49,15 @@ impl Disk {
         self.base
     }
 
+    /// The configurations that are known, the latest first.
+    pub(crate) fn configurations(&self) -> impl Iterator<Item = &Members> {
+        let in_the_log = self.entries.iter().rev().filter_map(|entry| match &entry.payload {
+            Payload::Members(members) => Some(members),
+            Payload::Noop | Payload::Command(_) => None,
+        });
+        in_the_log.chain(self.snapshot.iter().map(|meta| &meta.members))
+    }
+
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -54,6 +65,12 @@ impl Disk {
     pub(crate) fn entry(&self, index: Index) -> Option<&Entry> {
         let at = index.0.checked_sub(self.base.index.0 + 1)?;
         self.entries.get(usize::try_from(at).unwrap())
+    }
+
+    /// Whether it had the slot: what has rotted since, or was lost with a tail, was a copy when it was acknowledged.
+    pub(crate) fn had(&self, slot: LogId) -> bool {
+        let has = self.entry(slot.index).is_some_and(|entry| entry.id == slot);
+        has || slot.index <= self.base.index || self.lost.contains(&slot)
     }
 
     fn perform(&mut self, write: &Write) {
@@ -91,6 +108,7 @@ impl Disk {
             Harm::Damage(index) => drop(self.damaged.insert(index)),
             Harm::LoseTail(from) => {
                 self.acknowledged = self.acknowledged.or(Some(self.last()));
+                self.lost.extend(self.entries.iter().map(|entry| entry.id).filter(|id| id.index >= from));
                 self.entries.retain(|entry| entry.id.index < from);
                 self.damaged.retain(|index| *index < from);
             }
@@ -131,6 +149,64 @@ impl Disk {
     }
 }
 
+/// What happens to one node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Happening {
+    /// A message arrives.
+    Hears(Arc<Letter>),
+    /// Time passes, not enough for a timer to fire.
+    Waits,
+    /// It hears nothing until its timers fire.
+    TimesOut,
+    /// Everything that is pending becomes durable.
+    Syncs,
+    /// Power is lost after the first `kept` writes, and the disk is harmed; then the node starts again.
+    Restarts { kept: usize, harm: Harm },
+    /// The payload of a slot rots while the node runs, and it notices.
+    Rots(Index),
+    /// A leader gets a command.
+    Proposes(u8),
+    /// A leader is to change the members.
+    Changes(Members),
+    /// The state machine as it is becomes a checkpoint.
+    Checkpoints,
+}
+
+/// A message on its way, with its fingerprint.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub(crate) print: u64,
+    pub(crate) envelope: Envelope,
+}
+
+impl Letter {
+    pub(crate) fn new(envelope: Envelope) -> Arc<Self> {
+        Arc::new(Letter { print: fingerprint(&envelope), envelope })
+    }
+}
+
+impl Hash for Letter {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.print.hash(hasher);
+    }
+}
+
+impl PartialEq for Letter {
+    fn eq(&self, other: &Self) -> bool {
+        self.print == other.print
+    }
+}
+
+impl Eq for Letter {}
+
+/// How hosts are treated in one search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Treatment {
+    pub(crate) lie: Lie,
+    /// Whether every write is durable the moment it is issued.
+    pub(crate) at_once: bool,
+}
+
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Host {
     pub(crate) core: Raft,
@@ -139,10 +215,16 @@ pub(crate) struct Host {
     pub(crate) pending: Vec<Write>,
     clock: Time,
     lives: u64,
-    /// Writes issued in this life.
-    pub(crate) writes: u64,
-    /// How often it gave a slot up.
-    pub(crate) gave_up: u64,
+    /// Whether it ever gave a slot up.
+    pub(crate) gave_up: bool,
+}
+
+/// What a node does about one thing that happens to it.
+#[derive(Default)]
+pub(crate) struct Doings {
+    pub(crate) sent: Vec<Envelope>,
+    /// Whether it issued a write.
+    pub(crate) wrote: bool,
 }
 
 impl Host {
@@ -153,7 +235,7 @@ impl Host {
         // Nobody is bound any more by what was before.
         let clock = Time(0) + ELECTION_TIMEOUT;
         let core = open(id, 1, &disk, Time(0));
-        Host { core, disk, pending: Vec::new(), clock, lives: 1, writes: 0, gave_up: 0 }
+        Host { core, disk, pending: Vec::new(), clock, lives: 1, gave_up: false }
     }
 
     pub(crate) fn id(&self) -> NodeId {
@@ -161,9 +243,9 @@ impl Host {
     }
 
     /// The log once everything issued is durable.
-    pub(crate) fn log(&self) -> Cow<'_, Disk> {
-        let mut disk = Cow::Borrowed(&self.disk);
-        self.pending.iter().for_each(|write| disk.to_mut().perform(write));
+    pub(crate) fn log(&self) -> Disk {
+        let mut disk = self.disk.clone();
+        self.pending.iter().for_each(|write| disk.perform(write));
         disk
     }
 
@@ -171,8 +253,41 @@ impl Host {
         self.core.leader() == Some(self.id())
     }
 
-    /// Power is lost after the first `kept` writes; then the node starts again.
-    pub(crate) fn restart(&mut self, kept: usize, harm: Harm, lie: Lie) {
+    /// Something happens to it, and it does all that follows.
+    pub(crate) fn meet(&mut self, happening: &Happening, treatment: Treatment) -> Doings {
+        let mut inputs = VecDeque::new();
+        match happening {
+            Happening::Hears(letter) => inputs.push_back(Input::Message(letter.envelope.clone())),
+            Happening::Waits => {
+                self.wait();
+                return Doings::default();
+            }
+            Happening::TimesOut => {
+                self.clock = self.clock + LONG;
+                inputs.push_back(Input::Timeout);
+            }
+            Happening::Syncs => {
+                let last = self.pending.last().map(|write| Input::Done(Done::Written(write.id)));
+                std::mem::take(&mut self.pending).iter().for_each(|write| self.disk.perform(write));
+                inputs.extend(last);
+            }
+            Happening::Restarts { kept, harm } => {
+                self.restart(*kept, *harm, treatment.lie);
+                inputs.push_back(Input::Timeout);
+            }
+            Happening::Rots(index) => inputs.extend(self.rot(*index)),
+            Happening::Proposes(command) => {
+                let said = self.core.propose(self.clock, vec![*command].into());
+                assert!(said.is_ok(), "a leader refuses: {said:?}");
+            }
+            // It may refuse: then nothing happens.
+            Happening::Changes(target) => drop(self.core.change_members(self.clock, target.clone())),
+            Happening::Checkpoints => inputs.extend(self.checkpoint()),
+        }
+        self.handle(inputs, treatment)
+    }
+
+    fn restart(&mut self, kept: usize, harm: Harm, lie: Lie) {
         for write in std::mem::take(&mut self.pending).iter().take(kept) {
             self.disk.perform(write);
         }
@@ -182,8 +297,7 @@ impl Host {
         self.clock = self.clock + ELECTION_TIMEOUT;
     }
 
-    /// Time passes, not enough for a timer to fire.
-    pub(crate) fn wait(&mut self) {
+    fn wait(&mut self) {
         if !self.leads()
             && let Some(due) = self.core.deadline()
         {
@@ -192,39 +306,13 @@ impl Host {
         }
     }
 
-    pub(crate) fn let_timers_fire(&mut self) -> Input {
-        self.clock = self.clock + LONG;
-        Input::Timeout
-    }
-
-    pub(crate) fn propose(&mut self, command: u8) {
-        let said = self.core.propose(self.clock, vec![command].into());
-        assert!(said.is_ok(), "a leader refuses: {said:?}");
-    }
-
-    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Raft, Time)) {
-        change(&mut self.core, self.clock);
-    }
-
-    /// Everything that is pending becomes durable.
-    pub(crate) fn sync(&mut self) -> Option<Input> {
-        let mut last = None;
-        for write in std::mem::take(&mut self.pending) {
-            self.disk.perform(&write);
-            last = Some(Input::Done(Done::Written(write.id)));
-        }
-        last
-    }
-
-    /// The payload of a slot rots while the node runs, and it notices.
-    pub(crate) fn rot(&mut self, index: Index) -> Option<Input> {
+    fn rot(&mut self, index: Index) -> Option<Input> {
         let slot = self.disk.entry(index)?.id;
         self.disk.damaged.insert(index);
         Some(Input::Done(Done::Damaged(slot)))
     }
 
-    /// The state machine as it is becomes a checkpoint.
-    pub(crate) fn checkpoint(&mut self) -> Option<Input> {
+    fn checkpoint(&mut self) -> Option<Input> {
         let last = self.core.status().applied;
         let (members, members_at) = self.core.checkpoint(last)?;
         let meta =
@@ -233,19 +321,18 @@ impl Host {
         Some(Input::Done(Done::SnapshotTaken(meta)))
     }
 
-    /// Feeds an input, and does all that follows from it.
-    pub(crate) fn handle(&mut self, input: Option<Input>, at_once: bool, lie: Lie) -> Vec<Envelope> {
-        let mut inputs: VecDeque<Input> = input.into_iter().collect();
-        let mut sent = Vec::new();
+    /// Feeds inputs, and does all that follows from them.
+    fn handle(&mut self, mut inputs: VecDeque<Input>, treatment: Treatment) -> Doings {
+        let mut doings = Doings::default();
         loop {
             if let Some(input) = inputs.pop_front() {
                 self.core.handle(self.clock, input);
             }
             while let Some(output) = self.core.poll() {
-                self.perform(output, at_once, lie, &mut inputs, &mut sent);
+                self.perform(output, treatment, &mut inputs, &mut doings);
             }
             if inputs.is_empty() {
-                return sent;
+                return doings;
             }
         }
     }
@@ -253,19 +340,18 @@ impl Host {
     fn perform(
         &mut self,
         output: Output,
-        at_once: bool,
-        lie: Lie,
+        treatment: Treatment,
         inputs: &mut VecDeque<Input>,
-        sent: &mut Vec<Envelope>,
+        doings: &mut Doings,
     ) {
         match output {
-            Output::Send(envelope) => sent.push(envelope),
+            Output::Send(envelope) => doings.sent.push(envelope),
             Output::Job(Job::Write(write)) => {
-                self.writes += 1;
-                if at_once {
+                doings.wrote = true;
+                if treatment.at_once {
                     let before = self.disk.hard;
                     self.disk.perform(&write);
-                    let forgets = lie == Lie::TermIsNotDurable && enters_a_term(&write);
+                    let forgets = treatment.lie == Lie::TermIsNotDurable && enters_a_term(&write);
                     self.disk.before = forgets.then_some(before);
                     inputs.push_back(Input::Done(Done::Written(write.id)));
                 } else {
@@ -277,7 +363,7 @@ impl Host {
                 inputs.extend(entries.last().map(|entry| Input::Applied(entry.id.index)));
             }
             Output::Install(meta) => inputs.push_back(Input::Applied(meta.last.index)),
-            Output::Event(Event::GaveUp { .. }) => self.gave_up += 1,
+            Output::Event(Event::GaveUp { .. }) => self.gave_up = true,
             Output::Read(_) | Output::Event(_) => {}
         }
     }
@@ -330,6 +416,8 @@ fn open(id: NodeId, life: u64, disk: &Disk, now: Time) -> Raft {
         // Questions and heartbeats do not come again by themselves: nothing is lost but what is never delivered.
         heartbeat_interval: ELECTION_TIMEOUT * 1000,
         keep_entries: 0,
+        // An append for each entry: so each may come alone, or never.
+        append_bytes: 1,
         ..Config::new(id, seed)
     };
     Raft::open(config, disk.found(), now).expect("what this disk holds can be opened")

@@ -1,14 +1,16 @@
-//! Every order of events, to a bound, around damaged slots: the real cores, the rules of `docs/PROTOCOL.md`, and what
-//! happens when one of them is taken away. The search is stateright's.
+//! Every order of events, to a bound: the real cores, the rules of `docs/PROTOCOL.md`, and what happens when one of them
+//! is taken away. The search is stateright's.
 //!
-//! Each step more takes some ten times as long and as much memory: `QUORATE_TRIALS=10` looks a step farther from every
-//! beginning, 100 two.
+//! Each step more takes up to five times as long and as much memory. `QUORATE_TRIALS=10` is the search in full, which
+//! goes as far from each beginning as a few gigabytes allow; 100 looks a step farther than that, 1000 two.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod changes;
 mod cluster;
 mod host;
 mod lies;
 mod stories;
+mod table;
 
 use cluster::{Action, Cluster};
 use lies::Lie;
@@ -18,11 +20,14 @@ use stories::Story;
 
 const SAFE: &str = "what is committed stays, and every term has one leader";
 const GIVEN_UP: &str = "a slot is given up";
+const CHANGED: &str = "a change of the members comes to its end";
 
 /// One search.
 struct Search {
     story: Story,
     lie: Lie,
+    /// How far to look: what is so many steps away is looked at, and nothing beyond.
+    steps: u8,
 }
 
 impl Model for Search {
@@ -33,6 +38,8 @@ impl Model for Search {
         let mut cluster = (self.story.begin)(self.lie);
         assert_eq!(cluster.broken, None, "{} begins broken", self.story.name);
         cluster.budget = self.story.budget;
+        cluster.steps_left = self.steps;
+        cluster.note_print();
         vec![cluster]
     }
 
@@ -53,50 +60,64 @@ impl Model for Search {
         vec![
             Property::always(SAFE, |_, state: &Cluster| state.broken.is_none()),
             Property::sometimes(GIVEN_UP, |_, state: &Cluster| {
-                state.hosts.iter().any(|(_, host)| host.gave_up > 0)
+                state.nodes.iter().any(|node| node.host.gave_up)
             }),
+            Property::sometimes(CHANGED, |_, state: &Cluster| state.has_changed()),
         ]
     }
 }
 
+/// How far to look from a beginning.
 #[expect(clippy::disallowed_methods, reason = "a test is told by its environment how much to run")]
-fn steps_more() -> usize {
-    let factor = std::env::var("QUORATE_TRIALS").map_or(1, |text| text.parse::<usize>().expect("a number"));
-    factor.max(1).ilog10() as usize
+fn steps(story: &Story) -> u8 {
+    let factor = std::env::var("QUORATE_TRIALS").map_or(1, |text| text.parse::<u64>().expect("a number"));
+    match factor.max(1).ilog10() {
+        0 => story.steps,
+        powers => story.steps_in_full + u8::try_from(powers - 1).expect("a logarithm is small"),
+    }
 }
 
 /// What a search came to.
 struct Found {
     broken: Option<String>,
     gave_up: bool,
+    changed: bool,
 }
 
-fn search(story: Story, lie: Lie, steps_more: usize) -> Found {
-    let failures = HasDiscoveries::AnyFailures;
-    let builder = Search { story, lie }.checker().finish_when(failures);
-    let checker = builder.target_max_depth(story.depth + steps_more).spawn_bfs().join();
-    let (states, steps) = (checker.unique_state_count(), checker.max_depth() - 1);
-    println!("{}, {lie:?}: {states} states, {steps} steps", story.name);
+fn search(story: Story, lie: Lie, steps: u8) -> Found {
+    let search = Search { story, lie, steps };
+    let checker = search.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let (states, reached) = (checker.unique_state_count(), checker.max_depth() - 1);
+    let complete = reached < usize::from(steps) && checker.discovery(SAFE).is_none();
+    let end = if complete { ", and there are no more" } else { "" };
+    println!("{}, {lie:?}: {states} states, {reached} steps{end}", story.name);
     let broken = checker.discovery(SAFE).map(|path| {
         let how: Vec<String> =
             path.clone().into_actions().iter().map(|action| format!("{action:?}")).collect();
         format!("{:?}\n  {}\n{:?}", path.last_state().broken, how.join("\n  "), path.last_state())
     });
-    Found { broken, gave_up: checker.discovery(GIVEN_UP).is_some() }
+    let is_found = |name| checker.discovery(name).is_some();
+    Found { broken, gave_up: is_found(GIVEN_UP), changed: is_found(CHANGED) }
 }
 
 /// With all rules nothing is lost; and where slots are to be given up, some are.
-fn holds(story: Story, gives_up: bool) {
-    let found = search(story, Lie::None, steps_more());
+fn holds(story: Story, gives_up: bool) -> Found {
+    let found = search(story, Lie::None, steps(&story));
     assert!(found.broken.is_none(), "{}: {}", story.name, found.broken.unwrap_or_default());
     // Farther on a leader may have become a follower, and asks as any other does.
-    let as_told = found.gave_up == gives_up || (steps_more() > 0 && found.gave_up);
+    let as_told = found.gave_up == gives_up || (steps(&story) > story.steps && found.gave_up);
     assert!(as_told, "{}: a slot was given up: {}", story.name, found.gave_up);
+    found
+}
+
+/// The same, and a change of the members is seen from its beginning to its end.
+fn holds_and_changes(story: Story, gives_up: bool) {
+    assert!(holds(story, gives_up).changed, "{}: no change came to its end", story.name);
 }
 
 /// Without the rule that the lie takes away something is lost.
 fn breaks(story: Story, lie: Lie) {
-    let broken = search(story, lie, 0).broken;
+    let broken = search(story, lie, story.steps).broken;
     println!("{}", broken.expect("nothing was lost without this rule"));
 }
 
@@ -156,4 +177,43 @@ fn whatever_goes_wrong_at_work_nothing_is_lost() {
 #[test]
 fn a_leader_gives_nothing_up() {
     holds(stories::A_LEADER_FINDS_DAMAGE, false);
+}
+
+#[test]
+fn a_healthy_cluster_elects_and_commits() {
+    holds(changes::NOBODY_LEADS_YET, false);
+    holds(changes::NOBODY_LEADS_YET_AND_DISKS_ARE_SLOW, false);
+}
+
+#[test]
+fn members_change_from_beginning_to_end() {
+    holds_and_changes(changes::A_VOTER_IS_ADDED, false);
+    holds_and_changes(changes::A_VOTER_IS_REPLACED, false);
+    holds_and_changes(changes::TWO_VOTERS_ARE_REMOVED, false);
+    holds_and_changes(changes::A_LEADER_REMOVES_ITSELF, false);
+}
+
+#[test]
+fn two_leaders_do_not_both_change_the_members() {
+    holds_and_changes(changes::TWO_LEADERS_REMOVE_EACH_OTHER, false);
+    holds_and_changes(changes::A_CHANGE_WAS_TAKEN_BACK, false);
+}
+
+#[test]
+fn what_is_lost_in_a_joint_change_is_waited_for() {
+    holds(changes::A_COPY_IS_LOST_IN_A_JOINT_CHANGE, false);
+    breaks(changes::A_COPY_IS_LOST_IN_A_JOINT_CHANGE, Lie::DamageIsTheEnd);
+    holds(changes::A_TAIL_IS_LOST_IN_A_JOINT_CHANGE, false);
+    breaks(changes::A_TAIL_IS_LOST_IN_A_JOINT_CHANGE, Lie::LostTailIsTheEnd);
+}
+
+#[test]
+fn a_slot_below_the_end_of_a_joint_change_takes_both_halves() {
+    holds(changes::A_JOINT_CHANGE_ENDED_ABOVE, false);
+}
+
+#[test]
+fn what_nobody_has_is_given_up_in_a_joint_change() {
+    holds(changes::NOBODY_HAS_IT_IN_A_JOINT_CHANGE, true);
+    holds(changes::A_JOINT_CONFIGURATION_IS_LOST, true);
 }

@@ -2,7 +2,7 @@
 //! same cores.
 
 use crate::cluster::{Budget, Cluster};
-use crate::host::Harm;
+use crate::host::{Happening, Harm};
 use crate::lies::Lie;
 use quorate_raft::{Contact, Envelope, Index, Learner, Message, NodeId, Term};
 
@@ -13,24 +13,35 @@ pub(crate) struct Story {
     pub(crate) begin: fn(Lie) -> Cluster,
     pub(crate) budget: Budget,
     /// Steps, at most.
-    pub(crate) depth: usize,
+    pub(crate) steps: u8,
+    /// Steps, at most, of the search in full.
+    pub(crate) steps_in_full: u8,
 }
 
-const NOTHING: Budget =
-    Budget { timeouts: 0, restarts: 0, harms: 0, proposals: 0, duplicates: 0, one_way: 0, highest_term: 6 };
+pub(crate) const NOTHING: Budget = Budget {
+    timeouts: 0,
+    restarts: 0,
+    harms: 0,
+    proposals: 0,
+    changes: 0,
+    duplicates: 0,
+    one_way: 0,
+    highest_term: 6,
+};
 
 /// Every copy of two slots that were never committed is lost: nobody may run, and nobody is voted for.
 pub(crate) const NOBODY_MAY_RUN: Story = Story {
     name: "nobody may run",
     begin: |lie| {
         let mut cluster = two_tails(lie);
-        cluster.restart(0, 0, Harm::Damage(Index(2)));
-        cluster.restart(1, 0, Harm::Damage(Index(2)));
+        cluster.restart(0, Harm::Damage(Index(2)));
+        cluster.restart(1, Harm::Damage(Index(2)));
         cluster.lose(|_| false);
         cluster
     },
     budget: Budget { timeouts: 3, restarts: 1, ..NOTHING },
-    depth: 8,
+    steps: 7,
+    steps_in_full: 14,
 };
 
 /// A slot is committed on two of three, and one of them loses its copy.
@@ -38,12 +49,13 @@ pub(crate) const ONE_COPY_IS_LOST: Story = Story {
     name: "one copy is lost",
     begin: |lie| {
         let mut cluster = committed_on_two(lie);
-        cluster.restart(0, 0, Harm::Damage(Index(2)));
+        cluster.restart(0, Harm::Damage(Index(2)));
         cluster.lose(|_| false);
         cluster
     },
     budget: Budget { timeouts: 2, restarts: 1, harms: 1, ..NOTHING },
-    depth: 7,
+    steps: 6,
+    steps_in_full: 11,
 };
 
 /// A slot is committed on two of three, and both lose their copies.
@@ -51,13 +63,14 @@ pub(crate) const BOTH_COPIES_ARE_LOST: Story = Story {
     name: "both copies are lost",
     begin: |lie| {
         let mut cluster = committed_on_two(lie);
-        cluster.restart(0, 0, Harm::Damage(Index(2)));
-        cluster.restart(1, 0, Harm::Damage(Index(2)));
+        cluster.restart(0, Harm::Damage(Index(2)));
+        cluster.restart(1, Harm::Damage(Index(2)));
         cluster.lose(|_| false);
         cluster
     },
     budget: Budget { timeouts: 2, restarts: 1, one_way: 1, ..NOTHING },
-    depth: 9,
+    steps: 8,
+    steps_in_full: 14,
 };
 
 /// A slot is committed on two of three; one loses the payload, the other its whole tail.
@@ -65,13 +78,14 @@ pub(crate) const A_TAIL_IS_LOST: Story = Story {
     name: "a tail is lost",
     begin: |lie| {
         let mut cluster = committed_on_two(lie);
-        cluster.restart(0, 0, Harm::Damage(Index(2)));
-        cluster.restart(1, 0, Harm::LoseTail(Index(2)));
+        cluster.restart(0, Harm::Damage(Index(2)));
+        cluster.restart(1, Harm::LoseTail(Index(2)));
         cluster.lose(|_| false);
         cluster
     },
     budget: Budget { timeouts: 3, restarts: 1, one_way: 1, ..NOTHING },
-    depth: 9,
+    steps: 8,
+    steps_in_full: 14,
 };
 
 /// A slot is committed on two of three; one of them compacts it away, the other loses its copy.
@@ -79,16 +93,16 @@ pub(crate) const THE_OTHER_COMPACTED_IT: Story = Story {
     name: "the other compacted it",
     begin: |lie| {
         let mut cluster = committed_on_two(lie);
-        let taken = cluster.host(0).checkpoint();
-        cluster.feed(0, taken);
-        cluster.restart(0, 0, Harm::None);
-        cluster.restart(1, 0, Harm::Damage(Index(2)));
+        cluster.happens(0, Happening::Checkpoints);
+        cluster.restart(0, Harm::None);
+        cluster.restart(1, Harm::Damage(Index(2)));
         cluster.lose(|_| false);
         cluster.timeout(1);
         cluster
     },
     budget: Budget { timeouts: 2, restarts: 1, ..NOTHING },
-    depth: 8,
+    steps: 7,
+    steps_in_full: 14,
 };
 
 /// An entry is damaged for which another node has a different one at the same index.
@@ -104,12 +118,13 @@ pub(crate) const ANOTHER_ENTRY_STANDS_THERE: Story = Story {
         cluster.propose(0);
         cluster.deliver(&[0, 2], |_| true);
         cluster.lose(|_| false);
-        cluster.restart(0, 0, Harm::Damage(Index(3)));
+        cluster.restart(0, Harm::Damage(Index(3)));
         cluster.lose(|_| false);
         cluster
     },
     budget: Budget { timeouts: 2, restarts: 1, one_way: 1, ..NOTHING },
-    depth: 8,
+    steps: 7,
+    steps_in_full: 14,
 };
 
 /// A leader is at work, and everything may go wrong: crashes before anything is durable, and damage.
@@ -128,10 +143,11 @@ pub(crate) const AT_WORK: Story = Story {
         harms: 2,
         proposals: 1,
         duplicates: 1,
-        one_way: 0,
         highest_term: 4,
+        ..NOTHING
     },
-    depth: 6,
+    steps: 5,
+    steps_in_full: 7,
 };
 
 /// A leader's own copy of an entry rots that is still on its way to the others, one of which said that it never had it.
@@ -140,8 +156,7 @@ pub(crate) const A_LEADER_FINDS_DAMAGE: Story = Story {
     begin: |lie| {
         let mut cluster = committed_on_two(lie);
         cluster.propose(0);
-        let rot = cluster.host(0).rot(Index(3));
-        cluster.feed(0, rot);
+        cluster.happens(0, Happening::Rots(Index(3)));
         cluster.deliver(&[0, 2], |envelope| {
             matches!(envelope.message, Message::Ask { .. } | Message::Tell { .. })
         });
@@ -149,7 +164,8 @@ pub(crate) const A_LEADER_FINDS_DAMAGE: Story = Story {
         cluster
     },
     budget: Budget { timeouts: 1, restarts: 1, proposals: 1, duplicates: 1, ..NOTHING },
-    depth: 7,
+    steps: 6,
+    steps_in_full: 10,
 };
 
 /// A leader of five has its entry on one other node, which loses it and asks the rest; the append is still on its way
@@ -161,7 +177,7 @@ pub(crate) const AN_APPEND_IS_ON_ITS_WAY: Story = Story {
         cluster.elect(4, &[0, 1, 2, 3, 4]);
         cluster.deliver(&[0, 4], |_| true);
         cluster.lose(|envelope| envelope.from == NodeId(5) && envelope.to == NodeId(2));
-        cluster.restart(0, 0, Harm::Damage(Index(2)));
+        cluster.restart(0, Harm::Damage(Index(2)));
         cluster.lose(|envelope| envelope.from == NodeId(5));
         cluster.timeout(0);
         cluster.deliver(&[0, 1, 2, 3], |envelope| envelope.term == Term(2) && envelope.from != NodeId(5));
@@ -170,7 +186,8 @@ pub(crate) const AN_APPEND_IS_ON_ITS_WAY: Story = Story {
         cluster
     },
     budget: Budget { timeouts: 1, restarts: 1, highest_term: 4, ..NOTHING },
-    depth: 9,
+    steps: 8,
+    steps_in_full: 14,
 };
 
 /// One of two voters has its entry on a third node, which it made a voter right after the entry: by three voters that
@@ -181,22 +198,19 @@ pub(crate) const A_VOTER_WAS_ADDED_ABOVE: Story = Story {
         let mut cluster = Cluster::new(2, 3, lie);
         cluster.elect(0, &[0, 1]);
         cluster.deliver(&[0, 1], |_| true);
-        cluster.host(0).change(|core, now| {
-            let target = core.status().members.with_learner(NodeId(3), Learner::Joining, Contact::default());
-            core.change_members(now, target).expect("a settled leader adds a learner");
-        });
-        cluster.feed(0, None);
+        cluster.add_learner(0, NodeId(3), Learner::Joining);
         cluster.deliver(&[0, 1], |_| true);
         // The entry goes to the newcomer alone, and promotes it; the next acknowledgement commits it.
         cluster.propose(0);
         cluster.deliver(&[0, 2], |_| true);
         cluster.lose(|_| false);
-        cluster.restart(0, 0, Harm::Damage(Index(4)));
+        cluster.restart(0, Harm::Damage(Index(4)));
         cluster.lose(|_| false);
         cluster
     },
     budget: Budget { timeouts: 3, ..NOTHING },
-    depth: 10,
+    steps: 9,
+    steps_in_full: 16,
 };
 
 fn is_about_votes(envelope: &Envelope) -> bool {
@@ -205,10 +219,19 @@ fn is_about_votes(envelope: &Envelope) -> bool {
 
 impl Cluster {
     /// `at` is elected by `among`.
-    fn elect(&mut self, at: usize, among: &[usize]) {
+    pub(crate) fn elect(&mut self, at: usize, among: &[usize]) {
         self.timeout(at);
         self.deliver(among, is_about_votes);
-        assert!(self.hosts[at].1.leads(), "node {} is not elected", at + 1);
+        assert!(self.nodes[at].leads, "node {} is not elected", at + 1);
+    }
+
+    /// The leader appends a configuration with one more learner.
+    pub(crate) fn add_learner(&mut self, at: usize, id: NodeId, learner: Learner) {
+        let members = self.nodes[at].host.core.status().members;
+        let target = members.with_learner(id, learner, Contact::default());
+        self.happens(at, Happening::Changes(target));
+        let members = self.nodes[at].host.core.status().members;
+        assert!(members.contains(id), "the leader does not take the learner");
     }
 }
 
