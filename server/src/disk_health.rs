@@ -2,12 +2,13 @@
 //!
 //! Whoever owns the storage writes it down, the driver, readiness and the log read it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use quorate_node::raft::Time;
 use quorate_storage::Finding;
+
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Mutex, PoisonError};
 
 /// Of so many writes the durations are kept.
 const RECENT: usize = 1024;
@@ -93,7 +94,8 @@ impl DiskHealth {
 
     /// The storage has done what it was asked for.
     pub fn tended(&self) {
-        self.is_tended.store(false, Ordering::Relaxed);
+        // A store would do as well, but loom does not see that it comes after the request it answers.
+        self.is_tended.swap(false, Ordering::Relaxed);
     }
 
     /// Something was bad at rest.

@@ -58,7 +58,9 @@ mod server;
 mod shutdown;
 #[cfg(test)]
 mod slow_relay;
+mod storage_loop;
 mod storage_port;
+mod sync;
 pub mod watch;
 mod watching;
 

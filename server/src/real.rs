@@ -15,16 +15,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use quorate_node::raft::{Done, Time};
-use quorate_storage::{Disk, Job, Storage};
+use quorate_node::raft::Time;
+use quorate_storage::{Disk, Storage};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
-use tracing::error;
 
-use crate::log_lines;
 use crate::net::{Listener, Net};
 use crate::runtime::{Either, Runtime, race};
+use crate::storage_loop::{Clock, run_storage};
 use crate::storage_port::StorageEnd;
 
 /// tokio, and the operating system's randomness.
@@ -190,6 +188,18 @@ impl Termination {
     }
 }
 
+impl Clock for RealRuntime {
+    fn time(&self) -> Time {
+        self.now()
+    }
+
+    fn nap(&self) {
+        /// Far less than a write takes.
+        const NAP: Duration = Duration::from_micros(100);
+        thread::sleep(NAP);
+    }
+}
+
 /// Gives the storage a thread of its own, which ends when the port is dropped or with a fatal error.
 pub(crate) fn spawn_storage<D>(
     storage: Storage<D>,
@@ -200,35 +210,8 @@ where
     D: Disk + Send + 'static,
     D::File: Send,
 {
-    thread::Builder::new().name("storage".to_owned()).spawn(move || run_storage(storage, end, clock))
+    thread::Builder::new().name("storage".to_owned()).spawn(move || run_storage(storage, end, &clock))
 }
-
-/// Takes the jobs that wait. With none it rests, as long as `may_rest`: a checkpoint is written in slices, and must not
-/// wait for new jobs, but whoever comes should mostly find the storage, the disk and the processor free. False when no
-/// more will come.
-fn take_jobs(
-    jobs: &mut mpsc::UnboundedReceiver<Vec<Job>>,
-    waiting: &mut Vec<Vec<Job>>,
-    may_rest: impl Fn() -> bool,
-) -> bool {
-    /// Far less than a write takes.
-    const NAP: Duration = Duration::from_micros(100);
-    loop {
-        match jobs.try_recv() {
-            Ok(taken) => waiting.push(taken),
-            Err(mpsc::error::TryRecvError::Disconnected) => return !waiting.is_empty(),
-            Err(mpsc::error::TryRecvError::Empty) if waiting.is_empty() && may_rest() => thread::sleep(NAP),
-            Err(mpsc::error::TryRecvError::Empty) => return true,
-        }
-    }
-}
-
-/// After a slice of work that nobody asked for the storage rests as long as that took, but never longer.
-const LONGEST_REST: Duration = Duration::from_millis(20);
-
-/// When nobody will wait for it either, the rest is so many times as long. The nodes of a cluster merge at about the
-/// same time: where several share processors or a disk, a third of each one's time is most of what there is.
-const LEISURE: u32 = 4;
 
 /// Does what may take long on another thread, while this one goes on.
 pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -246,52 +229,4 @@ pub(crate) fn spawn_closer() -> io::Result<impl Fn(File) + Send + Sync> {
         .spawn(move || files.into_iter().for_each(drop::<File>))?;
     // Without the thread it is closed here.
     Ok(move |file| drop(sender.send(file)))
-}
-
-/// Takes *everything* that waits, performs it with one sync, and answers in one message: what arrives during a sync
-/// shares the next one. That is group commit.
-fn run_storage<D: Disk>(mut storage: Storage<D>, mut end: StorageEnd, clock: RealRuntime) {
-    let mut waiting = Vec::new();
-    // How long the last call took, if nobody asked for it.
-    let mut worked = Duration::ZERO;
-    loop {
-        if storage.busy() {
-            let times = if storage.is_pressed() { 1 } else { LEISURE };
-            let until = clock.now() + worked.min(LONGEST_REST) * times;
-            if !take_jobs(&mut end.jobs, &mut waiting, || clock.now() < until) {
-                return;
-            }
-        } else if end.jobs.blocking_recv_many(&mut waiting, usize::MAX) == 0 {
-            return;
-        }
-        let jobs: Vec<Job> = waiting.drain(..).flatten().collect();
-        let tends = jobs.iter().any(|job| matches!(job, Job::Tend { .. }));
-        let (began, idle) = (clock.now(), jobs.is_empty());
-        end.health.begin(began);
-        let performed = storage.perform(jobs);
-        let wrote =
-            performed.as_ref().is_ok_and(|dones| dones.iter().any(|done| matches!(done, Done::Written(_))));
-        end.health.end(clock.now(), wrote);
-        worked = if idle { clock.now().since(began) } else { Duration::ZERO };
-        if tends {
-            end.health.tended();
-        }
-        for finding in storage.take_findings() {
-            end.health.note(&finding);
-            log_lines::finding(&finding);
-        }
-        match performed {
-            Ok(dones) if dones.is_empty() => {}
-            Ok(dones) => {
-                if end.dones.send(dones).is_err() {
-                    return;
-                }
-            }
-            Err(fatal) => {
-                // Dropping this end tells the driver. What was pending stays unanswered: it is unknown, not failed.
-                error!(%fatal, "the disk failed; this node has to stop");
-                return;
-            }
-        }
-    }
 }

@@ -9,9 +9,9 @@ use quorate_node::raft::{Done, Entry, Index};
 use quorate_storage::Job;
 use quorate_storage::backup::Answer;
 use quorate_storage::lending::Wanted;
-use tokio::sync::{mpsc, oneshot};
 
 use crate::disk_health::DiskHealth;
+use crate::sync::{mpsc, oneshot};
 
 /// The driver's end. Neither channel has a bound of its own: what is outstanding is bounded by the core's windows.
 #[derive(Debug)]

@@ -4,9 +4,9 @@
 //! reaches, to spare a lock: two runs of one simulated world would differ. This one wakes them in the order in which
 //! they began to wait.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::Notify;
+use crate::sync::{Mutex, MutexGuard, Notify, PoisonError};
 
 /// The side that changes the value. Clones share it.
 #[derive(Debug)]

@@ -12,12 +12,13 @@
 //! left a moment ago, is dropped here; else a slow link would carry everything several times.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use quorate_node::raft::{Entry, Envelope, Index, LogId, Message, Term, Time};
+
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many prompt messages may wait, each of about a hundred bytes. They are answers, heartbeats and votes: more
 /// than these are stale.

@@ -8,7 +8,7 @@ use super::{Complaint, TextFile};
 
 /// The arrows between our own packages. A normal dependency must be one of these, and each of these must be there
 /// unless the row says "any of".
-const ARROWS: [(&str, &[&str], Exactness); 11] = [
+const ARROWS: [(&str, &[&str], Exactness); 12] = [
     ("quorate-raft", &[], Exactness::Exactly),
     ("quorate-kv", &[], Exactness::Exactly),
     ("quorate-wire", &["quorate-raft", "quorate-kv"], Exactness::Exactly),
@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str], Exactness); 11] = [
     ("quorate-node", &["quorate-raft", "quorate-kv", "quorate-wire"], Exactness::Exactly),
     ("quorate-client", &[], Exactness::Exactly),
     ("quorate-server", &["quorate-node", "quorate-storage", "quorate-client"], Exactness::Exactly),
+    ("quorate-threads", &["quorate-node", "quorate-storage"], Exactness::Exactly),
     ("quorate-sim", &["quorate-node", "quorate-storage", "quorate-server"], Exactness::Exactly),
     (
         "quorate-fuzz",
