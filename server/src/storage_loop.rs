@@ -1,8 +1,8 @@
 //! What the thread does that owns the storage.
 //!
 //! It shares nothing with the driver but the line between them (`storage_port.rs`) and what is known of the disk
-//! (`disk_health.rs`). What the driver learns from an answer is true by then: the work is over, its time is noted, and so
-//! is what was found. `server/threads` looks at every order in which the two may meet.
+//! (`disk_health.rs`). What the driver learns from an answer is true by then: the work is over, its time is noted, and
+//! so is what was found. `server/threads` looks at every order in which the two may meet.
 
 use std::time::Duration;
 

@@ -1,12 +1,9 @@
 //! What the threads of a server share, in every order.
 //!
-//! Files of the server are compiled here a second time, with loom's locks and atomics and models of tokio's channels in the
-//! place of the real ones (`sync`). What a story does is then tried in every order in which its threads can meet, and with
-//! every value that a relaxed atomic may show them. The tests call the stories.
+//! Files of the server are compiled here a second time, with loom's locks and atomics and models of tokio's channels
+//! in the place of the real ones (`sync`). What a story does is then tried in every order in which its threads can
+//! meet, and with every value that a relaxed atomic may show them. The tests call the stories.
 #![allow(dead_code, unreachable_pub, reason = "the server uses, and shows to others, what no story does")]
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[path = "../../src/disk_health.rs"]
 mod disk_health;
@@ -24,21 +21,8 @@ mod watch;
 mod mpsc;
 mod notify;
 mod oneshot;
+mod orders;
 pub mod queues;
 pub mod storage;
 mod sync;
 pub mod values;
-
-/// Tries all orders in which threads are interrupted at most three times where they need not wait, and says how many there
-/// are.
-fn in_every_order(story: impl Fn() + Send + Sync + 'static) -> usize {
-    let orders = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&orders);
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(move || {
-        counter.fetch_add(1, Ordering::Relaxed);
-        story();
-    });
-    orders.load(Ordering::Relaxed)
-}

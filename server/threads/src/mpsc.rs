@@ -1,4 +1,5 @@
-//! A channel without bound that does what tokio documents of its own (`tokio::sync::mpsc`), as far as the server uses it.
+//! A channel without bound that does what tokio documents of its own (`tokio::sync::mpsc`), as far as the server uses
+//! it.
 
 use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;

@@ -1,5 +1,5 @@
-//! A bell that does what tokio documents of its own (`tokio::sync::Notify`), as far as the server uses it: whoever waits
-//! hears each ring since its waiting was *made*, polled or not, and none before.
+//! A bell that does what tokio documents of its own (`tokio::sync::Notify`), as far as the server uses it: whoever
+//! waits hears each ring since its waiting was *made*, polled or not, and none before.
 
 use loom::sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;

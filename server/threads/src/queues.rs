@@ -6,7 +6,7 @@ use quorate_node::raft::{Envelope, Message, NodeId, Term, Time};
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use crate::in_every_order;
+use crate::orders::in_every_order;
 use crate::queue::Queue;
 
 fn message(term: u64) -> Envelope {

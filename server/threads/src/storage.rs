@@ -7,8 +7,8 @@ use quorate_storage::lending::Wanted;
 use quorate_storage::{Job, MemoryDisk, Options, Storage};
 use std::cell::Cell;
 
-use crate::in_every_order;
 use crate::mpsc::UnboundedReceiver;
+use crate::orders::in_every_order;
 use crate::storage_loop::{Clock, run_storage};
 use crate::storage_port::{StorageLine, StoragePort, storage_channel};
 

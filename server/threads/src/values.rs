@@ -3,7 +3,7 @@
 use loom::future::block_on;
 use loom::thread;
 
-use crate::in_every_order;
+use crate::orders::in_every_order;
 use crate::watch::{Closed, channel};
 
 /// Who waits for a value sees it, whenever it is put there.

@@ -60,9 +60,9 @@ enum Fate {
     WaitedFor,
 }
 
-/// The rule. A copy fills it, whoever sends it and when. It is given up once those that never had it, and said so in the
-/// new term, are a majority of each half of the voters, without the loser; unless it was filled before, or is known to
-/// be committed, and then it is waited for.
+/// The rule. A copy fills it, whoever sends it and when. It is given up once those that never had it, and said so in
+/// the new term, are a majority of each half of the voters, without the loser; unless it was filled before, or is
+/// known to be committed, and then it is waited for.
 fn fate(voters: &BTreeSet<NodeId>, outgoing: &BTreeSet<NodeId>, answers: &[(NodeId, Answer)]) -> Fate {
     let mut never = BTreeSet::new();
     let mut is_committed = false;

@@ -1,5 +1,5 @@
-//! What a damaged node may do (Damage, rules 2, 3 and 4): every set of lost slots, every commit that it may know of, with
-//! the end of the log and without.
+//! What a damaged node may do (Damage, rules 2, 3 and 4): every set of lost slots, every commit that it may know of,
+//! with the end of the log and without.
 
 use crate::host::{FREE, Host, LATE, found, members};
 use quorate_raft::{Index, Input, LogId, Message, NodeId, Term};

@@ -92,7 +92,8 @@ fn configuration(voters: u32) -> Members {
     Members { voters, contacts, ..Members::default() }
 }
 
-/// A change as the core makes it: in one step when at most one node comes or goes, else by way of a joint configuration.
+/// A change as the core makes it: in one step when at most one node comes or goes, else by way of a joint
+/// configuration.
 fn steps(old: u32, new: u32) -> Vec<(u32, u32)> {
     let (from, to) = (configuration(old), configuration(new));
     assert_eq!(from.voters_apart(&to), (old ^ new).count_ones() as usize);

@@ -40,8 +40,8 @@ fn standings() -> Vec<Standing> {
     standings
 }
 
-/// The rule: what was compacted was committed; what is there is there, whole or damaged; who has lost the end of its log
-/// does not know; and all others never had it.
+/// The rule: what was compacted was committed; what is there is there, whole or damaged; who has lost the end of its
+/// log does not know; and all others never had it.
 fn expected(standing: Standing) -> Held {
     let Standing { base, last, term, is_damaged, has_lost_a_tail } = standing;
     if base >= SLOT.index.0 {

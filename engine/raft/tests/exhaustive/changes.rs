@@ -187,9 +187,9 @@ pub(crate) const NOBODY_HAS_IT_IN_A_JOINT_CHANGE: Story = Story {
     steps_in_full: 7,
 };
 
-/// A joint change ended right above an entry that nodes 1 and 4 have: by the voters of the new half that is a majority,
-/// and the entry is committed. Node 4 loses its copy, and hears from 2 and 3, a majority of the old half, that they never
-/// had it.
+/// A joint change ended right above an entry that nodes 1 and 4 have: by the voters of the new half that is a
+/// majority, and the entry is committed. Node 4 loses its copy, and hears from 2 and 3, a majority of the old half,
+/// that they never had it.
 pub(crate) const A_JOINT_CHANGE_ENDED_ABOVE: Story = Story {
     name: "a joint change ended above",
     begin: |lie| {
@@ -237,7 +237,8 @@ pub(crate) const A_JOINT_CONFIGURATION_IS_LOST: Story = Story {
 };
 
 impl Cluster {
-    /// `at`, which has lost a slot, asks the others of `among`; what they say brings it to a new term, and it asks again.
+    /// `at`, which has lost a slot, asks the others of `among`; what they say brings it to a new term, and it asks
+    /// again.
     fn ask_in_a_new_term(&mut self, at: usize, among: &[usize]) {
         self.lose(|_| false);
         let term = self.nodes[at].term;

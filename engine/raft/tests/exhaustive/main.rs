@@ -1,5 +1,5 @@
-//! Every order of events, to a bound: the real cores, the rules of `docs/PROTOCOL.md`, and what happens when one of them
-//! is taken away. The search is stateright's.
+//! Every order of events, to a bound: the real cores, the rules of `docs/PROTOCOL.md`, and what happens when one of
+//! them is taken away. The search is stateright's.
 //!
 //! Each step more takes up to five times as long and as much memory. `QUORATE_TRIALS=10` is the search in full, which
 //! goes as far from each beginning as a few gigabytes allow; 100 looks a step farther than that, 1000 two.
