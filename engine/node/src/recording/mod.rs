@@ -1,7 +1,7 @@
 //! A flight recorder: what goes into a node, remembered so that it can be done again.
 //!
 //! A node is a function of its inputs, so they are all that has to be remembered, from a moment on at which the whole
-//! node is known ([ADR 9](../../../docs/adr/0009-flight-recorder.md)). Whether a replay does the same is told by
+//! node is known ([ADR 10](../../../docs/adr/0010-flight-recorder.md)). Whether a replay does the same is told by
 //! fingerprints, taken whenever the node had nothing more to say.
 //!
 //! | file | what it holds |
