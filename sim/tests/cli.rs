@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use quorate_node::raft::trace::Line;
 use quorate_sim::{Fault, Plan, Scenario, Timed};
 
 /// Runs it in a folder for tests: it saves smaller plans below the one that it runs in.
@@ -113,12 +114,28 @@ fn nonsense_is_refused_with_the_value_and_a_way_out() {
         refused(&["--scenario", "single", "--servers", "3", "--seeds", "2"]).contains("--servers 3: 0 seeds")
     );
     assert!(refused(&["--scenario", "storm"]).contains("storm"));
+    assert!(refused(&["--only", "luck"]).contains("luck"));
+    assert!(refused(&["--only", "oracle", "--without", "oracle"]).contains("--without"));
     assert!(refused(&["--start", "18446744073709551615", "--seeds", "2"]).contains("18446744073709551615"));
     assert!(refused(&["--replay", "/nowhere.plan"]).contains("/nowhere.plan"));
     let mut plan = Plan::from_seed(1);
     plan.cluster.servers = 9;
     let path = saved("nine.plan", &plan);
     assert!(refused(&["--replay", path.to_str().unwrap()]).contains("1 to 7 servers, not 9"));
+}
+
+/// Who is asked changes nothing of what happens, and the steps of a core are printed as a trace has them.
+#[test]
+fn a_run_is_the_same_whoever_is_asked_about_it() {
+    let all = sim(&["--stack", "core", "--seed", "7"]);
+    for jury in [["--only", "specification"], ["--without", "specification"]] {
+        let some = sim(&[["--stack", "core", "--seed", "7"].as_slice(), &jury].concat());
+        assert!(some.status.success(), "{}", text(&some.stdout));
+        assert_eq!(hash(&all), hash(&some));
+    }
+    let events = text(&sim(&["--stack", "core", "--seed", "7", "--events"]).stdout);
+    let lines = events.lines().filter_map(|line| line.split_once("s trace ")?.1.parse::<Line>().ok());
+    assert!(lines.count() > 1_000);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod pasts;
 mod rare_states;
 mod reads;
 mod restarts;
+mod steps;
 mod transactions;
 mod watches;
 
