@@ -69,6 +69,11 @@ impl Tap {
         if !steps.is_empty() {
             tell(Observation::Traced { host: self.host, steps: Steps(steps) });
         }
+        self.stands(node, tell);
+    }
+
+    /// How the node stands after a turn, as far as that has changed.
+    pub(crate) fn stands(&mut self, node: &Node, mut tell: impl FnMut(Observation)) {
         let (host, status) = (self.host, node.raft().status());
         if self.members_at != Some(status.members_at) {
             self.members_at = Some(status.members_at);

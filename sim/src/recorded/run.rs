@@ -105,7 +105,7 @@ impl Witness {
                 self.turns += 1;
                 if self.keep_trace {
                     let mut seen = Vec::new();
-                    self.tap.turned(node, |observation| seen.push(observation));
+                    self.tap.stands(node, |observation| seen.push(observation));
                     seen.into_iter().for_each(|observation| self.keep(at, observation));
                 }
             }
