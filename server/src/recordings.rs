@@ -81,8 +81,8 @@ async fn store_of<R: Runtime, N>(
 }
 
 impl Complete {
-    /// Sends the file to `sink`, until all is sent, or the other side is gone or takes nothing for a minute. Without the
-    /// last word, which is `None`, it is cut short.
+    /// Sends the file to `sink`, until all is sent, or the other side is gone or takes nothing for a minute. Without
+    /// the last word, which is `None`, it is cut short.
     pub(crate) async fn send<R: Runtime, N>(
         self,
         context: Arc<Context<R, N>>,

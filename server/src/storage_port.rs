@@ -63,8 +63,8 @@ impl StorageLine {
         receiver.await.ok()
     }
 
-    /// Entries of the log from `first` to `last`, as many as `bytes` of payload allow; none when the first is not there.
-    /// `None` when the storage has ended.
+    /// Entries of the log from `first` to `last`, as many as `bytes` of payload allow; none when the first is not
+    /// there. `None` when the storage has ended.
     pub(crate) async fn entries(&self, first: Index, last: Index, bytes: usize) -> Option<Vec<Entry>> {
         self.ask(|answer| Job::Entries { first, last, bytes, answer }).await
     }

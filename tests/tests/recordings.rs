@@ -1,5 +1,5 @@
-//! The flight recorder, against real processes: what a survivor remembers of a killed leader is replayed, and ends in the
-//! same state.
+//! The flight recorder, against real processes: what the survivors of a killed leader remember is replayed, and ends
+//! in the same state.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;

@@ -7,11 +7,12 @@ use quorate_raft::{
 };
 use quorate_wire::checkpoint::Manifest;
 
-use crate::backup::{BackupJob, Sources};
+use crate::backup::Sources;
 use crate::ballast::Ballast;
-use crate::checkpoints::{self, Checkpoints, Draft};
+use crate::checkpoints::{self, Checkpoints};
 use crate::disk::Disk;
 use crate::error::{Fatal, OpenError};
+use crate::job::{Job, Lent};
 use crate::lending::{Wanted, lend};
 use crate::log::{Log, Position};
 use crate::options::Options;
@@ -24,9 +25,6 @@ use crate::spares::Spares;
 use crate::stable::{self, Stable, StableState, StableValue};
 use crate::versions::refuse_other_versions;
 
-/// Takes what was lent.
-type Answer = Box<dyn FnOnce(Option<Vec<u8>>) + Send>;
-
 /// How many peers' wishes may wait.
 const MOST_LENDS: usize = 64;
 
@@ -35,47 +33,6 @@ const TENDING_SLICES: usize = 8;
 
 /// How many calls with jobs there are to one slice of a checkpoint, while there are no others.
 const LOADED_CALLS: u32 = 4;
-
-/// Work for storage.
-pub enum Job {
-    /// What the core asks for.
-    Core(quorate_raft::Job),
-    /// A checkpoint that the node takes. Answer: [`Done::SnapshotTaken`], when it is durable, or
-    /// [`Done::SnapshotLost`], when what it builds on can't be read.
-    Checkpoint(Draft),
-    /// For somebody who takes a backup. The answer goes to whoever asks.
-    Backup(BackupJob),
-    /// Read entries of the log past the core, and have them taken by `answer`.
-    Entries {
-        /// The first index.
-        first: Index,
-        /// The last index.
-        last: Index,
-        /// The bound, in bytes of payload.
-        bytes: usize,
-        /// Called with them, without a gap: fewer than asked when the bound was met, or one is damaged or not there.
-        answer: Box<dyn FnOnce(Vec<Entry>) + Send>,
-    },
-    /// Look after what nobody asks for: whether a disk that was full has room again, and whether what is at rest is
-    /// still sound. The host says so now and then, since storage has no clock. Answer: none, but for what is found.
-    Tend {
-        /// How much to read of what is at rest, in bytes, in slices, while there is nothing else to do.
-        scrub_bytes: u64,
-    },
-    /// Read a piece of the checkpoints for a peer, and have it taken by `answer`.
-    Lend {
-        /// What.
-        wanted: Wanted,
-        /// Called with it, or with nothing when it is not there; dropped when too many wait.
-        answer: Answer,
-    },
-}
-
-impl From<quorate_raft::Job> for Job {
-    fn from(job: quorate_raft::Job) -> Job {
-        Job::Core(job)
-    }
-}
 
 /// Log, term and vote, and checkpoints of one node.
 ///
@@ -98,7 +55,7 @@ pub struct Storage<D: Disk> {
     /// See [`Storage::behind_gap`].
     behind_gap: Option<LogId>,
     /// What peers have asked for.
-    lends: VecDeque<(Wanted, Answer)>,
+    lends: VecDeque<(Wanted, Lent)>,
     /// Calls with jobs since the last one without.
     loaded_calls: u32,
     slice_bytes: usize,

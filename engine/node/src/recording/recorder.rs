@@ -255,8 +255,8 @@ impl Recorder {
         self.closed.push_back(Arc::new(full));
     }
 
-    /// Forgets as much as the next segment will take, and gives that memory for it: fresh memory has to be brought in by
-    /// the system page by page, which costs more than what is written to it.
+    /// Forgets as much as the next segment will take, and gives that memory for it: fresh memory has to be brought in
+    /// by the system page by page, which costs more than what is written to it.
     fn room_for_events(&mut self, base_bytes: usize) -> Vec<u8> {
         let segment_bytes = self.limit_bytes / SEGMENTS;
         // It ends with the turn in which it is full.
