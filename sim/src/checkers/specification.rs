@@ -1,14 +1,19 @@
 //! Each step that a core takes is one that the specification allows, in the order in which the steps of all servers
 //! happened (trace validation; as etcd's `Traceetcdraft.tla`, and CCF's in *Smart Casual Verification*, NSDI 2025).
 
+use std::collections::BTreeSet;
+
 use super::{Checker, Evidence};
 use crate::identity::node_id;
 use crate::observe::Observation;
+use crate::plan::Host;
 
 /// Asks the specification about each step.
 #[derive(Debug, Default)]
 pub(crate) struct Specification {
     specification: crate::spec::Specification,
+    /// The servers whose recovery has ended. On the core stack one may take a turn before that.
+    recovered: BTreeSet<Host>,
 }
 
 impl Checker for Specification {
@@ -17,8 +22,23 @@ impl Checker for Specification {
     }
 
     fn observe(&mut self, _: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
-        let Observation::Traced { host, steps } = observation else { return Ok(()) };
-        let node = node_id(*host).0;
-        steps.0.iter().try_for_each(|step| self.specification.accept(node, step))
+        match observation {
+            Observation::Started { host, .. } => {
+                self.recovered.remove(host);
+            }
+            Observation::Recovered { host } => {
+                self.recovered.insert(*host);
+            }
+            Observation::Traced { host, steps } => {
+                let node = node_id(*host).0;
+                steps.0.iter().try_for_each(|step| self.specification.accept(node, step))?;
+                // Only now: the first of these steps may be that it opens.
+                if self.recovered.contains(host) {
+                    self.specification.recovered(node);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@
 use quorate_node::raft::trace::{Configured, Slot, Step};
 
 use super::log::Log;
-use super::node::{Hard, LostTail, Node, Write};
+use super::node::{Hard, LostTail, Node, Remains, Write};
 use super::{Guard, Specification, must};
 
 impl Specification {
@@ -24,15 +24,21 @@ impl Specification {
         }
         match former {
             Some(former) => {
-                let known = former.commit.max(snapshot.index);
+                let remains = former.remains();
+                let known = remains.iter().map(|left| left.commit).max().unwrap_or(0).max(snapshot.index);
                 must(*commit <= known, || format!("it knew of nothing committed above {known}"))?;
-                former.may_find(&found)?;
-                if found.installs {
+                let found = |left: &Remains| left.may_find(&found);
+                let newest = remains.last().map_or(Ok(()), found);
+                if newest.is_err() && !remains.iter().any(|left| found(left).is_ok()) {
+                    return newest;
+                }
+                if let Some(newest) = remains.last().filter(|_| *installs) {
                     // The log that the checkpoint replaces is on the disk until that is written.
-                    (node.disk, node.writes) = (former.disk, former.writes);
+                    (node.disk, node.writes) = (newest.disk.clone(), newest.writes.clone());
                     node.writes.iter_mut().for_each(|write| write.id = 0);
                     node.installing = Some(*snapshot);
                 }
+                node.before = remains;
             }
             None if log.is_empty() => {
                 must(hard == Hard::default() && *commit == 0, || "it has never written".to_owned())?;
@@ -98,7 +104,7 @@ impl Found<'_> {
     }
 }
 
-impl Node {
+impl Remains {
     /// Whether a crash at this moment may leave this.
     fn may_find(&self, found: &Found<'_>) -> Guard {
         let (mut log, mut hard) = (self.disk.clone(), self.durable);
@@ -126,7 +132,9 @@ impl Node {
         })?;
         must(hards.contains(&found.hard), || format!("its term and vote were to be among {hards:x?}"))
     }
+}
 
+impl Node {
     /// A write has all that changed since the one before, and nothing else.
     pub(super) fn issues(&mut self, step: &Step) -> Guard {
         let Step::Writes { id, term, vote, install, truncate, first, last } = step else { return Ok(()) };

@@ -73,6 +73,13 @@ impl Specification {
         })
     }
 
+    /// The recovery of a server has ended: what it found is durable from now on.
+    pub(crate) fn recovered(&mut self, id: u128) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.before.clear();
+        }
+    }
+
     fn take(&mut self, id: u128, step: &Step) -> Guard {
         if let Step::Opens { .. } = step {
             return self.opens(id, step);

@@ -54,6 +54,15 @@ impl Write {
     }
 }
 
+/// What was on a disk when a server ended, and what it was being told.
+#[derive(Debug)]
+pub(super) struct Remains {
+    pub(super) durable: Hard,
+    pub(super) disk: Log,
+    pub(super) writes: VecDeque<Write>,
+    pub(super) commit: u64,
+}
+
 /// The end of the log that is lost, terms and all.
 #[derive(Clone, Debug)]
 pub(super) struct LostTail {
@@ -103,6 +112,8 @@ pub(super) struct Node {
     /// This slot is given up.
     pub(super) dropping: Option<Slot>,
     pub(super) reads: Reads,
+    /// What was left before this life, until its recovery has ended: what it has found need not be durable before.
+    pub(super) before: Vec<Remains>,
 }
 
 impl Node {
@@ -134,7 +145,15 @@ impl Node {
             acknowledged_in: hard.term,
             dropping: None,
             reads: Reads::default(),
+            before: Vec::new(),
         }
+    }
+
+    /// What a crash at this moment begins with, the newest last.
+    pub(super) fn remains(self) -> Vec<Remains> {
+        let Node { durable, disk, writes, commit, mut before, .. } = self;
+        before.push(Remains { durable, disk, writes, commit });
+        before
     }
 
     pub(super) fn leads(&self) -> bool {
