@@ -13,8 +13,8 @@ pub(crate) type Lent = Box<dyn FnOnce(Option<Vec<u8>>) + Send>;
 pub enum Job {
     /// What the core asks for.
     Core(quorate_raft::Job),
-    /// A checkpoint that the node takes. Answer: [`Done::SnapshotTaken`], when it is durable, or
-    /// [`Done::SnapshotLost`], when what it builds on can't be read.
+    /// A checkpoint that the node takes. Answer: [`SnapshotTaken`](quorate_raft::Done::SnapshotTaken), when it is
+    /// durable, or [`SnapshotLost`](quorate_raft::Done::SnapshotLost), when what it builds on can't be read.
     Checkpoint(Draft),
     /// For somebody who takes a backup. The answer goes to whoever asks.
     Backup(BackupJob),
