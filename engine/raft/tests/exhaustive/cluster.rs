@@ -212,6 +212,12 @@ impl Cluster {
         self.note_print();
     }
 
+    /// Something does not hold any more: that makes it a state of its own.
+    pub(crate) fn breaks(&mut self, what: &'static str) {
+        self.broken = Some(what);
+        self.note_print();
+    }
+
     /// What tells this state from others.
     pub(crate) fn note_print(&mut self) {
         let nodes: Vec<u64> = self.nodes.iter().map(|node| node.print).collect();

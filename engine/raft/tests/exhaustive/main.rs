@@ -51,7 +51,7 @@ impl Model for Search {
         let mut next = last.clone();
         if catch_unwind(AssertUnwindSafe(|| next.step(action))).is_err() {
             next = last.clone();
-            next.broken = Some("an invariant of the core");
+            next.breaks("an invariant of the core");
         }
         Some(next)
     }
@@ -98,6 +98,17 @@ fn search(story: Story, lie: Lie, steps: u8) -> Found {
     });
     let is_found = |name| checker.discovery(name).is_some();
     Found { broken, gave_up: is_found(GIVEN_UP), changed: is_found(CHANGED) }
+}
+
+/// A core that panics makes a state of its own, or no search would look at it: here one is to propose that does not
+/// lead.
+#[test]
+fn a_step_that_panics_is_found() {
+    let search = Search { story: stories::NOBODY_MAY_RUN, lie: Lie::None, steps: 1 };
+    let begin = search.init_states().remove(0);
+    let next = search.next_state(&begin, Action::Propose(0)).expect("every step leads somewhere");
+    assert_eq!(next.broken, Some("an invariant of the core"));
+    assert_ne!(next, begin, "the search would take it for one that it has seen");
 }
 
 /// With all rules nothing is lost; and where slots are to be given up, some are.
