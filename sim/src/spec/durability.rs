@@ -35,7 +35,8 @@ impl Specification {
                 if let Some(newest) = remains.last().filter(|_| *installs) {
                     // The log that the checkpoint replaces is on the disk until that is written.
                     (node.disk, node.writes) = (newest.disk.clone(), newest.writes.clone());
-                    node.writes.iter_mut().for_each(|write| write.id = 0);
+                    // What they said of the term is known: it was found, or is lost.
+                    node.writes.iter_mut().for_each(|write| (write.id, write.hard) = (0, None));
                     node.installing = Some(*snapshot);
                 }
                 node.before = remains;

@@ -56,6 +56,7 @@ impl Node {
         if transfer {
             let told = history.reign(self.hard.term).is_some_and(|reign| reign.handed_to.contains(&self.id));
             must(told, || "no leader of its term told it to run".to_owned())?;
+            must(self.is_fit_to_lead(), || "it has lost what it would need as a leader".to_owned())?;
         } else {
             self.has_won(history, true)?;
         }

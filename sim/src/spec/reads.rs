@@ -53,6 +53,9 @@ impl Node {
         must(round >= reign.round && self.reads.rounds.iter().all(|open| open.round < round), || {
             format!("round {} has begun before", reign.round)
         })?;
+        must(reign.answered.values().all(|answered| *answered < round), || {
+            format!("round {round} is answered already: {:x?}", reign.answered)
+        })?;
         let questions = std::mem::take(&mut self.reads.questions);
         self.reads.rounds.push(Round { round, index, questions });
         if let Some(reign) = history.reign_mut(self.hard.term) {

@@ -45,6 +45,9 @@ fn who_runs_has_asked_a_majority_or_was_told_to() {
         .then("1: counts asking=yes votes=1")
         .but_not("1: campaigns term=2 transfer=no", "the votes [1] are no majority");
     settled().but_not("2: campaigns term=3 transfer=yes", "no leader of its term told it to run");
+    settled()
+        .then("1: hands to=2 term=2\n2: loses slot=2/2")
+        .but_not("2: campaigns term=3 transfer=yes", "it has lost what it would need as a leader");
     settled().but_not("1: campaigns term=3 transfer=no", "it leads");
     founded()
         .then("1: counts asking=yes votes=1")

@@ -40,6 +40,10 @@ fn a_round_begins_when_the_leader_has_committed_in_its_term() {
     followed().but_not("1: rounds round=1 index=0", "it has committed nothing in its term");
     settled().but_not("1: rounds round=1 index=1", "it has committed up to 2");
     answered().but_not("1: rounds round=1 index=2", "round 1 has begun before");
+    // What was answered before the question says nothing of the time since.
+    answered()
+        .then("1: confirms round=1 index=2\n1: asked by=2 batch=8")
+        .but_not("1: rounds round=1 index=2", "round 1 is answered already");
     settled().but_not("2: rounds round=1 index=2", "it does not lead");
     settled().but_not("2: asked by=1 batch=1", "it does not lead");
 }
