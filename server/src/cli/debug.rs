@@ -1,9 +1,9 @@
 //! `quorate debug record`: what went into a node lately, as a file that `cargo sim --replay` does again.
 //!
-//! What comes is verified piece by piece and written to `FILE.partial`, which gets its name when all of it is there and
-//! durable. A recording that broke off is begun anew: the ring has moved on meanwhile.
+//! What comes is verified piece by piece and written to `FILE.recording.partial`, which gets its name when all of it
+//! is there and durable. A recording that broke off is begun anew: the ring has moved on meanwhile.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use quorate_node::wire::recording::{Kind, RecordingDecoder};
 use serde::Serialize;
 
 use crate::cli::arguments::parse_timeout;
-use crate::cli::backup::partial::{failed, sync_folder_of};
+use crate::cli::backup::partial::{failed, open_alone, sync_folder_of};
 use crate::cli::backup::with_partial;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{self, Output, OutputFlags, Table};
@@ -128,6 +128,13 @@ async fn attempt(command: &RecordCommand, client: &Client) -> Result<Result<Reco
     unfinished.finish(&command.file).map(Ok)
 }
 
+/// A name of its own while it is not whole: `FILE.partial` may be the beginning of a backup.
+fn with_suffix(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".recording");
+    name.into()
+}
+
 /// What has come.
 struct Unfinished {
     path: PathBuf,
@@ -141,9 +148,9 @@ struct Unfinished {
 
 impl Unfinished {
     fn begin(file: &Path) -> Result<Unfinished, Failure> {
-        let path = with_partial(file);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
-        let file = file.map_err(|error| failed("open", &path, &error))?;
+        let path = with_partial(&with_suffix(file));
+        let file = open_alone(&path)?;
+        file.set_len(0).map_err(|error| failed("empty", &path, &error))?;
         let (head, end) = (None, None);
         Ok(Unfinished {
             path,

@@ -38,23 +38,7 @@ pub(super) enum NotTaken {
 impl Partial {
     /// Takes the file, which is made when it isn't there, and verifies what is in it. What is not sound is cut off.
     pub(super) fn open(path: PathBuf) -> Result<Partial, Failure> {
-        let file = loop {
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-            let file = file.map_err(|error| failed("open", &path, &error))?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    let message =
-                        format!("{} is being written by another process: wait for it", path.display());
-                    return Err(Failure::Ended(Exit::PreconditionFailed, message));
-                }
-                Err(TryLockError::Error(error)) => return Err(failed("lock", &path, &error)),
-            }
-            // Between the two that process may have given it its name: then what is locked here is a finished backup.
-            if is_at(&file, &path).map_err(|error| failed("look at", &path, &error))? {
-                break file;
-            }
-        };
+        let file = open_alone(&path)?;
         let mut partial = Partial { path, file, verifier: Verifier::new() };
         partial.verify()?;
         Ok(partial)
@@ -174,6 +158,26 @@ fn kept_beside(partial: &Path) -> PathBuf {
 pub(crate) fn sync_folder_of(path: &Path) -> Result<(), Failure> {
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| failed("sync", folder, &error))
+}
+
+/// Opens the file, which is made when it isn't there, for this process alone.
+pub(crate) fn open_alone(path: &Path) -> Result<File, Failure> {
+    loop {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|error| failed("open", path, &error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("{} is being written by another process: wait for it", path.display());
+                return Err(Failure::Ended(Exit::PreconditionFailed, message));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed("lock", path, &error)),
+        }
+        // Between the two that process may have given it its name: then what is locked here is a finished file.
+        if is_at(&file, path).map_err(|error| failed("look at", path, &error))? {
+            return Ok(file);
+        }
+    }
 }
 
 /// Whether the file is what has that path.
