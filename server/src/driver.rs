@@ -289,7 +289,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
                 let _ = look.send(view.clone());
             }
         }
-        for wanted in self.recordings.drain(..) {
+        for wanted in self.recordings.drain(..).filter(|wanted| !wanted.is_closed()) {
             let recording = self.recorder.as_ref().and_then(|recorder| recorder.recording(&self.node));
             let _ = wanted.send(recording);
         }

@@ -26,6 +26,8 @@ const SEGMENT_OVERHEAD_BYTES: usize = 64 << 10;
 const SEGMENT_BYTES: RangeInclusive<u32> = 128 << 10..=1 << 30;
 /// What a flight recorder has at least, if there is to be one.
 const LEAST_RECORDER_BYTES: usize = 4 << 20;
+/// A quarter of it is copied in one go when a recording is saved.
+const MOST_RECORDER_BYTES: usize = 1 << 30;
 /// In bytes a second.
 const SLOWEST_RATE: usize = 64 << 10;
 
@@ -289,6 +291,9 @@ fn parse_recorder(text: &str) -> Result<usize, String> {
     match parse_size(text) {
         Ok(size) if size > 0 && size < LEAST_RECORDER_BYTES => {
             Err("less than 4MiB holds next to nothing; write 0 for none".to_owned())
+        }
+        Ok(size) if size > MOST_RECORDER_BYTES => {
+            Err("more than 1GiB would hold the node up while it is saved".to_owned())
         }
         Ok(size) => Ok(size),
         Err(error) => Err(error.to_string()),

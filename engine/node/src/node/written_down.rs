@@ -10,7 +10,7 @@ use crate::pending::Pending;
 use crate::request::RequestId;
 use crate::state::State;
 use quorate_kv::Boundary;
-use quorate_raft::{BadOutline, Index, LogId, Outline, Time};
+use quorate_raft::{BadOutline, Entry, Index, LogId, Outline, Time};
 use quorate_wire::codec::Encoded;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -101,6 +101,11 @@ impl Base {
     /// The entries above this one are in it.
     pub(crate) fn whole_above(&self) -> Index {
         self.raft.whole().first().map_or(self.applied().index, |first| first.id.index.previous())
+    }
+
+    /// About how many bytes the entries are that are in it.
+    pub(crate) fn weight(&self) -> usize {
+        self.raft.whole().iter().map(Entry::weight).sum()
     }
 
     /// The last boundary of checkpoints before it.

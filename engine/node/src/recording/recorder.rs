@@ -226,8 +226,14 @@ impl Recorder {
             return;
         }
         let Some(base) = node.base() else { return };
+        let most = codec::MAX_BYTES.min(self.limit_bytes / 2);
+        // Entries that wait for a disk may be many. To write them all down only to see that takes long.
+        if base.weight() > most {
+            self.turns_to_rest = REST;
+            return;
+        }
         let bytes = codec::encode(&base);
-        if bytes.len() > codec::MAX_BYTES.min(self.limit_bytes / 2) {
+        if bytes.len() > most {
             self.turns_to_rest = REST;
             return;
         }

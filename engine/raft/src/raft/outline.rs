@@ -130,7 +130,14 @@ impl Outline {
         let Outline { mut core, lengths, others, whole } = self;
         let terms: &TermRuns = core.log.terms();
         let count = lengths.len() + whole.len();
-        let first = (terms.last().index.0 + 1).checked_sub(count as u64);
+        // The cache lets go of more than that as soon as it may; the last entry taken may have gone beyond.
+        let most = core.config.cache_bytes as u64 + u64::from(u32::MAX);
+        let lengths_sum: u64 =
+            lengths.iter().filter(|length| **length != NO_COMMAND).map(|it| u64::from(*it)).sum();
+        if lengths_sum > most {
+            return Err(BadOutline { fault: "more bytes in memory than its settings allow" });
+        }
+        let first = terms.last().index.0.checked_add(1).and_then(|end| end.checked_sub(count as u64));
         let first = first.ok_or(BadOutline { fault: "more entries in memory than the log has" })?;
         let mut others = others.into_iter();
         let mut cache = Vec::with_capacity(count);
