@@ -2,7 +2,7 @@
 //!
 //! It shares nothing with the driver but the line between them (`storage_port.rs`) and what is known of the disk
 //! (`disk_health.rs`). What the driver learns from an answer is true by then: the work is over, its time is noted, and
-//! so is what was found. `server/threads` looks at every order in which the two may meet.
+//! so is what was found. `server/threads` looks at the orders in which the two may meet.
 
 use std::time::Duration;
 

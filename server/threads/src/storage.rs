@@ -110,8 +110,8 @@ pub fn what_is_answered_is_accounted_for() -> usize {
     })
 }
 
-/// The storage is asked again to tend its disk when it has done so, and not before: at no time do two such jobs wait,
-/// and it is never left as one that was asked and will not do it.
+/// The storage can be asked again to tend its disk when it has done so: it is never left as one that was asked and will
+/// not do it.
 pub fn the_storage_is_asked_to_tend_when_it_has_done_so() -> usize {
     in_every_order(|| {
         let (port, storage) = start(false);
