@@ -234,7 +234,7 @@ fn the_limits_of_the_store_come_from_everywhere_and_are_checked() {
 #[test]
 fn a_bad_value_names_its_place_itself_and_what_to_write() {
     type Case = (Pairs, Pairs, Option<&'static str>, bool, &'static [&'static str]);
-    let cases: [Case; 17] = [
+    let cases: [Case; 18] = [
         (&[("listen", "8080")], &[], None, true, &["--listen has the value \"8080\"", "127.0.0.1:8080"]),
         (
             &[],
@@ -274,6 +274,7 @@ fn a_bad_value_names_its_place_itself_and_what_to_write() {
         (&[("remove-dead-voters-after", "400d")], &[], None, true, &["from 1ms to 365d"]),
         (&[("log-level", "inof")], &[], None, true, &["\"inof\"", "error, warn, info"]),
         (&[("max-value-bytes", "1GiB")], &[], None, true, &["at most 64MiB"]),
+        (&[("flight-recorder-bytes", "2GiB")], &[], None, true, &["more than 1GiB"]),
         (&[], &[("QUORATE_BOOTSTRAP", "maybe")], None, false, &["QUORATE_BOOTSTRAP", "true or false"]),
         (&[("advertise-raft", "a:0")], &[], None, true, &["port 0"]),
     ];
