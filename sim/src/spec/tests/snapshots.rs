@@ -30,6 +30,15 @@ fn only_what_a_checkpoint_covers_is_dropped() {
 }
 
 #[test]
+fn a_checkpoint_may_be_whole_when_nobody_leads() {
+    let leaderless = || {
+        checkpointed().then("1: hands to=2 term=2\n2: campaigns term=3 transfer=yes\n3: enters term=3\n3: installs last=2/2 members_at=1/1")
+    };
+    leaderless().then("3: verifies index=2 members_at=1/1");
+    leaderless().but_not("3: verifies index=3 members_at=1/1", "it follows nobody");
+}
+
+#[test]
 fn a_checkpoint_takes_the_place_of_the_log() {
     checkpointed().then(
         "3: installs last=2/2 members_at=1/1
