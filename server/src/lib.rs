@@ -47,6 +47,7 @@ mod log_lines;
 mod mend;
 mod net;
 mod opening;
+mod paths;
 mod peers;
 mod real;
 mod recordings;

@@ -14,6 +14,7 @@ use crate::cli::client::{is_stream, read_input, run};
 use crate::cli::exit::Failure;
 use crate::cli::output;
 use crate::cli::progress::Progress;
+use crate::paths::with_suffix;
 
 /// Base64 makes four bytes of three, and the default `--max-request-bytes` is 4 MiB; a part is one entry of the log, so
 /// smaller is kinder to the replication of everything else.
@@ -53,9 +54,7 @@ async fn print(mut export: Export) -> Result<(), Failure> {
 /// The file gets its name when all of it is there, so that half an export is never taken for one.
 async fn write(mut export: Export, file: &Path) -> Result<(), Failure> {
     let failed = |error| Failure::failed(format!("the file {} can't be written: {error}", file.display()));
-    let mut partial = file.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
+    let partial = with_suffix(file, ".partial");
     let mut writer = BufWriter::new(File::create(&partial).map_err(failed)?);
     let mut progress = export.bytes().map(|bytes| Progress::new(bytes, "received"));
     while let Some(piece) = export.piece().await? {

@@ -3,7 +3,7 @@
 //! What comes is verified piece by piece and written to `FILE.recording.partial`, which gets its name when all of it
 //! is there and durable. A recording that broke off is begun anew: the ring has moved on meanwhile.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,10 +16,10 @@ use quorate_node::wire::recording::{Kind, RecordingDecoder};
 use serde::Serialize;
 
 use crate::cli::arguments::parse_timeout;
-use crate::cli::backup::partial::{failed, open_alone, sync_folder_of};
-use crate::cli::backup::with_partial;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::files::{failed, name_durably, open_alone, refuse_existing};
 use crate::cli::output::{self, Output, OutputFlags, Table};
+use crate::paths::with_suffix;
 
 /// The pause before the node is asked again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -41,7 +41,7 @@ enum DebugAction {
 
 #[derive(Debug, Args)]
 struct RecordCommand {
-    /// The file to write; until it is whole, FILE.partial
+    /// The file to write; until it is whole, FILE.recording.partial
     file: PathBuf,
     /// Take the place of a file that is there
     #[arg(long)]
@@ -49,7 +49,7 @@ struct RecordCommand {
     /// The node: this one and no other
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     endpoint: Endpoint,
-    /// Give up when nothing has come for this long
+    /// Give up when nothing has come for this long, or all of it could not be had since so long ago
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_timeout)]
     timeout: Duration,
     #[command(flatten)]
@@ -71,7 +71,7 @@ struct Record {
 
 pub(crate) fn run(command: &DebugCommand) -> Result<(), Failure> {
     let DebugAction::Record(command) = &command.action;
-    refuse_existing(command)?;
+    refuse_existing(&command.file, command.overwrite)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let record = runtime.block_on(take(command))?;
     output::say(&format!(
@@ -82,14 +82,6 @@ pub(crate) fn run(command: &DebugCommand) -> Result<(), Failure> {
         Output::Json => output::json(&record),
         Output::Table => table(record).print(),
     }
-}
-
-fn refuse_existing(command: &RecordCommand) -> Result<(), Failure> {
-    if command.overwrite || command.file.symlink_metadata().is_err() {
-        return Ok(());
-    }
-    let message = format!("{} is there already: give another name, or --overwrite", command.file.display());
-    Err(Failure::Ended(Exit::PreconditionFailed, message))
 }
 
 /// Asks until a whole recording has come, or nothing comes for too long.
@@ -124,15 +116,8 @@ async fn attempt(command: &RecordCommand, client: &Client) -> Result<Result<Reco
             Err(problem) => return Ok(Err(problem)),
         }
     }
-    refuse_existing(command)?;
+    refuse_existing(&command.file, command.overwrite)?;
     unfinished.finish(&command.file).map(Ok)
-}
-
-/// A name of its own while it is not whole: `FILE.partial` may be the beginning of a backup.
-fn with_suffix(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".recording");
-    name.into()
 }
 
 /// What has come.
@@ -148,19 +133,12 @@ struct Unfinished {
 
 impl Unfinished {
     fn begin(file: &Path) -> Result<Unfinished, Failure> {
-        let path = with_partial(&with_suffix(file));
+        // `FILE.partial` may be the beginning of a backup.
+        let path = with_suffix(file, ".recording.partial");
         let file = open_alone(&path)?;
         file.set_len(0).map_err(|error| failed("empty", &path, &error))?;
-        let (head, end) = (None, None);
-        Ok(Unfinished {
-            path,
-            file,
-            decoder: RecordingDecoder::new(),
-            head,
-            end,
-            bytes: 0,
-            said: Instant::now(),
-        })
+        let (decoder, said) = (RecordingDecoder::new(), Instant::now());
+        Ok(Unfinished { path, file, decoder, head: None, end: None, bytes: 0, said })
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -191,9 +169,7 @@ impl Unfinished {
         let (Some(head), Some(end)) = (self.head, self.end) else {
             return Err(Failure::failed(format!("{} has no head or no end", self.path.display())));
         };
-        self.file.sync_all().map_err(|error| failed("sync", &self.path, &error))?;
-        fs::rename(&self.path, name).map_err(|error| failed("rename", &self.path, &error))?;
-        sync_folder_of(name)?;
+        name_durably(&self.file, &self.path, name)?;
         Ok(Record {
             file: name.display().to_string(),
             bytes: self.bytes,

@@ -21,6 +21,7 @@ mod dev;
 mod elect;
 mod environment;
 mod exit;
+mod files;
 mod inspect;
 mod keys;
 mod lease;

@@ -29,9 +29,10 @@ use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
 use quorate_storage::{Disk, Fatal, FileDisk, OpenError, Options, Storage, TERM_AND_VOTE, write_term_anew};
 
-use super::aside::{AsideError, copy_aside, with_suffix};
+use super::aside::{AsideError, copy_aside};
 use super::survivor::{Holdings, Survivor};
 use crate::context::Identity;
+use crate::paths::with_suffix;
 use crate::runtime::{Runtime, random_id};
 
 /// What somebody wants to be done.

@@ -347,8 +347,7 @@ fn an_attempt_that_was_interrupted_is_finished_by_the_next_one() {
         let (one, two) = (folder.node(1, &[1, 2, 2]), folder.node(2, &[1]));
         let old = content(&one);
         let order = order(&one, &[&two]);
-        let aside =
-            crate::recover::aside::with_suffix(&one.canonicalize().unwrap(), ".before-recovery-00000000");
+        let aside = crate::paths::with_suffix(&one.canonicalize().unwrap(), ".before-recovery-00000000");
         let new = HistoryId(0xe);
         if steps > 0 {
             crate::recover::aside::copy_aside(&one, &aside, &[]).unwrap();

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
 
+use crate::paths::with_suffix;
+
 /// What is no part of a node's data: who uses the directory, and what the file system keeps there. Nor is a file with
 /// [`UNFINISHED`], which a crash has left: so a `node.toml` that was about to be written makes no difference.
 const LEFT_OUT: [&str; 2] = ["LOCK", "lost+found"];
@@ -111,13 +113,6 @@ fn is_unreadable(path: &Path) -> bool {
 
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
-}
-
-/// The path with something added to its last part.
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut longer = OsString::from(path);
-    longer.push(suffix);
-    PathBuf::from(longer)
 }
 
 fn check_space(from: &Tree, to: &Path, parent: &Path) -> Result<(), AsideError> {

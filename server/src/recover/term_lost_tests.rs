@@ -14,10 +14,11 @@ use super::apply_tests::{
     CLUSTER, Folder, HISTORY, applied, content, leads, members, options, order, refused, rot_a_value,
     segments,
 };
-use super::aside::{copy_aside, with_suffix};
+use super::aside::copy_aside;
 use super::plan::{Loss, Plan};
 use super::survivor::{Holdings, Survivor};
 use crate::context::Identity;
+use crate::paths::with_suffix;
 
 /// Both files are bad, or both are gone.
 fn lose_term(directory: &Path, are_gone: bool) {

@@ -6,7 +6,7 @@
 //! there, it may be of any day: a node is asked first whether the store is still at that. If not, it is kept until a
 //! newer one has the name.
 
-pub(crate) mod partial;
+mod partial;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,11 @@ use serde::Serialize;
 use crate::backups::Pace;
 use crate::cli::arguments::parse_timeout;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::files::refuse_existing;
 use crate::cli::output::{self, Output, OutputFlags, Table};
 use crate::cli::progress::Progress;
 use crate::config::parse_rate;
+use crate::paths::with_suffix;
 use crate::real::RealRuntime;
 use crate::runtime::Runtime;
 use partial::{NotTaken, Partial};
@@ -111,18 +113,12 @@ fn take(command: &BackupCommand) -> Result<Record, Failure> {
 
 impl BackupCommand {
     fn refuse_existing(&self) -> Result<(), Failure> {
-        if self.overwrite || self.file.symlink_metadata().is_err() {
-            return Ok(());
-        }
-        let message = format!("{} is there already: give another name, or --overwrite", self.file.display());
-        Err(Failure::Ended(Exit::PreconditionFailed, message))
+        refuse_existing(&self.file, self.overwrite)
     }
 }
 
-pub(crate) fn with_partial(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
+fn with_partial(file: &Path) -> PathBuf {
+    with_suffix(file, ".partial")
 }
 
 fn record(file: &Path, resumed_bytes: u64, partial: &Partial) -> Result<Record, Failure> {

@@ -6,14 +6,15 @@
 //! A whole backup that waits for its name is a backup. When the store has moved on, it goes to `FILE.partial.whole`,
 //! and is removed only once there is a newer one under the name `FILE`.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use quorate_storage::backup::{Flaw, Verifier};
 
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::files::{failed, name_durably, open_alone};
+use crate::paths::with_suffix;
 
 /// How much is read at a time, in bytes.
 const PIECE_BYTES: usize = 1 << 20;
@@ -88,10 +89,7 @@ impl Partial {
     /// In that case somebody else may have been here before the file was taken again.
     pub(super) fn begin_again(&mut self) -> Result<(), Failure> {
         if self.verifier.is_complete() {
-            self.file.sync_all().map_err(|error| failed("sync", &self.path, &error))?;
-            fs::rename(&self.path, kept_beside(&self.path))
-                .map_err(|error| failed("rename", &self.path, &error))?;
-            sync_folder_of(&self.path)?;
+            name_durably(&self.file, &self.path, &kept_beside(&self.path))?;
             *self = Partial::open(self.path.clone())?;
         }
         self.cut(0)?;
@@ -102,9 +100,7 @@ impl Partial {
     /// Gives the whole backup its name, durably.
     pub(super) fn finish(self, name: &Path) -> Result<(), Failure> {
         self.verifier.finish().map_err(|flaw| Failure::failed(format!("{}: {flaw}", self.path.display())))?;
-        self.file.sync_all().map_err(|error| failed("sync", &self.path, &error))?;
-        fs::rename(&self.path, name).map_err(|error| failed("rename", &self.path, &error))?;
-        sync_folder_of(name)?;
+        name_durably(&self.file, &self.path, name)?;
         let kept = kept_beside(&self.path);
         match fs::remove_file(&kept) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &kept, &error)),
@@ -149,49 +145,7 @@ impl Partial {
 }
 
 fn kept_beside(partial: &Path) -> PathBuf {
-    let mut name = partial.as_os_str().to_owned();
-    name.push(".whole");
-    name.into()
-}
-
-/// Makes the names beside a path durable.
-pub(crate) fn sync_folder_of(path: &Path) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| failed("sync", folder, &error))
-}
-
-/// Opens the file, which is made when it isn't there, for this process alone.
-pub(crate) fn open_alone(path: &Path) -> Result<File, Failure> {
-    loop {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|error| failed("open", path, &error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let message = format!("{} is being written by another process: wait for it", path.display());
-                return Err(Failure::Ended(Exit::PreconditionFailed, message));
-            }
-            Err(TryLockError::Error(error)) => return Err(failed("lock", path, &error)),
-        }
-        // Between the two that process may have given it its name: then what is locked here is a finished file.
-        if is_at(&file, path).map_err(|error| failed("look at", path, &error))? {
-            return Ok(file);
-        }
-    }
-}
-
-/// Whether the file is what has that path.
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let held = file.metadata()?;
-    match fs::metadata(path) {
-        Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-pub(crate) fn failed(action: &str, path: &Path, error: &io::Error) -> Failure {
-    Failure::failed(format!("can't {action} {}: {error}", path.display()))
+    with_suffix(partial, ".whole")
 }
 
 #[cfg(test)]
