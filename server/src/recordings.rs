@@ -34,7 +34,8 @@ pub(crate) struct Complete {
     end: End,
     /// What its store is made of: nothing, when there are entries from the first on.
     checkpoint: Option<Pinned>,
-    entries: Vec<Entry>,
+    /// As they were read, a piece each.
+    entries: Vec<Vec<Entry>>,
 }
 
 /// Finds a store for a recording. Nothing when there is none for any of its segments, or the storage has ended.
@@ -57,7 +58,7 @@ pub(crate) async fn complete<R: Runtime, N>(
 async fn store_of<R: Runtime, N>(
     context: &Context<R, N>,
     segment: &Segment,
-) -> Option<(Option<Pinned>, Vec<Entry>)> {
+) -> Option<(Option<Pinned>, Vec<Vec<Entry>>)> {
     let (checkpoint, after) = match context.backups.open_up_to(segment.applied().index).await? {
         Ok(pinned) => {
             let last = pinned.opened.last.index;
@@ -66,7 +67,7 @@ async fn store_of<R: Runtime, N>(
         Err(Unopened::NotThere) => (None, Index(0)),
         Err(Unopened::Damaged) => return None,
     };
-    let (mut entries, mut bytes): (Vec<Entry>, usize) = (Vec::new(), 0);
+    let (mut entries, mut bytes): (Vec<Vec<Entry>>, usize) = (Vec::new(), 0);
     let mut next = after.next();
     while next <= segment.whole_above() {
         let read = context.storage.entries(next, segment.whole_above(), PIECE_BYTES).await?;
@@ -75,7 +76,7 @@ async fn store_of<R: Runtime, N>(
         if bytes > MOST_ENTRY_BYTES {
             return None;
         }
-        entries.extend(read);
+        entries.push(read);
     }
     Some((checkpoint, entries))
 }
@@ -105,17 +106,8 @@ impl Complete {
         sent(runtime, sink, Some(header().into())).await?;
         send_piece(runtime, sink, Kind::Head, &codec::encode(&self.head)).await?;
         send_piece(runtime, sink, Kind::Base, self.segments.first()?.base()).await?;
-        let mut entries = self.entries.as_slice();
-        while !entries.is_empty() {
-            let mut bytes = 0;
-            let fits = entries.iter().take_while(|entry| {
-                let is_first = bytes == 0;
-                bytes += entry.weight();
-                is_first || bytes <= PIECE_BYTES
-            });
-            let (some, rest) = entries.split_at(fits.count());
-            send_piece(runtime, sink, Kind::Entries, &codec::encode(&some.to_vec())).await?;
-            entries = rest;
+        for some in &self.entries {
+            send_piece(runtime, sink, Kind::Entries, &codec::encode(some)).await?;
         }
         if let Some(pinned) = &self.checkpoint {
             let opened = pinned.opened;
