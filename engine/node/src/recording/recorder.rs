@@ -228,15 +228,11 @@ impl Recorder {
         let Some(base) = node.base() else { return };
         let most = codec::MAX_BYTES.min(self.limit_bytes / 2);
         // Entries that wait for a disk may be many. To write them all down only to see that takes long.
-        if base.weight() > most {
+        let bytes = (base.weight() <= most).then(|| codec::encode(&base));
+        let Some(bytes) = bytes.filter(|bytes| bytes.len() <= most) else {
             self.turns_to_rest = REST;
             return;
-        }
-        let bytes = codec::encode(&base);
-        if bytes.len() > most {
-            self.turns_to_rest = REST;
-            return;
-        }
+        };
         if let Some(full) = self.open.take() {
             self.close(full);
         }
