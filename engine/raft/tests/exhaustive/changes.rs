@@ -94,12 +94,8 @@ pub(crate) const TWO_VOTERS_ARE_REMOVED: Story = Story {
 pub(crate) const TWO_LEADERS_REMOVE_EACH_OTHER: Story = Story {
     name: "two leaders remove each other",
     begin: |lie| {
-        let mut cluster = Cluster::new(4, 4, lie);
-        cluster.wish = |leader| if leader == NodeId(1) { &[1, 3, 4] } else { &[2, 3, 4] };
-        cluster.elect(0, &[0, 1, 2, 3]);
-        cluster.change(0);
-        cluster.lose(|_| false);
-        cluster.elect(1, &[1, 2, 3]);
+        let mut cluster = four_and_their_leader(lie);
+        two_lead_in_turn(&mut cluster);
         cluster
     },
     budget: Budget { timeouts: 2, restarts: 1, changes: 1, one_way: 1, ..NOTHING },
@@ -111,13 +107,9 @@ pub(crate) const TWO_LEADERS_REMOVE_EACH_OTHER: Story = Story {
 pub(crate) const A_CHANGE_WAS_TAKEN_BACK: Story = Story {
     name: "a change was taken back",
     begin: |lie| {
-        let mut cluster = Cluster::new(4, 4, lie);
-        cluster.wish = |leader| if leader == NodeId(1) { &[1, 3, 4] } else { &[2, 3, 4] };
-        cluster.elect(0, &[0, 1, 2, 3]);
+        let mut cluster = four_and_their_leader(lie);
         cluster.deliver(&[0, 1, 2, 3], |_| true);
-        cluster.change(0);
-        cluster.lose(|_| false);
-        cluster.elect(1, &[1, 2, 3]);
+        two_lead_in_turn(&mut cluster);
         cluster.deliver(&[0, 1, 2, 3], |_| true);
         cluster
     },
@@ -246,6 +238,21 @@ impl Cluster {
         self.deliver(among, |envelope| envelope.term <= term);
         assert!(self.nodes[at].term > term, "node {} has not entered a new term", at + 1);
     }
+}
+
+/// Four voters, of whom the first has just been elected. It would remove the second, and the second it.
+fn four_and_their_leader(lie: Lie) -> Cluster {
+    let mut cluster = Cluster::new(4, 4, lie);
+    cluster.wish = |leader| if leader == NodeId(1) { &[1, 3, 4] } else { &[2, 3, 4] };
+    cluster.elect(0, &[0, 1, 2, 3]);
+    cluster
+}
+
+/// What the first appends to remove the second reaches nobody, and the second is elected by all others.
+fn two_lead_in_turn(cluster: &mut Cluster) {
+    cluster.change(0);
+    cluster.lose(|_| false);
+    cluster.elect(1, &[1, 2, 3]);
 }
 
 /// Node 1 leads, 2 votes too, and 3 is a learner that has caught up. Nothing is on its way.
