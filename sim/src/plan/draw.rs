@@ -64,12 +64,16 @@ impl Draw {
 
     fn share(&mut self) -> u32 {
         let most = if self.random.one_in(3) { 300 } else { 50 };
+        self.per_mille(most)
+    }
+
+    fn per_mille(&mut self, most: u64) -> u32 {
         u32::try_from(self.random.between(5, most)).unwrap_or(5)
     }
 
     /// Of what costs nobody his progress: up to all.
     fn large_share(&mut self) -> u32 {
-        if self.random.one_in(3) { 1_000 } else { u32::try_from(self.random.between(5, 300)).unwrap_or(5) }
+        if self.random.one_in(3) { 1_000 } else { self.per_mille(300) }
     }
 
     fn nth(&mut self) -> u64 {

@@ -54,12 +54,8 @@ pub fn replay_recording(recorded: &Recorded, keep_trace: bool) -> Result<Rerun, 
             witness.see(passed, &step);
         })
     }));
-    let mut replayed = Replayed { inputs: witness.inputs, turns: witness.turns };
     let verdict = match result {
-        Ok(Ok(all)) => {
-            replayed = all;
-            Verdict::Passed
-        }
+        Ok(Ok(_)) => Verdict::Passed,
         Ok(Err(Diverged::Unreadable(bad))) => return Err(bad.into()),
         Ok(Err(diverged)) => Verdict::Safety { checker: CHECKER, what: diverged.to_string() },
         Err(panic) => Verdict::Crash(panic_text(&*panic)),
@@ -68,7 +64,7 @@ pub fn replay_recording(recorded: &Recorded, keep_trace: bool) -> Result<Rerun, 
         broken_at: (verdict != Verdict::Passed).then_some(passed),
         verdict,
         begins_after,
-        replayed,
+        replayed: witness.replayed,
         virtual_time: passed.since(Time(0)),
         state_hash: node.kv().state_hash(),
         hosts: witness.hosts,
@@ -82,8 +78,8 @@ struct Witness {
     tap: Tap,
     keep_trace: bool,
     trace: Vec<(Time, Observation)>,
-    inputs: u64,
-    turns: u64,
+    /// So far: a replay that breaks off does not say.
+    replayed: Replayed,
 }
 
 impl Witness {
@@ -91,18 +87,19 @@ impl Witness {
         // The page has numbers for servers, and no more of them than this.
         let others = members.filter(|member| *member != id);
         let hosts: BTreeMap<NodeId, Host> = std::iter::once(id).chain(others).zip(1..Host::MAX).collect();
-        Witness { tap: Tap::new(1), hosts, keep_trace, trace: Vec::new(), inputs: 0, turns: 0 }
+        let replayed = Replayed { inputs: 0, turns: 0 };
+        Witness { tap: Tap::new(1), hosts, keep_trace, trace: Vec::new(), replayed }
     }
 
     fn see(&mut self, at: Time, step: &Step<'_>) {
         match step {
             Step::Input(input) => {
-                self.inputs += 1;
+                self.replayed.inputs += 1;
                 self.input(at, input);
             }
             Step::Output(output) => self.output(at, output),
             Step::Turned(node) => {
-                self.turns += 1;
+                self.replayed.turns += 1;
                 if self.keep_trace {
                     let mut seen = Vec::new();
                     self.tap.stands(node, |observation| seen.push(observation));
