@@ -19,13 +19,14 @@ pub use house::{backup_decode, data_json, request_parse, wal_decode};
 pub use raft::raft_inputs;
 pub use replay::{ReplayError, Target, replay, replay_arguments};
 pub use snapshot::snapshot_decode;
-pub use wire::wire_decode;
+pub use wire::{recording_decode, wire_decode};
 
 /// Every target by its name, which is that of its binary and of its folder in the corpus.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("backup_decode", backup_decode),
     ("data_json", data_json),
     ("raft_inputs", raft_inputs),
+    ("recording_decode", recording_decode),
     ("request_parse", request_parse),
     ("snapshot_decode", snapshot_decode),
     ("wal_decode", wal_decode),

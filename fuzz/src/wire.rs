@@ -3,6 +3,7 @@
 use quorate_raft::{Entry, Envelope, LogId, Payload};
 use quorate_wire::entry::{decode_command, decode_payload, encode_command, encode_entry};
 use quorate_wire::frame::encode_frame;
+use quorate_wire::recording::{self, Kind, RecordingDecoder, RecordingError};
 use quorate_wire::{Answer, FrameDecoder, FrameError, FrameKind, Hello, codec};
 
 /// Reads the data as each thing that `quorate-wire` decodes. Checksums would keep a fuzzer out of the
@@ -88,4 +89,54 @@ fn command(data: &[u8]) {
     if let Ok(command) = decode_command(data) {
         assert_eq!(encode_command(&command).as_deref(), Ok(data));
     }
+}
+
+/// Reads the data as a recording: the same pieces and the same end, however it is cut, and a recording that is whole is
+/// written as it was read. Checksums would keep a fuzzer out of the order of pieces, so the data is framed as well: a
+/// byte for the kind, one for the length.
+pub fn recording_decode(data: &[u8]) {
+    recorded(data);
+    let mut file = recording::header();
+    let mut rest = data;
+    while let [number, length, after @ ..] = rest {
+        let (payload, after) = after.split_at(after.len().min(usize::from(*length)));
+        let kinds = [Kind::Head, Kind::Base, Kind::Entries, Kind::Checkpoint, Kind::Events, Kind::End];
+        file.extend_from_slice(&recording::piece_head(kinds[usize::from(*number) % kinds.len()], payload));
+        file.extend_from_slice(payload);
+        rest = after;
+    }
+    recorded(&file);
+}
+
+fn recorded(file: &[u8]) {
+    let piece = file.last().map_or(1, |last| usize::from(*last) + 1);
+    let (whole, cut) = (pieces(file, file.len().max(1)), pieces(file, piece));
+    assert_eq!(whole, cut, "in pieces of {piece}");
+    if let (pieces, Ok(())) = whole {
+        let mut written = recording::header();
+        for (kind, payload) in &pieces {
+            written.extend_from_slice(&recording::piece_head(*kind, payload));
+            written.extend_from_slice(payload);
+        }
+        assert_eq!(written, file);
+    }
+}
+
+type Pieces = (Vec<(Kind, Vec<u8>)>, Result<(), RecordingError>);
+
+fn pieces(file: &[u8], piece: usize) -> Pieces {
+    let mut decoder = RecordingDecoder::new();
+    let mut found = Vec::new();
+    for bytes in file.chunks(piece) {
+        decoder.push(bytes);
+        loop {
+            match decoder.next_piece() {
+                Ok(Some((kind, payload))) => found.push((kind, payload.to_vec())),
+                Ok(None) => break,
+                Err(error) => return (found, Err(error)),
+            }
+        }
+    }
+    let end = decoder.finish();
+    (found, end)
 }

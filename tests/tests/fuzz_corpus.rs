@@ -53,3 +53,17 @@ fn every_target_has_a_binary() {
         assert!(binary.is_file(), "{} is missing", binary.display());
     }
 }
+
+/// A dictionary that belongs to no target is one that nobody uses.
+#[test]
+fn every_dictionary_has_a_target_and_reads_as_one() {
+    for file in fs::read_dir(repository().join("fuzz/dictionaries")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(TARGETS.iter().any(|(target, _)| *target == name), "{} has no target", path.display());
+        for line in fs::read_to_string(&path).unwrap().lines() {
+            let is_word = line.len() > 2 && line.starts_with('"') && line.ends_with('"');
+            assert!(is_word || line.is_empty() || line.starts_with('#'), "{}: {line}", path.display());
+        }
+    }
+}
