@@ -13,6 +13,8 @@ mod durability;
 mod early_expiry;
 mod election_safety;
 mod exactly_once;
+mod fit_to_lead;
+mod hand_over;
 mod honest_errors;
 mod leader_completeness;
 mod lease_exclusive;
@@ -33,6 +35,7 @@ mod revisions;
 mod settled;
 mod single_vote;
 mod specification;
+mod stale_is_told;
 mod state_machine;
 #[cfg(test)]
 mod tests;
@@ -118,6 +121,9 @@ impl Checkers {
             Box::new(ack_durable::AckDurable),
             Box::new(monotonic::Monotonic::default()),
             Box::new(makes_sense::MakesSense),
+            Box::new(fit_to_lead::FitToLead::new(plan)),
+            Box::new(stale_is_told::StaleIsTold::default()),
+            Box::new(hand_over::HandOver::default()),
             Box::new(state_machine::StateMachine::default()),
             Box::new(read_confirmed::ReadConfirmed::new(plan)),
             Box::new(lease_exclusive::LeaseExclusive::new(plan)),

@@ -12,6 +12,7 @@ mod deletes;
 mod elections;
 mod expiries;
 mod logs;
+mod offices;
 mod orders;
 mod pasts;
 mod rare_states;

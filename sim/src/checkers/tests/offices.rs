@@ -1,0 +1,137 @@
+//! Who leads on, what the deposed are told, and what a leader takes that hands over.
+
+use quorate_node::raft::trace::{Line, Step};
+use quorate_node::raft::{Event, NodeId, Role, Time};
+
+use super::{Story, write};
+use crate::observe::{Ended, MessageKind, Observation, Steps};
+use crate::plan::{Host, Plan, Scenario};
+use crate::run::Jury;
+
+const TERM: u64 = 2;
+
+/// Three hosts, the first of which leads. Timeouts are half a second, heartbeats a tenth of that.
+fn office(checker: &'static str) -> Story {
+    let mut plan = Plan::new(Scenario::Swarm, 1);
+    (plan.knobs.election_timeout_ms, plan.knobs.heartbeat_ms) = (500, 50);
+    plan.faults.clear();
+    let mut story = Story::of(&plan);
+    story.judge.ask(Jury::Only(checker));
+    story.members(1, &[1, 2, 3], &[]).stands(1, Role::Leader, TERM, 0)
+}
+
+fn calls(story: Story) -> Story {
+    story.says(1, 2, TERM, MessageKind::Heartbeat, [0; 3])
+}
+
+fn answers(story: Story, from: Host) -> Story {
+    story.hears_message(from, 1, TERM, MessageKind::HeartbeatReply, [0; 3])
+}
+
+/// Calls for so many heartbeats, before each of which these answer.
+fn leads_on(story: Story, heartbeats: u32, heard: &[Host]) -> Story {
+    (0..heartbeats).fold(story, |story, _| {
+        let story = heard.iter().fold(story.waits_for_ms(50), |story, host| answers(story, *host));
+        calls(story)
+    })
+}
+
+#[test]
+fn a_leader_that_hears_no_majority_leads_on() {
+    leads_on(office("fit-to-lead"), 40, &[]).alarms("fit-to-lead", "no majority of the voters [1, 2, 3]");
+    leads_on(office("fit-to-lead"), 40, &[2]).passes();
+    // Steps down in time, and leads again later.
+    leads_on(office("fit-to-lead"), 30, &[]).stands(1, Role::Follower, TERM, 0).waits_for_ms(5_000).passes();
+    let again = leads_on(office("fit-to-lead"), 30, &[]).stands(1, Role::Leader, TERM + 1, 0);
+    leads_on(again, 30, &[]).passes();
+}
+
+#[test]
+fn both_halves_of_a_joint_configuration_are_to_be_heard() {
+    let joint = || office("fit-to-lead").members(1, &[1, 2, 3], &[1, 4, 5]);
+    leads_on(joint(), 40, &[2]).alarms("fit-to-lead", "no majority of the voters [1, 4, 5]");
+    leads_on(joint(), 40, &[2, 4]).passes();
+    // A leader that no longer votes does not count itself.
+    let removed = office("fit-to-lead").members(1, &[2, 3, 4], &[]);
+    leads_on(removed, 40, &[2]).alarms("fit-to-lead", "[2, 3, 4]");
+}
+
+#[test]
+fn a_leader_whose_disk_stands_still_leads_on() {
+    let stalls = || office("fit-to-lead").writes(1, write(7));
+    leads_on(stalls(), 40, &[2]).alarms("fit-to-lead", "its disk has done nothing");
+    leads_on(leads_on(stalls(), 20, &[2]).durable(1, 7), 40, &[2]).passes();
+}
+
+#[test]
+fn who_was_stopped_or_has_another_clock_gets_its_time() {
+    // It stands still; then it calls once before it notices.
+    calls(calls(office("fit-to-lead").waits_for_ms(9_000)).waits_for_ms(100)).passes();
+    let fault = || Observation::Fault { number: 0, begins: false };
+    let stopped_twice = calls(office("fit-to-lead").waits_for_ms(9_000)).sees(fault()).waits_for_ms(9_000);
+    calls(stopped_twice).passes();
+    let clock = |rate| Observation::Clock { host: 1, shows: Time(0), rate };
+    let slow = leads_on(office("fit-to-lead").sees(clock(100)), 100, &[]);
+    leads_on(slow.sees(clock(1_000)), 40, &[]).alarms("fit-to-lead", "no majority");
+    leads_on(office("fit-to-lead").sees(clock(100)), 100, &[]).passes();
+}
+
+fn moved_on() -> Story {
+    office("stale-is-told").stands(2, Role::Follower, TERM + 1, 0)
+}
+
+fn stale(story: Story, kind: MessageKind) -> Story {
+    story.hears_message(1, 2, TERM, kind, [0; 3]).waits()
+}
+
+#[test]
+fn who_asks_in_a_term_that_is_over_is_ignored() {
+    for kind in [MessageKind::Heartbeat, MessageKind::Append, MessageKind::Snapshot, MessageKind::Vote] {
+        let elsewhere = stale(moved_on(), kind).says(2, 3, TERM + 1, MessageKind::VoteReply, [0; 3]);
+        stale(elsewhere, kind)
+            .alarms("stale-is-told", "host 2 is in term 3 and was asked by host 1 in term 2");
+    }
+}
+
+#[test]
+fn who_is_told_or_has_to_wait_is_not_ignored() {
+    let beat = MessageKind::Heartbeat;
+    // Nothing has been said yet: the newer term may not be durable.
+    stale(stale(moved_on(), beat), beat).passes();
+    // What needs no durable term says nothing of that.
+    let asks = stale(moved_on(), beat).says(2, 3, TERM + 2, MessageKind::PreVote, [0; 3]);
+    stale(asks, beat).passes();
+    let told = stale(moved_on(), beat).says(2, 1, TERM + 1, MessageKind::HeartbeatReply, [0; 3]);
+    stale(told.says(2, 3, TERM + 1, MessageKind::VoteReply, [0; 3]), beat).passes();
+    // A question of the same term, and an answer of an older one, ask for nothing.
+    let same = office("stale-is-told").stands(2, Role::Follower, TERM, 0);
+    stale(stale(same, beat).says(2, 3, TERM, MessageKind::VoteReply, [0; 3]), beat).passes();
+    let reply = MessageKind::HeartbeatReply;
+    stale(stale(moved_on(), reply).says(2, 3, TERM + 1, MessageKind::VoteReply, [0; 3]), reply).passes();
+    // Who begins anew owes nobody anything.
+    let spoke = stale(moved_on(), beat).says(2, 3, TERM + 1, MessageKind::VoteReply, [0; 3]);
+    stale(spoke.ends(2, Ended::Killed).stands(2, Role::Follower, TERM + 1, 0), beat).passes();
+}
+
+fn takes(story: Story, lines: &[&str]) -> Story {
+    let step = |line: &&str| line.parse::<Line>().unwrap().step;
+    let steps: Vec<Step> = lines.iter().map(step).collect();
+    answers(story, 2).sees(Observation::Traced { host: 1, steps: Steps(steps) }).waits()
+}
+
+const PROPOSAL: &str = "1: appends slot=2/9";
+
+#[test]
+fn a_leader_that_hands_over_takes_a_proposal() {
+    let begun = || office("hand-over").event(1, Event::TransferBegun { to: NodeId(3) });
+    takes(begun(), &[PROPOSAL])
+        .alarms("hand-over", "host 1 hands over to host 3 and takes a proposal: appends");
+    let given_up = begun().event(1, Event::TransferGivenUp { to: NodeId(3) });
+    takes(given_up, &[PROPOSAL]).passes();
+    takes(begun().stands(1, Role::Follower, TERM, 0), &[PROPOSAL]).passes();
+    takes(begun(), &["1: resigns term=2", "1: follows leader=3", PROPOSAL]).passes();
+    takes(begun(), &["1: configures slot=2/9 configuration=1|-|-"]).passes();
+    // What came in the same turn came first.
+    let lines = Steps(vec![PROPOSAL.parse::<Line>().unwrap().step]);
+    begun().sees(Observation::Traced { host: 1, steps: lines }).passes();
+}
