@@ -2,9 +2,8 @@
 //! owned ones would be copied once into a vector and once more to where they are shared.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, Visitor};
 use serde::ser::Serializer;
 
 pub(crate) fn serialize<S: Serializer>(bytes: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -27,16 +26,19 @@ impl<'de> Visitor<'de> for BytesVisitor {
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
         Ok(Arc::from(bytes))
     }
+}
 
-    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Self::Value, E> {
-        Ok(Arc::from(bytes))
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use serde::de::value::{BytesDeserializer, Error, U32Deserializer};
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
-        let mut bytes = Vec::new();
-        while let Some(byte) = elements.next_element()? {
-            bytes.push(byte);
-        }
-        Ok(Arc::from(bytes))
+    #[test]
+    fn bytes_are_read_and_nothing_else() {
+        let read = deserialize(BytesDeserializer::<Error>::new(b"value"));
+        assert_eq!(read.as_deref(), Ok(&b"value"[..]));
+        let wrong = deserialize(U32Deserializer::<Error>::new(7)).unwrap_err();
+        assert_eq!(wrong.to_string(), "invalid type: integer `7`, expected bytes");
     }
 }

@@ -36,3 +36,19 @@ pub enum Payload {
     /// The configuration in force from this entry on, from the moment it is appended (thesis §4.1).
     Members(Members),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Contact, Learner, NodeId};
+
+    #[test]
+    fn an_entry_weighs_what_it_carries_and_a_fixed_part() {
+        let weight = |payload| Entry { id: LogId::ZERO, payload }.weight();
+        assert_eq!(weight(Payload::Noop), 32);
+        assert_eq!(weight(Payload::Command([0; 100].into())), 132);
+        let members = Members::founder(NodeId(1), Contact::default());
+        let members = members.with_learner(NodeId(2), Learner::Standing, Contact::default());
+        assert_eq!((members.count(), weight(Payload::Members(members.clone()))), (2, 32 + 2 * 64));
+    }
+}

@@ -167,6 +167,12 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_is_written_in_one_way() {
+        let slot = LogId::new(3, 17);
+        assert_eq!((alloc::format!("{slot}"), alloc::format!("{slot:?}")), ("3/17".into(), "3/17".into()));
+    }
+
+    #[test]
     fn votes_compare_term_before_index() {
         assert!(LogId::new(2, 1) > LogId::new(1, 9));
         assert!(LogId::new(2, 2) > LogId::new(2, 1));

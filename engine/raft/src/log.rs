@@ -94,3 +94,56 @@ impl Log {
         self.cached_bytes -= self.cache.pop_front().map_or(0, |entry| entry.weight());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Payload;
+    use alloc::vec;
+
+    /// Weighs 40 bytes.
+    fn entry(index: u64) -> Entry {
+        Entry { id: LogId::new(1, index), payload: Payload::Command([0; 8].into()) }
+    }
+
+    fn log(entries: u64) -> Log {
+        let mut log = Log::new(TermRuns::new(LogId::ZERO));
+        (1..=entries).for_each(|index| log.push(entry(index)));
+        log
+    }
+
+    fn cached(log: &Log) -> (Vec<u64>, usize) {
+        (log.cache().map(|entry| entry.id.index.0).collect(), log.cached_bytes)
+    }
+
+    #[test]
+    fn what_is_cached_is_weighed_however_it_goes() {
+        let mut log = log(5);
+        assert_eq!(cached(&log), (vec![1, 2, 3, 4, 5], 200));
+        log.truncate(Index(5));
+        log.compact(Index(1));
+        assert_eq!(cached(&log), (vec![2, 3, 4], 120));
+        log.evict(80, Index(4));
+        assert_eq!(cached(&log), (vec![3, 4], 80), "as many as fit stay");
+        log.evict(0, Index(3));
+        assert_eq!(cached(&log), (vec![4], 40), "what is not durable stays");
+        log.fill(vec![entry(3), entry(4)]);
+        assert_eq!(cached(&log), (vec![3, 4], 80));
+    }
+
+    #[test]
+    fn as_many_entries_are_given_as_fit_and_one_at_least() {
+        let mut log = log(5);
+        log.evict(160, Index(5));
+        let given = |first, last, bytes| {
+            let entries = log.cached(Index(first), Index(last), bytes)?;
+            Some(entries.into_iter().map(|entry| entry.id.index.0).collect::<Vec<_>>())
+        };
+        assert_eq!(given(1, 5, 1_000), None, "the first is not in memory");
+        assert_eq!(given(2, 4, 1_000), Some(vec![2, 3, 4]));
+        assert_eq!(given(2, 5, 80), Some(vec![2, 3]), "they fit exactly");
+        assert_eq!(given(2, 5, 79), Some(vec![2]));
+        assert_eq!(given(2, 5, 0), Some(vec![2]));
+        assert_eq!(given(6, 6, 0), None);
+    }
+}

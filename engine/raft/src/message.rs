@@ -205,3 +205,79 @@ pub enum Message {
     /// "Run for leader now": how a leader hands over (thesis §3.10).
     TimeoutNow,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Digest, Members};
+    use alloc::vec;
+
+    const TOO_MUCH: u64 = MOST + 1;
+
+    fn envelope(term: u64, message: Message) -> Envelope {
+        Envelope { from: NodeId(1), to: NodeId(2), term: Term(term), message }
+    }
+
+    fn slots(term: u64, index: u64) -> LogId {
+        LogId::new(term, index)
+    }
+
+    /// Every message that carries numbers, made of so many of them.
+    fn messages(of: &dyn Fn(usize) -> u64) -> Vec<(usize, Message)> {
+        let id = |at: usize| slots(of(at), of(at + 1));
+        let index = |at: usize| Index(of(at));
+        let meta = SnapshotMeta {
+            last: id(0),
+            members: Members::default(),
+            members_at: id(2),
+            bytes: 0,
+            digest: Digest::default(),
+            state_hash: 0,
+        };
+        let chunk = Chunk { offset: of(4), data: [].into(), done: true };
+        let asks = |doubt| Message::Ask { nonce: 0, first: index(0), last: index(1), sound: index(2), doubt };
+        vec![
+            (2, Message::PreVote { last: id(0) }),
+            (2, Message::Vote { last: id(0), transfer: false }),
+            (3, Message::Append { prev: id(0), entries: Vec::new(), commit: index(2) }),
+            (1, Message::Appended { matched: index(0) }),
+            (4, Message::Conflict { prev: id(0), hint: id(2) }),
+            (2, Message::Heartbeat { round: of(0), commit: index(1) }),
+            (3, Message::HeartbeatReply { round: of(0), verified: index(1), matched: index(2), full: false }),
+            (1, Message::ReadIndexReply { batch: 0, index: index(0) }),
+            (5, Message::Snapshot { meta, chunk }),
+            (3, Message::SnapshotReply { last: id(0), next: of(2) }),
+            (3, asks(None)),
+            (5, asks(Some(id(3)))),
+        ]
+    }
+
+    #[test]
+    fn one_number_that_no_cluster_reaches_is_enough() {
+        for kind in 0..messages(&|_| 0).len() {
+            let whole = |of: &dyn Fn(usize) -> u64| messages(of).swap_remove(kind);
+            let (numbers, largest) = whole(&|_| MOST);
+            assert!(envelope(MOST, largest.clone()).is_in_range(), "{largest:?}");
+            assert!(!envelope(TOO_MUCH, largest).is_in_range());
+            for at in 0..numbers {
+                let (_, message) = whole(&|number| if number == at { TOO_MUCH } else { 0 });
+                assert!(!envelope(0, message.clone()).is_in_range(), "number {at} of {message:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_slots_is_looked_at_as_well() {
+        let tells = |leads_to, committed, slot| {
+            let report = Report { slot, held: Held::Intact, bound: false };
+            let message =
+                Message::Tell { nonce: 0, entries: Vec::new(), leads_to, committed, report: Some(report) };
+            envelope(0, message).is_in_range()
+        };
+        let (sound, wrong) = (slots(MOST, MOST), [slots(TOO_MUCH, 0), slots(0, TOO_MUCH)]);
+        assert!(tells(Some(sound), sound, sound));
+        for id in wrong {
+            assert!(!tells(Some(id), sound, sound) && !tells(None, id, sound) && !tells(None, sound, id));
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //! with anything.
 #![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation, clippy::panic)]
 
+mod answers;
 mod bounds;
 mod one_core;
 mod quorums;
