@@ -109,6 +109,14 @@ impl Node {
         Ok(())
     }
 
+    pub(super) fn yields(&mut self, term: u64) -> Guard {
+        must(self.role == Role::Candidate && term == self.hard.term, || {
+            "it does not run in this term".to_owned()
+        })?;
+        self.role = Role::Follower(None);
+        Ok(())
+    }
+
     pub(super) fn resigns(&mut self, term: u64) -> Guard {
         self.must_lead()?;
         must(term == self.hard.term, || format!("it is in term {}", self.hard.term))?;

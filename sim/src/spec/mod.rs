@@ -93,6 +93,7 @@ impl Specification {
             Step::Campaigns { term, transfer } => node.campaigns(history, *term, *transfer),
             Step::Votes { candidate } => node.votes(history, *candidate),
             Step::Leads { term } => node.leads_from_now(history, *term),
+            Step::Yields { term } => node.yields(*term),
             Step::Resigns { term } => node.resigns(*term),
             Step::Follows { leader } => node.follows(history, *leader),
             Step::Appends { slot } => node.appends(history, *slot),

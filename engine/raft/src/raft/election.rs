@@ -116,7 +116,12 @@ impl Raft {
         match (verdict, asking) {
             (Tally::Won, true) => self.campaign(CampaignCause::NoLeader),
             (Tally::Won, false) => self.become_leader(),
-            (Tally::Lost, _) => self.role = RoleState::Follower(Follower::default()),
+            (Tally::Lost, _) => {
+                if !asking {
+                    self.out.note(|| Step::Yields { term: self.hard.term.0 });
+                }
+                self.role = RoleState::Follower(Follower::default());
+            }
             (Tally::Open, _) => {}
         }
     }

@@ -167,6 +167,11 @@ steps! {
         /// The term.
         term: u64,
     }
+    /// Runs no longer: too many have said no.
+    Yields "yields" {
+        /// The term it ran in.
+        term: u64,
+    }
     /// Leads no longer.
     Resigns "resigns" {
         /// The term it led.

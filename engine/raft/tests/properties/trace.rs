@@ -85,6 +85,7 @@ fn done(of: &mut Numbers) -> Vec<Step> {
         Step::Campaigns { term: of.next(), transfer: of.flag() },
         Step::Votes { candidate: of.node() },
         Step::Leads { term: of.next() },
+        Step::Yields { term: of.next() },
         Step::Resigns { term: of.next() },
         Step::Follows { leader: of.node() },
         Step::Appends { slot: of.slot() },

@@ -119,6 +119,23 @@ fn who_leads_has_run_and_won_alone() {
 }
 
 #[test]
+fn who_yields_has_run_and_wins_no_more() {
+    let runs = || {
+        founded().then(
+            "1: asks to=2 term=2 last=1/1
+            2: would to=1 term=2
+            1: counts asking=yes votes=1,2
+            1: campaigns term=2 transfer=no",
+        )
+    };
+    founded().but_not("1: yields term=1", "it does not run in this term");
+    runs().but_not("1: yields term=1", "it does not run in this term");
+    let won = "1: writes id=1 term=2 vote=1\n1: written id=1\n1: counts asking=no votes=1";
+    runs().then("1: yields term=2").then(won).but_not("1: leads term=2", "it does not run in this term");
+    settled().but_not("1: yields term=2", "it does not run in this term");
+}
+
+#[test]
 fn only_who_was_elected_is_followed() {
     settled().then("2: follows leader=1").but_not("2: follows leader=3", "3 was not elected in term 2");
     settled().but_not("1: follows leader=2", "it leads");
