@@ -44,9 +44,10 @@ impl TermRuns {
         if index == self.base.index {
             return Some(self.base.term);
         }
-        if index < self.base.index || index > self.last {
+        if index > self.last {
             return None;
         }
+        // No run begins at the base or below it.
         let after = self.runs.partition_point(|run| run.0 <= index);
         self.runs[..after].last().map(|run| run.1)
     }

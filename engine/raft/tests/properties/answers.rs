@@ -1,6 +1,7 @@
 //! What a core says to whoever asks it something, and how it puts a refusal.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use quorate_raft::{
     ChangeError, Config, Contact, Digest, Done, Entry, Envelope, Event, Found, HardState, Index, Input, Job,
@@ -133,10 +134,30 @@ fn no_two_refusals_read_alike() {
 }
 
 #[test]
-fn times_and_digests_are_written_in_one_way() {
+fn times_and_digests_are_plain() {
     assert_eq!(Time(12_000_034).to_string(), "12.000034s");
+    assert_eq!(Time(5_000_000) - Duration::from_secs(2), Time(3_000_000));
+    assert_eq!(Time(5) - Duration::from_secs(2), Time(0), "there is nothing before the beginning");
     let mut digest = Digest::default();
     (digest.0[0], digest.0[31]) = (0x0a, 0xf1);
     let text = format!("0a{}f1", "00".repeat(30));
     assert_eq!((digest.to_string(), format!("{digest:?}")), (text.clone(), text));
+}
+
+#[test]
+fn only_what_was_handed_over_is_applied() {
+    let mut raft = leader(Config::new(ME, 1));
+    let mut says = |index| {
+        raft.handle(Time(0), Input::Applied(Index(index)));
+        std::iter::from_fn(|| raft.poll()).collect::<Vec<Output>>()
+    };
+    assert_eq!(says(2), [], "it says again what is so already");
+    for index in [1, 3] {
+        let said = says(index);
+        assert!(
+            matches!(&said[..], [Output::Event(Event::Nonsense { from: None, .. })]),
+            "{index}: {said:?}"
+        );
+    }
+    assert_eq!(raft.applied(), LogId::new(2, 2));
 }
