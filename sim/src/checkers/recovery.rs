@@ -15,6 +15,8 @@ use crate::plan::{Fault, Host, Plan};
 pub(crate) struct Recovery {
     /// The hosts whose disks the plan hurts.
     hurt: BTreeSet<Host>,
+    /// Those whose disks refuse something: hurt ones may, and full ones.
+    refusing: BTreeSet<Host>,
     /// The servers whose term and vote are lost.
     forgot: BTreeSet<Host>,
     /// The writes under way that drop slots: what they put in their place may be there though nobody was told.
@@ -70,9 +72,21 @@ impl Recovery {
                     | Fault::LoseTermAndVote { .. }
             )
         };
-        let hurt =
-            plan.faults.iter().filter(|timed| hurts(&timed.fault)).filter_map(|timed| timed.fault.host());
-        Recovery { hurt: hurt.collect(), forgot: BTreeSet::new(), dropping: BTreeMap::new() }
+        let refuses = |fault: &Fault| {
+            use Fault::{FullDisk, ShortWrite, SyncError, WriteError};
+            hurts(fault)
+                || matches!(fault, FullDisk { .. } | ShortWrite { .. } | SyncError { .. } | WriteError { .. })
+        };
+        let struck = |by: &dyn Fn(&Fault) -> bool| {
+            let faults = plan.faults.iter().map(|timed| &timed.fault);
+            faults.filter(|fault| by(fault)).filter_map(Fault::host).collect()
+        };
+        Recovery {
+            hurt: struck(&hurts),
+            refusing: struck(&refuses),
+            forgot: BTreeSet::new(),
+            dropping: BTreeMap::new(),
+        }
     }
 
     fn check(&mut self, host: Host, found: &FoundLog, evidence: &Evidence<'_>) -> Result<(), String> {
@@ -129,6 +143,11 @@ impl Checker for Recovery {
                 if !self.hurt.contains(&machine_of(*host)) =>
             {
                 Err(format!("host {host} will not start, though nothing has hurt its disk: {why}"))
+            }
+            Observation::Ended { host, why: Ended::DiskFailed }
+                if !self.refusing.contains(&machine_of(*host)) =>
+            {
+                Err(format!("host {host} ends because its disk failed, and its disk has refused nothing"))
             }
             _ => Ok(()),
         }

@@ -195,6 +195,17 @@ fn damage_is_found_only_where_a_disk_was_hurt() {
     }
 }
 
+#[test]
+fn a_disk_fails_only_where_it_refuses_something() {
+    let fails = |fault: Fault| three_durable(&faults_of(fault)).ends(1, Ended::DiskFailed);
+    let full = Fault::FullDisk { host: 1, spare_bytes: 0, for_ms: 1 };
+    let refused = [full, Fault::SyncError { host: 1, nth: 0 }, Fault::WriteError { host: 1, nth: 0 }];
+    [hurts(1), refused.to_vec()].concat().into_iter().for_each(|fault| fails(fault).passes());
+    for fault in [Fault::SyncError { host: 2, nth: 0 }, Fault::Kill { host: 1, for_ms: 1 }] {
+        fails(fault).alarms("recovery", "host 1 ends because its disk failed");
+    }
+}
+
 /// A server was killed before it heard that its last write was done.
 #[test]
 fn a_truncation_that_was_under_way_may_have_happened() {
