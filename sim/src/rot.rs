@@ -109,6 +109,7 @@ fn strike_stable(world: &mut World, host: Host, damage: Damage, random: &mut Ran
 
 /// Both files go bad, each in a way of its own, where there is a log that they go with. Says whether they did.
 pub(crate) fn take_term_and_vote(world: &mut World, host: Host, pick: u64) -> bool {
+    // What strays within such a file may be an earlier term and vote, and then it is not lost.
     const WAYS: [Damage; 5] =
         [Damage::Flip, Damage::Garbage, Damage::Zeros, Damage::Unreadable, Damage::Gone];
     let disk = world.machine(host).disk.clone();
@@ -152,6 +153,13 @@ fn spoil(disk: &MemoryDisk, path: &str, damage: Damage, random: &mut Random) -> 
         Damage::Flip => disk.flip_bit(path, at as u64 * 8 + random.between(0, 7)),
         Damage::Garbage => disk.garbage(path, sector..(sector + SECTOR).min(used), random.bits()),
         Damage::Zeros => disk.zero(path, sector..end),
+        Damage::Stray => {
+            let from = random.below((used - (end - sector)) / SECTOR + 1) * SECTOR;
+            if from == sector {
+                return false;
+            }
+            disk.stray(path, from, sector..end);
+        }
         Damage::Unreadable => disk.make_unreadable(path, sector as u64..end as u64),
         Damage::Gone => return disk.vanish(path),
     }

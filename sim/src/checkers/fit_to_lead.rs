@@ -5,7 +5,7 @@
 //! A core has an election timeout by its own clock. Here it is given three, and two heartbeats more: it must act once
 //! it gets to act, and a process that stood still has to get that far first.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use quorate_node::raft::{NodeId, Role, Term, Time};
@@ -26,8 +26,15 @@ pub(crate) struct FitToLead {
     patience: Duration,
     two_heartbeats: Duration,
     servers: BTreeMap<Host, Server>,
-    /// Machines whose clocks run at another rate than time.
-    wrong_clocks: BTreeSet<Host>,
+    clocks: BTreeMap<Host, Clock>,
+}
+
+/// What a machine's clock showed when that was last told.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    told_at: Time,
+    shows: Time,
+    rate: u64,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +62,7 @@ impl FitToLead {
             patience: plan.election_timeout() * PATIENCE_TIMEOUTS,
             two_heartbeats: Duration::from_millis(plan.knobs.heartbeat_ms) * 2,
             servers: BTreeMap::new(),
-            wrong_clocks: BTreeSet::new(),
+            clocks: BTreeMap::new(),
         }
     }
 
@@ -63,22 +70,21 @@ impl FitToLead {
         self.servers.entry(host).or_default()
     }
 
-    fn clock(&mut self, at: Time, machine: Host, rate: u64) {
-        if rate == RIGHT {
-            self.wrong_clocks.remove(&machine);
-        } else {
-            self.wrong_clocks.insert(machine);
-        }
+    /// A clock that goes back shows a leader the time of its last answers once more: it may count from there.
+    fn clock(&mut self, at: Time, machine: Host, now: Clock) {
+        let before = self.clocks.insert(machine, now);
+        let behind = before.map_or(Duration::ZERO, |before| before.at(at).since(now.shows));
+        let since = at + behind;
         let on_it = |host: &Host| machine_of(*host) == machine;
         let offices = self.servers.iter_mut().filter(|(host, _)| on_it(host));
         for office in offices.filter_map(|(_, server)| server.office.as_mut()) {
-            (office.since, office.unfit_since) = (at, None);
+            (office.since, office.unfit_since) = (since, None);
         }
     }
 
     /// A leader calls on its followers.
     fn calls(&mut self, at: Time, host: Host) -> Result<(), String> {
-        if self.wrong_clocks.contains(&machine_of(host)) {
+        if self.clocks.get(&machine_of(host)).is_some_and(|clock| clock.rate != RIGHT) {
             return Ok(());
         }
         let (patience, two_heartbeats) = (self.patience, self.two_heartbeats);
@@ -93,6 +99,12 @@ impl FitToLead {
             return Ok(());
         }
         Err(format!("host {host} leads on in term {} although {why}", office.term.0))
+    }
+}
+
+impl Clock {
+    fn at(&self, now: Time) -> Time {
+        Time(self.shows.0 + (now.0 - self.told_at.0) * self.rate / RIGHT)
     }
 }
 
@@ -127,7 +139,9 @@ impl Checker for FitToLead {
         match observation {
             Observation::Started { host, .. } => drop(self.servers.insert(*host, Server::default())),
             Observation::Ended { host, .. } => drop(self.servers.remove(host)),
-            Observation::Clock { host, rate, .. } => self.clock(at, *host, *rate),
+            Observation::Clock { host, shows, rate } => {
+                self.clock(at, *host, Clock { told_at: at, shows: *shows, rate: *rate });
+            }
             Observation::Members { host, voters, outgoing, .. } => {
                 let server = self.server(*host);
                 (server.voters, server.outgoing) = (hosts(voters), hosts(outgoing));

@@ -422,7 +422,7 @@ fn damage_or_gone(draw: &mut Draw) -> Damage {
 }
 
 fn damage(draw: &mut Draw) -> Damage {
-    [Damage::Flip, Damage::Garbage, Damage::Zeros, Damage::Unreadable][draw.random.below(4)]
+    [Damage::Flip, Damage::Garbage, Damage::Zeros, Damage::Stray, Damage::Unreadable][draw.random.below(5)]
 }
 
 /// On some hosts, of which the leader may be one, and often while another is cut off: then what goes bad is soon

@@ -162,6 +162,8 @@ pub enum Damage {
     Garbage,
     /// Some sectors read as zeros.
     Zeros,
+    /// Some sectors hold what stands elsewhere in the file.
+    Stray,
     /// Some sectors can't be read.
     Unreadable,
     /// A file is gone.
@@ -177,16 +179,19 @@ fn rot(place: Place, damage: Damage) -> &'static str {
         (Place::Log, Damage::Flip) => "rotten log: flipped bit",
         (Place::Log, Damage::Garbage) => "rotten log: garbage",
         (Place::Log, Damage::Zeros) => "rotten log: zeros",
+        (Place::Log, Damage::Stray) => "rotten log: stray bytes",
         (Place::Log, Damage::Unreadable) => "rotten log: unreadable",
         (Place::Log, Damage::Gone) => "segment gone",
         (Place::Stable, Damage::Flip) => "rotten term and vote: flipped bit",
         (Place::Stable, Damage::Garbage) => "rotten term and vote: garbage",
         (Place::Stable, Damage::Zeros) => "rotten term and vote: zeros",
+        (Place::Stable, Damage::Stray) => "rotten term and vote: stray bytes",
         (Place::Stable, Damage::Unreadable) => "rotten term and vote: unreadable",
         (Place::Stable, Damage::Gone) => "one file of term and vote gone",
         (Place::Checkpoint, Damage::Flip) => "rotten checkpoint: flipped bit",
         (Place::Checkpoint, Damage::Garbage) => "rotten checkpoint: garbage",
         (Place::Checkpoint, Damage::Zeros) => "rotten checkpoint: zeros",
+        (Place::Checkpoint, Damage::Stray) => "rotten checkpoint: stray bytes",
         (Place::Checkpoint, Damage::Unreadable) => "rotten checkpoint: unreadable",
         (Place::Checkpoint, Damage::Gone) => "file of a checkpoint gone",
     }

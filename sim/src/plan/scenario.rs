@@ -28,7 +28,7 @@ pub enum Scenario {
     Single,
 }
 
-const DISK_FAULTS: [&str; 32] = [
+const DISK_FAULTS: [&str; 35] = [
     "disk stall",
     "disk stall of ten election timeouts",
     "slow disk",
@@ -42,17 +42,20 @@ const DISK_FAULTS: [&str; 32] = [
     "rotten log: flipped bit",
     "rotten log: garbage",
     "rotten log: zeros",
+    "rotten log: stray bytes",
     "rotten log: unreadable",
     "segment gone",
     "rotten term and vote: flipped bit",
     "rotten term and vote: garbage",
     "rotten term and vote: zeros",
+    "rotten term and vote: stray bytes",
     "rotten term and vote: unreadable",
     "one file of term and vote gone",
     "lost term and vote",
     "rotten checkpoint: flipped bit",
     "rotten checkpoint: garbage",
     "rotten checkpoint: zeros",
+    "rotten checkpoint: stray bytes",
     "rotten checkpoint: unreadable",
     "file of a checkpoint gone",
     "lost disk",

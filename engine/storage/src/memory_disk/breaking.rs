@@ -166,6 +166,19 @@ impl MemoryDisk {
         self.state().rot(path, start..range.end as u64, |at, byte| *byte = bytes[position(at - start)]);
     }
 
+    /// Puts what stands from `from` on, in the same file, in the place of a range of it: bytes that went astray once, or
+    /// were written by a drive that missed. Unlike garbage they may be sound, but for where they are.
+    ///
+    /// # Panics
+    /// When the file has no such ranges.
+    pub fn stray(&self, path: &str, from: usize, range: Range<usize>) {
+        let mut state = self.state();
+        let number = state.existing(path);
+        let bytes = state.inode(number).live[from..from + range.len()].to_vec();
+        let start = range.start as u64;
+        state.rot(path, start..range.end as u64, |at, byte| *byte = bytes[position(at - start)]);
+    }
+
     /// Makes a range of a file unreadable: reads that touch it fail, until a write covers the whole of a sector of it,
     /// which then is readable again.
     ///

@@ -72,8 +72,13 @@ fn who_was_stopped_or_has_another_clock_gets_its_time() {
     calls(stopped_twice).passes();
     let clock = |rate| Observation::Clock { host: 1, shows: Time(0), rate };
     let slow = leads_on(office("fit-to-lead").sees(clock(100)), 100, &[]);
-    leads_on(slow.sees(clock(1_000)), 40, &[]).alarms("fit-to-lead", "no majority");
+    leads_on(slow.sees(clock(1_000)), 60, &[]).alarms("fit-to-lead", "no majority");
     leads_on(office("fit-to-lead").sees(clock(100)), 100, &[]).passes();
+    // It went back by two seconds: what was heard last seems to have been heard just now, and for so long.
+    let shows = |shows| Observation::Clock { host: 1, shows: Time(shows), rate: 1_000 };
+    let back = || office("fit-to-lead").sees(shows(9_000_000)).sees(shows(7_000_000));
+    leads_on(back(), 70, &[]).passes();
+    leads_on(back(), 80, &[]).alarms("fit-to-lead", "no majority");
 }
 
 fn moved_on() -> Story {
@@ -103,6 +108,9 @@ fn who_is_told_or_has_to_wait_is_not_ignored() {
     stale(asks, beat).passes();
     let told = stale(moved_on(), beat).says(2, 1, TERM + 1, MessageKind::HeartbeatReply, [0; 3]);
     stale(told.says(2, 3, TERM + 1, MessageKind::VoteReply, [0; 3]), beat).passes();
+    // What waited is not said any more in a term that is newer still.
+    let spoke = stale(moved_on(), beat).says(2, 3, TERM + 1, MessageKind::VoteReply, [0; 3]);
+    stale(spoke.stands(2, Role::Follower, TERM + 2, 0), beat).passes();
     // A question of the same term, and an answer of an older one, ask for nothing.
     let same = office("stale-is-told").stands(2, Role::Follower, TERM, 0);
     stale(stale(same, beat).says(2, 3, TERM, MessageKind::VoteReply, [0; 3]), beat).passes();
