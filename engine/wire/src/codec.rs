@@ -1,4 +1,4 @@
-//! Serde types to bytes and back: the only place that knows bincode.
+//! Serde types to bytes and back: the only place that reads with bincode. What writes the same bytes is `encoder.rs`.
 //!
 //! bincode is unmaintained (RUSTSEC-2025-0141) and pinned; `docs/adr/0002-bincode.md` says why it is here at
 //! all. All of its traps are met in this file: no limit by default, trailing bytes ignored, and sequences of
@@ -27,9 +27,8 @@
 //! Variants and fields are known by position alone. New variants go to the end; anything else is a new format
 //! version.
 
+use crate::encoder::Encoder;
 use bincode::config::{Configuration, Fixint, LittleEndian};
-use bincode::enc::write::Writer;
-use bincode::error::EncodeError;
 use quorate_kv::Command;
 use quorate_raft::{Entry, Envelope, HardState, LogId, Members, Payload, SnapshotMeta};
 use serde::Serialize;
@@ -43,8 +42,9 @@ const CONFIG: Configuration<LittleEndian, Fixint> =
 
 /// A type whose bytes this crate vouches for.
 ///
-/// Invariant: no sequence in it has elements that take no bytes. Twelve bytes could announce 2^60 of them,
-/// and decoding would neither fail nor end. That can't be checked here, so it is promised, type by type.
+/// Invariants: it holds no fraction and no character, and no sequence in it has elements that take no bytes. Twelve
+/// bytes could announce 2^60 of them, and decoding would neither fail nor end. That can't be checked here, so it is
+/// promised, type by type.
 pub trait Encoded: Serialize + DeserializeOwned {}
 
 impl Encoded for Command {}
@@ -102,15 +102,18 @@ pub enum DecodeError {
 
 /// The bytes of `value`. Whether they are more than [`MAX_BYTES`] is for the caller to see.
 pub fn encode<T: Encoded>(value: &T) -> Vec<u8> {
-    let mut bytes = Vec::new();
+    // Most values are small, and then this is all the room they ever need.
+    const ROOM: usize = 256;
+    let mut bytes = Vec::with_capacity(ROOM);
     encode_into(value, &mut bytes);
     bytes
 }
 
 /// Appends the bytes of `value` to `bytes`.
 pub fn encode_into<T: Encoded>(value: &T, bytes: &mut Vec<u8>) {
-    bincode::serde::encode_into_writer(value, Appender(bytes), CONFIG)
-        .expect("appending to memory can't fail, and every sequence in an Encoded type knows its length");
+    value.serialize(&mut Encoder(bytes)).expect(
+        "every sequence in an Encoded type knows its length, and none holds a fraction or a character",
+    );
 }
 
 /// The value whose bytes these are, all of them.
@@ -147,15 +150,6 @@ pub fn decode<T: Encoded>(bytes: &[u8]) -> Result<T, DecodeError> {
         return Err(DecodeError::Trailing { type_name, consumed, given });
     }
     Ok(value)
-}
-
-struct Appender<'a>(&'a mut Vec<u8>);
-
-impl Writer for Appender<'_> {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`checkpoint`] | manifests and rows, as `quorate-kv` draws them |
 //! | [`codec`] | messages, membership, commands: everything that is a serde type |
+//! | `encoder` | how `codec` writes |
 //! | [`entry`] | the payload of a log entry, as the write-ahead log and peers' messages carry it |
 //! | [`frame`] | a checksummed, length-delimited piece of a peer link, and its incremental decoder |
 //! | [`hello`] | the handshake that opens a peer link |
@@ -19,6 +20,7 @@
 //! memory is taken only in proportion to what was really received.
 
 pub mod codec;
+mod encoder;
 pub mod entry;
 pub mod frame;
 pub mod hello;
