@@ -105,7 +105,7 @@ impl Complete {
         let runtime = &context.runtime;
         sent(runtime, sink, Some(header().into())).await?;
         send_piece(runtime, sink, Kind::Head, &codec::encode(&self.head)).await?;
-        send_piece(runtime, sink, Kind::Base, self.segments.first()?.base()).await?;
+        send_piece(runtime, sink, Kind::Base, &self.segments.first()?.base()).await?;
         for some in &self.entries {
             send_piece(runtime, sink, Kind::Entries, &codec::encode(some)).await?;
         }
@@ -119,16 +119,19 @@ impl Complete {
             }
         }
         // There is always one piece, also when nothing has happened yet.
-        let mut is_first = true;
-        for segment in &self.segments {
-            let events = segment.events();
-            if events.is_empty() && is_first {
-                send_piece(runtime, sink, Kind::Events, events).await?;
+        let (mut piece, mut is_first) = (Vec::new(), true);
+        for slice in self.segments.iter().flat_map(|segment| segment.events()) {
+            for some in slice.chunks(PIECE_BYTES) {
+                if piece.len() + some.len() > PIECE_BYTES {
+                    send_piece(runtime, sink, Kind::Events, &piece).await?;
+                    piece.clear();
+                    is_first = false;
+                }
+                piece.extend_from_slice(some);
             }
-            for some in events.chunks(PIECE_BYTES) {
-                send_piece(runtime, sink, Kind::Events, some).await?;
-            }
-            is_first = false;
+        }
+        if is_first || !piece.is_empty() {
+            send_piece(runtime, sink, Kind::Events, &piece).await?;
         }
         send_piece(runtime, sink, Kind::End, &codec::encode(&self.end)).await
     }

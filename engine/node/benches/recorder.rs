@@ -1,12 +1,20 @@
 //! What a recorder costs the node that it listens to: rounds with and without one, in turns, in one process.
 //!
 //! A node alone is given puts, 64 a turn, with a disk that is instant: nothing but the node itself takes time. A server
-//! does a lot more for each put, so the share of its throughput is smaller.
+//! does a lot more for each put, so the share of its throughput is smaller. Each put comes with a key and a value of its
+//! own, as it does out of a request: what a ring keeps of them is memory that the next ones can't have.
+//!
+//! On a busy machine count instructions instead: with a size and `with` or `without` it runs one round only, of which
+//! `--toggle-collect='*::puts*'` counts what matters.
+//!
+//! ```text
+//! valgrind --tool=callgrind --toggle-collect='*::puts*' target/release/deps/recorder-… 1024 with
+//! ```
 #![allow(
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "a benchmark reads the clock and prints"
+    reason = "a benchmark reads files and prints"
 )]
 
 use quorate_node::kv::{Action, Put, Settings};
@@ -16,22 +24,27 @@ use quorate_node::raft::{
 };
 use quorate_node::recording::Recorder;
 use quorate_node::{Input, Node, NodeConfig, Output, Request, RequestId};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::ops::Range;
+use std::time::Duration;
 
 const ROUNDS: usize = 9;
-const TURNS: u64 = 1500;
+const TURNS: u64 = 4000;
 const PUTS_PER_TURN: u64 = 64;
 const KEYS: u64 = 10_000;
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [size, mode] = arguments.as_slice() {
+        let size = size.parse().expect("a number of bytes");
+        println!("{:.0} ns a put", round(size, turns(size), (mode == "with").then(recorder)));
+        return;
+    }
     for value_bytes in [100, 1 << 10, 16 << 10] {
-        // Fewer of the large ones, so that each size takes about as long.
-        let turns = (TURNS * 200 / (100 + value_bytes as u64)).max(60);
+        let turns = turns(value_bytes);
         let (mut without, mut with): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             without.push(round(value_bytes, turns, None));
-            with.push(round(value_bytes, turns, Some(Recorder::new(32 << 20))));
+            with.push(round(value_bytes, turns, Some(recorder())));
         }
         let ratios: Vec<f64> = without.iter().zip(&with).map(|(without, with)| with / without).collect();
         println!(
@@ -43,6 +56,15 @@ fn main() {
     }
 }
 
+fn recorder() -> Recorder {
+    Recorder::new(32 << 20)
+}
+
+/// Fewer of the large ones, so that each size takes about as long.
+fn turns(value_bytes: usize) -> u64 {
+    (TURNS * 200 / (100 + value_bytes as u64)).max(60)
+}
+
 fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers[numbers.len() / 2]
@@ -52,22 +74,35 @@ fn median(mut numbers: Vec<f64>) -> f64 {
 fn round(value_bytes: usize, turns: u64, recorder: Option<Recorder>) -> f64 {
     let mut host = Host { node: node(), recorder, now: Time(0), written: None };
     host.elect();
-    let value: Arc<[u8]> = vec![7; value_bytes].into();
-    let keys: Vec<Arc<[u8]>> =
-        (0..KEYS).map(|number| format!("key-{number:08}").into_bytes().into()).collect();
-    let begun = Instant::now();
-    for turn in 0..turns {
+    // Until the ring is full: to fill it the first time brings fresh memory in.
+    puts(&mut host, value_bytes, 0..turns);
+    let begun = busy();
+    puts(&mut host, value_bytes, turns..2 * turns);
+    (busy() - begun) as f64 / (turns * PUTS_PER_TURN) as f64
+}
+
+/// For how many nanoseconds this thread has had a processor. That others had it in between does not count, though what
+/// they did to its caches does.
+fn busy() -> u64 {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux counts that");
+    statistics.split(' ').next().and_then(|busy| busy.parse().ok()).expect("it is the first number")
+}
+
+#[inline(never)]
+fn puts(host: &mut Host, value_bytes: usize, turns: Range<u64>) {
+    let value = vec![7; value_bytes];
+    let mut key = *b"key-00000000";
+    for turn in turns {
         for put in 0..PUTS_PER_TURN {
             let number = turn * PUTS_PER_TURN + put;
-            let at = usize::try_from(number * 7919 % KEYS).unwrap_or(0);
-            let action = Action::Put(Put::for_good(Arc::clone(&keys[at]), Arc::clone(&value)));
+            key[4..].copy_from_slice(&(number * 7919 % KEYS).to_le_bytes());
+            let action = Action::Put(Put::for_good(key.as_slice().into(), value.as_slice().into()));
             host.feed(Input::Request { id: RequestId(number + 1), request: Request::write(action) });
         }
         host.turn();
         host.sync();
         host.now = host.now + Duration::from_micros(500);
     }
-    begun.elapsed().as_secs_f64() * 1e9 / (turns * PUTS_PER_TURN) as f64
 }
 
 fn node() -> Node {

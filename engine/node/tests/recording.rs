@@ -44,6 +44,7 @@ fn founded() -> Found {
 struct Host {
     node: Node,
     recorder: Recorder,
+    ring_bytes: usize,
     log: Vec<Entry>,
     /// What the disk has done and not said yet.
     dones: Vec<Done>,
@@ -60,7 +61,8 @@ impl Host {
             settings: Settings { history_revisions: 30, ..Settings::default() },
         };
         let node = Node::open(config, founded(), Time(0)).unwrap();
-        Host { node, recorder: Recorder::new(ring_bytes), log: founded().members, dones: Vec::new() }
+        let recorder = Recorder::new(ring_bytes);
+        Host { node, recorder, ring_bytes, log: founded().members, dones: Vec::new() }
     }
 
     fn feed(&mut self, now: Time, input: Input) {
@@ -117,7 +119,9 @@ impl Host {
 
 fn request(numbers: &mut Numbers) -> Request {
     let key = |number: u64| format!("key {number}").into_bytes().into();
-    let (at, value) = (numbers.below(20), vec![7_u8; usize::try_from(numbers.below(300)).unwrap()]);
+    let (at, length) = (numbers.below(20), usize::try_from(numbers.below(300)).unwrap());
+    // Some are long enough to be shared with the ring.
+    let value = vec![7_u8; if length < 30 { length * 200 } else { length }];
     let put = |expiry| Action::Put(Put { key: key(at), value: value.clone().into(), expiry });
     let level = [ReadLevel::Linearizable, ReadLevel::Lease, ReadLevel::Stale];
     let level = level[usize::try_from(numbers.below(3)).unwrap()];
@@ -192,7 +196,7 @@ fn life(seed: u64, steps: u64, ring_bytes: usize) -> Vec<Host> {
 /// The recorded node as the recording begins in its segment of that number.
 fn rebuilt(host: &Host, recording: &Recording, from: usize) -> Result<Node, BadRecording> {
     let head = Head::new(NodeId(1), CLUSTER);
-    let mut rebuild = Rebuild::new(&head, recording.segments[from].base())?;
+    let mut rebuild = Rebuild::new(&head, &recording.segments[from].base())?;
     for entry in &host.log {
         rebuild.entry(entry)?;
     }
@@ -200,7 +204,7 @@ fn rebuilt(host: &Host, recording: &Recording, from: usize) -> Result<Node, BadR
 }
 
 fn events(recording: &Recording, from: usize) -> Vec<u8> {
-    recording.segments[from..].iter().flat_map(|segment| segment.events().iter().copied()).collect()
+    recording.segments[from..].iter().flat_map(|segment| segment.events().flatten().copied()).collect()
 }
 
 fn replayed(node: &mut Node, events: &[u8], end: &End) -> Result<Replayed, Diverged> {
@@ -298,6 +302,40 @@ fn a_damaged_base_and_damaged_inputs_are_refused() {
     assert!(matches!(refused, Diverged::Unreadable(_)), "{refused}");
 }
 
+/// A node on its own, whose disk is instant, is given a put.
+fn put(host: &mut Host, number: u64, length: usize) {
+    let key = format!("key {}", number % 50).into_bytes().into();
+    let value = vec![7; length].into();
+    let request = Request::write(Action::Put(Put { key, value, expiry: Expiry::Never }));
+    host.feed(Time(number), Input::Request { id: RequestId(number), request });
+    assert!(host.recorder.bytes() <= host.ring_bytes, "input {number}");
+    host.turn();
+    assert!(host.recorder.bytes() <= host.ring_bytes, "turn {number}");
+}
+
+/// What is shared is counted, and so is memory that waits: short values fill the ring's own, and long ones take its
+/// place, and the other way round.
+#[test]
+fn the_bound_holds_for_short_and_for_long_values_and_for_both_in_turns() {
+    let mut host = Host::start(1, 1 << 20);
+    host.turn();
+    let (mut number, mut least, mut most) = (0, usize::MAX, 0);
+    for phase in 0..12 {
+        let length = [100, 5000, 2047, 20_000][phase % 4];
+        for _ in 0..(2 << 20) / (length + 150) {
+            number += 1;
+            put(&mut host, number, length);
+        }
+        let bytes = host.recorder.bytes();
+        (least, most) = (least.min(bytes), most.max(bytes));
+        let recording = host.recorder.recording(&host.node).unwrap();
+        let said: usize =
+            recording.segments.iter().flat_map(|segment| segment.events()).map(<[u8]>::len).sum();
+        assert!(said > 400 << 10, "{said} bytes of events in phase {phase}");
+    }
+    assert!(least > 700 << 10 && most <= 1 << 20, "{least} to {most}");
+}
+
 #[test]
 fn what_does_not_fit_into_the_ring_is_forgotten_as_a_whole() {
     let mut host = Host::start(1, 40 << 10);
@@ -323,7 +361,7 @@ fn another_layout_is_another_number() {
     host.recorder.input(Time(2), &Input::Done(Done::Room(None)));
     let recording = host.recorder.recording(&host.node).unwrap();
     let mut sum = 0_u64;
-    for byte in recording.segments[0].base().iter().chain(recording.segments[0].events()) {
+    for byte in recording.segments[0].base().iter().chain(recording.segments[0].events().flatten()) {
         sum = (sum.rotate_left(7) ^ u64::from(*byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
     let release = Head::new(NodeId(1), CLUSTER).release();

@@ -111,7 +111,18 @@ pub fn encode<T: Encoded>(value: &T) -> Vec<u8> {
 
 /// Appends the bytes of `value` to `bytes`.
 pub fn encode_into<T: Encoded>(value: &T, bytes: &mut Vec<u8>) {
-    value.serialize(&mut Encoder(bytes)).expect(
+    encode_except(value, bytes, usize::MAX, |_, _| false);
+}
+
+/// Appends the bytes of `value` to `bytes`, except for those strings that `takes` takes: it is asked about each of at
+/// least `least` bytes, and told where in `bytes` it would stand. The length before it is written all the same.
+pub fn encode_except<T: Encoded>(
+    value: &T,
+    bytes: &mut Vec<u8>,
+    least: usize,
+    takes: impl FnMut(usize, &[u8]) -> bool,
+) {
+    value.serialize(&mut Encoder { bytes, least, takes }).expect(
         "every sequence in an Encoded type knows its length, and none holds a fraction or a character",
     );
 }
@@ -169,6 +180,26 @@ mod tests {
         let drawn = [wide(1), wide(2), number(5), vec![2, 0, 0, 0], number(6), number(7), vec![0]].concat();
         assert_eq!(encode(&vote()), drawn);
         assert_eq!(decode(&drawn), Ok(vote()));
+    }
+
+    #[test]
+    fn what_is_taken_is_left_out_and_said_where() {
+        let put = Command::Put { key: [3; 40].into(), value: [5; 100].into() };
+        let whole = encode(&put);
+        let mut seen = Vec::new();
+        let mut bytes = b"before".to_vec();
+        encode_except(&put, &mut bytes, 40, |at, string| {
+            seen.push((at, string.to_vec()));
+            string.len() == 100
+        });
+        let key_at = b"before".len() + 4 + 8;
+        assert_eq!(seen, [(key_at, vec![3; 40]), (key_at + 40 + 8, vec![5; 100])]);
+        bytes.extend_from_slice(&[5; 100]);
+        assert_eq!(bytes[6..], whole);
+
+        let mut all = Vec::new();
+        encode_except(&put, &mut all, 41, |_, string| string.len() == 40);
+        assert_eq!(all, whole, "it is not asked about what is shorter");
     }
 
     #[test]

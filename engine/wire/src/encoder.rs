@@ -35,23 +35,31 @@ impl Error for Unencodable {
 }
 
 /// Appends to `bytes`.
-pub(crate) struct Encoder<'a>(pub(crate) &'a mut Vec<u8>);
+pub(crate) struct Encoder<'a, F> {
+    pub(crate) bytes: &'a mut Vec<u8>,
+    /// Strings of at least so many bytes are left out when `takes` takes them, who is told where they would stand.
+    pub(crate) least: usize,
+    pub(crate) takes: F,
+}
 
-impl Encoder<'_> {
+impl<F: FnMut(usize, &[u8]) -> bool> Encoder<'_, F> {
     fn length(&mut self, length: usize) {
-        self.0.extend_from_slice(&(length as u64).to_le_bytes());
+        self.bytes.extend_from_slice(&(length as u64).to_le_bytes());
     }
 
-    fn string(&mut self, bytes: &[u8]) {
-        self.length(bytes.len());
-        if bytes.len() >= LONG_BYTES {
-            self.0.reserve(bytes.len() + REST_BYTES);
+    fn string(&mut self, string: &[u8]) {
+        self.length(string.len());
+        if string.len() >= self.least && (self.takes)(self.bytes.len(), string) {
+            return;
         }
-        self.0.extend_from_slice(bytes);
+        if string.len() >= LONG_BYTES {
+            self.bytes.reserve(string.len() + REST_BYTES);
+        }
+        self.bytes.extend_from_slice(string);
     }
 
     fn variant(&mut self, position: u32) {
-        self.0.extend_from_slice(&position.to_le_bytes());
+        self.bytes.extend_from_slice(&position.to_le_bytes());
     }
 }
 
@@ -61,23 +69,23 @@ macro_rules! numbers {
         $(
             #[inline]
             fn $method(self, number: $number) -> Result<(), Unencodable> {
-                self.0.extend_from_slice(&number.to_le_bytes());
+                self.bytes.extend_from_slice(&number.to_le_bytes());
                 Ok(())
             }
         )*
     };
 }
 
-impl<'a, 'b> Serializer for &'b mut Encoder<'a> {
+impl<'a, 'b, F: FnMut(usize, &[u8]) -> bool> Serializer for &'b mut Encoder<'a, F> {
     type Ok = ();
     type Error = Unencodable;
-    type SerializeSeq = &'b mut Encoder<'a>;
-    type SerializeTuple = &'b mut Encoder<'a>;
-    type SerializeTupleStruct = &'b mut Encoder<'a>;
-    type SerializeTupleVariant = &'b mut Encoder<'a>;
-    type SerializeMap = &'b mut Encoder<'a>;
-    type SerializeStruct = &'b mut Encoder<'a>;
-    type SerializeStructVariant = &'b mut Encoder<'a>;
+    type SerializeSeq = &'b mut Encoder<'a, F>;
+    type SerializeTuple = &'b mut Encoder<'a, F>;
+    type SerializeTupleStruct = &'b mut Encoder<'a, F>;
+    type SerializeTupleVariant = &'b mut Encoder<'a, F>;
+    type SerializeMap = &'b mut Encoder<'a, F>;
+    type SerializeStruct = &'b mut Encoder<'a, F>;
+    type SerializeStructVariant = &'b mut Encoder<'a, F>;
 
     numbers!(
         serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_u128: u128,
@@ -116,7 +124,7 @@ impl<'a, 'b> Serializer for &'b mut Encoder<'a> {
     }
 
     fn serialize_some<T: ?Sized + Serialize>(self, value: &T) -> Result<(), Unencodable> {
-        self.0.push(1);
+        self.bytes.push(1);
         value.serialize(self)
     }
 
@@ -219,7 +227,7 @@ impl<'a, 'b> Serializer for &'b mut Encoder<'a> {
 macro_rules! holders {
     ($($holder:ident :: $method:ident $(($name:ty))?),*) => {
         $(
-            impl $holder for &mut Encoder<'_> {
+            impl<F: FnMut(usize, &[u8]) -> bool> $holder for &mut Encoder<'_, F> {
                 type Ok = ();
                 type Error = Unencodable;
 
@@ -250,7 +258,7 @@ holders!(
     SerializeStructVariant::serialize_field(&'static str)
 );
 
-impl SerializeMap for &mut Encoder<'_> {
+impl<F: FnMut(usize, &[u8]) -> bool> SerializeMap for &mut Encoder<'_, F> {
     type Ok = ();
     type Error = Unencodable;
 
@@ -334,13 +342,17 @@ mod tests {
         }
     }
 
+    fn written(value: &impl Serialize, mut bytes: Vec<u8>) -> Result<Vec<u8>, Unencodable> {
+        let takes = |_: usize, _: &[u8]| false;
+        value.serialize(&mut Encoder { bytes: &mut bytes, least: usize::MAX, takes }).map(|()| bytes)
+    }
+
     #[test]
     fn bincode_writes_the_same_and_reads_it() {
         let config = bincode::config::standard().with_little_endian().with_fixed_int_encoding();
         for length in [0, 1, LONG_BYTES - 1, LONG_BYTES, 10_000] {
             let value = everything(length);
-            let mut bytes = vec![0xee];
-            assert_eq!(value.serialize(&mut Encoder(&mut bytes)), Ok(()));
+            let bytes = written(&value, vec![0xee]).unwrap();
             assert_eq!(bytes[1..], bincode::serde::encode_to_vec(&value, config).unwrap());
             let (read, _) = bincode::serde::decode_from_slice::<Everything, _>(&bytes[1..], config).unwrap();
             assert_eq!(read, value);
@@ -349,18 +361,14 @@ mod tests {
 
     #[test]
     fn what_has_no_bytes_is_refused() {
-        let mut bytes = Vec::new();
-        assert_eq!('c'.serialize(&mut Encoder(&mut bytes)), Err(Unencodable));
-        assert_eq!(1.0_f64.serialize(&mut Encoder(&mut bytes)), Err(Unencodable));
-        assert_eq!(1.0_f32.serialize(&mut Encoder(&mut bytes)), Err(Unencodable));
-        assert!(bytes.is_empty());
+        assert_eq!(written(&'c', Vec::new()), Err(Unencodable));
+        assert_eq!(written(&1.0_f64, Vec::new()), Err(Unencodable));
+        assert_eq!(written(&1.0_f32, Vec::new()), Err(Unencodable));
     }
 
     #[test]
     fn a_long_string_is_moved_once() {
-        let mut bytes = Vec::new();
-        let value = (7_u64, "v".repeat(100_000), [1_u64; 10]);
-        assert_eq!(value.serialize(&mut Encoder(&mut bytes)), Ok(()));
+        let bytes = written(&(7_u64, "v".repeat(100_000), [1_u64; 10]), Vec::new()).unwrap();
         let capacity = bytes.capacity();
         assert!(capacity < bytes.len() + 2 * REST_BYTES, "{capacity} for {} bytes", bytes.len());
     }

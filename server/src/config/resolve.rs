@@ -26,7 +26,7 @@ const SEGMENT_OVERHEAD_BYTES: usize = 64 << 10;
 const SEGMENT_BYTES: RangeInclusive<u32> = 128 << 10..=1 << 30;
 /// What a flight recorder has at least, if there is to be one.
 const LEAST_RECORDER_BYTES: usize = 4 << 20;
-/// A quarter of it is copied in one go when a recording is saved.
+/// And at most: a recording is made to be sent and replayed.
 const MOST_RECORDER_BYTES: usize = 1 << 30;
 /// In bytes a second.
 const SLOWEST_RATE: usize = 64 << 10;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `recorder.rs` | [`Recorder`]: the ring, which a host feeds; [`Recording`]: what it remembers |
 //! | `events.rs` | an input or a fingerprint as bytes, and back |
+//! | `tape.rs` | the ring's memory: bytes, and between them what is shared with the node |
 //! | `fingerprint.rs` | one number of many outputs |
 //! | `rebuild.rs` | [`Rebuild`]: from a recording's base and a checkpoint to a node |
 //! | `replay.rs` | [`replay`]: the same inputs once more |
@@ -19,6 +20,7 @@ mod fingerprint;
 mod rebuild;
 mod recorder;
 mod replay;
+mod tape;
 
 pub use rebuild::{BadRecording, Rebuild};
 pub use recorder::{End, Head, Recorder, Recording, Segment};

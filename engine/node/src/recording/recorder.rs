@@ -1,7 +1,8 @@
 //! The ring.
 
-use super::events::{write_input, write_turned};
+use super::events::write_base;
 use super::fingerprint::Fingerprint;
+use super::tape::{Chunk, Memory, Tape};
 use crate::{Input, Node, Output};
 use quorate_kv::Revision;
 use quorate_raft::{Index, LogId, NodeId, Time};
@@ -16,6 +17,11 @@ const LAYOUT: u32 = 1;
 
 /// A ring has about so many segments.
 const SEGMENTS: usize = 4;
+
+/// A ring's memory is handed out in about so many parts, within these bounds.
+const PARTS: usize = 32;
+const SMALLEST_PART_BYTES: usize = 1 << 10;
+const LARGEST_PART_BYTES: usize = 256 << 10;
 
 /// A boundary begins a segment when the one before it has at least this share of the ring.
 const LEAST_SHARE: usize = 16;
@@ -69,23 +75,23 @@ impl Encoded for End {}
 #[derive(Clone, Debug)]
 pub struct Segment {
     /// The whole node but for its store, encoded.
-    base: Vec<u8>,
+    base: Arc<Chunk>,
     /// The last entry that it had applied.
     applied: LogId,
     /// The entries above this one are in the base.
     whole_above: Index,
-    events: Vec<u8>,
+    events: Tape,
     inputs: u64,
 }
 
 impl Segment {
     fn bytes(&self) -> usize {
-        self.base.len() + self.events.len()
+        self.base.weight() + self.events.weight()
     }
 
     /// The whole node but for its store, as this segment begins.
-    pub fn base(&self) -> &[u8] {
-        &self.base
+    pub fn base(&self) -> Vec<u8> {
+        self.base.slices().flatten().copied().collect()
     }
 
     /// The last entry that the store had applied then: a checkpoint of it must not go further.
@@ -98,9 +104,9 @@ impl Segment {
         self.whole_above
     }
 
-    /// What happened in this segment.
-    pub fn events(&self) -> &[u8] {
-        &self.events
+    /// What happened in this segment: together its events, cut anywhere.
+    pub fn events(&self) -> impl Iterator<Item = &[u8]> {
+        self.events.slices()
     }
 
     /// How many inputs there are in it.
@@ -131,6 +137,7 @@ pub struct Recorder {
     closed_bytes: usize,
     /// The newest segment. None before the first base, and after an overflow.
     open: Option<Segment>,
+    memory: Memory,
     fingerprint: Fingerprint,
     /// There were inputs or outputs since the last fingerprint.
     is_stirred: bool,
@@ -152,6 +159,7 @@ impl Recorder {
             closed: VecDeque::new(),
             closed_bytes: 0,
             open: None,
+            memory: Memory::new((limit_bytes / PARTS).clamp(SMALLEST_PART_BYTES, LARGEST_PART_BYTES)),
             fingerprint: Fingerprint::default(),
             is_stirred: false,
             passed_boundary: false,
@@ -163,9 +171,9 @@ impl Recorder {
     pub fn input(&mut self, now: Time, input: &Input) {
         let Some(open) = &mut self.open else { return };
         self.is_stirred = true;
-        write_input(&mut open.events, now, input);
+        let holds_more = open.events.input(&mut self.memory, now, input);
         open.inputs += 1;
-        if self.bytes() > self.limit_bytes {
+        if holds_more && self.bytes() > self.limit_bytes {
             self.make_room();
         }
     }
@@ -187,7 +195,7 @@ impl Recorder {
             if !std::mem::take(&mut self.is_stirred) {
                 return;
             }
-            write_turned(&mut open.events, self.fingerprint.turned(node));
+            open.events.turned(&mut self.memory, self.fingerprint.turned(node));
         }
         let least = if self.passed_boundary { LEAST_SHARE } else { SEGMENTS };
         if self.open.as_ref().is_none_or(|open| open.bytes() >= self.limit_bytes / least) {
@@ -216,7 +224,7 @@ impl Recorder {
 
     /// How much it holds, in bytes.
     pub fn bytes(&self) -> usize {
-        self.closed_bytes + self.open.as_ref().map_or(0, Segment::bytes)
+        self.closed_bytes + self.open.as_ref().map_or(0, Segment::bytes) + self.memory.weight()
     }
 
     /// Begins a segment, when that is possible now.
@@ -228,68 +236,49 @@ impl Recorder {
         let Some(base) = node.base() else { return };
         let most = codec::MAX_BYTES.min(self.limit_bytes / 2);
         // Entries that wait for a disk may be many. To write them all down only to see that takes long.
-        let bytes = (base.weight() <= most).then(|| codec::encode(&base));
-        let Some(bytes) = bytes.filter(|bytes| bytes.len() <= most) else {
+        let written = (base.weight() <= most).then(|| write_base(&base));
+        let Some(written) = written.filter(|written| written.length() <= most) else {
             self.turns_to_rest = REST;
             return;
         };
         if let Some(full) = self.open.take() {
-            self.close(full);
+            self.closed_bytes += full.bytes();
+            self.closed.push_back(Arc::new(full));
         }
-        let events = self.room_for_events(bytes.len());
+        let wanted = written.weight() + self.limit_bytes / SEGMENTS;
+        while self.closed_bytes + wanted > self.limit_bytes && self.forget_oldest().is_some() {}
         self.open = Some(Segment {
-            base: bytes,
+            base: Arc::new(written),
             applied: base.applied(),
             whole_above: base.whole_above(),
-            events,
+            events: Tape::new(&mut self.memory),
             inputs: 0,
         });
         self.fingerprint = Fingerprint::default();
         self.passed_boundary = false;
     }
 
-    fn close(&mut self, mut full: Segment) {
-        // One that a boundary has ended early.
-        if full.events.len() < full.events.capacity() / 2 {
-            full.events.shrink_to_fit();
-        }
-        self.closed_bytes += full.bytes();
-        self.closed.push_back(Arc::new(full));
-    }
-
-    /// Forgets as much as the next segment will take, and gives that memory for it: fresh memory has to be brought in
-    /// by the system page by page, which costs more than what is written to it.
-    fn room_for_events(&mut self, base_bytes: usize) -> Vec<u8> {
-        let segment_bytes = self.limit_bytes / SEGMENTS;
-        // It ends with the turn in which it is full.
-        let wanted = segment_bytes + segment_bytes / 4;
-        let mut memory = Vec::new();
-        while self.closed_bytes + base_bytes + segment_bytes > self.limit_bytes {
-            let Some(oldest) = self.closed.pop_front() else { break };
-            self.closed_bytes -= oldest.bytes();
-            match Arc::try_unwrap(oldest) {
-                Ok(unshared) if unshared.events.capacity() >= wanted => memory = unshared.events,
-                // It is small, or somebody is still saving it.
-                _ => {}
-            }
-        }
-        memory.clear();
-        memory.reserve(wanted);
-        memory
-    }
-
-    /// Forgets the oldest segments, and all there is when the newest alone is too much: a segment without its beginning
-    /// is good for nothing.
+    /// Gives up what is worth the least until there is no more than there may be: memory that waits, then the oldest
+    /// segments, and all there is when the newest alone is too much: a segment without its beginning is good for
+    /// nothing.
     fn make_room(&mut self) {
         while self.bytes() > self.limit_bytes {
-            match self.closed.pop_front() {
-                Some(oldest) => self.closed_bytes -= oldest.bytes(),
-                None => {
-                    self.open = None;
-                    self.is_stirred = false;
-                    return;
-                }
+            if self.memory.release().or_else(|| self.forget_oldest()).is_none() {
+                self.open = None;
+                self.is_stirred = false;
+                return;
             }
         }
+    }
+
+    /// Its memory waits to be used again. Nothing when only the newest segment is left.
+    fn forget_oldest(&mut self) -> Option<()> {
+        let oldest = self.closed.pop_front()?;
+        self.closed_bytes -= oldest.bytes();
+        // Somebody may still be saving it.
+        if let Ok(unshared) = Arc::try_unwrap(oldest) {
+            unshared.events.forget(&mut self.memory);
+        }
+        Some(())
     }
 }

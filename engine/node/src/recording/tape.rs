@@ -7,6 +7,7 @@
 use super::events::{write_input, write_turned};
 use crate::Input;
 use quorate_raft::Time;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// From so many bytes on a byte string is shared.
@@ -15,6 +16,9 @@ pub(super) const SHARED_FROM: usize = 2 << 10;
 /// What is counted for a shared byte string besides its own bytes and its row: the two counts before them, and what an
 /// allocator keeps of its own.
 const ALLOCATION_BYTES: usize = 32;
+
+/// A row of a queue of byte strings.
+const ROW_BYTES: usize = size_of::<Arc<[u8]>>();
 
 /// A part of a tape: what fits into one allocation, and what is shared between its bytes.
 #[derive(Clone, Debug, Default)]
@@ -62,12 +66,8 @@ impl Chunk {
     }
 
     /// How much memory it holds, in bytes.
-    fn weight(&self) -> usize {
+    pub(super) fn weight(&self) -> usize {
         self.bytes.capacity() + self.shared.weight()
-    }
-
-    fn has_room(&self, bytes: usize) -> bool {
-        self.bytes.capacity() - self.bytes.len() >= bytes
     }
 
     /// All that it says, in order.
@@ -82,33 +82,47 @@ impl Chunk {
     }
 }
 
-/// Memory for chunks, used again: fresh memory has to be brought in by the system page by page, which costs more than
-/// what is written to it.
-#[derive(Clone, Debug)]
+/// What was forgotten, to be used again: fresh memory has to be brought in by the system page by page, which costs more
+/// than what is written to it. So byte strings are let go one by one, as others come: an allocator gives the next one the
+/// place of the last, and many at once it would give back to the system.
+#[derive(Debug)]
 pub(super) struct Memory {
     chunk_bytes: usize,
+    /// A chunk with less left is full: most events are shorter.
+    margin_bytes: usize,
+    /// For chunks.
     spare: Vec<Vec<u8>>,
+    /// The oldest first.
+    forgotten: VecDeque<Arc<[u8]>>,
+    forgotten_bytes: usize,
 }
 
 impl Memory {
     /// That gives chunks of so many bytes.
     pub(super) fn new(chunk_bytes: usize) -> Memory {
-        Memory { chunk_bytes, spare: Vec::new() }
+        // What is copied of an input is mostly no longer than one string that is not shared.
+        let margin_bytes = (chunk_bytes / 8).max((2 * SHARED_FROM).min(chunk_bytes / 2));
+        let (spare, forgotten) = (Vec::new(), VecDeque::new());
+        Memory { chunk_bytes, margin_bytes, spare, forgotten, forgotten_bytes: 0 }
     }
 
-    /// How much is waiting to be used, in bytes.
+    /// How much there is, in bytes.
     pub(super) fn weight(&self) -> usize {
-        self.spare.len() * self.chunk_bytes
+        self.spare.len() * self.chunk_bytes + self.forgotten_bytes + self.forgotten.capacity() * ROW_BYTES
     }
 
-    /// Gives some of it back to the system; nothing when there is none.
+    /// Lets go of some; nothing when there is none.
     pub(super) fn release(&mut self) -> Option<()> {
+        if let Some(string) = self.forgotten.pop_front() {
+            self.forgotten_bytes -= string.len() + ALLOCATION_BYTES;
+            return Some(());
+        }
+        // Whoever has none left holds nothing for them either.
+        if self.forgotten.capacity() > 0 && self.spare.is_empty() {
+            self.forgotten = VecDeque::new();
+            return Some(());
+        }
         self.spare.pop().map(drop)
-    }
-
-    /// An event that is mostly shorter fits into what a chunk always has left.
-    fn margin(&self) -> usize {
-        self.chunk_bytes / 8
     }
 
     fn take(&mut self) -> Chunk {
@@ -116,6 +130,9 @@ impl Memory {
     }
 
     fn give_back(&mut self, chunk: Chunk) {
+        let Shared { strings, bytes } = chunk.shared;
+        self.forgotten_bytes += bytes + strings.len() * ALLOCATION_BYTES;
+        self.forgotten.extend(strings.into_iter().map(|(_, string)| string));
         let mut memory = chunk.bytes;
         if memory.capacity() == self.chunk_bytes {
             memory.clear();
@@ -137,21 +154,34 @@ impl Tape {
         Tape { full: Vec::new(), full_weight: 0, last: memory.take() }
     }
 
-    pub(super) fn input(&mut self, memory: &mut Memory, now: Time, input: &Input) {
-        write_input(self.with_room(memory), now, input);
+    /// Takes an input, and says whether it holds more memory than before.
+    pub(super) fn input(&mut self, memory: &mut Memory, now: Time, input: &Input) -> bool {
+        let is_new = self.make_room(memory);
+        let before = (self.last.bytes.capacity(), self.last.shared.bytes);
+        write_input(&mut self.last, now, input);
+        is_new || before != (self.last.bytes.capacity(), self.last.shared.bytes)
     }
 
     pub(super) fn turned(&mut self, memory: &mut Memory, fingerprint: u64) {
-        write_turned(self.with_room(memory), fingerprint);
+        self.make_room(memory);
+        write_turned(&mut self.last, fingerprint);
     }
 
-    fn with_room(&mut self, memory: &mut Memory) -> &mut Chunk {
-        if !self.last.has_room(memory.margin()) {
-            let full = std::mem::replace(&mut self.last, memory.take());
+    /// Begins a new chunk when that is needed, and says whether it was.
+    #[inline]
+    fn make_room(&mut self, memory: &mut Memory) -> bool {
+        let capacity = self.last.bytes.capacity();
+        let has_grown = capacity > memory.chunk_bytes;
+        let is_full = has_grown || capacity - self.last.bytes.len() < memory.margin_bytes;
+        if is_full {
+            let mut full = std::mem::replace(&mut self.last, memory.take());
+            if has_grown {
+                full.bytes.shrink_to_fit();
+            }
             self.full_weight += full.weight();
             self.full.push(Arc::new(full));
         }
-        &mut self.last
+        is_full
     }
 
     /// How much memory it holds, in bytes.
@@ -181,7 +211,7 @@ mod tests {
     use quorate_kv::{Action, Op, Put, Txn};
     use quorate_raft::{Done, Entry, Envelope, LogId, Message, NodeId, Payload, Reader};
 
-    const CHUNK: usize = 4 << 10;
+    const CHUNK: usize = 16 << 10;
 
     fn value(number: u8, length: usize) -> Arc<[u8]> {
         vec![number; length].into()
@@ -231,13 +261,17 @@ mod tests {
     fn it_says_what_was_written_wherever_it_was_cut_and_shared() {
         let mut memory = Memory::new(CHUNK);
         let mut tape = Tape::new(&mut memory);
-        let all = [inputs(), inputs(), inputs()].concat();
+        // The long ones that are copied make their chunk grow, and what follows fits into that.
+        let short = vec![request(Action::Put(put(value(1, 100)))); 100];
+        let all = [short, inputs(), inputs(), inputs()].concat();
         for (number, input) in all.iter().enumerate() {
             tape.input(&mut memory, Time(number as u64), input);
             tape.turned(&mut memory, number as u64);
         }
-        let shared: usize = tape.full.iter().map(|chunk| chunk.shared.strings.len()).sum();
-        assert!(tape.full.len() > 3 && shared > 20, "{} chunks, {shared} strings shared", tape.full.len());
+        let shared = |chunk: &Chunk| chunk.shared.strings.len();
+        let shared = tape.full.iter().map(|chunk| shared(chunk)).sum::<usize>() + shared(&tape.last);
+        assert_eq!(shared, 30, "two of each list and of the puts, each time");
+        assert!(tape.full.len() > 2, "{} chunks", tape.full.len());
         let bytes: Vec<u8> = tape.slices().flatten().copied().collect();
         let mut left = bytes.as_slice();
         for (number, input) in all.into_iter().enumerate() {
@@ -262,8 +296,11 @@ mod tests {
         tape.input(&mut memory, Time(1), &request(Action::Put(put(Arc::clone(&long)))));
         assert!(tape.weight() - before > 200 << 10, "each mention counts");
         tape.forget(&mut memory);
-        assert_eq!(Arc::strong_count(&long), 1);
-        assert_eq!(memory.weight(), CHUNK, "the first, which was full");
+        assert!(memory.weight() > 200 << 10, "they are let go one by one");
+        assert_eq!(Arc::strong_count(&long), 3);
+        assert_eq!((memory.release(), Arc::strong_count(&long)), (Some(()), 2));
+        while memory.release().is_some() {}
+        assert_eq!((memory.weight(), Arc::strong_count(&long)), (0, 1));
     }
 
     #[test]
@@ -282,10 +319,11 @@ mod tests {
         let mut tape = Tape::new(&mut memory);
         filled(&mut tape, &mut memory);
         assert_eq!(memory.weight(), 0);
-        let reader = tape.clone();
+        let length = |tape: &Tape| tape.slices().map(<[u8]>::len).sum::<usize>();
+        let (reader, expected) = (tape.clone(), length(&tape));
         tape.forget(&mut memory);
         assert_eq!(memory.weight(), CHUNK);
         assert!(memory.release().is_some() && memory.release().is_none());
-        assert_eq!(reader.slices().map(<[u8]>::len).sum::<usize>() % 2, 0);
+        assert_eq!(length(&reader), expected);
     }
 }

@@ -61,7 +61,9 @@ impl Raft {
         });
         let all = lowest.is_some_and(|(index, _)| index <= wanted_above.next());
         let above = if all { wanted_above.min(applied) } else { applied };
-        let (mut lengths, mut others, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+        // Mostly of all of them.
+        let mut lengths = Vec::with_capacity(self.log.cache().size_hint().0);
+        let (mut others, mut whole) = (Vec::new(), Vec::new());
         for entry in self.log.cache() {
             if entry.id.index > above {
                 whole.push(entry.clone());
@@ -120,6 +122,11 @@ impl Outline {
     /// The entries whose payloads are in it: a gapless end of the log, of those the core had in memory.
     pub fn whole(&self) -> &[Entry] {
         &self.whole
+    }
+
+    /// How many bytes the lengths take that stand for payloads.
+    pub fn lengths_bytes(&self) -> usize {
+        self.lengths.len() * size_of::<u32>()
     }
 
     /// The core, as it was, but for payloads of zeros where only the length is known.
