@@ -1,8 +1,8 @@
 //! What a recorder costs the node that it listens to: rounds with and without one, in turns, in one process.
 //!
 //! A node alone is given puts, 64 a turn, with a disk that is instant: nothing but the node itself takes time. A server
-//! does a lot more for each put, so the share of its throughput is smaller. Each put comes with a key and a value of its
-//! own, as it does out of a request: what a ring keeps of them is memory that the next ones can't have.
+//! does a lot more for each put, so the share of its throughput is smaller. Each put comes with a key and a value of
+//! its own, as it does out of a request: what a ring keeps of them is memory that the next ones can't have.
 //!
 //! On a busy machine count instructions instead: with a size and `with` or `without` it runs one round only, of which
 //! `--toggle-collect='*::puts*'` counts what matters.

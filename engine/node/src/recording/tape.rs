@@ -83,8 +83,8 @@ impl Chunk {
 }
 
 /// What was forgotten, to be used again: fresh memory has to be brought in by the system page by page, which costs more
-/// than what is written to it. So byte strings are let go one by one, as others come: an allocator gives the next one the
-/// place of the last, and many at once it would give back to the system.
+/// than what is written to it. So byte strings are let go one by one, as others come: an allocator gives the next one
+/// the place of the last, and many at once it would give back to the system.
 #[derive(Debug)]
 pub(super) struct Memory {
     chunk_bytes: usize,
