@@ -11,13 +11,14 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use quorate_client::Endpoint;
+use quorate_client::tls::{explain_tls, tls_error};
 use quorate_node::raft::{Contact, NodeId};
 use quorate_node::wire::{ClusterId, HistoryId};
 use serde_json::json;
 use tracing::{debug, info, warn};
 
 use crate::http::QUORATE_ERROR;
-use crate::net::Net;
+use crate::net::{Net, dial_endpoint};
 use crate::runtime::{Either, Runtime, race, timeout_at};
 
 /// How long one node may take to answer. The leader itself may take five seconds to get the change committed.
@@ -45,7 +46,7 @@ pub(crate) enum JoinError {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// What answers does not speak HTTP, or broke off.
-    #[error("{0}")]
+    #[error("{}", tls_error(.0).map_or_else(|| .0.to_string(), explain_tls))]
     Http(#[from] hyper::Error),
     /// The answer broke off, or is larger than any that was asked for.
     #[error("its answer can't be read to its end: {0}")]
@@ -133,7 +134,7 @@ pub(crate) async fn exchange<N: Net>(
 ) -> Result<Response<Bytes>, JoinError> {
     let host = HeaderValue::from_str(&endpoint.address().to_string()).expect(NOTHING_STRANGE);
     request.headers_mut().insert(HOST, host);
-    let stream = net.dial(&endpoint.address().to_string()).await?;
+    let stream = dial_endpoint(net, endpoint).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
     let exchange = async {
         let response = sender.send_request(request).await?;

@@ -21,6 +21,7 @@
 //! | `cli` | the command line: the commands, `dev` and `bench` |
 //! | `config` | the settings of a node: flags, environment, file, defaults |
 //! | `recover` | lost quorum: what survivors hold, and how one goes on alone |
+//! | `tls` | TLS for HTTP and between peers |
 //! | `watch` | a value that one side changes and many wait for |
 //! | `watching` | watches of keys: who is told of which changes |
 //! | `shutdown` | how the parts hear that the server ends |
@@ -54,6 +55,7 @@ mod recordings;
 mod recover;
 mod restore;
 mod runtime;
+mod said;
 pub mod serve;
 mod server;
 mod shutdown;
@@ -62,6 +64,7 @@ mod slow_relay;
 mod storage_loop;
 mod storage_port;
 mod sync;
+mod tls;
 pub mod watch;
 mod watching;
 
@@ -83,4 +86,5 @@ pub use runtime::{DeadlinePassed, Either, HyperExecutor, HyperTimer, Runtime, ra
 pub use server::{Parts, Server};
 pub use shutdown::{Shutdown, ShutdownGuard};
 pub use storage_port::{StorageEnd, StoragePort, storage_channel};
+pub use tls::{TlsListener, TlsNet, TlsStream};
 pub use watching::{WatchCounts, Watches};

@@ -3,7 +3,7 @@
 //! HTTP and peer links both use [`Net`], so the simulator needs to stand in for one thing only. Streams are hyper's
 //! `Read + Write`, which hyper uses as they are; for the peer links this module has the few functions they need.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use quorate_client::Endpoint;
 
 /// Dials and listens, really or in a simulation. Clones stand for the same network.
 pub trait Net: Clone + Send + Sync + 'static {
@@ -24,6 +25,23 @@ pub trait Net: Clone + Send + Sync + 'static {
 
     /// Connects to `address` (`host:port`). May take as long as the network likes: put a deadline around it.
     fn dial(&self, address: &str) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Connects to the peer port at `address`, as peers are dialed in this network: over TLS, where that is demanded.
+    fn dial_peer(&self, address: &str) -> impl Future<Output = io::Result<Self::Stream>> + Send {
+        self.dial(address)
+    }
+
+    /// Connects to the HTTP port at `address` over TLS. A network that knows none refuses.
+    fn dial_https(&self, address: &str) -> impl Future<Output = io::Result<Self::Stream>> + Send {
+        let _ = address;
+        ready(Err(io::Error::new(io::ErrorKind::Unsupported, "this network knows no TLS")))
+    }
+}
+
+/// Connects to the node that serves HTTP at `endpoint`.
+pub(crate) async fn dial_endpoint<N: Net>(net: &N, endpoint: &Endpoint) -> io::Result<N::Stream> {
+    let address = endpoint.address().to_string();
+    if endpoint.is_https() { net.dial_https(&address).await } else { net.dial(&address).await }
 }
 
 /// Where connections arrive.
@@ -60,6 +78,11 @@ pub(crate) async fn write_all(stream: &mut (impl Write + Unpin), bytes: &[u8]) -
         written += count;
     }
     poll_fn(|context| Pin::new(&mut *stream).poll_flush(context)).await
+}
+
+/// Ends the writing half.
+pub(crate) async fn close_write(stream: &mut (impl Write + Unpin)) -> io::Result<()> {
+    poll_fn(|context| Pin::new(&mut *stream).poll_shutdown(context)).await
 }
 
 /// One of two users of a stream, so that one task can read and write at the same time. A lock is held for one poll

@@ -19,9 +19,9 @@ use crate::config::ServeConfig;
 use crate::context::Identity;
 use crate::http::{Lender, WaitsFor};
 use crate::mend::mend;
-use crate::real::{RealListener, RealNet, RealRuntime, spawn_closer, spawn_storage};
+use crate::real::{RealRuntime, spawn_closer, spawn_storage};
 use crate::runtime::Runtime;
-use crate::serve::{Origin, ServeError, answering};
+use crate::serve::{Origin, ServeError, ServeListener, ServeNet, answering};
 use crate::storage_port::{StoragePort, storage_channel};
 
 /// What is found when a member's storage is opened.
@@ -37,9 +37,9 @@ enum Opening {
 pub(crate) async fn open_member(
     config: &ServeConfig,
     dir: &DataDir,
-    runtime: &RealRuntime,
+    (runtime, net): (&RealRuntime, &ServeNet),
     origin: Origin,
-    http: &mut RealListener,
+    http: &mut ServeListener,
 ) -> Result<(Origin, Option<(StoragePort, Found)>), ServeError> {
     let Origin::Member(identity) = origin else { return Ok((origin, None)) };
     let mut opening = try_to_open(config, dir, runtime, identity, false)?;
@@ -47,7 +47,7 @@ pub(crate) async fn open_member(
         let mending = Mending::new(FileDisk::new(dir.path()), base);
         let lender = Lender { gets_on: Arc::new(true.into()), ..lender(dir, &former) };
         let gets_on = Arc::clone(&lender.gets_on);
-        let mended = mend(runtime, &RealNet, &former, mending, &gets_on);
+        let mended = mend(runtime, net, &former, mending, &gets_on);
         opening = match answering(runtime, http, mended, WaitsFor::Pieces(lender)).await? {
             Ok(_) => try_to_open(config, dir, runtime, identity, true)?,
             // With an older checkpoint it can go on all the same, if peers have the entries in between.

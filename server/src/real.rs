@@ -164,6 +164,24 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
     Ok(ended)
 }
 
+/// Does something at each SIGHUP, off the threads that others wait for.
+pub(crate) fn at_each_hangup(work: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    let work = std::sync::Arc::new(work);
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            let work = std::sync::Arc::clone(&work);
+            off_thread(move || work()).await;
+        }
+    });
+    Ok(())
+}
+
+/// The clock on the wall, in seconds since 1970: what certificates end by.
+pub(crate) fn wall_clock_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 /// Watches for SIGTERM and SIGINT.
 pub(crate) struct Termination {
     terminate: tokio::signal::unix::Signal,

@@ -11,9 +11,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_client::Address;
+use quorate_client::tls::TlsFileError;
 use quorate_node::raft::{Cleanup, Config, Contact, LogId, NodeId, OpenError};
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_node::{NodeConfig, kv};
@@ -30,16 +32,23 @@ use crate::founding::{Pairs, first_entries, write_first};
 use crate::http::{WaitsFor, serve_joining};
 use crate::join::{Joined, join};
 use crate::log_lines;
-use crate::net::{Listener, Net};
+use crate::net::Listener;
 use crate::opening::{lender, open_member, open_storage, storage_options};
 use crate::peers::{Inbound, Local};
-use crate::real::{RealListener, RealNet, RealRuntime, Termination, block_on};
+use crate::real::{RealNet, RealRuntime, Termination, at_each_hangup, block_on, wall_clock_seconds};
 use crate::runtime::{Either, Runtime, race, random_id, timeout_at};
 use crate::server::{Parts, Server};
 use crate::shutdown::Shutdown;
+use crate::tls::{Keyring, TlsListener, TlsNet};
 
 /// The first content, in the seed's format.
 const DATA_JSON: &str = "data.json";
+
+/// The network of a process: TCP, with TLS as far as there are keys.
+pub(crate) type ServeNet = TlsNet<RealRuntime, RealNet>;
+
+/// Where its connections arrive.
+pub(crate) type ServeListener = TlsListener<RealRuntime, RealNet>;
 
 /// How long a node that has diverged may take to find out in what.
 const DIFFING: Duration = Duration::from_secs(60);
@@ -79,6 +88,9 @@ pub enum ServeError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The files of TLS can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsFileError),
     /// A socket can't be had.
     #[error(
         "can't listen for {what} at {address}: {source}; stop what uses the address, or give another with --{flag}"
@@ -164,15 +176,21 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut termination = Termination::watch().map_err(ServeError::Process)?;
     let (mut dir, loss) = open_dir(&config)?;
     let origin = origin(&config, &dir, loss)?;
-    let http = listen("HTTP", &config.listen, "listen").await?;
-    let peers = listen("peers", &config.raft_listen, "raft-listen").await?;
-    let server = match race(termination.arrived(), start(&config, &mut dir, origin, http, peers)).await {
-        Either::Left(signal) => {
-            info!(signal, "ends before it has begun");
-            return Ok(());
-        }
-        Either::Right(server) => server?,
-    };
+    let runtime = RealRuntime::start();
+    let net = network(&config, runtime)?;
+    let http = net.listen_http(&config.listen.to_string()).await;
+    let http = http.map_err(|error| no_socket("HTTP", &config.listen, "listen", error))?;
+    let peers = net.listen_peers(&config.raft_listen.to_string()).await;
+    let peers = peers.map_err(|error| no_socket("peers", &config.raft_listen, "raft-listen", error))?;
+    let place = (&runtime, &net);
+    let server =
+        match race(termination.arrived(), start(&config, place, &mut dir, origin, (http, peers))).await {
+            Either::Left(signal) => {
+                info!(signal, "ends before it has begun");
+                return Ok(());
+            }
+            Either::Right(server) => server?,
+        };
     let ended = match race(server.ended(), termination.arrived()).await {
         Either::Left(_) => Err(ServeError::Failed),
         Either::Right(signal) => {
@@ -193,10 +211,20 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     }
 }
 
+/// The network, with the keys that the files hold now, and will hold when somebody says SIGHUP.
+fn network(config: &ServeConfig, runtime: RealRuntime) -> Result<ServeNet, ServeError> {
+    let keyring = Arc::new(Keyring::load(config, wall_clock_seconds())?);
+    if !keyring.is_empty() {
+        let keyring = Arc::clone(&keyring);
+        at_each_hangup(move || keyring.reload(wall_clock_seconds())).map_err(ServeError::Process)?;
+    }
+    Ok(TlsNet::new(runtime, RealNet, keyring))
+}
+
 /// Remembers that the node has diverged, finds out in what, and remembers that, too.
 async fn explain(
     dir: &DataDir,
-    server: &Server<RealRuntime, RealNet>,
+    server: &Server<RealRuntime, ServeNet>,
     divergence: Divergence,
     told_to_end: impl Future<Output = &'static str>,
 ) -> Result<ServeError, ServeError> {
@@ -205,7 +233,7 @@ async fn explain(
     dir.mark_diverged(&since)?;
     let runtime = server.context.runtime;
     let place = (dir.path(), server.context.identity);
-    let rows = differing_rows((&runtime, &RealNet), place, *slot, peer);
+    let rows = differing_rows((&runtime, &server.context.net), place, *slot, peer);
     let rows = timeout_at(&runtime, runtime.now() + DIFFING, rows);
     let rows = match race(rows, told_to_end).await {
         Either::Left(Ok(Ok(rows))) => rows,
@@ -279,35 +307,36 @@ fn member(dir: &DataDir) -> Option<Identity> {
 
 async fn start(
     config: &ServeConfig,
+    (runtime, net): (&RealRuntime, &ServeNet),
     dir: &mut DataDir,
     origin: Origin,
-    mut http: RealListener,
-    peers: RealListener,
-) -> Result<Server<RealRuntime, RealNet>, ServeError> {
-    let runtime = RealRuntime::start();
-    let port = |listener: &RealListener| listener.local_address().map(|address| address.port());
+    (mut http, peers): (ServeListener, ServeListener),
+) -> Result<Server<RealRuntime, ServeNet>, ServeError> {
+    let port = |listener: &ServeListener| listener.local_address().map(|address| address.port());
     let http_port = port(&http).map_err(ServeError::Process)?;
     let contact = contact(config, http_port, port(&peers).map_err(ServeError::Process)?);
-    let (origin, opened) = open_member(config, dir, &runtime, origin, &mut http).await?;
+    let (origin, opened) = open_member(config, dir, (runtime, net), origin, &mut http).await?;
     let (identity, inbound) = match origin {
-        Origin::Member(identity) => (identity, inbound(&runtime, peers, Local::member(identity))),
+        Origin::Member(identity) => (identity, inbound(runtime, peers, Local::member(identity))),
         Origin::Founds(content) => {
-            let identity = found(config, &runtime, dir, contact.clone(), content)?;
-            (identity, inbound(&runtime, peers, Local::member(identity)))
+            let identity = found(config, runtime, dir, contact.clone(), content)?;
+            (identity, inbound(runtime, peers, Local::member(identity)))
         }
         Origin::Joins => {
-            let node = node_id(&runtime, dir)?;
+            let node = node_id(runtime, dir)?;
             // The leader calls back before it takes anybody in.
-            let inbound = inbound(&runtime, peers, Local::joining(node));
-            let joined = join(&runtime, &RealNet, &config.join, node, &contact);
-            let Joined { cluster, history } = answering(&runtime, &mut http, joined, WaitsFor::Cluster).await;
+            let inbound = inbound(runtime, peers, Local::joining(node));
+            let joined = join(runtime, net, &config.join, node, &contact);
+            let Joined { cluster, history } = answering(runtime, &mut http, joined, WaitsFor::Cluster).await;
             (Identity { node, cluster, history }, inbound)
         }
-        Origin::ComesBack(former) => come_back(&runtime, dir, &former, &mut http, peers, &contact).await?,
+        Origin::ComesBack(former) => {
+            come_back((runtime, net), dir, &former, (&mut http, peers), &contact).await?
+        }
     };
     let (storage, found) = match opened {
         Some(opened) => opened,
-        None => open_storage(config, dir, &runtime)?,
+        None => open_storage(config, dir, runtime)?,
     };
     if dir.successor().is_some() {
         dir.succeed()?;
@@ -322,8 +351,8 @@ async fn start(
     log_lines::found(&found);
     let parts = Parts {
         config: node_config(config, identity, runtime.random()),
-        runtime,
-        net: RealNet,
+        runtime: *runtime,
+        net: net.clone(),
         storage,
         found,
         identity,
@@ -369,16 +398,15 @@ fn node_config(config: &ServeConfig, identity: Identity, seed: u64) -> NodeConfi
 
 /// The steps of [`crate::comeback`].
 async fn come_back(
-    runtime: &RealRuntime,
+    (runtime, net): (&RealRuntime, &ServeNet),
     dir: &mut DataDir,
     former: &Former,
-    http: &mut RealListener,
-    peers: RealListener,
+    (http, peers): (&mut ServeListener, ServeListener),
     contact: &Contact,
 ) -> Result<(Identity, Inbound), ServeError> {
     let waits = WaitsFor::Successor(lender(dir, former));
     comeback::announce(former, dir.path());
-    answering(runtime, http, former.find_leader(runtime, &RealNet), waits.clone()).await?;
+    answering(runtime, http, former.find_leader(runtime, net), waits.clone()).await?;
     let node = match dir.successor() {
         Some(node) => node,
         None => NodeId(random_id(runtime)),
@@ -387,7 +415,7 @@ async fn come_back(
     let identity = Identity { node, ..former.identity };
     // It belongs to one history of one cluster already, so no other can take it in.
     let inbound = inbound(runtime, peers, Local::member(identity));
-    answering(runtime, http, former.ask(runtime, &RealNet, node, contact), waits).await?;
+    answering(runtime, http, former.ask(runtime, net, node, contact), waits).await?;
     let place = dir.set_former_aside()?;
     info!(place = %place.display(), "what the former node left was set aside");
     Ok((identity, inbound))
@@ -396,7 +424,7 @@ async fn come_back(
 /// Answers HTTP while `joined` is waited for, so that nobody hangs who asks.
 pub(crate) async fn answering<T>(
     runtime: &RealRuntime,
-    http: &mut RealListener,
+    http: &mut ServeListener,
     joined: impl Future<Output = T>,
     waits: WaitsFor,
 ) -> T {
@@ -409,17 +437,12 @@ pub(crate) async fn answering<T>(
     joined
 }
 
-fn inbound(runtime: &RealRuntime, peers: RealListener, local: Local) -> Inbound {
-    Inbound::start::<_, RealNet>(runtime, peers, local)
+fn inbound(runtime: &RealRuntime, peers: ServeListener, local: Local) -> Inbound {
+    Inbound::start::<_, ServeNet>(runtime, peers, local)
 }
 
-async fn listen(
-    what: &'static str,
-    address: &Address,
-    flag: &'static str,
-) -> Result<RealListener, ServeError> {
-    let refused = |source| ServeError::Listen { what, address: address.clone(), flag, source };
-    RealNet.listen(&address.to_string()).await.map_err(refused)
+fn no_socket(what: &'static str, address: &Address, flag: &'static str, source: io::Error) -> ServeError {
+    ServeError::Listen { what, address: address.clone(), flag, source }
 }
 
 /// What others are told.

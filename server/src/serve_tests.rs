@@ -11,7 +11,7 @@ use quorate_node::wire::entry::decode_command;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{LogConfig, LogFormat, TlsConfig};
 
 /// `{"key1": "value1"}` in the seed's format.
 const CONTENT: &str = r#"{"a2V5MQ==":"dmFsdWUx"}"#;
@@ -24,6 +24,7 @@ fn config(dir: &Path) -> ServeConfig {
         raft_listen: any.clone(),
         advertise_http: any.clone(),
         advertise_raft: any,
+        tls: TlsConfig::default(),
         bootstrap: false,
         join: Vec::new(),
         name: Some("one".to_owned()),

@@ -224,7 +224,11 @@ fn is_open(connection: &BufReader<TcpStream>) -> bool {
     stream.set_nonblocking(false).is_ok() && nothing_yet
 }
 
-fn read_response(reader: &mut impl BufRead, without_body: bool) -> io::Result<Response> {
+/// Reads one answer, of whatever kind of connection.
+///
+/// # Errors
+/// When it is none, or not all of it comes.
+pub fn read_response(reader: &mut impl BufRead, without_body: bool) -> io::Result<Response> {
     loop {
         let (status, headers) = read_head(reader)?;
         // 1xx answers are announcements; the real one follows.

@@ -3,9 +3,10 @@
 use crate::endpoint::Endpoint;
 use crate::error::{ClientError, Failed};
 use crate::exchange::{Answer, Attempt, Call, Effect, Extent, IDEMPOTENCY_KEY, Pool, attempt};
+use crate::tls::{Connector, Tls};
 use hyper::Uri;
 use hyper::header::HeaderValue;
-use hyper_util::client::legacy::{Builder, connect::HttpConnector};
+use hyper_util::client::legacy::Builder;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant};
@@ -33,13 +34,15 @@ impl Client {
     /// When `endpoints` is empty.
     pub fn new(endpoints: Vec<Endpoint>, timeout: Duration) -> Self {
         assert!(!endpoints.is_empty(), "a client needs at least one endpoint");
-        let share = timeout / u32::try_from(endpoints.len()).unwrap_or(u32::MAX);
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        // So that an endpoint that swallows connects leaves time for the others.
-        connector.set_connect_timeout(Some(share));
-        let pool = Builder::new(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+        let pool = pool(&endpoints, timeout, None);
         Self { endpoints, timeout, pool, makes_keys: true }
+    }
+
+    /// The same client, with connections of its own, which speaks TLS to endpoints whose scheme is `https`. Without
+    /// this it can't reach them.
+    #[must_use]
+    pub fn with_tls(&self, tls: &Tls) -> Self {
+        Self { pool: pool(&self.endpoints, self.timeout, Some(tls)), ..self.clone() }
     }
 
     /// The same client, whose writes have no idempotency key unless one is given. So a write whose answer is lost is
@@ -171,6 +174,11 @@ impl Client {
         }
         Ok(Round::Failed { failures, somebody_is_there })
     }
+}
+
+fn pool(endpoints: &[Endpoint], timeout: Duration, tls: Option<&Tls>) -> Pool {
+    let share = timeout / u32::try_from(endpoints.len()).unwrap_or(u32::MAX);
+    Builder::new(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(Connector::new(tls, share))
 }
 
 /// What a refusal means when an earlier try of the same request may still arrive. One that is remembered under the key,

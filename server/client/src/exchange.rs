@@ -2,17 +2,17 @@
 
 use crate::answer::ErrorBody;
 use crate::error::ClientError;
+use crate::tls::{Connector, explain_tls, is_refused_handshake, tls_error};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_util::client::legacy::connect::HttpConnector;
 use std::future::{Future, ready};
 use std::time::Duration;
 
 /// The pool of keep-alive connections that all requests go through.
-pub(crate) type Pool = hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>;
+pub(crate) type Pool = hyper_util::client::legacy::Client<Connector, Full<Bytes>>;
 
 /// Whether a request that may have been done may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,11 +171,11 @@ async fn exchange<T: Extent>(pool: &Pool, uri: Uri, call: &Call) -> Result<Resul
 /// Sends a request and waits for the head of its answer.
 async fn send(pool: &Pool, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Broken> {
     // The pool itself repeats a request whose reused connection was closed before a byte of it was written.
-    pool.request(request).await.map_err(|error| match error.is_connect() {
-        true => Broken { nothing_was_sent: true, problem: format!("can't connect: {}", cause(&error)) },
-        false => {
-            Broken { nothing_was_sent: false, problem: format!("the answer was lost: {}", cause(&error)) }
-        }
+    pool.request(request).await.map_err(|error| {
+        // What was sent before a refused handshake was heard of, nobody has read.
+        let nothing_was_sent = error.is_connect() || tls_error(&error).is_some_and(is_refused_handshake);
+        let what = if nothing_was_sent { "can't connect" } else { "the answer was lost" };
+        Broken { nothing_was_sent, problem: format!("{what}: {}", cause(&error)) }
     })
 }
 
@@ -225,7 +225,10 @@ fn judge<T>(answer: &Answer) -> Attempt<T> {
 }
 
 /// The innermost source: hyper's own words ("client error (Connect)") say little.
-pub(crate) fn cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(said) = tls_error(error) {
+        return explain_tls(said);
+    }
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

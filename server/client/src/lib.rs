@@ -54,6 +54,7 @@ mod membership;
 mod place;
 mod query;
 mod sse;
+pub mod tls;
 mod txn;
 mod watch;
 

@@ -2,6 +2,7 @@
 
 use crate::cli::backup::BackupCommand;
 use crate::cli::bench::BenchFlags;
+use crate::cli::certs::CertsCommand;
 use crate::cli::configuration::ConfigCommand;
 use crate::cli::data::{ExportCommand, ImportCommand};
 use crate::cli::debug::DebugCommand;
@@ -17,12 +18,13 @@ use crate::cli::output::{self, OutputFlags};
 use crate::cli::recover::RecoverCommand;
 use crate::cli::restore::RestoreCommand;
 use crate::cli::serve::ServeCommand;
+use crate::cli::tls_flags::TlsFlags;
 use crate::cli::txn::TxnCommand;
 use crate::cli::watch::WatchCommand;
 use crate::config::parse_duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use quorate_client::{Address, Endpoint};
+use quorate_client::{Address, Client, Endpoint};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -97,6 +99,8 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Make certificates for development
+    Certs(CertsCommand),
     /// Check or print the configuration that `serve` would use
     Config(ConfigCommand),
     /// Show what a data dir holds; changes nothing
@@ -117,6 +121,15 @@ pub(crate) struct ClientFlags {
     /// How long a request may take
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) tls: TlsFlags,
+}
+
+impl ClientFlags {
+    /// A client of these endpoints.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        self.tls.client(self.endpoints.clone(), self.timeout)
+    }
 }
 
 #[derive(Debug, Args)]

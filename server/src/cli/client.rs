@@ -91,6 +91,6 @@ pub(crate) fn run<T>(
     action: impl AsyncFnOnce(Client) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let client = Client::new(flags.endpoints.clone(), flags.timeout);
+    let client = flags.client()?;
     runtime.block_on(action(client))
 }

@@ -4,8 +4,12 @@ use crate::cli::exit::Failure;
 use crate::cli::node_flags::NodeFlags;
 use crate::cli::output::{self, Output, OutputFlags, Table};
 use crate::config::{LogFormat, Origin, Resolved, SETTINGS, ServeConfig, duration_text};
+use crate::real::wall_clock_seconds;
+use crate::serve::ServeError;
+use crate::tls::Keyring;
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigCommand {
@@ -28,9 +32,15 @@ enum Action {
 
 pub(crate) fn run(command: &ConfigCommand) -> Result<(), Failure> {
     match &command.action {
-        Action::Check(node) => node.resolve().map(drop),
+        Action::Check(node) => check(&node.resolve()?.config),
         Action::Print { node, output } => print(&node.resolve()?, output.output),
     }
+}
+
+/// The settings, and the files that they name.
+fn check(config: &ServeConfig) -> Result<(), Failure> {
+    Keyring::load(config, wall_clock_seconds()).map_err(ServeError::from)?;
+    Ok(())
 }
 
 #[derive(Serialize)]
@@ -54,16 +64,27 @@ fn print(resolved: &Resolved, output: Output) -> Result<(), Failure> {
     table.print()
 }
 
+fn file(path: Option<&PathBuf>) -> String {
+    path.map(|path| path.display().to_string()).unwrap_or_default()
+}
+
 /// The value in force, as the flag would take it.
 fn value_text(config: &ServeConfig, setting: &str) -> String {
     match setting {
         "data-dir" => config.data_dir.display().to_string(),
         "listen" => config.listen.to_string(),
         "raft-listen" => config.raft_listen.to_string(),
-        "advertise-url" => format!("http://{}", config.advertise_http),
+        "advertise-url" => config.advertised_url(config.advertise_http.port()).to_string(),
         "advertise-raft" => config.advertise_raft.to_string(),
         "bootstrap" => config.bootstrap.to_string(),
         "join" => config.join.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        "tls-cert" => file(config.tls.http.as_ref().map(|pair| &pair.certificate)),
+        "tls-key" => file(config.tls.http.as_ref().map(|pair| &pair.key)),
+        "tls-client-ca" => file(config.tls.client_ca.as_ref()),
+        "tls-ca" => file(config.tls.ca.as_ref()),
+        "peer-tls-cert" => file(config.tls.peers.as_ref().map(|peers| &peers.pair.certificate)),
+        "peer-tls-key" => file(config.tls.peers.as_ref().map(|peers| &peers.pair.key)),
+        "peer-tls-ca" => file(config.tls.peers.as_ref().map(|peers| &peers.ca)),
         "name" => config.name.clone().unwrap_or_default(),
         "max-value-bytes" => config.max_value_bytes.to_string(),
         "max-request-bytes" => config.max_request_bytes.to_string(),

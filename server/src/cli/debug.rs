@@ -19,6 +19,7 @@ use crate::cli::arguments::parse_timeout;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::files::{failed, name_durably, open_alone, refuse_existing};
 use crate::cli::output::{self, Output, OutputFlags, Table};
+use crate::cli::tls_flags::TlsFlags;
 use crate::paths::with_suffix;
 
 /// The pause before the node is asked again.
@@ -53,6 +54,8 @@ struct RecordCommand {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_timeout)]
     timeout: Duration,
     #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
     output: OutputFlags,
 }
 
@@ -86,7 +89,7 @@ pub(crate) fn run(command: &DebugCommand) -> Result<(), Failure> {
 
 /// Asks until a whole recording has come, or nothing comes for too long.
 async fn take(command: &RecordCommand) -> Result<Record, Failure> {
-    let client = Client::new(vec![command.endpoint.clone()], command.timeout);
+    let client = command.tls.client(vec![command.endpoint.clone()], command.timeout)?;
     let begun = Instant::now();
     loop {
         let problem = match attempt(command, &client).await? {

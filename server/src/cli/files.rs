@@ -24,7 +24,7 @@ pub(super) fn name_durably(file: &File, path: &Path, name: &Path) -> Result<(), 
 }
 
 /// Makes the names beside a path durable.
-fn sync_folder_of(path: &Path) -> Result<(), Failure> {
+pub(super) fn sync_folder_of(path: &Path) -> Result<(), Failure> {
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| failed("sync", folder, &error))
 }

@@ -13,6 +13,7 @@
 mod arguments;
 mod backup;
 mod bench;
+mod certs;
 mod client;
 mod configuration;
 mod data;
@@ -38,6 +39,7 @@ mod recover_report;
 mod restore;
 mod serve;
 mod signals;
+mod tls_flags;
 mod txn;
 mod verify;
 mod version;
@@ -85,6 +87,7 @@ fn run(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<OsString>) ->
         Command::Bench(flags) => bench::run(&flags),
         Command::Version(output) => version::print(output.output),
         Command::Completions { shell } => arguments::print_completions(shell),
+        Command::Certs(command) => certs::run(&command),
         Command::Config(command) => configuration::run(&command),
         Command::Inspect(command) => inspect::inspect(&command),
         Command::Verify(command) => verify::verify(&command),

@@ -1,16 +1,18 @@
 //! `quorate recover plan` and `quorate recover apply`.
 
+use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use quorate_client::{Client, Endpoint, Status};
+use quorate_client::{Endpoint, Status};
 use quorate_node::raft::NodeId;
 use quorate_node::wire::ClusterId;
 
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{self, OutputFlags};
 use crate::cli::recover_report::{Live, Report};
+use crate::cli::tls_flags::TlsFlags;
 use crate::context::Identity;
 use crate::real::RealRuntime;
 use crate::recover::{Applied, ApplyError, Order, Survivor, apply};
@@ -32,6 +34,8 @@ enum Action {
         #[arg(required = true, value_name = "DIR|URL", value_parser = parse_source)]
         sources: Vec<Source>,
         #[command(flatten)]
+        tls: TlsFlags,
+        #[command(flatten)]
         output: OutputFlags,
     },
     /// Make the node of a data dir the only voter, under a new history
@@ -47,6 +51,8 @@ enum Action {
         /// Where the data dir is copied to first; beside it when left out
         #[arg(long, value_name = "DIR")]
         aside: Option<PathBuf>,
+        #[command(flatten)]
+        tls: TlsFlags,
     },
 }
 
@@ -68,13 +74,17 @@ fn parse_source(text: &str) -> Result<Source, String> {
 
 pub(crate) fn run(command: RecoverCommand) -> Result<(), Failure> {
     match command.action {
-        Action::Plan { sources, output } => plan(&sources, &output),
-        Action::Apply { dir, confirm, survivors, aside } => apply_to(dir, confirm, survivors, aside),
+        Action::Plan { sources, tls, output } => plan(&sources, &tls, &output),
+        Action::Apply { dir, confirm, survivors, aside, tls } => {
+            let dirs = named_dirs(&dir, survivors, &tls)?;
+            refuse_unnamed(&dir, &tls)?;
+            apply_to(&Order { dir, confirm, survivors: dirs, aside })
+        }
     }
 }
 
 /// Shows every survivor that can be looked at; one that can't is named, and makes the command fail.
-fn plan(sources: &[Source], output: &OutputFlags) -> Result<(), Failure> {
+fn plan(sources: &[Source], tls: &TlsFlags, output: &OutputFlags) -> Result<(), Failure> {
     let (mut survivors, mut live) = (Vec::new(), Vec::new());
     let mut failure = None;
     for source in sources {
@@ -89,7 +99,7 @@ fn plan(sources: &[Source], output: &OutputFlags) -> Result<(), Failure> {
                 }
                 Err(error) => Failure::failed(error.to_string()),
             },
-            Source::Url(url) => match ask(url) {
+            Source::Url(url) => match ask(url, tls) {
                 Ok(status) => {
                     live.push(Live::new(url, status)?);
                     continue;
@@ -107,28 +117,27 @@ fn plan(sources: &[Source], output: &OutputFlags) -> Result<(), Failure> {
     failure.map_or(Ok(()), Err)
 }
 
-fn apply_to(
-    dir: PathBuf,
-    confirm: ClusterId,
+/// The data dirs of the other survivors. One that answers is none: it may be one of a quorum.
+fn named_dirs(
+    dir: &std::path::Path,
     survivors: Vec<Source>,
-    aside: Option<PathBuf>,
-) -> Result<(), Failure> {
+    tls: &TlsFlags,
+) -> Result<Vec<PathBuf>, Failure> {
     if dir.to_string_lossy().contains("://") {
         return Err(Failure::usage(format!(
             "{} is a URL: stop that node, and name its data dir",
             dir.display()
         )));
     }
-    let mut dirs = Vec::new();
-    for survivor in survivors {
-        match survivor {
-            Source::Dir(dir) => dirs.push(dir),
-            Source::Url(url) => return Err(refuse_live(&url)),
-        }
-    }
-    refuse_unnamed(&dir)?;
-    let order = Order { dir, confirm, survivors: dirs, aside };
-    match apply(&order, &RealRuntime::start())? {
+    let dir_of = |survivor| match survivor {
+        Source::Dir(dir) => Ok(dir),
+        Source::Url(url) => Err(refuse_live(&url, tls)),
+    };
+    survivors.into_iter().map(dir_of).collect()
+}
+
+fn apply_to(order: &Order) -> Result<(), Failure> {
+    match apply(order, &RealRuntime::start())? {
         Applied::Recovered { identity, before, entry, aside, was_term_lost, not_copied } => {
             let Identity { node, cluster, history } = identity;
             let copy = match aside {
@@ -158,8 +167,8 @@ fn apply_to(
     Ok(())
 }
 
-fn refuse_live(url: &Endpoint) -> Failure {
-    let message = match ask(url) {
+fn refuse_live(url: &Endpoint, tls: &TlsFlags) -> Failure {
+    let message = match ask(url, tls) {
         Ok(status) => format!(
             "the survivor {} at {url} is live: the cluster may still have a quorum; stop it, and name its data dir",
             status.id
@@ -173,7 +182,7 @@ fn refuse_live(url: &Endpoint) -> Failure {
 }
 
 /// A node that nobody named and that still answers may hold more, or be one of a quorum that was only out of sight.
-fn refuse_unnamed(dir: &std::path::Path) -> Result<(), Failure> {
+fn refuse_unnamed(dir: &std::path::Path, tls: &TlsFlags) -> Result<(), Failure> {
     // What is wrong with the data dir is found, and said, where it is taken.
     let Ok(mut target) = Survivor::at(dir) else { return Ok(()) };
     target.release();
@@ -181,7 +190,17 @@ fn refuse_unnamed(dir: &std::path::Path) -> Result<(), Failure> {
     let others = holdings.members.contacts.iter().filter(|(id, _)| **id != target.node());
     for (id, contact) in others {
         let Ok(url) = contact.url.parse::<Endpoint>() else { continue };
-        let Ok(status) = ask(&url) else { continue };
+        let status = match ask(&url, tls) {
+            Ok(status) => status,
+            Err(Failure::Ended(_, problem)) if url.is_https() && takes_connections(&url) => {
+                let message = format!(
+                    "somebody answers where node {id} was, at {url}, and can't be asked: {problem}; give --cacert, and \
+                     --cert with --key when the nodes want a certificate, or stop that node"
+                );
+                return Err(Failure::Ended(Exit::PreconditionFailed, message));
+            }
+            Err(_) => continue,
+        };
         let is_ours = status.cluster == target.identity.cluster.to_string()
             && status.history == target.identity.history.to_string();
         if is_ours {
@@ -197,9 +216,15 @@ fn refuse_unnamed(dir: &std::path::Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn ask(url: &Endpoint) -> Result<Status, Failure> {
+/// Whether anybody is there at all.
+fn takes_connections(url: &Endpoint) -> bool {
+    let addresses = url.address().to_string().to_socket_addrs().into_iter().flatten();
+    addresses.into_iter().any(|address| TcpStream::connect_timeout(&address, PATIENCE).is_ok())
+}
+
+fn ask(url: &Endpoint, tls: &TlsFlags) -> Result<Status, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let client = Client::new(vec![url.clone()], PATIENCE);
+    let client = tls.client(vec![url.clone()], PATIENCE)?;
     Ok(runtime.block_on(client.status_of(url))?)
 }
 

@@ -18,6 +18,7 @@ mod lookup;
 mod resolve;
 mod setting;
 mod size;
+mod tls;
 
 pub use duration::{DurationError, duration_text, parse_duration};
 pub use error::{ConfigError, Origin};
@@ -27,6 +28,7 @@ pub(crate) use resolve::{parse_name, parse_rate};
 pub(crate) use setting::variable;
 pub use setting::{SETTINGS, Setting, Shape};
 pub use size::{SizeError, parse_size};
+pub use tls::{Pair, PeerFiles, TlsConfig};
 
 use quorate_client::{Address, Endpoint};
 use std::path::PathBuf;
@@ -49,6 +51,8 @@ pub struct ServeConfig {
     pub advertise_http: Address,
     /// What peers are told to dial; port 0 stands for the port that was bound.
     pub advertise_raft: Address,
+    /// The files of TLS.
+    pub tls: TlsConfig,
     /// Found a new cluster when the data dir is empty.
     pub bootstrap: bool,
     /// Nodes to join through when the data dir is empty, in the order given.
@@ -100,7 +104,8 @@ pub struct ServeConfig {
 impl ServeConfig {
     /// The base URL that others are told, once the HTTP port is bound.
     pub fn advertised_url(&self, bound_port: u16) -> Endpoint {
-        Endpoint::new(filled(&self.advertise_http, bound_port))
+        let address = filled(&self.advertise_http, bound_port);
+        if self.tls.http.is_some() { Endpoint::https(address) } else { Endpoint::new(address) }
     }
 
     /// The address that peers are told, once the peer port is bound.

@@ -4,6 +4,7 @@ use super::duration::{duration_text, parse_duration};
 use super::error::{ConfigError, Origin, place};
 use super::lookup::{Flags, Found, Lookup, Surroundings};
 use super::size::parse_size;
+use super::tls::{check_schemes, tls_files};
 use super::{LogConfig, LogFormat, ServeConfig};
 use quorate_client::{Address, Endpoint};
 use std::collections::BTreeMap;
@@ -47,13 +48,16 @@ pub struct Resolved {
 pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolved, ConfigError> {
     let mut lookup = Lookup::new(flags, surroundings)?;
     let (listen, raft_listen) = listen_addresses(&mut lookup)?;
-    let (advertise_http, advertise_raft) = advertised(&mut lookup, surroundings, &listen, &raft_listen)?;
+    let tls = tls_files(&mut lookup)?;
+    let (advertised, advertise_raft) = advertised(&mut lookup, surroundings, &listen, &raft_listen)?;
+    let advertised_https = advertised.as_ref().map(Endpoint::is_https);
     let config = ServeConfig {
         data_dir: data_dir(&mut lookup)?,
-        listen,
+        listen: listen.clone(),
         raft_listen,
-        advertise_http,
+        advertise_http: advertised.map_or(listen, |url| url.address().clone()),
         advertise_raft,
+        tls,
         bootstrap: lookup.single("bootstrap", "false", parse_switch)?,
         join: joins(&mut lookup)?,
         name: lookup.optional("name", &[], parse_name)?,
@@ -82,6 +86,7 @@ pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolve
         },
     };
     check(&config)?;
+    check_schemes(&config, advertised_https)?;
     let mut origins = lookup.origins;
     origins.retain(|_, origin| *origin != Origin::Default);
     Ok(Resolved { config, origins })
@@ -138,14 +143,15 @@ fn joined(host: &str, port: &str) -> String {
     }
 }
 
-/// What is told to others. A wildcard address can't be dialled, so it is never told, and never silently replaced
-/// by a guess: a cluster whose members know each other by a wrong address works until the first restart.
+/// What is told to others: the URL only if it was given. A wildcard address can't be dialled, so it is never told, and
+/// never silently replaced by a guess: a cluster whose members know each other by a wrong address works until the
+/// first restart.
 fn advertised(
     lookup: &mut Lookup<'_>,
     surroundings: &Surroundings<'_>,
     listen: &Address,
     raft_listen: &Address,
-) -> Result<(Address, Address), ConfigError> {
+) -> Result<(Option<Endpoint>, Address), ConfigError> {
     let url = lookup.optional("advertise-url", &[], str::parse::<Endpoint>)?;
     let raft = lookup.optional("advertise-raft", &[], parse_dialled)?;
     let example = || (surroundings.own_address)().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_string();
@@ -175,7 +181,7 @@ fn advertised(
             joined(&example(), &raft.port().to_string())
         )));
     }
-    Ok((http.clone(), raft))
+    Ok((url, raft))
 }
 
 fn port_or(port: u16, placeholder: &str) -> String {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::*;
+use crate::config::TlsConfig;
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
 
@@ -43,6 +44,7 @@ fn the_defaults() {
         raft_listen: address("127.0.0.1:9080"),
         advertise_http: address("127.0.0.1:8080"),
         advertise_raft: address("127.0.0.1:9080"),
+        tls: TlsConfig::default(),
         bootstrap: false,
         join: Vec::new(),
         name: None,

@@ -62,6 +62,33 @@ pub const SETTINGS: &[Setting] = &[
         Shape::Single,
         "The address that peers are told [default: where peers are served]",
     ),
+    setting(
+        "tls-cert",
+        "FILE",
+        Shape::Single,
+        "Serve HTTPS with this certificate and what leads to its CA, as PEM; read again at SIGHUP [default: plain HTTP]",
+    ),
+    setting("tls-key", "FILE", Shape::Single, "The key of --tls-cert, as PEM"),
+    setting(
+        "tls-client-ca",
+        "FILE",
+        Shape::Single,
+        "Take HTTP clients with a certificate of this CA, and peers, and nobody else [default: everybody]",
+    ),
+    setting(
+        "tls-ca",
+        "FILE",
+        Shape::Single,
+        "The CA of the other nodes' --tls-cert [default: the one of --peer-tls-ca]",
+    ),
+    setting(
+        "peer-tls-cert",
+        "FILE",
+        Shape::Single,
+        "Speak TLS with peers and show them this certificate; it is for servers and clients [default: plain links]",
+    ),
+    setting("peer-tls-key", "FILE", Shape::Single, "The key of --peer-tls-cert"),
+    setting("peer-tls-ca", "FILE", Shape::Single, "The CA of the peers' certificates"),
     setting("bootstrap", "", Shape::Switch, "Found a new cluster of one node, when the data dir is empty"),
     setting(
         "join",

@@ -15,6 +15,7 @@ use super::headers::JSON;
 use super::pool::Pool;
 use crate::context::Context;
 use crate::runtime::Runtime;
+use crate::said::Said;
 
 /// The HTTP side of a server: what is shared by all its connections.
 pub(crate) struct App<R, N> {
@@ -22,6 +23,8 @@ pub(crate) struct App<R, N> {
     pub(super) hosts: Hosts,
     pub(super) pool: Arc<Pool>,
     pub(super) budget: Budget,
+    /// Why the leader was last out of reach.
+    pub(super) said: Said,
     /// Our ids, ready to be sent.
     pub(super) node: HeaderValue,
     pub(super) cluster: HeaderValue,
@@ -40,6 +43,7 @@ impl<R: Runtime, N> App<R, N> {
         App {
             hosts: Hosts::new(&context.contact.url, on_loopback),
             pool: Arc::default(),
+            said: Said::default(),
             budget: Budget::new(context.limits.pending_bytes),
             node: id(identity.node.0),
             cluster: id(identity.cluster.0),

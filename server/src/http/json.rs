@@ -17,6 +17,15 @@ pub(crate) const SUCCESS: &[u8] = br#"{"status":"success"}"#;
 pub(crate) const HELLO: &[u8] = br#"{"hello":"world"}"#;
 /// The answer of `/livez`.
 pub(crate) const ALIVE: &[u8] = br#"{"status":"ok"}"#;
+/// All of the answer to plain HTTP where TLS is spoken. Its end is that of the connection.
+pub(crate) const PLAIN_TO_TLS: &str = concat!(
+    "HTTP/1.1 400 Bad Request\r\n",
+    "content-type: application/json; charset=utf-8\r\n",
+    "quorate-error: malformed\r\n",
+    "connection: close\r\n",
+    "\r\n",
+    r#"{"error":"plain HTTP came to a port that speaks HTTPS: write https:// in place of http://","code":"malformed"}"#,
+);
 
 /// A key and what is under it.
 #[derive(Serialize, ToSchema)]

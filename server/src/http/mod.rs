@@ -54,7 +54,7 @@ mod writes;
 
 pub(crate) use headers::{QUORATE_ERROR, QUORATE_LOST};
 pub(crate) use joining::{WaitsFor, serve_joining};
-pub(crate) use json::EntryAnswer;
+pub(crate) use json::{EntryAnswer, PLAIN_TO_TLS};
 pub(crate) use lending::{Lender, path_to};
 pub(crate) use request::parse_import;
 pub(crate) use service::serve;

@@ -10,6 +10,7 @@
 //! Everything else that is not an answer is `504 outcome_unknown`, unless an idempotency key protects the request, or
 //! it only reads: then it may be sent as often as need be (`leader.rs`).
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Uri};
+use quorate_client::EndpointError;
+use quorate_client::tls::{explain_tls, is_refused_handshake, tls_error};
 use quorate_node::raft::Time;
 
 use super::app::App;
@@ -34,7 +37,7 @@ use super::headers::{
 use super::pool::Lease;
 use super::request::format_timeout;
 use super::service::Terms;
-use crate::net::Net;
+use crate::net::{Net, dial_endpoint};
 use crate::runtime::{Runtime, timeout_at};
 
 /// How long a connection may take to be made. A dead machine answers nothing; the next leader should not wait for it.
@@ -171,10 +174,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         match timeout_at(&self.context.runtime, asked.deadline, sent).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.message().is_some() => Err(SendError::NotSent),
-            Ok(Err(error)) => Err(SendError::Unknown(format!(
-                "the connection to the leader at {url} broke: {}",
-                error.into_error()
-            ))),
+            Ok(Err(error)) => Err(self.broken(url, &error.into_error())),
             // Dropping the call has closed the connection; what was written may still be read there.
             Err(_) => Err(SendError::Unknown(format!("the leader at {url} did not answer in time"))),
         }
@@ -203,17 +203,41 @@ impl<R: Runtime, N: Net> App<R, N> {
         request
     }
 
+    /// A refused handshake may be heard of only now; then nobody has read what was sent.
+    fn broken(&self, url: &str, error: &hyper::Error) -> SendError {
+        match tls_error(error) {
+            Some(said) if is_refused_handshake(said) => {
+                self.unreached(url, &explain_tls(said));
+                SendError::NotSent
+            }
+            _ => SendError::Unknown(format!("the connection to the leader at {url} broke: {error}")),
+        }
+    }
+
+    /// One line for each new reason: requests are many.
+    fn unreached(&self, url: &str, reason: &str) {
+        if self.said.is_new(&format!("{url} {reason}")) {
+            tracing::warn!(%url, reason, "requests can't be passed on to the leader");
+        } else {
+            tracing::debug!(%url, reason, "a request can't be passed on to the leader");
+        }
+    }
+
     async fn dial(&self, url: &Arc<str>, deadline: Time) -> Option<Lease> {
         let runtime = &self.context.runtime;
         let patience = deadline.min(self.now() + DIAL_TIMEOUT);
-        let stream = match timeout_at(runtime, patience, self.context.net.dial(authority(url))).await {
+        let dialed = async {
+            let endpoint = url.parse().map_err(|error: EndpointError| io::Error::other(error))?;
+            dial_endpoint(&self.context.net, &endpoint).await
+        };
+        let stream = match timeout_at(runtime, patience, dialed).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
-                tracing::debug!(%url, %error, "the leader can't be reached");
+                self.unreached(url, &error.to_string());
                 return None;
             }
             Err(_) => {
-                tracing::debug!(%url, "the leader can't be reached in time");
+                self.unreached(url, "it does not answer in time");
                 return None;
             }
         };

@@ -24,7 +24,7 @@ pub(super) enum HandshakeError {
     #[error("the other side closed the connection during the handshake")]
     Closed,
     /// What came is no frame.
-    #[error("{0}")]
+    #[error("{}", frame_trouble(.0))]
     Frame(#[from] FrameError),
     /// A frame came that does not belong into a handshake.
     #[error("a frame of kind {0:?} in place of the handshake")]
@@ -41,6 +41,17 @@ pub(super) enum HandshakeError {
     /// Frames that belong to no cluster were asked for.
     #[error("this node belongs to no cluster yet")]
     NoCluster,
+}
+
+fn frame_trouble(error: &FrameError) -> String {
+    match error {
+        // A record of the handshake, of a version 3.x (RFC 8446, section 5.1).
+        FrameError::NotAFrame { found: [22, 3] } => {
+            "the other side speaks TLS, and this node does not: give it --peer-tls-cert as well, or to none"
+                .to_owned()
+        }
+        other => other.to_string(),
+    }
 }
 
 fn reason(answer: &Answer) -> String {
@@ -64,7 +75,7 @@ pub(super) async fn call<R: Runtime, N: Net>(
     let Identity { node, cluster, history } = *local.identity().ok_or(HandshakeError::NoCluster)?;
     let hello = Hello { purpose: call.purpose, cluster, history, from: node, to: call.peer };
     let exchange = async {
-        let mut stream = net.dial(call.address).await?;
+        let mut stream = net.dial_peer(call.address).await?;
         let mut bytes = Vec::new();
         encode_frame(FrameKind::Hello, &hello.encode(), &mut bytes);
         write_all(&mut stream, &bytes).await?;

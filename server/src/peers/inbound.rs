@@ -18,6 +18,7 @@ use super::session::{Heard, Session};
 use super::{Local, PeerCounters, PeerEvent};
 use crate::net::{Listener, Net};
 use crate::runtime::{Either, Runtime, race, timeout_at};
+use crate::said::Said;
 
 /// How many connections may be open at once. A cluster needs one a member; the rest is room for strangers.
 const CONNECTIONS: usize = 256;
@@ -52,7 +53,7 @@ impl Inbound {
             counters: Arc::clone(&counters),
             places: Arc::new(Semaphore::new(CONNECTIONS)),
             present: Mutex::default(),
-            said: Mutex::default(),
+            said: Said::default(),
         });
         runtime.spawn(door.accept::<N>(listener));
         Inbound { local, deliver, events, counters }
@@ -69,7 +70,7 @@ struct Door<R> {
     /// if this side has not noticed.
     present: Mutex<BTreeMap<NodeId, oneshot::Sender<()>>>,
     /// The last refusal that was logged.
-    said: Mutex<String>,
+    said: Said,
 }
 
 impl<R: Runtime> Door<R> {
@@ -141,12 +142,10 @@ impl<R: Runtime> Door<R> {
     /// One line for each new reason; the same one over and over, as a dialer tries again, is only counted.
     fn refuse(&self, from: SocketAddr, reason: &str) {
         self.counters.refused_handshakes.count();
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if *said == reason {
-            debug!(%from, reason, "refused a peer's connection");
-        } else {
+        if self.said.is_new(reason) {
             warn!(%from, reason, "refused a peer's connection");
-            reason.clone_into(&mut said);
+        } else {
+            debug!(%from, reason, "refused a peer's connection");
         }
     }
 

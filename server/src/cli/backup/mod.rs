@@ -23,6 +23,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::files::refuse_existing;
 use crate::cli::output::{self, Output, OutputFlags, Table};
 use crate::cli::progress::Progress;
+use crate::cli::tls_flags::TlsFlags;
 use crate::config::parse_rate;
 use crate::paths::with_suffix;
 use crate::real::RealRuntime;
@@ -58,6 +59,8 @@ pub(crate) struct BackupCommand {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_timeout)]
     timeout: Duration,
     #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
     output: OutputFlags,
 }
 
@@ -86,6 +89,7 @@ pub(crate) fn backup(command: &BackupCommand) -> Result<(), Failure> {
 /// Writes the file.
 fn take(command: &BackupCommand) -> Result<Record, Failure> {
     let file = &command.file;
+    let client = command.client()?;
     command.refuse_existing()?;
     let partial = Partial::open(with_partial(file))?;
     // From here on nobody else gives that name. Somebody may have, just before.
@@ -105,13 +109,19 @@ fn take(command: &BackupCommand) -> Result<Record, Failure> {
         ));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (partial, resumed_bytes) = runtime.block_on(Fetch::new(command, partial).run())?;
+    let (partial, resumed_bytes) = runtime.block_on(Fetch::new(command, client, partial).run())?;
     let record = record(file, resumed_bytes, &partial)?;
     partial.finish(file)?;
     Ok(record)
 }
 
 impl BackupCommand {
+    /// Each endpoint has its share of the time.
+    fn client(&self) -> Result<Client, Failure> {
+        let share = self.timeout / u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX);
+        self.tls.client(self.endpoints.clone(), share)
+    }
+
     fn refuse_existing(&self) -> Result<(), Failure> {
         refuse_existing(&self.file, self.overwrite)
     }
@@ -208,11 +218,10 @@ enum BrokeOff {
 }
 
 impl<'a> Fetch<'a> {
-    fn new(command: &'a BackupCommand, partial: Partial) -> Fetch<'a> {
-        let share = command.timeout / u32::try_from(command.endpoints.len()).unwrap_or(u32::MAX);
+    fn new(command: &'a BackupCommand, client: Client, partial: Partial) -> Fetch<'a> {
         Fetch {
             command,
-            client: Client::new(command.endpoints.clone(), share),
+            client,
             resumed_bytes: partial.verifier().taken_bytes(),
             is_in_question: partial.verifier().is_complete(),
             partial,

@@ -90,6 +90,7 @@ impl Scene {
             rate: None,
             endpoints,
             timeout: Duration::from_secs(2),
+            tls: TlsFlags::default(),
             output: OutputFlags { output: Output::Json },
         })
     }

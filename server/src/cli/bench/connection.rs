@@ -2,9 +2,11 @@
 
 use crate::cli::bench::answer::{self, Answer};
 use quorate_client::Endpoint;
+use quorate_client::tls::{Tls, explained};
+use std::fmt;
 use std::io;
 use std::ops::Range;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Keys have a number of this many digits, so that a request can be patched in place.
@@ -28,40 +30,54 @@ impl Operation {
     }
 }
 
+/// With TLS or without.
+trait Stream: AsyncRead + AsyncWrite + fmt::Debug + Unpin {}
+impl<T: AsyncRead + AsyncWrite + fmt::Debug + Unpin> Stream for T {}
+
 /// A connection that is made when it is needed, and again after it was lost.
 #[derive(Debug)]
 pub(crate) struct Connection {
     address: String,
-    stream: Option<TcpStream>,
+    host: String,
+    tls: Option<Tls>,
+    stream: Option<Box<dyn Stream>>,
     put: Prepared,
     get: Prepared,
     received: Vec<u8>,
 }
 
 impl Connection {
-    pub(crate) fn new(target: &Endpoint, value_bytes: usize) -> Self {
+    pub(crate) fn new(target: &Endpoint, tls: Option<&Tls>, value_bytes: usize) -> Self {
         let address = target.address().to_string();
+        let host = target.address().host().to_owned();
+        let tls = tls.filter(|_| target.is_https()).cloned();
         let put = Prepared::new("POST", &address, Some(value_bytes));
         let get = Prepared::new("GET", &address, None);
-        Self { address, stream: None, put, get, received: Vec::with_capacity(4096) }
+        Self { address, host, tls, stream: None, put, get, received: Vec::with_capacity(4096) }
+    }
+
+    async fn dial(&self) -> io::Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect(&self.address).await?;
+        stream.set_nodelay(true)?;
+        Ok(match &self.tls {
+            Some(tls) => Box::new(tls.connect(&self.host, stream).await.map_err(explained)?),
+            None => Box::new(stream),
+        })
     }
 
     /// Sends one request and returns the status of its answer.
     pub(crate) async fn call(&mut self, operation: Operation, key: u32) -> io::Result<u16> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
-            None => {
-                let stream = TcpStream::connect(&self.address).await?;
-                stream.set_nodelay(true)?;
-                stream
-            }
+            None => self.dial().await?,
         };
         let prepared = match operation {
             Operation::Put => &mut self.put,
             Operation::Get => &mut self.get,
         };
         stream.write_all(prepared.with_key(key)).await?;
-        let answer = read_answer(&mut stream, &mut self.received).await?;
+        stream.flush().await?;
+        let answer = read_answer(&mut *stream, &mut self.received).await?;
         if !answer.closes {
             self.stream = Some(stream);
         }
@@ -69,7 +85,7 @@ impl Connection {
     }
 }
 
-async fn read_answer(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<Answer> {
+async fn read_answer(stream: &mut (dyn Stream + 'static), received: &mut Vec<u8>) -> io::Result<Answer> {
     received.clear();
     loop {
         if stream.read_buf(received).await? == 0 {

@@ -5,6 +5,7 @@ use crate::cli::bench::report::{Measured, Report};
 use crate::cli::exit::Failure;
 use crate::config::duration_text;
 use quorate_client::Endpoint;
+use quorate_client::tls::Tls;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ pub(crate) struct Load {
     pub(crate) reads_percent: u8,
     /// How long after the end an answer is still waited for.
     pub(crate) patience: Duration,
+    /// What https:// targets are spoken to with.
+    pub(crate) tls: Option<Tls>,
 }
 
 impl Load {
@@ -43,7 +46,7 @@ impl Load {
         let targets = self.targets.iter().cycle();
         (0..self.connections)
             .zip(targets)
-            .map(|(index, target)| (index, Connection::new(target, self.value_bytes)))
+            .map(|(index, target)| (index, Connection::new(target, self.tls.as_ref(), self.value_bytes)))
     }
 }
 

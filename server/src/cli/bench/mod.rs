@@ -22,7 +22,7 @@ use crate::cli::output::{self, OutputFlags};
 use crate::config::parse_size;
 use clap::{Args, value_parser};
 use connection::MOST_KEYS;
-use quorate_client::{Client, Endpoint};
+use quorate_client::Endpoint;
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Debug, Args)]
@@ -71,6 +71,7 @@ async fn measure(flags: &BenchFlags) -> Result<report::Report, Failure> {
         keys: flags.keys,
         reads_percent: flags.reads,
         patience: flags.client.timeout,
+        tls: flags.client.tls.tls()?,
     };
     if flags.reads > 0 {
         output::say(&format!("quorate: writing the {} keys to be read", flags.keys));
@@ -83,7 +84,7 @@ async fn measure(flags: &BenchFlags) -> Result<report::Report, Failure> {
 /// The leader that the first answering endpoint knows; waits for an election to end.
 async fn find_leader(flags: &ClientFlags) -> Result<Endpoint, Failure> {
     const PAUSE: Duration = Duration::from_millis(100);
-    let client = Client::new(flags.endpoints.clone(), flags.timeout);
+    let client = flags.client()?;
     let deadline = Instant::now() + flags.timeout;
     loop {
         let status = client.status().await?;

@@ -158,6 +158,7 @@ mod tests {
     fn report() -> Report {
         let load = Load {
             targets: vec!["http://127.0.0.1:8080".parse().expect("it is an endpoint")],
+            tls: None,
             connections: 64,
             value_bytes: 256,
             keys: 10,

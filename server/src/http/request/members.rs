@@ -108,9 +108,9 @@ pub(crate) struct AddBody {
     #[serde(rename = "Role")]
     #[schema(pattern = "^(voter|learner)$")]
     role: Option<String>,
-    /// Where it says it serves HTTP: `http://host:port`.
+    /// Where it says it serves HTTP: `http://host:port` or `https://host:port`.
     #[serde(rename = "URL")]
-    #[schema(max_length = 512, pattern = "^http://.+$")]
+    #[schema(max_length = 512, pattern = "^https?://.+$")]
     url: Option<String>,
     /// What people call it.
     #[serde(rename = "Name")]

@@ -1,0 +1,161 @@
+//! The certificates, keys and CAs in force.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quorate_client::tls::{Authorities, Identity, Tls, TlsFileError, Usage, cryptography};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SupportedProtocolVersion};
+use tracing::{error, info, warn};
+
+use crate::config::{ServeConfig, TlsConfig};
+
+/// What peers call the protocol between them, so that neither port is taken for the other (RFC 7301).
+const PEER_PROTOCOL: &[u8] = b"quorate-peer/1";
+
+/// What HTTP is called.
+const HTTP_PROTOCOL: &[u8] = b"http/1.1";
+
+/// A certificate that ends sooner is warned of.
+const SOON_SECONDS: u64 = 14 * 86_400;
+
+/// What a node shows and believes. Each connection takes what is in force when it begins.
+pub(crate) struct Keyring {
+    config: TlsConfig,
+    names: Names,
+    current: Mutex<Arc<Keys>>,
+}
+
+/// The hosts that this node is dialed as.
+#[derive(Clone, Debug)]
+struct Names {
+    http: String,
+    peers: String,
+}
+
+/// What was read from one state of the files.
+#[derive(Default)]
+pub(super) struct Keys {
+    /// For those who come to the HTTP port; without it that port is plain.
+    pub(super) https: Option<Arc<ServerConfig>>,
+    /// For those who come to the peer port, and for dialing peers; without it links are plain.
+    pub(super) peers: Option<(Arc<ServerConfig>, Tls)>,
+    /// For dialing the HTTP port of other nodes.
+    pub(super) client: Option<Tls>,
+}
+
+impl Keyring {
+    /// Reads the files and looks at them as others will.
+    ///
+    /// # Errors
+    /// [`TlsFileError`]: a node with these could not be reached, or could reach nobody.
+    pub(crate) fn load(config: &ServeConfig, now_seconds: u64) -> Result<Keyring, TlsFileError> {
+        let names = Names {
+            http: config.advertise_http.host().to_owned(),
+            peers: config.advertise_raft.host().to_owned(),
+        };
+        let keys = Keys::read(&config.tls, &names, now_seconds)?;
+        Ok(Keyring { config: config.tls.clone(), names, current: Mutex::new(Arc::new(keys)) })
+    }
+
+    /// Whether there is anything that could be read again.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.config == TlsConfig::default()
+    }
+
+    /// Reads the files again. What can't be used changes nothing.
+    pub(crate) fn reload(&self, now_seconds: u64) {
+        match Keys::read(&self.config, &self.names, now_seconds) {
+            Ok(keys) => {
+                *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+                info!("the files of TLS were read again; new connections use them");
+            }
+            Err(problem) => {
+                error!(%problem, "the files of TLS were read again and can't be used; the ones before stay in force");
+            }
+        }
+    }
+
+    pub(super) fn current(&self) -> Arc<Keys> {
+        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Keys {
+    fn read(config: &TlsConfig, names: &Names, now_seconds: u64) -> Result<Keys, TlsFileError> {
+        let TlsConfig { http, client_ca, ca, peers } = config;
+        let peers = match peers {
+            Some(files) => {
+                let identity = Identity::read(&files.pair.certificate, &files.pair.key)?;
+                Some((identity, Authorities::read(&files.ca)?))
+            }
+            None => None,
+        };
+        let http = http.as_ref().map(|pair| Identity::read(&pair.certificate, &pair.key)).transpose()?;
+        let clients = client_ca.as_deref().map(Authorities::read).transpose()?;
+        let nodes = match (ca, &peers) {
+            (Some(ca), _) => Some(Authorities::read(ca)?),
+            (None, Some((_, peers))) => Some(peers.clone()),
+            (None, None) => None,
+        };
+        if let Some((identity, authorities)) = &peers {
+            check(identity, authorities, Usage::Server(&names.peers), now_seconds)?;
+            check(identity, authorities, Usage::Client, now_seconds)?;
+        }
+        if let (Some(identity), Some(authorities)) = (&http, &nodes) {
+            check(identity, authorities, Usage::Server(&names.http), now_seconds)?;
+        }
+        // Peers are members, so they may do what clients may: pass requests on, for one.
+        let shown = peers.as_ref().map(|(identity, _)| identity).or(http.as_ref());
+        let welcome = match (clients, &peers) {
+            (Some(clients), Some((_, peers))) => Some(clients.and(peers)),
+            (clients, _) => clients,
+        };
+        if let (Some(shown), Some(welcome)) = (shown, &welcome) {
+            check(shown, welcome, Usage::Client, now_seconds)?;
+        }
+        Ok(Keys {
+            https: http
+                .as_ref()
+                .map(|http| server_config(http, welcome.as_ref(), &[&TLS13, &TLS12], HTTP_PROTOCOL)),
+            client: nodes.as_ref().map(|nodes| Tls::new(nodes, shown)),
+            peers: peers.as_ref().map(|(identity, authorities)| {
+                let config = server_config(identity, Some(authorities), &[&TLS13], PEER_PROTOCOL);
+                (config, Tls::for_protocol(authorities, identity, PEER_PROTOCOL))
+            }),
+        })
+    }
+}
+
+/// An error now, or a warning when it will be one soon.
+fn check(
+    identity: &Identity,
+    authorities: &Authorities,
+    usage: Usage<'_>,
+    now_seconds: u64,
+) -> Result<(), TlsFileError> {
+    identity.verify(authorities, usage, now_seconds)?;
+    if let Err(problem) = identity.verify(authorities, usage, now_seconds + SOON_SECONDS) {
+        warn!(%problem, "in {} days a certificate will have ended", SOON_SECONDS / 86_400);
+    }
+    Ok(())
+}
+
+fn server_config(
+    identity: &Identity,
+    clients: Option<&Authorities>,
+    versions: &[&'static SupportedProtocolVersion],
+    protocol: &[u8],
+) -> Arc<ServerConfig> {
+    let verifier = clients.map_or_else(WebPkiClientVerifier::no_client_auth, Authorities::client_verifier);
+    let mut config = ServerConfig::builder_with_provider(cryptography())
+        .with_protocol_versions(versions)
+        .expect("ring has ciphers for both versions")
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(identity.resolver());
+    // A session that goes on shows no certificate: it would outlive its certificate, and its CA.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.alpn_protocols = vec![protocol.to_vec()];
+    Arc::new(config)
+}
