@@ -203,6 +203,30 @@ fn the_command_line_speaks_tls_and_says_what_is_missing() {
     assert_eq!(cluster.get(0, "a"), "b");
 }
 
+/// A node that answers and can't be asked may be one of a quorum.
+#[test]
+fn lost_quorum_is_not_believed_while_somebody_answers_by_tls() {
+    let ours = Authority::new("ours");
+    let mut cluster = TlsCluster::start(3, &ours);
+    let status = cluster.ask(0, "GET", "/raft/status", b"").unwrap().json();
+    let id = status["cluster"].as_str().unwrap();
+    cluster.nodes[0].kill();
+    let dir = text(&cluster.nodes[0].data_dir());
+    let (certificate, key) = ours.certify().write(cluster.folder.path(), "operator");
+    let [ca, certificate, key] =
+        [&cluster.folder.path().join("node-0.ca"), &certificate, &key].map(|path| text(path));
+    let apply = ["recover", "apply", &dir, "--confirm", id];
+    for (flags, said) in [
+        (&[][..], "can't be asked: "),
+        (&["--cacert", &ca], "wants a certificate"),
+        (&["--cacert", &ca, "--cert", &certificate, "--key", &key], "the cluster may still have a quorum"),
+    ] {
+        let refused = Program::new(PROGRAM, &[&apply[..], flags].concat()).run();
+        assert_eq!(refused.code, Some(4), "{flags:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(said), "{flags:?}: {}", refused.stderr);
+    }
+}
+
 /// In three steps, as the documents say: the nodes believe both CAs, then they show the new one's certificates, then
 /// they believe it alone.
 #[test]
