@@ -49,6 +49,6 @@ mod tests {
         assert_eq!(weight(Payload::Command([0; 100].into())), 132);
         let members = Members::founder(NodeId(1), Contact::default());
         let members = members.with_learner(NodeId(2), Learner::Standing, Contact::default());
-        assert_eq!((members.count(), weight(Payload::Members(members.clone()))), (2, 32 + 2 * 64));
+        assert_eq!((members.count(), weight(Payload::Members(members))), (2, 32 + 2 * 64));
     }
 }

@@ -51,11 +51,11 @@ impl Checker for StaleIsTold {
                 self.terms.remove(host);
                 self.waiting.retain(|(_, by), _| by != host);
             }
-            Observation::Stands { host, stand } => {
-                // What waited to be said in the term before is not said any more.
-                if self.terms.insert(*host, stand.term) != Some(stand.term) {
-                    self.waiting.retain(|(_, by), _| by != host);
-                }
+            // What waited to be said in the term before is not said any more.
+            Observation::Stands { host, stand }
+                if self.terms.insert(*host, stand.term) != Some(stand.term) =>
+            {
+                self.waiting.retain(|(_, by), _| by != host);
             }
             Observation::Received { from, to, said } if asks(said.kind) => {
                 if self.terms.get(to).is_none_or(|term| said.term >= *term) {
