@@ -79,6 +79,8 @@ pub(crate) struct Machine {
     slow_since: u64,
     /// The fault that is about to cut its power.
     power_cut: Option<usize>,
+    /// It was healed while a fault was about to: the power may have gone already, and the server not heard of it.
+    power_may_be_gone: bool,
     /// A file of term and vote is bad in this life.
     pub(crate) stable_hurt: bool,
     /// Its log has been hurt.
@@ -310,7 +312,8 @@ impl World {
             }
             None => {
                 self.agenda.add(now + SUPERVISOR_PAUSE, Step::Restart(host));
-                self.server_ended(now, host, Ended::DiskFailed)
+                let by_power = std::mem::take(&mut self.machine(host).power_may_be_gone);
+                self.server_ended(now, host, if by_power { Ended::PowerLost } else { Ended::DiskFailed })
             }
         }
     }
@@ -514,6 +517,7 @@ impl World {
             if machine.power_cut.take().is_some() {
                 // Mending has put the power back before it went.
                 machine.disk.cut_power_at(u64::MAX);
+                machine.power_may_be_gone = true;
             }
             self.tell_clock(now, host);
             effects.extend(self.start(host));
@@ -576,6 +580,7 @@ impl Machine {
             changes_before: 0,
             slow_since: 0,
             power_cut: None,
+            power_may_be_gone: false,
             stable_hurt: false,
             log_hurt: false,
             forgot: false,

@@ -216,6 +216,9 @@ fn lost_quorum_is_not_believed_while_somebody_answers_by_tls() {
     let [ca, certificate, key] =
         [&cluster.folder.path().join("node-0.ca"), &certificate, &key].map(|path| text(path));
     let apply = ["recover", "apply", &dir, "--confirm", id];
+    let typo = text(&cluster.folder.path().join("typo"));
+    let wrong = Program::new(PROGRAM, &[&apply[..], &["--cacert", &typo]].concat()).run();
+    assert_eq!(wrong.code, Some(78), "flags that can't be used prove nothing: {}", wrong.stderr);
     for (flags, said) in [
         (&[][..], "can't be asked: "),
         (&["--cacert", &ca], "wants a certificate"),
@@ -333,6 +336,34 @@ fn a_plain_cluster_becomes_one_of_https() {
             members.contains(&format!("https://{address}")).then_some(())
         });
     }
+}
+
+/// A node that missed how the others changed to HTTPS holds URLs by which nobody can be asked any more.
+#[test]
+fn an_old_url_does_not_make_a_live_quorum_look_lost() {
+    let ours = Authority::new("ours");
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, &ours.pem).unwrap();
+    let mut plain = Cluster::start_with(PROGRAM, 3, &["--tls-ca", &text(&ca)]);
+    let status = plain.nodes[0].client().must("GET", "/raft/status", b"").json();
+    let id = status["cluster"].as_str().unwrap();
+    plain.nodes[0].kill();
+    let tls = client(&[&ours], None);
+    for number in 1..3 {
+        let (certificate, key) = ours.certify().write(folder.path(), &format!("node-{number}"));
+        assert_eq!(plain.nodes[number].stop(), Some(0));
+        plain.nodes[number].start(&["--tls-cert", &text(&certificate), "--tls-key", &text(&key)]);
+    }
+    let address = plain.nodes[2].http();
+    wait_until("two of three to write by HTTPS", PATIENCE, || {
+        let put = request(address, &tls, "PUT", "/key/a", b"written").ok()?;
+        (put.status == 200).then_some(())
+    });
+    let dir = text(&plain.nodes[0].data_dir());
+    let refused = Program::new(PROGRAM, &["recover", "apply", &dir, "--confirm", id]).run();
+    assert_eq!(refused.code, Some(4), "{}", refused.stderr);
+    assert!(refused.stderr.contains("can't be asked"), "{}", refused.stderr);
 }
 
 #[test]

@@ -183,6 +183,8 @@ fn refuse_live(url: &Endpoint, tls: &TlsFlags) -> Failure {
 
 /// A node that nobody named and that still answers may hold more, or be one of a quorum that was only out of sight.
 fn refuse_unnamed(dir: &std::path::Path, tls: &TlsFlags) -> Result<(), Failure> {
+    // Flags that can't be used are no sign that nobody is there.
+    tls.tls()?;
     // What is wrong with the data dir is found, and said, where it is taken.
     let Ok(mut target) = Survivor::at(dir) else { return Ok(()) };
     target.release();
@@ -192,10 +194,11 @@ fn refuse_unnamed(dir: &std::path::Path, tls: &TlsFlags) -> Result<(), Failure> 
         let Ok(url) = contact.url.parse::<Endpoint>() else { continue };
         let status = match ask(&url, tls) {
             Ok(status) => status,
-            Err(Failure::Ended(_, problem)) if url.is_https() && takes_connections(&url) => {
+            // It may speak TLS where its URL says http, or the other way around: a URL is as old as the data dir.
+            Err(Failure::Ended(_, problem)) if takes_connections(&url) => {
                 let message = format!(
-                    "somebody answers where node {id} was, at {url}, and can't be asked: {problem}; give --cacert, and \
-                     --cert with --key when the nodes want a certificate, or stop that node"
+                    "somebody answers where node {id} was, at {url}, and can't be asked: {problem}; stop that node, or \
+                     give --cacert, and --cert with --key when the nodes want a certificate"
                 );
                 return Err(Failure::Ended(Exit::PreconditionFailed, message));
             }

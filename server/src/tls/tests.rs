@@ -17,7 +17,7 @@ use crate::net::{Listener, Net, read_some, write_all};
 use crate::real::{RealNet, RealRuntime, wall_clock_seconds};
 use crate::runtime::Runtime;
 
-/// The clock of the system, and sleeps that take a two hundredth of their time.
+/// The clock of the system, and sleeps that take a tenth of their time: a handshake may still take a second.
 #[derive(Clone)]
 struct Hasty(RealRuntime);
 
@@ -31,7 +31,7 @@ impl Runtime for Hasty {
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static {
-        self.0.sleep(duration / 200)
+        self.0.sleep(duration / 10)
     }
 
     fn random(&self) -> u64 {

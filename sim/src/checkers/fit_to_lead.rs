@@ -29,12 +29,14 @@ pub(crate) struct FitToLead {
     clocks: BTreeMap<Host, Clock>,
 }
 
-/// What a machine's clock showed when that was last told.
+/// A machine's clock as it was last told.
 #[derive(Clone, Copy, Debug)]
 struct Clock {
     told_at: Time,
     shows: Time,
     rate: u64,
+    /// The latest time that it has ever shown: until it shows that again, time stands still for a core.
+    highest: Time,
 }
 
 #[derive(Debug, Default)]
@@ -70,16 +72,22 @@ impl FitToLead {
         self.servers.entry(host).or_default()
     }
 
-    /// A clock that goes back shows a leader the time of its last answers once more: it may count from there.
-    fn clock(&mut self, at: Time, machine: Host, now: Clock) {
-        let before = self.clocks.insert(machine, now);
-        let behind = before.map_or(Duration::ZERO, |before| before.at(at).since(now.shows));
-        let since = at + behind;
+    fn clock(&mut self, at: Time, machine: Host, shows: Time, rate: u64) {
+        let before = self.clocks.get(&machine);
+        let highest = before.map_or(shows, |before| before.highest.max(before.at(at)).max(shows));
+        self.clocks.insert(machine, Clock { told_at: at, shows, rate, highest });
+        let since = self.time_goes_on(at, machine);
         let on_it = |host: &Host| machine_of(*host) == machine;
         let offices = self.servers.iter_mut().filter(|(host, _)| on_it(host));
         for office in offices.filter_map(|(_, server)| server.office.as_mut()) {
             (office.since, office.unfit_since) = (since, None);
         }
+    }
+
+    /// When time goes on for the servers of a machine: now, unless its clock went back.
+    fn time_goes_on(&self, at: Time, machine: Host) -> Time {
+        let clock = self.clocks.get(&machine).filter(|clock| clock.rate == RIGHT);
+        clock.map_or(at, |clock| at + clock.highest.since(clock.at(at)))
     }
 
     /// A leader calls on its followers.
@@ -140,21 +148,23 @@ impl Checker for FitToLead {
             Observation::Started { host, .. } => drop(self.servers.insert(*host, Server::default())),
             Observation::Ended { host, .. } => drop(self.servers.remove(host)),
             Observation::Clock { host, shows, rate } => {
-                self.clock(at, *host, Clock { told_at: at, shows: *shows, rate: *rate });
+                self.clock(at, *host, *shows, *rate);
             }
             Observation::Members { host, voters, outgoing, .. } => {
+                let since = self.time_goes_on(at, machine_of(*host));
                 let server = self.server(*host);
                 (server.voters, server.outgoing) = (hosts(voters), hosts(outgoing));
                 // New voters have had no time to be heard.
-                server.office.iter_mut().for_each(|office| office.since = at);
+                server.office.iter_mut().for_each(|office| office.since = since);
             }
             Observation::Stands { host, stand } => {
+                let since = self.time_goes_on(at, machine_of(*host));
                 let office = &mut self.server(*host).office;
                 if stand.role != Role::Leader {
                     *office = None;
                 } else if office.as_ref().is_none_or(|office| office.term != stand.term) {
                     let heard = BTreeMap::new();
-                    *office = Some(Office { term: stand.term, since: at, heard, unfit_since: None });
+                    *office = Some(Office { term: stand.term, since, heard, unfit_since: None });
                 }
             }
             // What it was about to do has to wait for a process that is stopped, and for whatever else may be broken.
@@ -162,8 +172,9 @@ impl Checker for FitToLead {
                 let offices = self.servers.values_mut().filter_map(|server| server.office.as_mut());
                 offices.for_each(|office| office.unfit_since = None);
             }
-            Observation::Received { from, to, .. } => {
-                if let Some(office) = &mut self.server(*to).office {
+            Observation::Received { from, to, said } => {
+                let office = self.server(*to).office.as_mut();
+                if let Some(office) = office.filter(|office| office.term == said.term) {
                     office.heard.insert(*from, at);
                 }
             }

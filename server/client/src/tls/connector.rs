@@ -71,5 +71,6 @@ impl Service<Uri> for Connector {
     }
 }
 
-const NO_AUTHORITY: &str = "https needs a CA to believe: give --cacert FILE (for public certificates the system's own list, \
+/// What is said when https is wanted and no CA is named.
+pub const NO_AUTHORITY: &str = "https needs a CA to believe: give --cacert FILE (for public certificates the system's own list, \
                             for example /etc/ssl/certs/ca-certificates.crt)";

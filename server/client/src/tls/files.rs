@@ -213,7 +213,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsFileError> {
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
     let bytes = read(path)?;
     let read: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let certificates = read.map_err(|error| unusable(path, format!("its PEM is broken: {error}")))?;
+    let certificates = read.map_err(|error| unusable(path, broken(&error)))?;
     if certificates.is_empty() {
         let (wanted, label) = ("certificate", "CERTIFICATE");
         return Err(TlsFileError::Missing { path: path.to_owned(), wanted, label });
@@ -233,6 +233,46 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFileError> {
             let (wanted, label) = ("private key", "PRIVATE KEY");
             Err(TlsFileError::Missing { path: path.to_owned(), wanted, label })
         }
-        Err(error) => Err(unusable(path, format!("its PEM is broken: {error}"))),
+        Err(error) => Err(unusable(path, broken(&error))),
+    }
+}
+
+/// What is wrong with PEM, in words of ours: the library's name what was read, and that may be a key.
+fn broken(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "its PEM is broken: a section has no end line of its own",
+        pem::Error::IllegalSectionStart { .. } => {
+            "its PEM is broken: a line that begins a section goes on where it should end; are its line breaks lost?"
+        }
+        pem::Error::Base64Decode(_) => "its PEM is broken: a section is not base64",
+        _ => "its PEM is broken",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files whose line breaks are lost, or whose end is: the library names what it has read.
+    #[test]
+    fn nothing_of_a_broken_key_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("n1.key");
+        for broken in [
+            "-----BEGIN PRIVATE KEY-----SECRET-----END PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY----- SECRET -----END PRIVATE KEY-----\n",
+            "-----BEGIN PRIVATE KEY-----\nSECRET",
+            "-----BEGIN PRIVATE KEY SECRET-----\nSECRET\n-----END",
+            "-----BEGIN PRIVATE KEY-----\nSECRET!\n-----END PRIVATE KEY-----\n",
+            "-----BEGIN SECRET",
+        ] {
+            std::fs::write(&path, broken).unwrap();
+            let said = [read_key(&path).unwrap_err(), read_certificates(&path).unwrap_err()];
+            for error in said {
+                let text = format!("{error} {error:?}");
+                assert!(!text.contains("SECRET") && !text.contains("83, 69, 67"), "{broken:?}: {text}");
+                assert!(text.contains("n1.key"), "{text}");
+            }
+        }
     }
 }

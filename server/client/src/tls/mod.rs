@@ -13,6 +13,7 @@ mod files;
 mod trouble;
 
 pub(crate) use connector::Connector;
+pub use connector::NO_AUTHORITY;
 pub use files::{Authorities, Identity, TlsFileError, Usage};
 pub use trouble::{explain_tls, explained, is_refused_handshake, tls_error};
 

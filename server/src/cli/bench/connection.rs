@@ -2,7 +2,7 @@
 
 use crate::cli::bench::answer::{self, Answer};
 use quorate_client::Endpoint;
-use quorate_client::tls::{Tls, explained};
+use quorate_client::tls::{NO_AUTHORITY, Tls, explained};
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -39,6 +39,7 @@ impl<T: AsyncRead + AsyncWrite + fmt::Debug + Unpin> Stream for T {}
 pub(crate) struct Connection {
     address: String,
     host: String,
+    is_https: bool,
     tls: Option<Tls>,
     stream: Option<Box<dyn Stream>>,
     put: Prepared,
@@ -50,19 +51,20 @@ impl Connection {
     pub(crate) fn new(target: &Endpoint, tls: Option<&Tls>, value_bytes: usize) -> Self {
         let address = target.address().to_string();
         let host = target.address().host().to_owned();
-        let tls = tls.filter(|_| target.is_https()).cloned();
+        let (is_https, tls) = (target.is_https(), tls.cloned());
         let put = Prepared::new("POST", &address, Some(value_bytes));
         let get = Prepared::new("GET", &address, None);
-        Self { address, host, tls, stream: None, put, get, received: Vec::with_capacity(4096) }
+        Self { address, host, is_https, tls, stream: None, put, get, received: Vec::with_capacity(4096) }
     }
 
     async fn dial(&self) -> io::Result<Box<dyn Stream>> {
         let stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
-        Ok(match &self.tls {
-            Some(tls) => Box::new(tls.connect(&self.host, stream).await.map_err(explained)?),
-            None => Box::new(stream),
-        })
+        if !self.is_https {
+            return Ok(Box::new(stream));
+        }
+        let tls = self.tls.as_ref().ok_or_else(|| io::Error::other(NO_AUTHORITY))?;
+        Ok(Box::new(tls.connect(&self.host, stream).await.map_err(explained)?))
     }
 
     /// Sends one request and returns the status of its answer.

@@ -79,6 +79,19 @@ fn who_was_stopped_or_has_another_clock_gets_its_time() {
     let back = || office("fit-to-lead").sees(shows(9_000_000)).sees(shows(7_000_000));
     leads_on(back(), 70, &[]).passes();
     leads_on(back(), 80, &[]).alarms("fit-to-lead", "no majority");
+    // Whatever happens meanwhile, time goes on for it only then.
+    let changed = || back().waits_for_ms(50).members(1, &[1, 2], &[]);
+    leads_on(changed(), 70, &[]).passes();
+    leads_on(changed(), 80, &[]).alarms("fit-to-lead", "no majority");
+    leads_on(back().stands(1, Role::Leader, TERM + 1, 0), 70, &[]).passes();
+    let slowed = back().sees(Observation::Clock { host: 1, shows: Time(7_000_000), rate: 100 });
+    leads_on(slowed.sees(shows(7_000_000)), 70, &[]).passes();
+    // What is said in another term is no answer to this one's leader.
+    let others = (0..40).fold(office("fit-to-lead"), |story, _| {
+        let story = story.waits_for_ms(50).hears_message(2, 1, TERM + 1, MessageKind::PreVote, [0; 3]);
+        calls(story)
+    });
+    others.alarms("fit-to-lead", "no majority");
 }
 
 fn moved_on() -> Story {
