@@ -166,8 +166,8 @@ impl MemoryDisk {
         self.state().rot(path, start..range.end as u64, |at, byte| *byte = bytes[position(at - start)]);
     }
 
-    /// Puts what stands from `from` on, in the same file, in the place of a range of it: bytes that went astray once, or
-    /// were written by a drive that missed. Unlike garbage they may be sound, but for where they are.
+    /// Puts what stands from `from` on, in the same file, in the place of a range of it: bytes that went astray once,
+    /// or were written by a drive that missed. Unlike garbage they may be sound, but for where they are.
     ///
     /// # Panics
     /// When the file has no such ranges.
