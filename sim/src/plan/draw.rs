@@ -450,7 +450,12 @@ fn segment_gone(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
 }
 
 fn rot_stable(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (host, damage, pick) = (draw.host(), damage_or_gone(draw), draw.random.bits() >> 16);
+    // A file of term and vote is one sector: nothing of it can stray.
+    let damage = match damage_or_gone(draw) {
+        Damage::Stray => Damage::Flip,
+        other => other,
+    };
+    let (host, pick) = (draw.host(), draw.random.bits() >> 16);
     at(at_ms, Fault::Rot { host, place: Place::Stable, damage, pick })
 }
 

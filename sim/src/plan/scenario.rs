@@ -28,7 +28,7 @@ pub enum Scenario {
     Single,
 }
 
-const DISK_FAULTS: [&str; 35] = [
+const DISK_FAULTS: [&str; 34] = [
     "disk stall",
     "disk stall of ten election timeouts",
     "slow disk",
@@ -48,7 +48,6 @@ const DISK_FAULTS: [&str; 35] = [
     "rotten term and vote: flipped bit",
     "rotten term and vote: garbage",
     "rotten term and vote: zeros",
-    "rotten term and vote: stray bytes",
     "rotten term and vote: unreadable",
     "one file of term and vote gone",
     "lost term and vote",
