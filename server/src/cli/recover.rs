@@ -1,7 +1,7 @@
 //! `quorate recover plan` and `quorate recover apply`.
 
 use std::net::{TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -77,7 +77,7 @@ pub(crate) fn run(command: RecoverCommand) -> Result<(), Failure> {
         Action::Plan { sources, tls, output } => plan(&sources, &tls, &output),
         Action::Apply { dir, confirm, survivors, aside, tls } => {
             let dirs = named_dirs(&dir, survivors, &tls)?;
-            refuse_unnamed(&dir, &tls)?;
+            refuse_unnamed(&dir, &dirs, &tls)?;
             apply_to(&Order { dir, confirm, survivors: dirs, aside })
         }
     }
@@ -182,20 +182,22 @@ fn refuse_live(url: &Endpoint, tls: &TlsFlags) -> Failure {
 }
 
 /// A node that nobody named and that still answers may hold more, or be one of a quorum that was only out of sight.
-fn refuse_unnamed(dir: &std::path::Path, tls: &TlsFlags) -> Result<(), Failure> {
+fn refuse_unnamed(dir: &Path, named: &[PathBuf], tls: &TlsFlags) -> Result<(), Failure> {
     // Flags that can't be used are no sign that nobody is there.
     tls.tls()?;
     // What is wrong with the data dir is found, and said, where it is taken.
     let Ok(mut target) = Survivor::at(dir) else { return Ok(()) };
     target.release();
     let Ok(holdings) = &target.holdings else { return Ok(()) };
+    // A survivor that is named and runs is refused by its lock, which tells which process it is.
+    let locked: Vec<NodeId> = named.iter().filter_map(|dir| locked_by(dir)).collect();
     let others = holdings.members.contacts.iter().filter(|(id, _)| **id != target.node());
     for (id, contact) in others {
         let Ok(url) = contact.url.parse::<Endpoint>() else { continue };
         let status = match ask(&url, tls) {
             Ok(status) => status,
             // It may speak TLS where its URL says http, or the other way around: a URL is as old as the data dir.
-            Err(Failure::Ended(_, problem)) if takes_connections(&url) => {
+            Err(Failure::Ended(_, problem)) if !locked.contains(id) && takes_connections(&url) => {
                 let message = format!(
                     "somebody answers where node {id} was, at {url}, and can't be asked: {problem}; stop that node, or \
                      give --cacert, and --cert with --key when the nodes want a certificate"
@@ -217,6 +219,13 @@ fn refuse_unnamed(dir: &std::path::Path, tls: &TlsFlags) -> Result<(), Failure> 
         }
     }
     Ok(())
+}
+
+/// The node of a data dir that a process has in use.
+fn locked_by(dir: &Path) -> Option<NodeId> {
+    let mut survivor = Survivor::at(dir).ok()?;
+    survivor.release();
+    survivor.in_use.is_some().then(|| survivor.node())
 }
 
 /// Whether anybody is there at all.
