@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use quorate_client::{Endpoint, Status};
 use quorate_node::raft::NodeId;
 use quorate_node::wire::ClusterId;
+use quorate_storage::Look;
 
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{self, OutputFlags};
@@ -223,9 +224,8 @@ fn refuse_unnamed(dir: &Path, named: &[PathBuf], tls: &TlsFlags) -> Result<(), F
 
 /// The node of a data dir that a process has in use.
 fn locked_by(dir: &Path) -> Option<NodeId> {
-    let mut survivor = Survivor::at(dir).ok()?;
-    survivor.release();
-    survivor.in_use.is_some().then(|| survivor.node())
+    let look = Look::at(dir).ok()?;
+    look.in_use.is_some().then_some(look.identity.node)
 }
 
 /// Whether anybody is there at all.
