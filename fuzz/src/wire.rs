@@ -101,8 +101,7 @@ pub fn recording_decode(data: &[u8]) {
     while let [number, length, after @ ..] = rest {
         let (payload, after) = after.split_at(after.len().min(usize::from(*length)));
         let kinds = [Kind::Head, Kind::Base, Kind::Entries, Kind::Checkpoint, Kind::Events, Kind::End];
-        file.extend_from_slice(&recording::piece_head(kinds[usize::from(*number) % kinds.len()], payload));
-        file.extend_from_slice(payload);
+        write_piece(&mut file, kinds[usize::from(*number) % kinds.len()], payload);
         rest = after;
     }
     recorded(&file);
@@ -114,12 +113,14 @@ fn recorded(file: &[u8]) {
     assert_eq!(whole, cut, "in pieces of {piece}");
     if let (pieces, Ok(())) = whole {
         let mut written = recording::header();
-        for (kind, payload) in &pieces {
-            written.extend_from_slice(&recording::piece_head(*kind, payload));
-            written.extend_from_slice(payload);
-        }
+        pieces.iter().for_each(|(kind, payload)| write_piece(&mut written, *kind, payload));
         assert_eq!(written, file);
     }
+}
+
+fn write_piece(file: &mut Vec<u8>, kind: Kind, payload: &[u8]) {
+    file.extend_from_slice(&recording::piece_head(kind, payload));
+    file.extend_from_slice(payload);
 }
 
 type Pieces = (Vec<(Kind, Vec<u8>)>, Result<(), RecordingError>);

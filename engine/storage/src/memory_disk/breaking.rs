@@ -162,8 +162,7 @@ impl MemoryDisk {
     pub fn garbage(&self, path: &str, range: Range<usize>, seed: u64) {
         let mut random = Random::new(seed);
         let bytes: Vec<u8> = range.clone().map(|_| random.next().to_le_bytes()[0]).collect();
-        let start = range.start as u64;
-        self.state().rot(path, start..range.end as u64, |at, byte| *byte = bytes[position(at - start)]);
+        self.state().replace(path, range.start as u64, &bytes);
     }
 
     /// Puts what stands from `from` on, in the same file, in the place of a range of it: bytes that went astray once,
@@ -175,8 +174,7 @@ impl MemoryDisk {
         let mut state = self.state();
         let number = state.existing(path);
         let bytes = state.inode(number).live[from..from + range.len()].to_vec();
-        let start = range.start as u64;
-        state.rot(path, start..range.end as u64, |at, byte| *byte = bytes[position(at - start)]);
+        state.replace(path, range.start as u64, &bytes);
     }
 
     /// Makes a range of a file unreadable: reads that touch it fail, until a write covers the whole of a sector of it,
@@ -217,6 +215,11 @@ impl State {
         self.counters.files_vanished += 1;
         self.release(number);
         true
+    }
+
+    /// Rot that leaves these bytes.
+    fn replace(&mut self, path: &str, start: u64, bytes: &[u8]) {
+        self.rot(path, start..start + bytes.len() as u64, |at, byte| *byte = bytes[position(at - start)]);
     }
 
     /// Rot spares no copy of the bytes, not even those that are kept to undo a write.

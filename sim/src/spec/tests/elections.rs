@@ -1,6 +1,6 @@
 //! Who may ask, run, vote and lead.
 
-use super::{elected, followed, founded, settled};
+use super::{Trace, elected, followed, founded, settled};
 
 /// Server 2 has a log and leads nobody any more: it ran in term 3 when server 1 had told it to, and lost.
 const HANDED_OVER: &str = "
@@ -8,6 +8,16 @@ const HANDED_OVER: &str = "
     2: campaigns term=3 transfer=yes
     2: writes id=3 term=3 vote=2
     2: written id=3";
+
+/// Server 1 runs in term 2: server 2 would vote for it.
+fn runs() -> Trace {
+    founded().then(
+        "1: asks to=2 term=2 last=1/1
+        2: would to=1 term=2
+        1: counts asking=yes votes=1,2
+        1: campaigns term=2 transfer=no",
+    )
+}
 
 #[test]
 fn a_term_is_entered_upwards_and_only_when_somebody_has_begun_it() {
@@ -20,14 +30,6 @@ fn a_term_is_entered_upwards_and_only_when_somebody_has_begun_it() {
 #[test]
 fn a_vote_that_was_not_said_does_not_count() {
     founded().but_not("1: counts asking=yes votes=2,1", "2 has not said yes to it in term 2");
-    let runs = || {
-        founded().then(
-            "1: asks to=2 term=2 last=1/1
-            2: would to=1 term=2
-            1: counts asking=yes votes=1,2
-            1: campaigns term=2 transfer=no",
-        )
-    };
     runs().but_not("1: counts asking=no votes=1", "1 has not said yes to it in term 2, durably");
     runs()
         .then("1: writes id=1 term=2 vote=1\n1: written id=1")
@@ -102,16 +104,7 @@ fn a_vote_goes_to_no_older_log() {
 #[test]
 fn who_leads_has_run_and_won_alone() {
     settled().but_not("1: leads term=2", "it does not run in this term");
-    let ran = || {
-        founded().then(
-            "1: asks to=2 term=2 last=1/1
-            2: would to=1 term=2
-            1: counts asking=yes votes=1,2
-            1: campaigns term=2 transfer=no
-            1: writes id=1 term=2 vote=1
-            1: written id=1",
-        )
-    };
+    let ran = || runs().then("1: writes id=1 term=2 vote=1\n1: written id=1");
     ran().but_not("1: leads term=2", "it has counted no such votes");
     // xraft#27: an answer that comes twice is one.
     ran().then("1: counts asking=no votes=1").but_not("1: leads term=2", "the votes [1] are no majority");
@@ -120,14 +113,6 @@ fn who_leads_has_run_and_won_alone() {
 
 #[test]
 fn who_yields_has_run_and_wins_no_more() {
-    let runs = || {
-        founded().then(
-            "1: asks to=2 term=2 last=1/1
-            2: would to=1 term=2
-            1: counts asking=yes votes=1,2
-            1: campaigns term=2 transfer=no",
-        )
-    };
     founded().but_not("1: yields term=1", "it does not run in this term");
     runs().but_not("1: yields term=1", "it does not run in this term");
     let won = "1: writes id=1 term=2 vote=1\n1: written id=1\n1: counts asking=no votes=1";
