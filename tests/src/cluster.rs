@@ -178,6 +178,17 @@ impl Node {
         });
     }
 
+    /// Waits until all that `/readyz` asks for is well: it follows, has caught up, and has nothing left to mend.
+    ///
+    /// # Panics
+    /// As [`Self::wait_until_up`].
+    #[track_caller]
+    pub fn wait_until_ready(&mut self) {
+        self.wait_until_led();
+        let what = format!("{} to be ready", self.name);
+        wait_until(&what, PATIENCE, || self.readiness()?.0.then_some(()));
+    }
+
     /// The end of its log.
     pub fn log_tail(&self) -> String {
         let log = self.running.as_ref().map(Running::stderr).unwrap_or_default();

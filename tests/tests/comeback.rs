@@ -281,6 +281,8 @@ fn a_deleted_last_segment_is_damage_that_the_peers_repair() {
     cluster.nodes[victim].start(&[]);
     cluster.nodes[victim].wait_until_led();
     cluster.wait_until_caught_up(victim);
+    // Having the entries is not all: it votes once a leader has told how far its log must reach.
+    cluster.nodes[victim].wait_until_ready();
     assert_eq!(cluster.nodes[victim].id(), id, "it is the same node");
     for number in 0..50 {
         let target = format!("/key/{number}?consistency=stale");

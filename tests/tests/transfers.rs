@@ -77,10 +77,8 @@ fn a_rolling_restart_under_load_loses_nothing_and_refuses_nothing() {
         let began = working.now();
         assert_eq!(cluster.nodes[number].stop(), Some(0));
         cluster.nodes[number].start(&[]);
-        cluster.nodes[number].wait_until_led();
         cluster.wait_until_caught_up(number);
-        let ready = || (cluster.nodes[number].client().get("/readyz").status == 200).then_some(());
-        wait_until("the restarted node to be ready", PATIENCE, ready);
+        cluster.nodes[number].wait_until_ready();
         times.push((began, working.now()));
     }
     working.wait_for_writes(300, STRETCH_LIMIT);
