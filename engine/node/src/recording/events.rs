@@ -77,10 +77,12 @@ fn write_sharing<'a, T: Encoded, V: Iterator<Item = &'a Arc<[u8]>>>(
     values: impl Fn() -> V,
 ) {
     let (bytes, shared) = chunk.parts();
+    let long = || values().filter(|value| value.len() >= SHARED_FROM).peekable();
     // Mostly there is none.
     let mut left = None;
     codec::encode_except(value, bytes, SHARED_FROM, |at, string| {
-        let found = left.get_or_insert_with(&values).find(|value| std::ptr::eq(&***value, string));
+        // A long string that is none of them, as a key may be, stands between them.
+        let found = left.get_or_insert_with(long).next_if(|value| std::ptr::eq(&***value, string));
         found.into_iter().for_each(|value| shared.insert(at, value));
         found.is_some()
     });

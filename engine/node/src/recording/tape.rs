@@ -304,6 +304,17 @@ mod tests {
     }
 
     #[test]
+    fn a_long_string_that_is_copied_keeps_none_behind_it_from_being_shared() {
+        let mut memory = Memory::new(CHUNK);
+        let mut tape = Tape::new(&mut memory);
+        let (key, value) = (value(1, SHARED_FROM), value(2, SHARED_FROM));
+        let put = || Op::Put(Put::for_good(Arc::clone(&key), Arc::clone(&value)));
+        let input = request(Action::Txn(Txn { success: vec![put(), put()], ..Txn::default() }));
+        tape.input(&mut memory, Time(1), &input);
+        assert_eq!((Arc::strong_count(&key), Arc::strong_count(&value)), (3, 5));
+    }
+
+    #[test]
     fn memory_is_used_again_unless_somebody_still_reads_it() {
         let mut memory = Memory::new(CHUNK);
         let mut tape = Tape::new(&mut memory);
