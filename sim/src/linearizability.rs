@@ -122,7 +122,7 @@ impl Effect {
 }
 
 /// One operation as the search sees it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Step {
     effect: Effect,
     start: u64,
@@ -173,7 +173,15 @@ impl<'a> Register<'a> {
             let end = operation.answered_nanoseconds();
             steps.push(Step { effect, start: operation.invoked_nanoseconds, end, source });
         }
-        let mut steps = settle_unknown_writes(&steps, values.len());
+        // What is known of one tells of others: a swap that is left out needs no value that another may have written.
+        loop {
+            let settled = settle_unknown_writes(&steps, values.len());
+            let is_done = settled == steps;
+            steps = settled;
+            if is_done {
+                break;
+            }
+        }
         steps.sort_by_key(|step| (step.end.is_none(), step.start));
         let required = steps.iter().filter(|step| step.end.is_some()).count();
         let deletes =

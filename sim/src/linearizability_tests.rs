@@ -322,3 +322,29 @@ fn many_deletes_of_unknown_outcome_are_decided() {
     history.push(get(Some("7"), 5_000, 5_001));
     assert!(matches!(check(&history), Err(Violation::NotLinearizable { .. })));
 }
+
+/// Puts and chains of swaps behind them, all unanswered, of which nobody ever reads anything; and a few that are answered.
+fn unanswered_swaps(count: u64) -> Vec<Operation> {
+    let mut history = Vec::new();
+    for number in 0..count {
+        let (at, value) = (number * 10, |step: u64| format!("{number}.{step}"));
+        history.push(put_unknown(&value(0), at));
+        for step in 1..5 {
+            let swap = Call::Swap { from: Some(value(step - 1)), to: value(step) };
+            history.push(operation(swap, at + step, Outcome::Unknown));
+        }
+        history.push(put(&value(9), at, at + 9));
+    }
+    history
+}
+
+#[test]
+fn many_swaps_of_unknown_outcome_are_decided() {
+    let mut history = unanswered_swaps(400);
+    accepted(&history);
+    // Whoever sees one sees that those before it have been done.
+    history.push(get(Some("399.4"), 4_010, 4_011));
+    accepted(&history);
+    history.push(get(Some("399.2"), 4_012, 4_013));
+    assert!(matches!(check(&history), Err(Violation::NotLinearizable { .. })));
+}
