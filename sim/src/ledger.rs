@@ -133,6 +133,11 @@ impl Ledger {
         self.committed.get(usize::try_from(index.0.checked_sub(1)?).ok()?)
     }
 
+    /// Every slot that was ever written with this content, anywhere.
+    pub(crate) fn slots_with(&self, content: u64) -> impl Iterator<Item = LogId> + '_ {
+        self.contents.iter().filter(move |(_, written)| **written == content).map(|(id, _)| *id)
+    }
+
     /// Everything that was committed, from index 1 on.
     pub(crate) fn committed(&self) -> &[Committed] {
         &self.committed

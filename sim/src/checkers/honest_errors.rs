@@ -1,6 +1,8 @@
 //! A request of which a client was told that it failed, or was refused, never takes effect (Jepsen's analysis of
 //! Redis-Raft: a definite error for a write that was committed later).
 
+use quorate_node::raft::LogId;
+
 use super::settled::Settled;
 use super::{Checker, Evidence};
 use crate::history::Outcome;
@@ -17,9 +19,18 @@ impl Checker for HonestErrors {
         "honest-errors"
     }
 
-    fn observe(&mut self, _: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
-        self.failed.observe(observation, |outcome| matches!(outcome, Outcome::Failed));
-        Ok(())
+    /// Sure of a failure is who knows that something else is committed in the place of each entry that was made for
+    /// the request. Whether one of them was committed in the end is a matter of luck.
+    fn observe(&mut self, evidence: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
+        let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed);
+        let Some(content) = self.failed.observe(observation, failed) else { return Ok(()) };
+        let open = |slot: &LogId| evidence.ledger.committed_at(slot.index).is_none();
+        match evidence.ledger.slots_with(content).find(open) {
+            Some(slot) => Err(format!(
+                "a request was answered as failed for sure, and its entry {slot} may still be committed: nothing else is"
+            )),
+            None => Ok(()),
+        }
     }
 
     fn finish(&mut self, evidence: &Evidence<'_>, _: &[crate::history::Operation]) -> Result<(), String> {

@@ -13,19 +13,20 @@ pub(crate) struct Settled {
 }
 
 impl Settled {
-    /// Takes note of requests, and of those whose outcome is `wanted`.
-    pub(crate) fn observe(&mut self, observation: &Observation, wanted: fn(&Outcome) -> bool) {
+    /// Takes note of requests, and of those whose outcome is `wanted`: says the content of such a one.
+    pub(crate) fn observe(&mut self, observation: &Observation, wanted: fn(&Outcome) -> bool) -> Option<u64> {
         match observation {
             Observation::Asks { client, number, content: Some(content), .. } => {
                 self.asked.insert((*client, *number), *content);
             }
             Observation::Hears { client, number, outcome, .. } if wanted(outcome) => {
-                if let Some(content) = self.asked.remove(&(*client, *number)) {
-                    self.requests.insert(content, (*client, *number));
-                }
+                let content = self.asked.remove(&(*client, *number))?;
+                self.requests.insert(content, (*client, *number));
+                return Some(content);
             }
             _ => {}
         }
+        None
     }
 
     /// Client and number of each, by content.
