@@ -19,23 +19,23 @@ Bug 0 is no bug but an alarm that must go off: one seed in a hundred reads a lie
 ";
 
 /// The page.
-pub(super) fn page(bugs: &[Bug], outcomes: &[Outcome], seeds: u64) -> String {
-    let killed = outcomes.iter().filter(|outcome| outcome.is_killed()).count();
+pub(super) fn page(found: &[(&Bug, Outcome)], seeds: u64) -> String {
+    let killed = found.iter().filter(|(_, outcome)| outcome.is_killed()).count();
     let mut page = HEAD.to_owned();
     let starts: Vec<String> = STARTS.iter().map(u64::to_string).collect();
-    let mut medians: Vec<u64> = outcomes.iter().filter_map(Outcome::median).collect();
+    let mut medians: Vec<u64> = found.iter().filter_map(|(_, outcome)| outcome.median()).collect();
     medians.sort_unstable();
     let middle = medians.get(medians.len() / 2).copied().unwrap_or_default();
     writeln!(
         page,
         "\nKilled {killed} of {}, in {middle} seeds in the median. Seeds needed from {}: their median, and each. At most \
          {seeds} seeds were run from each.\n",
-        bugs.len(),
+        found.len(),
         starts.join(", ")
     )
     .expect("a string takes everything");
     page.push_str("| bug | source | where | seeds needed | noticed by |\n|---|---|---|---|---|\n");
-    for (bug, outcome) in bugs.iter().zip(outcomes) {
+    for (bug, outcome) in found {
         page.push_str(&row(bug, outcome));
     }
     page

@@ -121,7 +121,7 @@ fn the_page_tells_of_each_bug_what_came_of_it() {
     let bug = parse(path, &text).unwrap();
     let killed = outcome(&[Some((9, "liveness")), Some((3, "read-confirmed")), Some((4, "read-confirmed"))]);
     let survived = outcome(&[None, None]);
-    let page = page(&[bug.clone(), bug], &[killed, survived], 500);
+    let page = page(&[(&bug, killed), (&bug, survived)], 500);
     assert!(page.contains("Killed 1 of 2, in 4 seeds in the median."), "{page}");
     assert!(page.contains("At most 500 seeds"), "{page}");
     let row = "| 62: One majority is enough. Calm seeds fail: it happens at once. | openraft 6c0ccaf3 | core, membership | \
