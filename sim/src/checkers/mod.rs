@@ -27,6 +27,7 @@ mod orders_kept;
 mod passed_on_once;
 mod past_kept;
 mod past_reads;
+mod promise_kept;
 mod rare;
 mod read_confirmed;
 mod real_time;
@@ -122,6 +123,7 @@ impl Checkers {
             Box::new(monotonic::Monotonic::default()),
             Box::new(makes_sense::MakesSense),
             Box::new(fit_to_lead::FitToLead::new(plan)),
+            Box::new(promise_kept::PromiseKept::new(plan)),
             Box::new(stale_is_told::StaleIsTold::default()),
             Box::new(hand_over::HandOver::default()),
             Box::new(state_machine::StateMachine::default()),

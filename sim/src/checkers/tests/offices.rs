@@ -156,3 +156,46 @@ fn a_leader_that_hands_over_takes_a_proposal() {
     let lines = Steps(vec![PROPOSAL.parse::<Line>().unwrap().step]);
     begun().sees(Observation::Traced { host: 1, steps: lines }).passes();
 }
+
+fn promises(election_timeout_ms: u64) -> Story {
+    let story =
+        office("promise-kept").waits_for_ms(1_000).hears_message(1, 2, TERM, MessageKind::Heartbeat, [0; 3]);
+    story.says(2, 1, TERM, MessageKind::HeartbeatReply, [0; 3]).waits_for_ms(election_timeout_ms)
+}
+
+fn asks(story: Story, kind: MessageKind, transfer: u64) -> Story {
+    story.hears_message(3, 2, TERM + 1, kind, [9, TERM, transfer])
+}
+
+fn helps(story: Story, kind: MessageKind) -> Story {
+    story.says(2, 3, TERM + 1, kind, [1, 0, 0])
+}
+
+#[test]
+fn who_has_answered_a_leader_helps_another_too_soon() {
+    use MessageKind::{PreVote, PreVoteReply, Vote, VoteReply};
+    for (ask, help) in [(PreVote, PreVoteReply), (Vote, VoteReply)] {
+        helps(asks(promises(499), ask, 0), help).alarms("promise-kept", "host 2");
+        helps(asks(promises(500), ask, 0), help).passes();
+        // It need not have promised anything to a leader that it does not answer.
+        let unanswered = office("promise-kept").hears_message(1, 2, TERM, MessageKind::Heartbeat, [0; 3]);
+        helps(asks(unanswered, ask, 0), help).passes();
+        let restarted = promises(9).ends(2, Ended::Killed).starts(2, super::found(TERM, &[]));
+        helps(asks(restarted, ask, 0), help).alarms("promise-kept", "after it had answered a leader");
+        // To refuse is to keep it.
+        asks(promises(9), ask, 0).says(2, 3, TERM + 1, help, [0; 3]).passes();
+        // Asked once more when it is free.
+        helps(asks(asks(promises(9), ask, 0).waits_for_ms(500), ask, 0), help).passes();
+    }
+}
+
+#[test]
+fn who_is_told_to_run_is_helped_and_other_clocks_are_left_alone() {
+    helps(asks(promises(9), MessageKind::Vote, 1), MessageKind::VoteReply).passes();
+    let clock = |rate| Observation::Clock { host: 2, shows: Time(9_000_000), rate };
+    helps(asks(promises(9).sees(clock(1_000)), MessageKind::Vote, 0), MessageKind::VoteReply).passes();
+    let fast = office("promise-kept").sees(clock(1_500));
+    let fast = fast.hears_message(1, 2, TERM, MessageKind::Heartbeat, [0; 3]);
+    let fast = fast.says(2, 1, TERM, MessageKind::HeartbeatReply, [0; 3]).waits_for_ms(400);
+    helps(asks(fast, MessageKind::Vote, 0), MessageKind::VoteReply).passes();
+}
