@@ -26,6 +26,9 @@ pub enum Observation {
     Ended { host: Host, why: Ended },
     /// Both files of term and vote of a server are lost, while it does not run.
     Forgot { host: Host },
+    /// Bytes of a server's log go astray: what a start would find (if it would start) with them, and with garbage in
+    /// their place.
+    Astray { host: Host, with_stray: Option<FoundLog>, with_garbage: Option<FoundLog> },
     /// How a server stands after a turn, when that has changed.
     Stands { host: Host, stand: Stand },
     /// The configuration in force at a server.
@@ -147,6 +150,14 @@ pub struct FoundLog {
     pub damaged: Vec<LogId>,
     /// The first of the slots whose very term is lost.
     pub unknown: Option<Index>,
+}
+
+impl FoundLog {
+    /// The end of the log.
+    pub fn last(&self) -> LogId {
+        let index = Index(self.base.index.0 + self.terms.len() as u64);
+        self.terms.last().map_or(self.base, |term| LogId { term: *term, index })
+    }
 }
 
 /// What a write does to the log.

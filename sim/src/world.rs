@@ -404,7 +404,7 @@ impl World {
 
     fn break_disk(&mut self, now: Time, number: usize, fault: &Fault) {
         if let Fault::Rot { host, place, damage, pick } = *fault {
-            if rot::strike(self, host, place, damage, pick) {
+            if rot::strike(self, now, host, place, damage, pick) {
                 self.fired().note(fault.kind());
             }
             return;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use quorate_node::raft::Index;
+use quorate_node::raft::{Index, LogId};
 
 use super::{Checker, Evidence};
 use crate::identity::machine_of;
@@ -115,6 +115,14 @@ impl Recovery {
     }
 }
 
+fn summary(found: Option<&FoundLog>) -> String {
+    let Some(found) = found else { return "nothing to start from".to_owned() };
+    let (end, unknown) =
+        (found.last(), found.unknown.map_or("nothing".to_owned(), |index| index.to_string()));
+    let damaged: Vec<String> = found.damaged.iter().map(LogId::to_string).collect();
+    format!("a log that ends at {end}, [{}] damaged, lost from {unknown} on", damaged.join(" "))
+}
+
 impl Checker for Recovery {
     fn name(&self) -> &'static str {
         "recovery"
@@ -129,6 +137,15 @@ impl Checker for Recovery {
             Observation::Started { host, .. } if self.forgot.contains(host) => Err(format!(
                 "host {host} starts, though its term and vote are lost: it can't know whom it voted for"
             )),
+            // A record names its own place, so that a drive that misses does no harm but where it hits.
+            Observation::Astray { host, with_stray, with_garbage } if with_stray != with_garbage => {
+                let [with_stray, with_garbage] =
+                    [with_stray, with_garbage].map(|found| summary(found.as_ref()));
+                Err(format!(
+                    "host {host} believes bytes that belong elsewhere: with them it would find {with_stray}, \
+                     with garbage there {with_garbage}"
+                ))
+            }
             Observation::Started { host, found } => self.check(*host, found, evidence),
             Observation::Writes { host, write } => {
                 self.dropping.entry(*host).or_default().extend(Dropping::of(write));

@@ -4,8 +4,8 @@
 //! each seed has its own settings, so that what is rare under the usual ones is common under some.
 
 use super::draw::{
-    CLOCK, DISK, Draw, Drawing, MEMBERS, NETWORK, PROCESS, cut, delay, forgotten_promise, kill, kill_all,
-    late_votes, loss, pause, power_loss, reset, slow, stop, transfer, wipe,
+    CLOCK, DISK, Draw, Drawing, MEMBERS, NETWORK, PROCESS, crash_again, cut, delay, forgotten_promise, kill,
+    kill_all, late_votes, loss, pause, power_loss, reset, slow, stop, transfer, wipe,
 };
 use super::fault::{Fault, Place, Timed};
 use super::scenario::Scenario;
@@ -144,7 +144,7 @@ fn faults(scenario: Scenario, cluster: &Cluster, draw: &mut Draw) -> Vec<Timed> 
         }
         Scenario::Crash => ([PROCESS, &[transfer]].concat(), 2),
         Scenario::Partition => ([NETWORK, &[transfer]].concat(), 2),
-        Scenario::Disk => ([DISK, &[kill, power_loss, power_loss, cut, wipe]].concat(), 2),
+        Scenario::Disk => ([DISK, &[kill, power_loss, power_loss, crash_again, cut, wipe]].concat(), 2),
         Scenario::Clock => (
             [
                 CLOCK,

@@ -82,6 +82,9 @@ impl Servers {
             Observation::Forgot { host } => {
                 (*host, "event", "has lost its term and vote".to_owned(), Vec::new())
             }
+            Observation::Astray { host, .. } => {
+                (*host, "event", "has bytes of its log gone astray".to_owned(), Vec::new())
+            }
             Observation::FoundAtRest { host } => {
                 (*host, "event", "finds something bad at rest".to_owned(), Vec::new())
             }

@@ -195,6 +195,21 @@ fn damage_is_found_only_where_a_disk_was_hurt() {
     }
 }
 
+/// tigerbeetle#2711: a checksum that does not cover the place lets bytes of another one pass.
+#[test]
+fn bytes_of_another_place_are_worth_as_much_as_garbage() {
+    let damaged = || FoundLog { damaged: vec![LogId::new(1, 2)], ..found(1, &[1, 1, 1]) };
+    let weighs = |with_stray| {
+        let astray = Observation::Astray { host: 1, with_stray, with_garbage: Some(damaged()) };
+        Story::new().sees(astray)
+    };
+    weighs(Some(damaged())).passes();
+    weighs(Some(FoundLog { unknown: Some(Index(2)), ..found(1, &[1]) }))
+        .alarms("recovery", "host 1 believes bytes that belong elsewhere");
+    weighs(Some(found(1, &[1, 1, 1]))).alarms("recovery", "host 1 believes");
+    weighs(None).alarms("recovery", "host 1 believes");
+}
+
 #[test]
 fn a_disk_fails_only_where_it_refuses_something() {
     let fails = |fault: Fault| three_durable(&faults_of(fault)).ends(1, Ended::DiskFailed);

@@ -1,6 +1,10 @@
-//! Faults, kind by kind.
+//! Faults, kind by kind; those of disks in `disk`.
 
-use super::fault::{Damage, Fault, Link, Order, Place, Shape, Timed};
+mod disk;
+
+pub(super) use disk::DISK;
+
+use super::fault::{Fault, Link, Order, Shape, Timed};
 use super::{DRIFT, Host};
 use crate::random::Random;
 
@@ -8,33 +12,13 @@ use crate::random::Random;
 pub(super) type Drawing = fn(&mut Draw, at_ms: u64) -> Vec<Timed>;
 
 pub(super) const NETWORK: &[Drawing] = &[
-    cut, cut, one_way, flapping, clog, swizzle, loss, duplicate, replay, reorder, delay, slow_links, corrupt,
-    congest, reset,
+    cut, cut, one_way, flapping, shuffles, clog, swizzle, loss, duplicate, replay, reorder, delay,
+    slow_links, corrupt, congest, reset,
 ];
 pub(super) const PROCESS: &[Drawing] =
-    &[kill, kill, kill_all, power_loss, power_loss, power_loss_all, pause, slow, stop];
+    &[kill, kill, kill_all, power_loss, power_loss, power_loss_all, crash_again, pause, slow, stop];
 pub(super) const CLOCK: &[Drawing] = &[clock_jump, clock_drift, clock_stop];
 pub(super) const MEMBERS: &[Drawing] = &[change, change, member_leaves, member_rests, wipe];
-pub(super) const DISK: &[Drawing] = &[
-    disk_stall,
-    slow_disk,
-    write_error,
-    short_write,
-    sync_error,
-    read_error,
-    full_disk,
-    rot_log,
-    rot_log,
-    rot_log,
-    segment_gone,
-    rot_stable,
-    rot_checkpoint,
-    misdirected_read,
-    misdirected_write,
-    lose_disk,
-    lose_term_and_vote,
-];
-
 /// What the drawings draw from.
 pub(super) struct Draw {
     pub(super) random: Random,
@@ -153,6 +137,23 @@ fn flapping(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     at(at_ms, Fault::Cut { shape: Shape::Isolated, links, for_ms, flaps })
 }
 
+/// Again and again other hosts hear each other, over slow links: leaders that reach one or two others come and go, and
+/// what one of them has appended may be found in many a place (the paper's figure 8).
+fn shuffles(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let rounds: Vec<u64> = (0..draw.random.between(4, 10)).map(|_| draw.tenths(12, 30)).collect();
+    let mut faults = slow_links_for(draw, at_ms, rounds.iter().sum());
+    let mut from_ms = at_ms;
+    for for_ms in rounds {
+        let some: Vec<Host> = (1..=draw.servers).filter(|_| draw.random.one_in(3)).collect();
+        let mut links = draw.links(|_, _| true);
+        links.retain(|(from, to)| some.contains(from) || some.contains(to) || draw.random.one_in(4));
+        let cut = Fault::Cut { shape: Shape::OneWay, links, for_ms, flaps: 1 };
+        faults.push(Timed { at_ms: from_ms, fault: cut });
+        from_ms += for_ms;
+    }
+    faults
+}
+
 fn clog(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let links = draw.links_of_some();
     let for_ms = draw.for_ms();
@@ -234,6 +235,9 @@ pub(super) fn late_votes(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
         let links = draw.links(|from, _| from == silent);
         let for_ms = draw.tenths(9, 19);
         let cut = Fault::Cut { shape: Shape::OneWay, links, for_ms, flaps: 1 };
+        if draw.random.one_in(2) {
+            faults.extend(lead_first(draw, silent, from_ms));
+        }
         faults.push(Timed { at_ms: from_ms, fault: cut });
         from_ms += pause_ms;
     }
@@ -268,6 +272,17 @@ pub(super) fn kill_all(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
 pub(super) fn power_loss(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let (host, changes, for_ms) = (draw.host(), draw.random.between(0, 12), draw.for_ms());
     at(at_ms, Fault::PowerLoss { host, changes, within_ms: 500, for_ms })
+}
+
+/// A machine loses power, and soon after it has come back its process dies: what recovery has left behind is read once
+/// more.
+pub(super) fn crash_again(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let (host, changes) = (draw.host(), draw.random.between(0, 12));
+    let (within_ms, for_ms) = (500, draw.random.between(10, 300));
+    let again_ms = at_ms + within_ms + for_ms + draw.random.between(50, 2_000);
+    let first = Fault::PowerLoss { host, changes, within_ms, for_ms };
+    let second = Fault::Kill { host, for_ms: draw.random.between(1, 500) };
+    [at(at_ms, first), at(again_ms, second)].concat()
 }
 
 fn power_loss_all(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
@@ -318,8 +333,9 @@ fn clock_stop(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     at(at_ms, Fault::ClockStop { host, for_ms })
 }
 
-/// One host loses sight of another, which may lead; later a third one restarts and no longer hears that other either.
-/// It must not help the first one into office before the time is up that it had promised before.
+/// One host loses sight of the leader; as soon as that may be missed a third one restarts and no longer hears the leader
+/// either. It must not help the first one, which has missed little, into office before the time is up that it
+/// had promised before.
 pub(super) fn forgotten_promise(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     if draw.servers < 3 {
         return Vec::new();
@@ -330,11 +346,17 @@ pub(super) fn forgotten_promise(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
         draw.links(|from, to| [(leader, other), (other, leader)].contains(&(from, to)))
     };
     let cut = |links, for_ms| Fault::Cut { shape: Shape::Bridge, links, for_ms, flaps: 1 };
-    let later = at_ms + draw.random.between(400, 2_500);
+    let lead = lead_first(draw, leader, at_ms);
+    let later = at_ms + draw.tenths(10, 25);
     let first = cut(apart(draw, candidate), later - at_ms + 1_500);
     let second = cut(apart(draw, voter), 1_500);
     let restart = Fault::Kill { host: voter, for_ms: draw.random.between(1, 40) };
-    [at(at_ms, first), at(later, second), at(later, restart)].concat()
+    [lead, at(at_ms, first), at(later, second), at(later, restart)].concat()
+}
+
+/// Most faults of a host matter when it leads: leadership is handed to it half an election timeout before.
+fn lead_first(draw: &Draw, host: Host, at_ms: u64) -> Vec<Timed> {
+    at(at_ms.saturating_sub(draw.election_timeout_ms / 2), Fault::Transfer { to: Some(host) })
 }
 
 pub(super) fn transfer(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
@@ -376,116 +398,4 @@ pub(super) fn wipe(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let for_ms = draw.random.between(20, 4_000);
     let host = draw.outsider();
     host.map_or(Vec::new(), |host| at(at_ms, Fault::Wipe { host, for_ms }))
-}
-
-fn disk_stall(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let host = draw.host();
-    let for_ms = if draw.random.one_in(4) { draw.random.between(10_000, 12_000) } else { draw.for_ms() };
-    at(at_ms, Fault::DiskStall { host, for_ms })
-}
-
-fn slow_disk(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let factor = u32::try_from(draw.random.between(5, 100)).unwrap_or(5);
-    let (host, for_ms) = (draw.host(), draw.for_ms());
-    at(at_ms, Fault::SlowDisk { host, factor, for_ms })
-}
-
-fn write_error(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (host, nth) = (draw.host(), draw.nth());
-    at(at_ms, Fault::WriteError { host, nth })
-}
-
-/// File systems fail by blocks and drives by sectors. A write that ended within a sector could not be told from rot.
-fn short_write(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (host, nth) = (draw.host(), draw.nth());
-    let bytes = 512 * usize::try_from(draw.random.between(1, 8)).unwrap_or(1);
-    at(at_ms, Fault::ShortWrite { host, nth, bytes })
-}
-
-fn sync_error(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (host, nth) = (draw.host(), draw.nth());
-    at(at_ms, Fault::SyncError { host, nth })
-}
-
-fn read_error(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (host, nth) = (draw.host(), draw.random.between(0, 2));
-    at(at_ms, Fault::ReadError { host, nth })
-}
-
-fn full_disk(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (host, spare_bytes, for_ms) = (draw.host(), draw.random.between(0, 60_000), draw.for_ms());
-    at(at_ms, Fault::FullDisk { host, spare_bytes, for_ms })
-}
-
-fn damage_or_gone(draw: &mut Draw) -> Damage {
-    if draw.random.one_in(5) { Damage::Gone } else { damage(draw) }
-}
-
-fn damage(draw: &mut Draw) -> Damage {
-    [Damage::Flip, Damage::Garbage, Damage::Zeros, Damage::Stray, Damage::Unreadable][draw.random.below(5)]
-}
-
-/// On some hosts, of which the leader may be one, and often while another is cut off: then what goes bad is soon
-/// read, for that one to catch up.
-fn rot_log(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let first = draw.host();
-    let mut faults = Vec::new();
-    for number in 0..draw.random.between(1, 3) {
-        let host = (first + u8::try_from(number).unwrap_or(0)) % draw.servers + 1;
-        let (damage, pick) = (damage(draw), draw.random.bits() >> 16);
-        faults.extend(at(at_ms + 1_500, Fault::Rot { host, place: Place::Log, damage, pick }));
-    }
-    if draw.servers > 2 && draw.random.one_in(2) {
-        let links = draw.links(|from, to| from == first || to == first);
-        faults.extend(at(at_ms, Fault::Cut { shape: Shape::Isolated, links, for_ms: 2_000, flaps: 1 }));
-    }
-    faults
-}
-
-/// A file vanishes while no server runs: one that has it open would write on into nothing.
-fn segment_gone(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (host, pick) = (draw.host(), draw.random.bits() >> 16);
-    let gone = Fault::Rot { host, place: Place::Log, damage: Damage::Gone, pick };
-    [at(at_ms, Fault::Kill { host, for_ms: draw.random.between(50, 2_000) }), at(at_ms + 20, gone)].concat()
-}
-
-fn rot_stable(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    // A file of term and vote is one sector: nothing of it can stray.
-    let damage = match damage_or_gone(draw) {
-        Damage::Stray => Damage::Flip,
-        other => other,
-    };
-    let (host, pick) = (draw.host(), draw.random.bits() >> 16);
-    at(at_ms, Fault::Rot { host, place: Place::Stable, damage, pick })
-}
-
-/// Only hosts outside the core: a node whose checkpoint is gone, and the log before it, has to be replaced.
-fn rot_checkpoint(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (damage, pick) = (damage_or_gone(draw), draw.random.bits() >> 16);
-    let host = draw.outsider();
-    host.map_or(Vec::new(), |host| at(at_ms, Fault::Rot { host, place: Place::Checkpoint, damage, pick }))
-}
-
-fn misdirected_read(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (host, nth) = (draw.host(), draw.random.between(0, 2));
-    at(at_ms, Fault::MisdirectedRead { host, nth })
-}
-
-/// Only hosts outside the core: what is hit is a checkpoint.
-fn misdirected_write(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let nth = draw.random.between(0, 2);
-    let host = draw.outsider();
-    host.map_or(Vec::new(), |host| at(at_ms, Fault::MisdirectedWrite { host, nth }))
-}
-
-fn lose_disk(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let host = draw.outsider();
-    host.map_or(Vec::new(), |host| at(at_ms, Fault::LoseDisk { host }))
-}
-
-/// Only hosts outside the core: a voter that has lost its term and vote counts as gone, until its successor votes.
-fn lose_term_and_vote(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
-    let (pick, for_ms) = (draw.random.bits() >> 16, draw.random.between(20, 4_000));
-    let host = draw.outsider();
-    host.map_or(Vec::new(), |host| at(at_ms, Fault::LoseTermAndVote { host, pick, for_ms }))
 }
