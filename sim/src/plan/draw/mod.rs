@@ -18,7 +18,7 @@ pub(super) const NETWORK: &[Drawing] = &[
 pub(super) const PROCESS: &[Drawing] =
     &[kill, kill, kill_all, power_loss, power_loss, power_loss_all, crash_again, pause, slow, stop];
 pub(super) const CLOCK: &[Drawing] = &[clock_jump, clock_drift, clock_stop];
-pub(super) const MEMBERS: &[Drawing] = &[change, change, member_leaves, member_rests, wipe];
+pub(super) const MEMBERS: &[Drawing] = &[change, change, change_unheard, member_leaves, member_rests, wipe];
 /// What the drawings draw from.
 pub(super) struct Draw {
     pub(super) random: Random,
@@ -377,6 +377,18 @@ fn change(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     let learners: Vec<Host> = rest.filter(|_| draw.random.one_in(3)).collect();
     voters.sort_unstable();
     if draw.servers < 2 { Vec::new() } else { at(at_ms, Fault::Change { voters, learners }) }
+}
+
+/// A leader that is not heard is told to change the members, perhaps to leave, and dies before it is heard again: the
+/// change is in its log alone.
+fn change_unheard(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
+    let host = draw.host();
+    let links = draw.links(|from, _| from == host);
+    let (for_ms, ordered_ms) = (draw.tenths(6, 20), at_ms + draw.random.between(1, 50));
+    let cut = Fault::Cut { shape: Shape::OneWay, links, for_ms, flaps: 1 };
+    let kill = Fault::Kill { host, for_ms: draw.for_ms() };
+    let killed_ms = at_ms + for_ms * draw.random.between(3, 9) / 10;
+    [lead_first(draw, host, at_ms), at(at_ms, cut), change(draw, ordered_ms), at(killed_ms, kill)].concat()
 }
 
 /// One member leaves, and is taken in again later.
