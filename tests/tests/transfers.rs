@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use quorate_sim::trials::scaled;
 use quorate_tests::cluster::Cluster;
-use quorate_tests::deadline::{PATIENCE, wait_until};
+use quorate_tests::deadline::PATIENCE;
 use quorate_tests::verdict::{demand_linearizable, errors, longest_gap};
 use quorate_tests::workload::Workload;
 use serde_json::json;
