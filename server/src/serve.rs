@@ -21,11 +21,11 @@ use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_node::{NodeConfig, kv};
 use quorate_storage::data_dir::{self, DataDir, DataDirError};
 use quorate_storage::{FileDisk, Storage};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::comeback::{self, ComebackError, Former};
 use crate::compare::{Divergence, differing_rows};
-use crate::config::ServeConfig;
+use crate::config::{OpenPortError, ServeConfig};
 use crate::context::{Identity, Limits};
 use crate::driver::DriverEnd;
 use crate::founding::{Pairs, first_entries, write_first};
@@ -88,6 +88,9 @@ pub enum ServeError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A port would let anybody in.
+    #[error(transparent)]
+    Open(#[from] OpenPortError),
     /// The files of TLS can't be used.
     #[error(transparent)]
     Tls(#[from] TlsFileError),
@@ -174,6 +177,11 @@ pub fn bootstrap(config: &ServeConfig) -> Result<(), ServeError> {
 
 async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut termination = Termination::watch().map_err(ServeError::Process)?;
+    let open = config.refuse_open()?;
+    if !open.is_empty() {
+        let ports = open.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        warn!(ports, "--insecure was given: whoever reaches these ports may do everything");
+    }
     let (mut dir, loss) = open_dir(&config)?;
     let origin = origin(&config, &dir, loss)?;
     let runtime = RealRuntime::start();

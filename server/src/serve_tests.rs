@@ -25,6 +25,7 @@ fn config(dir: &Path) -> ServeConfig {
         advertise_http: any.clone(),
         advertise_raft: any,
         tls: TlsConfig::default(),
+        insecure: false,
         bootstrap: false,
         join: Vec::new(),
         name: Some("one".to_owned()),

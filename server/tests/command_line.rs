@@ -259,6 +259,14 @@ fn what_can_not_be_served_is_refused_before_anything_is_touched() {
     };
     assert_ended(&serve(&["--listen", "0.0.0.0:0"]), 78, "", &["--advertise-url http://"]);
     assert_ended(&serve(&["--advertise-raft", "0.0.0.0:1"]), 78, "", &["--advertise-raft"]);
+    let open = ["--listen", "0.0.0.0:1", "--advertise-url", "http://127.0.0.1:1"];
+    let peers_open = ["--raft-listen", "0.0.0.0:1"];
+    for (flags, flag) in [(&open[..], "--listen is 0.0.0.0:1"), (&peers_open, "--raft-listen is 0.0.0.0:1")] {
+        assert_ended(&serve(&[&["--bootstrap"][..], flags].concat()), 78, "", &[flag, "--insecure"]);
+        let check = [&["config", "check", "--data-dir", "d"][..], flags].concat();
+        assert_ended(&quorate(&check).output().unwrap(), 78, "", &[flag, "--insecure"]);
+        assert_ended(&quorate(&[&check[..], &["--insecure"]].concat()).output().unwrap(), 0, "", &[]);
+    }
     assert_ended(&serve(&["--frobnicate"]), 2, "", &["--frobnicate"]);
     assert_ended(&serve(&["--config", "/no/such/file"]), 78, "", &["/no/such/file"]);
     assert!(!data_dir.exists());

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use quorate_tests::cluster::Node;
+use quorate_tests::deadline::{PATIENCE, wait_until};
+use quorate_tests::http::Client;
 use quorate_tests::ports::free_port;
 use quorate_tests::program::{Finished, Program};
 
@@ -115,6 +117,28 @@ fn an_address_that_nobody_can_dial_is_not_advertised() {
         ended(&finished, BAD_CONFIGURATION, &["--advertise-"]);
     }
     assert_eq!(contents(folder.path()), BTreeMap::new(), "nothing was founded");
+}
+
+/// On every interface, where strangers could come: only if somebody says so, and then each start says it once.
+#[test]
+fn an_open_port_is_refused_unless_somebody_means_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let (http, raft) = (free_port(), free_port());
+    let (listen, raft_listen) = (format!("0.0.0.0:{http}"), format!("127.0.0.1:{raft}"));
+    let url = format!("http://127.0.0.1:{http}");
+    let flags = ["--listen", &listen, "--raft-listen", &raft_listen, "--advertise-url", &url];
+    let arguments = [&["serve", "--bootstrap", "--data-dir", text(&data_dir)], &flags[..]].concat();
+    ended(&Program::new(QUORATE, &arguments).run(), BAD_CONFIGURATION, &[&listen, "--insecure"]);
+    assert!(!data_dir.exists(), "nothing was founded");
+
+    let insecure = [&arguments[..], &["--insecure"]].concat();
+    let node = Program::new(QUORATE, &insecure).start_tied(folder.path(), "node");
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, http));
+    wait_until("the node to serve", PATIENCE, || {
+        Client::new(address).request("GET", "/raft/status", b"").is_ok().then_some(())
+    });
+    assert_eq!(node.stderr().matches("--insecure was given").count(), 1, "{}", node.stderr());
 }
 
 #[test]

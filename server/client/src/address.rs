@@ -67,6 +67,13 @@ impl Address {
         Self { host: self.host.clone(), port }
     }
 
+    /// Whether only this machine can dial it: a loopback address, or the name `localhost`. What another name leads to is
+    /// not known.
+    pub fn is_loopback(&self) -> bool {
+        let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+        self.host.eq_ignore_ascii_case("localhost") || self.host.parse().is_ok_and(is_loopback)
+    }
+
     /// Whether this is `0.0.0.0` or `::`: fine to listen on, impossible to dial from elsewhere.
     pub fn is_unspecified(&self) -> bool {
         self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified())
@@ -141,6 +148,18 @@ mod tests {
         for (text, expected) in cases {
             let message = text.parse::<Address>().unwrap_err().to_string();
             assert!(message.contains(expected), "{text:?} gave {message:?}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_what_only_this_machine_can_dial() {
+        let loopback = ["127.0.0.1:1", "127.1.2.3:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "LocalHost:1"];
+        let others =
+            ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[::ffff:10.0.0.1]:1", "node:1", "localhost.evil:1"];
+        for (texts, expected) in [(&loopback[..], true), (&others, false)] {
+            for text in texts {
+                assert_eq!(text.parse::<Address>().unwrap().is_loopback(), expected, "{text}");
+            }
         }
     }
 

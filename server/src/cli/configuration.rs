@@ -39,6 +39,7 @@ pub(crate) fn run(command: &ConfigCommand) -> Result<(), Failure> {
 
 /// The settings, and the files that they name.
 fn check(config: &ServeConfig) -> Result<(), Failure> {
+    config.refuse_open().map_err(ServeError::from)?;
     Keyring::load(config, wall_clock_seconds()).map_err(ServeError::from)?;
     Ok(())
 }
@@ -76,6 +77,7 @@ fn value_text(config: &ServeConfig, setting: &str) -> String {
         "raft-listen" => config.raft_listen.to_string(),
         "advertise-url" => config.advertised_url(config.advertise_http.port()).to_string(),
         "advertise-raft" => config.advertise_raft.to_string(),
+        "insecure" => config.insecure.to_string(),
         "bootstrap" => config.bootstrap.to_string(),
         "join" => config.join.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
         "tls-cert" => file(config.tls.http.as_ref().map(|pair| &pair.certificate)),

@@ -15,6 +15,7 @@ mod duration;
 mod error;
 mod file;
 mod lookup;
+mod open;
 mod resolve;
 mod setting;
 mod size;
@@ -23,6 +24,7 @@ mod tls;
 pub use duration::{DurationError, duration_text, parse_duration};
 pub use error::{ConfigError, Origin};
 pub use lookup::{Flags, Surroundings};
+pub use open::{OpenPort, OpenPortError};
 pub use resolve::{Resolved, resolve};
 pub(crate) use resolve::{parse_name, parse_rate};
 pub(crate) use setting::variable;
@@ -53,6 +55,8 @@ pub struct ServeConfig {
     pub advertise_raft: Address,
     /// The files of TLS.
     pub tls: TlsConfig,
+    /// Listen beyond loopback on ports that let anybody in.
+    pub insecure: bool,
     /// Found a new cluster when the data dir is empty.
     pub bootstrap: bool,
     /// Nodes to join through when the data dir is empty, in the order given.

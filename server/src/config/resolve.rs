@@ -58,6 +58,7 @@ pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolve
         advertise_http: advertised.map_or(listen, |url| url.address().clone()),
         advertise_raft,
         tls,
+        insecure: lookup.single("insecure", "false", parse_switch)?,
         bootstrap: lookup.single("bootstrap", "false", parse_switch)?,
         join: joins(&mut lookup)?,
         name: lookup.optional("name", &[], parse_name)?,

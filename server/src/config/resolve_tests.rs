@@ -45,6 +45,7 @@ fn the_defaults() {
         advertise_http: address("127.0.0.1:8080"),
         advertise_raft: address("127.0.0.1:9080"),
         tls: TlsConfig::default(),
+        insecure: false,
         bootstrap: false,
         join: Vec::new(),
         name: None,

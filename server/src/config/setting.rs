@@ -89,6 +89,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("peer-tls-key", "FILE", Shape::Single, "The key of --peer-tls-cert"),
     setting("peer-tls-ca", "FILE", Shape::Single, "The CA of the peers' certificates"),
+    setting(
+        "insecure",
+        "",
+        Shape::Switch,
+        "Listen for everybody, not only on loopback, also on a port that lets anybody in",
+    ),
     setting("bootstrap", "", Shape::Switch, "Found a new cluster of one node, when the data dir is empty"),
     setting(
         "join",
