@@ -67,8 +67,8 @@ impl Address {
         Self { host: self.host.clone(), port }
     }
 
-    /// Whether only this machine can dial it: a loopback address, or the name `localhost`. What another name leads to is
-    /// not known.
+    /// Whether only this machine can dial it: a loopback address, or the name `localhost`. What another name leads to
+    /// is not known.
     pub fn is_loopback(&self) -> bool {
         let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
         self.host.eq_ignore_ascii_case("localhost") || self.host.parse().is_ok_and(is_loopback)

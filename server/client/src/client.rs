@@ -4,6 +4,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{ClientError, Failed};
 use crate::exchange::{Answer, Attempt, Call, Effect, Extent, IDEMPOTENCY_KEY, Pool, attempt};
 use crate::tls::{Connector, Tls};
+use crate::token::Token;
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use hyper_util::client::legacy::Builder;
@@ -42,7 +43,14 @@ impl Client {
     /// this it can't reach them.
     #[must_use]
     pub fn with_tls(&self, tls: &Tls) -> Self {
-        Self { pool: pool(&self.endpoints, self.timeout, Some(tls)), ..self.clone() }
+        let token = self.pool.token.clone();
+        Self { pool: Pool { token, ..pool(&self.endpoints, self.timeout, Some(tls)) }, ..self.clone() }
+    }
+
+    /// The same client, which shows a token to every endpoint.
+    #[must_use]
+    pub fn with_token(&self, token: &Token) -> Self {
+        Self { pool: Pool { token: Some(token.clone()), ..self.pool.clone() }, ..self.clone() }
     }
 
     /// The same client, whose writes have no idempotency key unless one is given. So a write whose answer is lost is
@@ -178,7 +186,9 @@ impl Client {
 
 fn pool(endpoints: &[Endpoint], timeout: Duration, tls: Option<&Tls>) -> Pool {
     let share = timeout / u32::try_from(endpoints.len()).unwrap_or(u32::MAX);
-    Builder::new(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(Connector::new(tls, share))
+    let connector = Connector::new(tls, share);
+    let connections = Builder::new(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+    Pool { connections, token: None }
 }
 
 /// What a refusal means when an earlier try of the same request may still arrive. One that is remembered under the key,

@@ -3,16 +3,23 @@
 use crate::answer::ErrorBody;
 use crate::error::ClientError;
 use crate::tls::{Connector, explain_tls, is_refused_handshake, tls_error};
+use crate::token::Token;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{
+    AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
+};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use std::future::{Future, ready};
 use std::time::Duration;
 
-/// The pool of keep-alive connections that all requests go through.
-pub(crate) type Pool = hyper_util::client::legacy::Client<Connector, Full<Bytes>>;
+/// The pool of keep-alive connections that all requests go through, and the token that they all show.
+#[derive(Clone, Debug)]
+pub(crate) struct Pool {
+    pub(crate) connections: hyper_util::client::legacy::Client<Connector, Full<Bytes>>,
+    pub(crate) token: Option<Token>,
+}
 
 /// Whether a request that may have been done may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,9 +176,12 @@ async fn exchange<T: Extent>(pool: &Pool, uri: Uri, call: &Call) -> Result<Resul
 }
 
 /// Sends a request and waits for the head of its answer.
-async fn send(pool: &Pool, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Broken> {
+async fn send(pool: &Pool, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Broken> {
+    if let Some(token) = &pool.token {
+        request.headers_mut().insert(AUTHORIZATION, token.authorization().clone());
+    }
     // The pool itself repeats a request whose reused connection was closed before a byte of it was written.
-    pool.request(request).await.map_err(|error| {
+    pool.connections.request(request).await.map_err(|error| {
         // What was sent before a refused handshake was heard of, nobody has read.
         let nothing_was_sent = error.is_connect() || tls_error(&error).is_some_and(is_refused_handshake);
         let what = if nothing_was_sent { "can't connect" } else { "the answer was lost" };

@@ -55,6 +55,7 @@ mod place;
 mod query;
 mod sse;
 pub mod tls;
+mod token;
 mod txn;
 mod watch;
 
@@ -74,6 +75,7 @@ pub use lease::{Lease, LeaseState};
 pub use listing::{List, Listing};
 pub use membership::NewMember;
 pub use place::{LineWatch, Place};
+pub use token::{Token, TokenError};
 pub use txn::{
     Compare, Key, Operation, OperationResult, PutOperation, Relation, Transaction, TransactionResult,
 };
