@@ -14,6 +14,7 @@ use crate::peers::PeerCounters;
 use crate::runtime::Runtime;
 use crate::shutdown::Shutdown;
 use crate::storage_port::StorageLine;
+use crate::tokens::Guard;
 use crate::watch;
 use crate::watching::Watches;
 
@@ -38,6 +39,8 @@ pub struct Context<R, N> {
     pub disk: Arc<DiskHealth>,
     /// The line to the storage, for what is read past the node.
     pub storage: StorageLine,
+    /// Who asks HTTP clients for tokens; without it, nobody does.
+    pub guard: Option<Arc<Guard>>,
     /// What answers to `GET /backup` share.
     pub backups: Arc<Backups>,
     /// What goes wrong between peers, counted.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use quorate_client::Endpoint;
 use quorate_client::tls::{explain_tls, tls_error};
@@ -134,6 +134,9 @@ pub(crate) async fn exchange<N: Net>(
 ) -> Result<Response<Bytes>, JoinError> {
     let host = HeaderValue::from_str(&endpoint.address().to_string()).expect(NOTHING_STRANGE);
     request.headers_mut().insert(HOST, host);
+    if let Some(credentials) = net.credentials() {
+        request.headers_mut().insert(AUTHORIZATION, credentials);
+    }
     let stream = dial_endpoint(net, endpoint).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
     let exchange = async {

@@ -22,6 +22,7 @@
 //! | `config` | the settings of a node: flags, environment, file, defaults |
 //! | `recover` | lost quorum: what survivors hold, and how one goes on alone |
 //! | `tls` | TLS for HTTP and between peers |
+//! | `tokens` | who may ask for what over HTTP |
 //! | `watch` | a value that one side changes and many wait for |
 //! | `watching` | watches of keys: who is told of which changes |
 //! | `shutdown` | how the parts hear that the server ends |
@@ -65,6 +66,7 @@ mod storage_loop;
 mod storage_port;
 mod sync;
 mod tls;
+mod tokens;
 pub mod watch;
 mod watching;
 
@@ -78,7 +80,7 @@ pub use handle::{Answer, Handle};
 pub use http::{fuzzing, request};
 pub use inspector::Inspector;
 pub use join::{Joined, join};
-pub use net::{Listener, Net};
+pub use net::{Certified, Listener, Net};
 pub use peers::{Counter, Inbound, Local, PeerCounters, ProbeError};
 pub use quorate_client::{Endpoint, Entry, Event, EventId, EventReader};
 pub use real::{RealListener, RealNet, RealRuntime};

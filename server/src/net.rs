@@ -7,9 +7,11 @@ use std::future::{Future, poll_fn, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use hyper::header::HeaderValue;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use quorate_client::Endpoint;
 
@@ -31,6 +33,11 @@ pub trait Net: Clone + Send + Sync + 'static {
         self.dial(address)
     }
 
+    /// What this node shows to the HTTP port of another one, as the value of `Authorization`.
+    fn credentials(&self) -> Option<HeaderValue> {
+        None
+    }
+
     /// Connects to the HTTP port at `address` over TLS. A network that knows none refuses.
     fn dial_https(&self, address: &str) -> impl Future<Output = io::Result<Self::Stream>> + Send {
         let _ = address;
@@ -44,6 +51,23 @@ pub(crate) async fn dial_endpoint<N: Net>(net: &N, endpoint: &Endpoint) -> io::R
     if endpoint.is_https() { net.dial_https(&address).await } else { net.dial(&address).await }
 }
 
+/// Whether whoever made a connection has proven to be a peer. It turns out with the handshake, which may come after the
+/// connection was accepted.
+#[derive(Clone, Debug, Default)]
+pub struct Certified(Arc<AtomicBool>);
+
+impl Certified {
+    /// It has.
+    pub(crate) fn prove(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it has by now.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// Where connections arrive.
 pub trait Listener: Send + 'static {
     /// A connection.
@@ -55,6 +79,12 @@ pub trait Listener: Send + 'static {
 
     /// The address listened at, with the port that the system chose.
     fn local_address(&self) -> io::Result<SocketAddr>;
+
+    /// Who made the connection. Without certificates nobody proves anything.
+    fn certified(stream: &Self::Stream) -> Certified {
+        let _ = stream;
+        Certified::default()
+    }
 
     /// Ends it, and gives the connections that were made and not yet accepted: nobody is reset who got through.
     fn close(self) -> Vec<Self::Stream>;

@@ -17,7 +17,7 @@ use quorate_storage::{FileDisk, OpenError, Options, Storage};
 use crate::comeback::Former;
 use crate::config::ServeConfig;
 use crate::context::Identity;
-use crate::http::{Lender, WaitsFor};
+use crate::http::{Lender, Reception, WaitsFor};
 use crate::mend::mend;
 use crate::real::{RealRuntime, spawn_closer, spawn_storage};
 use crate::runtime::Runtime;
@@ -39,7 +39,7 @@ pub(crate) async fn open_member(
     dir: &DataDir,
     (runtime, net): (&RealRuntime, &ServeNet),
     origin: Origin,
-    http: &mut ServeListener,
+    http: &mut Reception<ServeListener>,
 ) -> Result<(Origin, Option<(StoragePort, Found)>), ServeError> {
     let Origin::Member(identity) = origin else { return Ok((origin, None)) };
     let mut opening = try_to_open(config, dir, runtime, identity, false)?;

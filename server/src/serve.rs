@@ -29,7 +29,7 @@ use crate::config::{OpenPortError, ServeConfig};
 use crate::context::{Identity, Limits};
 use crate::driver::DriverEnd;
 use crate::founding::{Pairs, first_entries, write_first};
-use crate::http::{WaitsFor, serve_joining};
+use crate::http::{Reception, WaitsFor, serve_joining};
 use crate::join::{Joined, join};
 use crate::log_lines;
 use crate::net::Listener;
@@ -40,6 +40,7 @@ use crate::runtime::{Either, Runtime, race, random_id, timeout_at};
 use crate::server::{Parts, Server};
 use crate::shutdown::Shutdown;
 use crate::tls::{Keyring, TlsListener, TlsNet};
+use crate::tokens::{Credentials, Guard, TokenFileError};
 
 /// The first content, in the seed's format.
 const DATA_JSON: &str = "data.json";
@@ -88,6 +89,9 @@ pub enum ServeError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of tokens can't be used.
+    #[error(transparent)]
+    Tokens(#[from] TokenFileError),
     /// A port would let anybody in.
     #[error(transparent)]
     Open(#[from] OpenPortError),
@@ -185,12 +189,14 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let (mut dir, loss) = open_dir(&config)?;
     let origin = origin(&config, &dir, loss)?;
     let runtime = RealRuntime::start();
-    let net = network(&config, runtime)?;
+    let (guard, credentials) = load_tokens(&config)?;
+    let net = network(&config, runtime, guard.as_ref(), Arc::new(credentials))?;
     let http = net.listen_http(&config.listen.to_string()).await;
     let http = http.map_err(|error| no_socket("HTTP", &config.listen, "listen", error))?;
     let peers = net.listen_peers(&config.raft_listen.to_string()).await;
     let peers = peers.map_err(|error| no_socket("peers", &config.raft_listen, "raft-listen", error))?;
     let place = (&runtime, &net);
+    let http = Reception { listener: http, guard };
     let server =
         match race(termination.arrived(), start(&config, place, &mut dir, origin, (http, peers))).await {
             Either::Left(signal) => {
@@ -219,14 +225,46 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     }
 }
 
-/// The network, with the keys that the files hold now, and will hold when somebody says SIGHUP.
-fn network(config: &ServeConfig, runtime: RealRuntime) -> Result<ServeNet, ServeError> {
+/// Who is asked for tokens, if anybody is, and the token of this node itself.
+pub(crate) fn load_tokens(config: &ServeConfig) -> Result<(Option<Arc<Guard>>, Credentials), ServeError> {
+    let guard = config.tokens.as_deref().map(|path| {
+        // Not from the runtime, whose randomness a simulation foretells.
+        Guard::load(path, config.probes_need_token, rand::random())
+    });
+    let guard = guard.transpose()?.map(Arc::new);
+    Ok((guard, Credentials::load(config.node_token_file.as_deref())?))
+}
+
+/// The network, with the keys that the files hold now, and will hold when somebody says SIGHUP; the tokens change with
+/// them.
+fn network(
+    config: &ServeConfig,
+    runtime: RealRuntime,
+    guard: Option<&Arc<Guard>>,
+    credentials: Arc<Credentials>,
+) -> Result<ServeNet, ServeError> {
     let keyring = Arc::new(Keyring::load(config, wall_clock_seconds())?);
-    if !keyring.is_empty() {
-        let keyring = Arc::clone(&keyring);
-        at_each_hangup(move || keyring.reload(wall_clock_seconds())).map_err(ServeError::Process)?;
+    if config.reads_again() {
+        let (keyring, guard, own) = (Arc::clone(&keyring), guard.cloned(), Arc::clone(&credentials));
+        let reload = move || {
+            if !keyring.is_empty() {
+                keyring.reload(wall_clock_seconds());
+            }
+            if let Some(guard) = &guard {
+                guard.reload();
+            }
+            own.reload();
+        };
+        at_each_hangup(reload).map_err(ServeError::Process)?;
     }
-    Ok(TlsNet::new(runtime, RealNet, keyring))
+    let shows_certificate = config.tls.http.is_some() && config.tls.peers.is_some();
+    if guard.is_some() && !shows_certificate && config.node_token_file.is_none() {
+        warn!(
+            "clients need a token, and nodes can't show each other a certificate over HTTP: without --node-token-file, with \
+             a token of the role admin, this node can't join others, nor mend its checkpoints with theirs"
+        );
+    }
+    Ok(TlsNet::new(runtime, RealNet, keyring, credentials))
 }
 
 /// Remembers that the node has diverged, finds out in what, and remembers that, too.
@@ -318,10 +356,10 @@ async fn start(
     (runtime, net): (&RealRuntime, &ServeNet),
     dir: &mut DataDir,
     origin: Origin,
-    (mut http, peers): (ServeListener, ServeListener),
+    (mut http, peers): (Reception<ServeListener>, ServeListener),
 ) -> Result<Server<RealRuntime, ServeNet>, ServeError> {
     let port = |listener: &ServeListener| listener.local_address().map(|address| address.port());
-    let http_port = port(&http).map_err(ServeError::Process)?;
+    let http_port = port(&http.listener).map_err(ServeError::Process)?;
     let contact = contact(config, http_port, port(&peers).map_err(ServeError::Process)?);
     let (origin, opened) = open_member(config, dir, (runtime, net), origin, &mut http).await?;
     let (identity, inbound) = match origin {
@@ -374,7 +412,8 @@ async fn start(
             flight_recorder_bytes: config.flight_recorder_bytes,
         },
         inbound,
-        http,
+        http: http.listener,
+        guard: http.guard,
         inspector: None,
     };
     Ok(Server::start(parts)?)
@@ -409,7 +448,7 @@ async fn come_back(
     (runtime, net): (&RealRuntime, &ServeNet),
     dir: &mut DataDir,
     former: &Former,
-    (http, peers): (&mut ServeListener, ServeListener),
+    (http, peers): (&mut Reception<ServeListener>, ServeListener),
     contact: &Contact,
 ) -> Result<(Identity, Inbound), ServeError> {
     let waits = WaitsFor::Successor(lender(dir, former));
@@ -432,7 +471,7 @@ async fn come_back(
 /// Answers HTTP while `joined` is waited for, so that nobody hangs who asks.
 pub(crate) async fn answering<T>(
     runtime: &RealRuntime,
-    http: &mut ServeListener,
+    http: &mut Reception<ServeListener>,
     joined: impl Future<Output = T>,
     waits: WaitsFor,
 ) -> T {

@@ -23,6 +23,7 @@ use crate::peers::{Inbound, Links};
 use crate::runtime::{Runtime, race, timeout_at};
 use crate::shutdown::Shutdown;
 use crate::storage_port::{StorageLine, StoragePort};
+use crate::tokens::Guard;
 use crate::watch;
 use crate::watching::Watches;
 
@@ -65,6 +66,8 @@ pub struct Parts<R, N: Net> {
     pub inbound: Inbound,
     /// Where HTTP connections arrive.
     pub http: N::Listener,
+    /// Who asks HTTP clients for tokens; without it, nobody does.
+    pub guard: Option<Arc<Guard>>,
     /// Who looks over the node's shoulder: nobody in production.
     pub inspector: Option<Box<dyn Inspector>>,
 }
@@ -86,7 +89,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
     /// Starts the driver and HTTP. They run on their own; dropping the server does not end them.
     pub fn start(parts: Parts<R, N>) -> Result<Self, OpenError> {
         let Parts { config, runtime, net, storage, found, identity, contact, .. } = parts;
-        let Parts { limits, inbound, http, inspector, .. } = parts;
+        let Parts { limits, inbound, http, guard, inspector, .. } = parts;
         // The core gives a hand-over up after one election timeout, and a successor then has to be heard.
         let election_timeout = config.raft.election_timeout;
         let hand_over_limit = election_timeout * 3 / 2;
@@ -119,6 +122,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
             settings,
             disk,
             storage: line,
+            guard,
             backups,
             counters,
             divergence,

@@ -19,6 +19,7 @@ use crate::cli::recover::RecoverCommand;
 use crate::cli::restore::RestoreCommand;
 use crate::cli::serve::ServeCommand;
 use crate::cli::tls_flags::TlsFlags;
+use crate::cli::token::TokenCommand;
 use crate::cli::txn::TxnCommand;
 use crate::cli::watch::WatchCommand;
 use crate::config::parse_duration;
@@ -99,6 +100,8 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Make a token for HTTP clients
+    Token(TokenCommand),
     /// Make certificates for development
     Certs(CertsCommand),
     /// Check or print the configuration that `serve` would use

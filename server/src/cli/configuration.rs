@@ -5,7 +5,7 @@ use crate::cli::node_flags::NodeFlags;
 use crate::cli::output::{self, Output, OutputFlags, Table};
 use crate::config::{LogFormat, Origin, Resolved, SETTINGS, ServeConfig, duration_text};
 use crate::real::wall_clock_seconds;
-use crate::serve::ServeError;
+use crate::serve::{ServeError, load_tokens};
 use crate::tls::Keyring;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -41,6 +41,7 @@ pub(crate) fn run(command: &ConfigCommand) -> Result<(), Failure> {
 fn check(config: &ServeConfig) -> Result<(), Failure> {
     config.refuse_open().map_err(ServeError::from)?;
     Keyring::load(config, wall_clock_seconds()).map_err(ServeError::from)?;
+    load_tokens(config)?;
     Ok(())
 }
 
@@ -77,6 +78,9 @@ fn value_text(config: &ServeConfig, setting: &str) -> String {
         "raft-listen" => config.raft_listen.to_string(),
         "advertise-url" => config.advertised_url(config.advertise_http.port()).to_string(),
         "advertise-raft" => config.advertise_raft.to_string(),
+        "tokens" => file(config.tokens.as_ref()),
+        "probes-need-token" => config.probes_need_token.to_string(),
+        "node-token-file" => file(config.node_token_file.as_ref()),
         "insecure" => config.insecure.to_string(),
         "bootstrap" => config.bootstrap.to_string(),
         "join" => config.join.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),

@@ -40,6 +40,7 @@ mod restore;
 mod serve;
 mod signals;
 mod tls_flags;
+mod token;
 mod txn;
 mod verify;
 mod version;
@@ -87,6 +88,7 @@ fn run(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<OsString>) ->
         Command::Bench(flags) => bench::run(&flags),
         Command::Version(output) => version::print(output.output),
         Command::Completions { shell } => arguments::print_completions(shell),
+        Command::Token(command) => token::run(&command),
         Command::Certs(command) => certs::run(&command),
         Command::Config(command) => configuration::run(&command),
         Command::Inspect(command) => inspect::inspect(&command),

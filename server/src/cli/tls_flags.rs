@@ -1,15 +1,19 @@
-//! The flags by which a client speaks TLS.
+//! The flags by which a client speaks TLS and says who it is.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use quorate_client::tls::{Authorities, Identity, Tls, TlsFileError};
-use quorate_client::{Client, Endpoint};
+use quorate_client::{Client, Endpoint, Token, TokenError};
 
 use crate::cli::exit::{Exit, Failure};
+use crate::tokens::read_secret_file;
 
-/// How a client speaks TLS.
+/// Holds a token. There is no flag with that name: what stands on a command line others can see.
+const TOKEN_VARIABLE: &str = "QUORATE_TOKEN";
+
+/// How a client speaks TLS, and who it is.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct TlsFlags {
     /// The CA that the certificates of https:// endpoints come from, as PEM
@@ -21,16 +25,38 @@ pub(crate) struct TlsFlags {
     /// The key of --cert
     #[arg(id = "key_file", long = "key", value_name = "FILE")]
     key: Option<PathBuf>,
+    /// The file of the token to show; QUORATE_TOKEN may hold the token itself
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 impl TlsFlags {
     /// A client with these.
     pub(crate) fn client(&self, endpoints: Vec<Endpoint>, timeout: Duration) -> Result<Client, Failure> {
-        let client = Client::new(endpoints, timeout);
-        Ok(match self.tls()? {
-            Some(tls) => client.with_tls(&tls),
-            None => client,
-        })
+        let mut client = Client::new(endpoints, timeout);
+        if let Some(tls) = self.tls()? {
+            client = client.with_tls(&tls);
+        }
+        if let Some(token) = self.token()? {
+            client = client.with_token(&token);
+        }
+        Ok(client)
+    }
+
+    /// The token to show, if there is one: that of the flag before that of the environment.
+    pub(crate) fn token(&self) -> Result<Option<Token>, Failure> {
+        let bad = |place: String| Failure::Ended(Exit::BadConfiguration, place);
+        if let Some(file) = &self.token_file {
+            let token = read_secret_file(file).map_err(|error| bad(error.to_string()))?;
+            return Ok(Some(
+                Token::parse(&token.reveal()).expect("the server's form of a token is one for clients"),
+            ));
+        }
+        let Some(text) = std::env::var_os(TOKEN_VARIABLE).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let token = text.to_str().ok_or(TokenError).and_then(Token::parse);
+        token.map(Some).map_err(|error| bad(format!("the environment variable {TOKEN_VARIABLE}: {error}")))
     }
 
     /// What they say, if they say anything.

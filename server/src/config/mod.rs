@@ -55,6 +55,12 @@ pub struct ServeConfig {
     pub advertise_raft: Address,
     /// The files of TLS.
     pub tls: TlsConfig,
+    /// The file of the tokens that HTTP clients are asked for; without it, nobody is asked.
+    pub tokens: Option<PathBuf>,
+    /// Ask for a token also at `/livez` and `/readyz`.
+    pub probes_need_token: bool,
+    /// The file of the token that this node shows to others.
+    pub node_token_file: Option<PathBuf>,
     /// Listen beyond loopback on ports that let anybody in.
     pub insecure: bool,
     /// Found a new cluster when the data dir is empty.
@@ -106,6 +112,11 @@ pub struct ServeConfig {
 }
 
 impl ServeConfig {
+    /// Whether it names files that can change while the node runs.
+    pub(crate) fn reads_again(&self) -> bool {
+        self.tls != TlsConfig::default() || self.tokens.is_some() || self.node_token_file.is_some()
+    }
+
     /// The base URL that others are told, once the HTTP port is bound.
     pub fn advertised_url(&self, bound_port: u16) -> Endpoint {
         let address = filled(&self.advertise_http, bound_port);

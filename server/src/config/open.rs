@@ -49,14 +49,17 @@ impl ServeConfig {
 
     /// A name other than `localhost` may lead anywhere, and so counts as open, as wildcards do.
     fn open_ports(&self) -> Vec<OpenPort> {
-        let http =
-            OpenPort { flag: "listen", address: self.listen.clone(), remedy: "--tls-cert and --tls-key" };
+        let http = OpenPort {
+            flag: "listen",
+            address: self.listen.clone(),
+            remedy: "--tls-cert and --tls-key, or --tokens",
+        };
         let peers = OpenPort {
             flag: "raft-listen",
             address: self.raft_listen.clone(),
             remedy: "--peer-tls-cert, --peer-tls-key and --peer-tls-ca",
         };
-        let is_closed = [self.tls.http.is_some(), self.tls.peers.is_some()];
+        let is_closed = [self.tls.http.is_some() || self.tokens.is_some(), self.tls.peers.is_some()];
         let ports = [http, peers].into_iter().zip(is_closed);
         ports
             .filter(|(port, is_closed)| !is_closed && !port.address.is_loopback())
@@ -116,6 +119,8 @@ mod tests {
         assert!(with(&[&HTTP]).unwrap_err().contains("--raft-listen"));
         assert!(with(&[&PEERS]).unwrap_err().contains("--listen"));
         assert_eq!(with(&[&HTTP, &PEERS]), Ok(vec![]));
+        assert_eq!(with(&[&[("tokens", "t")], &PEERS]), Ok(vec![]));
+        assert!(with(&[&[("tokens", "t")]]).unwrap_err().contains("--raft-listen"));
         let insecure = ("insecure", "true");
         assert_eq!(with(&[&[insecure]]), Ok(vec!["listen".to_owned(), "raft-listen".to_owned()]));
         assert_eq!(with(&[&[insecure], &HTTP]), Ok(vec!["raft-listen".to_owned()]));

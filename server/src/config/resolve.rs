@@ -4,7 +4,7 @@ use super::duration::{duration_text, parse_duration};
 use super::error::{ConfigError, Origin, place};
 use super::lookup::{Flags, Found, Lookup, Surroundings};
 use super::size::parse_size;
-use super::tls::{check_schemes, tls_files};
+use super::tls::{check_schemes, file, tls_files};
 use super::{LogConfig, LogFormat, ServeConfig};
 use quorate_client::{Address, Endpoint};
 use std::collections::BTreeMap;
@@ -58,6 +58,9 @@ pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolve
         advertise_http: advertised.map_or(listen, |url| url.address().clone()),
         advertise_raft,
         tls,
+        tokens: file(&mut lookup, "tokens")?,
+        probes_need_token: lookup.single("probes-need-token", "false", parse_switch)?,
+        node_token_file: file(&mut lookup, "node-token-file")?,
         insecure: lookup.single("insecure", "false", parse_switch)?,
         bootstrap: lookup.single("bootstrap", "false", parse_switch)?,
         join: joins(&mut lookup)?,
@@ -200,6 +203,12 @@ fn check(config: &ServeConfig) -> Result<(), ConfigError> {
     if config.listen == config.raft_listen && config.listen.port() != 0 {
         let address = &config.listen;
         return unusable(format!("--listen and --raft-listen are both {address}; give them different ports"));
+    }
+    if config.probes_need_token && config.tokens.is_none() {
+        return unusable(
+            "--probes-need-token is given and --tokens is not: no token is known that they could need; give --tokens"
+                .to_owned(),
+        );
     }
     if config.heartbeat_interval * 3 > config.election_timeout {
         return unusable(format!(

@@ -90,6 +90,24 @@ pub const SETTINGS: &[Setting] = &[
     setting("peer-tls-key", "FILE", Shape::Single, "The key of --peer-tls-cert"),
     setting("peer-tls-ca", "FILE", Shape::Single, "The CA of the peers' certificates"),
     setting(
+        "tokens",
+        "FILE",
+        Shape::Single,
+        "Ask HTTP clients for one of the tokens in this file; read again at SIGHUP [default: ask nobody]",
+    ),
+    setting(
+        "probes-need-token",
+        "",
+        Shape::Switch,
+        "Ask for a token also at /livez and /readyz, which are open otherwise",
+    ),
+    setting(
+        "node-token-file",
+        "FILE",
+        Shape::Single,
+        "The token that this node shows to others, where its peers' certificate does not reach; read again at SIGHUP",
+    ),
+    setting(
         "insecure",
         "",
         Shape::Switch,

@@ -80,7 +80,8 @@ pub(super) fn tls_files(lookup: &mut Lookup<'_>) -> Result<TlsConfig, ConfigErro
     Ok(config)
 }
 
-fn file(lookup: &mut Lookup<'_>, setting: &'static str) -> Result<Option<PathBuf>, ConfigError> {
+/// The name of a file, if one is given.
+pub(super) fn file(lookup: &mut Lookup<'_>, setting: &'static str) -> Result<Option<PathBuf>, ConfigError> {
     lookup.optional(setting, &[], |text| match text {
         "" => Err("it is empty; name a file"),
         path => Ok(PathBuf::from(path)),

@@ -142,6 +142,9 @@ impl Received {
     }
 }
 
+/// What never ends by itself.
+pub(crate) type EndlessBody = Pin<Box<dyn Body<Data = Bytes, Error = BrokenBody> + Send>>;
+
 /// The body of an answer.
 pub(crate) enum AnswerBody {
     /// Bytes at hand; empty once they are sent.
@@ -155,7 +158,7 @@ pub(crate) enum AnswerBody {
     /// The same, and nobody knows yet how many.
     Open(OpenBody),
     /// Pieces that come for as long as the client listens and this node runs.
-    Endless(Pin<Box<dyn Body<Data = Bytes, Error = BrokenBody> + Send>>),
+    Endless(EndlessBody),
 }
 
 /// Why an answer broke off.

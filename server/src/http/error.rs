@@ -1,7 +1,7 @@
 //! What HTTP says when it says no.
 
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use quorate_node::kv::{LeaseId, Revision, Settings};
 use quorate_node::raft::NodeId;
 use quorate_node::wire::entry::MAX_COMMAND_BYTES;
@@ -42,6 +42,12 @@ pub enum ApiError {
     /// A transaction writes a key twice.
     #[error("the transaction writes the key {0:?} twice in one list: leave one of the two out")]
     DuplicateKey(String),
+    /// Nobody knows who asks.
+    #[error("{0}: send the header Authorization: Bearer, with a token of this cluster")]
+    Unauthenticated(&'static str),
+    /// Whoever asks may not.
+    #[error("{0}")]
+    Forbidden(String),
     /// A browser page of another origin asks.
     #[error("the Origin {0:?} is not this server's: only its own pages may ask from a browser")]
     CrossOrigin(String),
@@ -282,6 +288,8 @@ impl ApiError {
             ApiError::BadQuery(_) => (StatusCode::BAD_REQUEST, "bad_query"),
             ApiError::BadJson(_) => (StatusCode::BAD_REQUEST, "bad_json"),
             ApiError::DuplicateKey(_) => (StatusCode::BAD_REQUEST, "duplicate_key"),
+            ApiError::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            ApiError::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             ApiError::CrossOrigin(_) => (StatusCode::FORBIDDEN, "cross_origin"),
             ApiError::RouteNotFound(_) => (StatusCode::NOT_FOUND, "route_not_found"),
             ApiError::NotLent(_) => (StatusCode::NOT_FOUND, "not_lent"),
@@ -355,6 +363,9 @@ impl ApiError {
             to.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         match self {
+            ApiError::Unauthenticated(_) => {
+                to.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
             ApiError::MethodNotAllowed { allow, .. } => {
                 let allow = HeaderValue::from_str(allow);
                 to.insert(ALLOW, allow.expect("names of methods are a header value"));

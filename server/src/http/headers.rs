@@ -14,6 +14,10 @@ pub(crate) const QUORATE_NODE: HeaderName = HeaderName::from_static("quorate-nod
 pub(crate) const QUORATE_ERROR: HeaderName = HeaderName::from_static("quorate-error");
 /// On a request between peers: the node that forwarded it.
 pub(crate) const QUORATE_FORWARDED: HeaderName = HeaderName::from_static("quorate-forwarded");
+/// On a request that a peer forwarded: `node`, when it was a node that it comes from, and not a client.
+pub(crate) const QUORATE_FOR: HeaderName = HeaderName::from_static("quorate-for");
+/// The value of [`QUORATE_FOR`].
+pub(crate) const NODE: HeaderValue = HeaderValue::from_static("node");
 /// On a request between peers: how long the answer will be waited for, written as in `?timeout=`.
 pub(crate) const QUORATE_TIMEOUT: HeaderName = HeaderName::from_static("quorate-timeout");
 /// On `421 not_leader`: the leader's URL.

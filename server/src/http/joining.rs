@@ -20,11 +20,12 @@ use super::error::ApiError;
 use super::json::ALIVE;
 use super::lending::Lender;
 use super::linger::Linger;
-use super::request::{Call, parse_head};
+use super::request::{Call, operation_of, parse_head};
 use super::status::{joining_readiness, version};
 use crate::net::Listener;
 use crate::runtime::{HyperTimer, Runtime, race};
 use crate::shutdown::Shutdown;
+use crate::tokens::{Guard, Sender};
 
 /// How long a request's head may take. Each connection is for one request, so that none is left when the node has
 /// joined and answers for real.
@@ -32,6 +33,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long nothing is accepted after an error, as afterwards.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where HTTP connections arrive, and who asks them for tokens.
+#[derive(Debug)]
+pub(crate) struct Reception<L> {
+    pub(crate) listener: L,
+    pub(crate) guard: Option<Arc<Guard>>,
+}
 
 /// What a node waits for.
 #[derive(Clone, Debug)]
@@ -54,10 +62,10 @@ impl WaitsFor {
     }
 }
 
-/// Answers on `listener` for as long as it is polled; what was accepted ends with `over`.
+/// Answers at `reception` for as long as it is polled; what was accepted ends with `over`.
 pub(crate) async fn serve_joining<R: Runtime, L>(
     runtime: &R,
-    listener: &mut L,
+    reception: &mut Reception<L>,
     over: &Shutdown,
     waits: &WaitsFor,
 ) -> Infallible
@@ -65,9 +73,11 @@ where
     L: Listener<Stream: Read + Write + Unpin + Send + 'static>,
 {
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                runtime.spawn(serve_connection(stream, runtime.clone(), over.clone(), waits.clone()));
+        match reception.listener.accept().await {
+            Ok((stream, from)) => {
+                let sender = Sender { address: from.ip(), certified: L::certified(&stream) };
+                let who = (sender, reception.guard.clone());
+                runtime.spawn(serve_connection(stream, who, runtime.clone(), over.clone(), waits.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -77,21 +87,45 @@ where
     }
 }
 
-async fn serve_connection<R: Runtime, S>(stream: S, runtime: R, over: Shutdown, waits: WaitsFor)
-where
+async fn serve_connection<R: Runtime, S>(
+    stream: S,
+    (sender, guard): (Sender, Option<Arc<Guard>>),
+    runtime: R,
+    over: Shutdown,
+    waits: WaitsFor,
+) where
     S: Read + Write + Unpin + Send + 'static,
 {
     let unread = Arc::new(AtomicBool::new(false));
     let stream = Linger::new(stream, runtime.clone(), Arc::clone(&unread));
     let service = service_fn(|request: Request<Incoming>| {
         unread.store(!request.body().is_end_stream(), Ordering::Relaxed);
-        let response = answer(&request, &waits).unwrap_or_else(|error| refusal(&error));
-        async move { Ok::<_, Infallible>(response) }
+        let (runtime, guard, sender, waits) = (&runtime, guard.as_deref(), &sender, &waits);
+        async move {
+            let answered = match admit(runtime, guard, &request, sender).await {
+                Ok(()) => answer(&request, waits),
+                Err(error) => Err(error),
+            };
+            Ok::<_, Infallible>(answered.unwrap_or_else(|error| refusal(&error)))
+        }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(HyperTimer::new(runtime)).header_read_timeout(HEAD_TIMEOUT).keep_alive(false);
+    builder.timer(HyperTimer::new(runtime.clone())).header_read_timeout(HEAD_TIMEOUT).keep_alive(false);
     // Its error matters to nobody: the client sees it too.
     let _ = race(pin!(builder.serve_connection(stream, service)), over.begun()).await;
+}
+
+/// What is lent here is the same as later, and so are those who may have it.
+async fn admit<R: Runtime, B>(
+    runtime: &R,
+    guard: Option<&Guard>,
+    request: &Request<B>,
+    sender: &Sender,
+) -> Result<(), ApiError> {
+    let Some(guard) = guard else { return Ok(()) };
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let asker = guard.admit(runtime, operation_of(method, uri.path())?.need(), headers, sender).await?;
+    asker.must_reach(&parse_head(method, uri.path(), uri.query(), headers)?.call.reach())
 }
 
 fn answer<B>(request: &Request<B>, waits: &WaitsFor) -> Result<Response<AnswerBody>, ApiError> {

@@ -12,7 +12,7 @@
 //! | `body`, `json` | bodies as they are read, and as they are sent |
 //! | `keys`, `writes`, `listing`, `leases`, `data`, `backup` | the handlers of what is stored |
 //! | `adding`, `membership`, `status` | the handlers of the cluster |
-//! | `watch`, `stream` | the route of watches, and the stream of events that it answers with |
+//! | `watch`, `stream`, `until` | the route of watches, the stream of events that it answers with, and what ends it |
 //! | `lending` | what peers are lent of this node's checkpoints |
 //! | `leader` | having something done by the leader, here or elsewhere, once |
 //! | `proxy`, `pool` | passing a request on, and the connections for it |
@@ -49,12 +49,17 @@ mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod until;
 mod watch;
 mod writes;
 
+pub(crate) use error::ApiError;
+#[cfg(test)]
+pub(crate) use headers::{NODE, QUORATE_FOR, QUORATE_FORWARDED};
 pub(crate) use headers::{QUORATE_ERROR, QUORATE_LOST};
-pub(crate) use joining::{WaitsFor, serve_joining};
+pub(crate) use joining::{Reception, WaitsFor, serve_joining};
 pub(crate) use json::{EntryAnswer, PLAIN_TO_TLS};
 pub(crate) use lending::{Lender, path_to};
-pub(crate) use request::parse_import;
+pub(crate) use proxy::speaks_for_node;
+pub(crate) use request::{Need, behind, parse_import};
 pub(crate) use service::serve;

@@ -19,8 +19,8 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH,
-    TRANSFER_ENCODING, UPGRADE, VIA,
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
+    IF_NONE_MATCH, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Uri};
@@ -32,7 +32,8 @@ use super::app::App;
 use super::body::{AnswerBody, ForwardedBody};
 use super::error::ApiError;
 use super::headers::{
-    IDEMPOTENCY_KEY, QUORATE_ERROR, QUORATE_FORWARDED, QUORATE_HISTORY, QUORATE_LEADER, QUORATE_TIMEOUT,
+    IDEMPOTENCY_KEY, NODE, QUORATE_ERROR, QUORATE_FOR, QUORATE_FORWARDED, QUORATE_HISTORY, QUORATE_LEADER,
+    QUORATE_TIMEOUT,
 };
 use super::pool::Lease;
 use super::request::format_timeout;
@@ -48,7 +49,7 @@ const HOP_BY_HOP: [HeaderName; 4] =
     [CONNECTION, TRANSFER_ENCODING, UPGRADE, HeaderName::from_static("keep-alive")];
 
 /// What of a client's headers the leader has to see.
-const PASSED_ON: [HeaderName; 4] = [CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY];
+const PASSED_ON: [HeaderName; 5] = [AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY];
 
 /// A request that can be sent as often as need be: its body has been read.
 pub(crate) struct Asked<'a> {
@@ -60,6 +61,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) deadline: Time,
     /// Whether a peer passed it on. Then it goes no further.
     pub(crate) is_forwarded: bool,
+    /// Whether a node asks for it, and not a client.
+    pub(crate) is_for_node: bool,
     /// What sending it again after an attempt without an answer would do.
     pub(crate) repetition: Repetition,
 }
@@ -109,8 +112,9 @@ enum SendError {
 impl<R: Runtime, N: Net> App<R, N> {
     /// A request that has arrived whole, just now.
     pub(super) fn asked<'a>(&self, head: &'a Parts, body: Bytes, terms: Terms) -> Asked<'a> {
-        let Terms { timeout, is_forwarded } = terms;
-        Asked { head, body, deadline: self.now() + timeout, is_forwarded, repetition: Repetition::Harmful }
+        let Terms { timeout, is_forwarded, is_for_node } = terms;
+        let deadline = self.now() + timeout;
+        Asked { head, body, deadline, is_forwarded, is_for_node, repetition: Repetition::Harmful }
     }
 
     /// Sends `asked` to the node at `url`, once.
@@ -193,6 +197,9 @@ impl<R: Runtime, N: Net> App<R, N> {
         headers.insert(HOST, host.unwrap_or_else(|_| HeaderValue::from_static("")));
         headers.insert(QUORATE_FORWARDED, self.node.clone());
         headers.insert(QUORATE_HISTORY, self.history.clone());
+        if asked.is_for_node {
+            headers.insert(QUORATE_FOR, NODE);
+        }
         let timeout = HeaderValue::from_str(&format_timeout(remaining.mul_f64(0.9)));
         headers.insert(QUORATE_TIMEOUT, timeout.expect("digits and ms are a header value"));
         for name in &PASSED_ON {
@@ -248,6 +255,12 @@ impl<R: Runtime, N: Net> App<R, N> {
         });
         Some(self.pool.lease(line, url, self.now()))
     }
+}
+
+/// Whether a request that comes with a peer's certificate is a node's own, or another node's that the peer passes on. A
+/// client's that it passes on is not: whatever that may, its token says.
+pub(crate) fn speaks_for_node(headers: &HeaderMap) -> bool {
+    !headers.contains_key(QUORATE_FORWARDED) || headers.get(QUORATE_FOR) == Some(&NODE)
 }
 
 /// `host:port` of a URL.

@@ -1,6 +1,7 @@
 //! From a connection to requests, and from a request to its handler.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,12 +22,13 @@ use super::headers::{QUORATE_HISTORY, QUORATE_TIMEOUT};
 use super::json::{ALIVE, HELLO};
 use super::linger::Linger;
 use super::openapi::openapi_json;
-use super::request::{Call, parse_head, parse_timeout};
+use super::request::{Call, operation_of, parse_head, parse_timeout};
 use super::status::version;
 use crate::context::Context;
 use crate::net::{Listener, Net};
 use crate::runtime::{Either, HyperTimer, Runtime, race};
 use crate::shutdown::ShutdownGuard;
+use crate::tokens::{Asker, Sender};
 
 /// How long a connection may be idle, or take to send a request's head. Longer than clients and peers keep idle
 /// connections, so that it is them who close.
@@ -51,7 +53,7 @@ pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut l
     loop {
         match race(context.shutdown.begun(), listener.accept()).await {
             Either::Left(()) => break,
-            Either::Right(Ok((stream, _))) => spawn_connection(stream, &app),
+            Either::Right(Ok((stream, from))) => spawn_connection(stream, from.ip(), &app),
             Either::Right(Err(error)) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 runtime.sleep(ACCEPT_PAUSE).await;
@@ -62,13 +64,14 @@ pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut l
     // Who is in the system's queue already must be told that this node ends: a client that is reset instead could not
     // know that nothing was done.
     for stream in listener.close() {
-        spawn_connection(stream, &app);
+        spawn_connection(stream, IpAddr::V4(Ipv4Addr::UNSPECIFIED), &app);
     }
 }
 
-fn spawn_connection<R: Runtime, N: Net>(stream: N::Stream, app: &Arc<App<R, N>>) {
+fn spawn_connection<R: Runtime, N: Net>(stream: N::Stream, address: IpAddr, app: &Arc<App<R, N>>) {
     let guard = app.context.shutdown.guard();
-    app.context.runtime.spawn(serve_connection(stream, Arc::clone(app), guard));
+    let sender = Sender { address, certified: N::Listener::certified(&stream) };
+    app.context.runtime.spawn(serve_connection((stream, sender), Arc::clone(app), guard));
 }
 
 /// Serves one connection to its end. After the shutdown has begun, the request under way is finished and the connection
@@ -76,15 +79,19 @@ fn spawn_connection<R: Runtime, N: Net>(stream: N::Stream, app: &Arc<App<R, N>>)
 ///
 /// The guard was taken when the connection was accepted: between that and this task's first turn the server must not
 /// believe that it has nothing left to do.
-async fn serve_connection<R: Runtime, N: Net>(stream: N::Stream, app: Arc<App<R, N>>, _guard: ShutdownGuard) {
+async fn serve_connection<R: Runtime, N: Net>(
+    (stream, sender): (N::Stream, Sender),
+    app: Arc<App<R, N>>,
+    _guard: ShutdownGuard,
+) {
     let runtime = &app.context.runtime;
     let unread = Arc::new(AtomicBool::new(false));
     let is_endless = AtomicBool::new(false);
     let stream = Linger::new(stream, runtime.clone(), Arc::clone(&unread));
     let service = service_fn(|request| {
-        let (app, unread, is_endless) = (&app, &unread, &is_endless);
+        let (app, sender, unread, is_endless) = (&app, &sender, &unread, &is_endless);
         async move {
-            let response = app.answer(request, unread).await;
+            let response = app.answer(request, sender, unread).await;
             is_endless.store(matches!(response.body(), AnswerBody::Endless(_)), Ordering::Relaxed);
             Ok::<_, Infallible>(response)
         }
@@ -124,14 +131,21 @@ pub(super) struct Terms {
     pub(super) timeout: Duration,
     /// Whether a peer passed it on.
     pub(super) is_forwarded: bool,
+    /// Whether a node asks, by its certificate, and not a client.
+    pub(super) is_for_node: bool,
 }
 
 impl<R: Runtime, N: Net> App<R, N> {
-    async fn answer(&self, request: Request<Incoming>, unread: &AtomicBool) -> Response<AnswerBody> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        sender: &Sender,
+        unread: &AtomicBool,
+    ) -> Response<AnswerBody> {
         let (head, incoming) = request.into_parts();
         let held = self.budget.hold();
         let upload = Upload::new(incoming, unread, &held, &self.context.shutdown);
-        let mut response = match self.call(&head, upload).await {
+        let mut response = match self.call(&head, sender, upload).await {
             Ok(response) => response,
             Err(error) => refusal(&error),
         };
@@ -145,21 +159,29 @@ impl<R: Runtime, N: Net> App<R, N> {
         response
     }
 
-    async fn call(&self, head: &Parts, upload: Upload<'_>) -> Result<Response<AnswerBody>, ApiError> {
+    async fn call(
+        &self,
+        head: &Parts,
+        sender: &Sender,
+        upload: Upload<'_>,
+    ) -> Result<Response<AnswerBody>, ApiError> {
         if self.context.shutdown.has_begun() {
             return Err(ApiError::ShuttingDown);
         }
         let is_forwarded = check_head(head, &self.hosts, self.context.identity.node)?.is_some();
         let uri = &head.uri;
+        let asker = self.admit(head, sender).await?;
         let asked = parse_head(&head.method, uri.path(), uri.query(), &head.headers)?;
-        let terms = self.terms(head, asked.timeout, is_forwarded)?;
+        asker.must_reach(&asked.call.reach())?;
+        let is_for_node = matches!(asker, Asker::Node);
+        let terms = Terms { is_for_node, ..self.terms(head, asked.timeout, is_forwarded)? };
         match asked.call {
             Call::Hello => Ok(json(HELLO)),
-            Call::Watch(watch) => self.watch(head, watch, terms).await,
+            Call::Watch(watch) => self.watch(head, watch, &asker, terms).await,
             Call::Get(get) => self.get(get, terms).await,
             Call::List(list) => self.list(list, terms).await,
             Call::Lease { lease, level } => self.lease(head, lease, level, terms).await,
-            Call::Write(write) => self.write(head, write, upload, terms).await,
+            Call::Write(write) => self.write(head, write, (upload, &asker), terms).await,
             Call::Export(level) => self.export(level, terms).await,
             Call::Backup(backup) => self.backup(head, &backup, terms).await,
             Call::Livez => Ok(json(ALIVE)),
@@ -175,6 +197,13 @@ impl<R: Runtime, N: Net> App<R, N> {
         }
     }
 
+    /// Who asks, as far as anybody wants to know.
+    async fn admit(&self, head: &Parts, sender: &Sender) -> Result<Asker, ApiError> {
+        let Some(guard) = &self.context.guard else { return Ok(Asker::Anybody) };
+        let need = operation_of(&head.method, head.uri.path())?.need();
+        guard.admit(&self.context.runtime, need, &head.headers, sender).await
+    }
+
     /// A peer says how long it will wait in a header of its own: the query stays as the client wrote it.
     fn terms(&self, head: &Parts, timeout: Duration, is_forwarded: bool) -> Result<Terms, ApiError> {
         let mut timeout = timeout;
@@ -187,6 +216,6 @@ impl<R: Runtime, N: Net> App<R, N> {
                 timeout = parse_timeout(given)?;
             }
         }
-        Ok(Terms { timeout, is_forwarded })
+        Ok(Terms { timeout, is_forwarded, is_for_node: false })
     }
 }

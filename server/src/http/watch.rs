@@ -10,15 +10,17 @@ use quorate_node::kv::Revision;
 use quorate_node::{Query, ReadLevel, Reply, Request};
 
 use super::app::{App, with_type};
-use super::body::AnswerBody;
+use super::body::{AnswerBody, EndlessBody};
 use super::error::ApiError;
 use super::headers::{EVENT_STREAM, QUORATE_REVISION};
 use super::leader::unexpected;
 use super::request::WatchCall;
 use super::service::Terms;
 use super::stream::EventStream;
+use super::until::Until;
 use crate::net::Net;
 use crate::runtime::Runtime;
+use crate::tokens::Asker;
 use crate::watching::{Follower, ResetReason, reset};
 
 impl<R: Runtime, N: Net> App<R, N> {
@@ -27,6 +29,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         &self,
         head: &Parts,
         watch: WatchCall,
+        asker: &Asker,
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
         let WatchCall { watch, after, history } = watch;
@@ -42,7 +45,14 @@ impl<R: Runtime, N: Net> App<R, N> {
         }
         let (follower, position) = Follower::new(Arc::clone(watches), watch, after);
         let stream = EventStream::new(self.context.runtime.clone(), self.context.handle.clone(), follower);
-        Ok(answer(position, AnswerBody::Endless(Box::pin(stream))))
+        let stream: EndlessBody = match &self.context.guard {
+            None => Box::pin(stream),
+            Some(guard) => {
+                let (guard, asker) = (Arc::clone(guard), asker.clone());
+                Box::pin(Until::new(stream, async move { guard.taken_from(&asker).await }))
+            }
+        };
+        Ok(answer(position, AnswerBody::Endless(stream)))
     }
 
     /// A node whose store is still being read from its checkpoint has nothing to tell.

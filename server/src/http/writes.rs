@@ -24,6 +24,7 @@ use super::service::Terms;
 use crate::context::Context;
 use crate::net::Net;
 use crate::runtime::Runtime;
+use crate::tokens::Asker;
 
 impl<R: Runtime, N: Net> App<R, N> {
     /// Has a change made by the leader.
@@ -31,14 +32,18 @@ impl<R: Runtime, N: Net> App<R, N> {
         &self,
         head: &Parts,
         call: WriteCall,
-        upload: Upload<'_>,
+        (upload, asker): (Upload<'_>, &Asker),
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
         let body = match call.body_limit(&self.context.limits) {
             Some(limit) => upload.read(&self.context.runtime, limit).await?,
             None => Bytes::new(),
         };
-        let write = call.with_body(&body, &self.context.limits)?;
+        let mut write = call.with_body(&body, &self.context.limits)?;
+        asker.must_reach(&write.reach())?;
+        if let (Some(once), Some(principal)) = (&mut write.once, asker.principal()) {
+            once.principal = principal.as_bytes().into();
+        }
         let mut asked = self.asked(head, body, terms);
         if write.once.is_some() {
             asked.repetition = Repetition::DoneOnce;

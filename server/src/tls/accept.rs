@@ -19,12 +19,15 @@ use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
 use quorate_client::tls::{explain_tls, tls_error};
 use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::Acceptor;
+use rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::StartHandshake;
 use tracing::{debug, warn};
 
+use super::keyring::Side;
 use super::stream::{Accepted, Handshake};
-use crate::net::{close_write, read_some, write_all};
+use crate::net::{Certified, close_write, read_some, write_all};
 use crate::runtime::{Runtime, timeout_at};
 use crate::said::Said;
 
@@ -60,7 +63,7 @@ enum Refused<S> {
 pub(super) fn shake_hands<R, S>(
     runtime: R,
     stream: S,
-    (config, door): (Arc<ServerConfig>, Arc<Door>),
+    (side, door, certified): (Side, Arc<Door>, Certified),
     from: SocketAddr,
 ) -> Handshake<S>
 where
@@ -69,8 +72,14 @@ where
 {
     Box::pin(async move {
         let deadline = runtime.now() + PATIENCE;
-        let refused = match timeout_at(&runtime, deadline, handshake(stream, config)).await {
-            Ok(Ok(stream)) => return Ok(stream),
+        let refused = match timeout_at(&runtime, deadline, handshake(stream, side.config)).await {
+            Ok(Ok(stream)) => {
+                let shown = stream.inner().get_ref().1.peer_certificates();
+                if side.peers.is_some_and(|peers| is_of(&*peers, shown)) {
+                    certified.prove();
+                }
+                return Ok(stream);
+            }
             Ok(Err(refused)) => refused,
             Err(_) => {
                 let late = io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long");
@@ -134,6 +143,12 @@ async fn handshake<S: Read + Write + Unpin>(
         Ok(stream) => Ok(TokioIo::new(stream)),
         Err((error, stream)) => Err(Refused::Said(error, stream)),
     }
+}
+
+/// Whether a certificate was shown that these believe.
+fn is_of(authorities: &dyn ClientCertVerifier, shown: Option<&[CertificateDer<'_>]>) -> bool {
+    let Some((own, others)) = shown.and_then(<[_]>::split_first) else { return false };
+    authorities.verify_client_cert(own, others, UnixTime::now()).is_ok()
 }
 
 /// Says a last word, and reads on until the other side has closed as well.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quorate_client::tls::{Authorities, Identity, Tls, TlsFileError, Usage, cryptography};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedProtocolVersion};
@@ -22,6 +23,8 @@ const SOON_SECONDS: u64 = 14 * 86_400;
 /// What a node shows and believes. Each connection takes what is in force when it begins.
 pub(crate) struct Keyring {
     config: TlsConfig,
+    /// Whether a certificate of a peer is worth something on the HTTP port.
+    knows_peers: bool,
     names: Names,
     current: Mutex<Arc<Keys>>,
 }
@@ -33,13 +36,21 @@ struct Names {
     peers: String,
 }
 
+/// One port: for those who come to it.
+#[derive(Clone)]
+pub(super) struct Side {
+    pub(super) config: Arc<ServerConfig>,
+    /// Who of them is a peer, where that is asked.
+    pub(super) peers: Option<Arc<dyn ClientCertVerifier>>,
+}
+
 /// What was read from one state of the files.
 #[derive(Default)]
 pub(super) struct Keys {
     /// For those who come to the HTTP port; without it that port is plain.
-    pub(super) https: Option<Arc<ServerConfig>>,
+    pub(super) https: Option<Side>,
     /// For those who come to the peer port, and for dialing peers; without it links are plain.
-    pub(super) peers: Option<(Arc<ServerConfig>, Tls)>,
+    pub(super) peers: Option<(Side, Tls)>,
     /// For dialing the HTTP port of other nodes.
     pub(super) client: Option<Tls>,
 }
@@ -54,8 +65,10 @@ impl Keyring {
             http: config.advertise_http.host().to_owned(),
             peers: config.advertise_raft.host().to_owned(),
         };
-        let keys = Keys::read(&config.tls, &names, now_seconds)?;
-        Ok(Keyring { config: config.tls.clone(), names, current: Mutex::new(Arc::new(keys)) })
+        let knows_peers = config.tokens.is_some();
+        let keys = Keys::read(&config.tls, knows_peers, &names, now_seconds)?;
+        let current = Mutex::new(Arc::new(keys));
+        Ok(Keyring { config: config.tls.clone(), knows_peers, names, current })
     }
 
     /// Whether there is anything that could be read again.
@@ -65,7 +78,7 @@ impl Keyring {
 
     /// Reads the files again. What can't be used changes nothing.
     pub(crate) fn reload(&self, now_seconds: u64) {
-        match Keys::read(&self.config, &self.names, now_seconds) {
+        match Keys::read(&self.config, self.knows_peers, &self.names, now_seconds) {
             Ok(keys) => {
                 *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
                 info!("the files of TLS were read again; new connections use them");
@@ -82,7 +95,12 @@ impl Keyring {
 }
 
 impl Keys {
-    fn read(config: &TlsConfig, names: &Names, now_seconds: u64) -> Result<Keys, TlsFileError> {
+    fn read(
+        config: &TlsConfig,
+        knows_peers: bool,
+        names: &Names,
+        now_seconds: u64,
+    ) -> Result<Keys, TlsFileError> {
         let TlsConfig { http, client_ca, ca, peers } = config;
         let peers = match peers {
             Some(files) => {
@@ -114,14 +132,24 @@ impl Keys {
         if let (Some(shown), Some(welcome)) = (shown, &welcome) {
             check(shown, welcome, Usage::Client, now_seconds)?;
         }
+        // Where tokens are asked for, a peer may show its certificate instead, and a client need not have one.
+        let known = peers.as_ref().map(|(_, peers)| peers).filter(|_| knows_peers);
+        let verifier = match (&welcome, known) {
+            (Some(welcome), _) => welcome.client_verifier(),
+            (None, Some(peers)) => peers.lenient_client_verifier(),
+            (None, None) => WebPkiClientVerifier::no_client_auth(),
+        };
+        let https = http.as_ref().map(|http| Side {
+            config: server_config(http, verifier, &[&TLS13, &TLS12], HTTP_PROTOCOL),
+            peers: known.map(Authorities::client_verifier),
+        });
         Ok(Keys {
-            https: http
-                .as_ref()
-                .map(|http| server_config(http, welcome.as_ref(), &[&TLS13, &TLS12], HTTP_PROTOCOL)),
+            https,
             client: nodes.as_ref().map(|nodes| Tls::new(nodes, shown)),
             peers: peers.as_ref().map(|(identity, authorities)| {
-                let config = server_config(identity, Some(authorities), &[&TLS13], PEER_PROTOCOL);
-                (config, Tls::for_protocol(authorities, identity, PEER_PROTOCOL))
+                let verifier = authorities.client_verifier();
+                let config = server_config(identity, verifier, &[&TLS13], PEER_PROTOCOL);
+                (Side { config, peers: None }, Tls::for_protocol(authorities, identity, PEER_PROTOCOL))
             }),
         })
     }
@@ -143,11 +171,10 @@ fn check(
 
 fn server_config(
     identity: &Identity,
-    clients: Option<&Authorities>,
+    verifier: Arc<dyn ClientCertVerifier>,
     versions: &[&'static SupportedProtocolVersion],
     protocol: &[u8],
 ) -> Arc<ServerConfig> {
-    let verifier = clients.map_or_else(WebPkiClientVerifier::no_client_auth, Authorities::client_verifier);
     let mut config = ServerConfig::builder_with_provider(cryptography())
         .with_protocol_versions(versions)
         .expect("ring has ciphers for both versions")

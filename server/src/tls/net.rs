@@ -4,29 +4,32 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hyper::header::HeaderValue;
+use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
 use quorate_client::tls::{Tls, explained};
-use rustls::ServerConfig;
 
 use super::accept::{Door, shake_hands};
-use super::keyring::{Keyring, Keys};
+use super::keyring::{Keyring, Keys, Side};
 use super::stream::TlsStream;
 use crate::http::PLAIN_TO_TLS;
-use crate::net::{Listener, Net};
+use crate::net::{Certified, Listener, Net};
 use crate::runtime::Runtime;
 use crate::said::Said;
+use crate::tokens::Credentials;
 
-/// TLS over another network, as far as there are keys for it.
+/// TLS over another network, as far as there are keys for it, and a token, if this node has one.
 #[derive(Clone)]
 pub struct TlsNet<R, N> {
     runtime: R,
     net: N,
     keyring: Arc<Keyring>,
+    credentials: Arc<Credentials>,
 }
 
 impl<R: Runtime, N: Net> TlsNet<R, N> {
-    pub(crate) fn new(runtime: R, net: N, keyring: Arc<Keyring>) -> Self {
-        TlsNet { runtime, net, keyring }
+    pub(crate) fn new(runtime: R, net: N, keyring: Arc<Keyring>, credentials: Arc<Credentials>) -> Self {
+        TlsNet { runtime, net, keyring, credentials }
     }
 
     /// Listens for HTTP.
@@ -43,14 +46,13 @@ impl<R: Runtime, N: Net> TlsNet<R, N> {
     /// # Errors
     /// What the network says.
     pub(crate) async fn listen_peers(&self, address: &str) -> io::Result<TlsListener<R, N>> {
-        self.listener(address, |keys| keys.peers.as_ref().map(|(config, _)| Arc::clone(config)), b"", None)
-            .await
+        self.listener(address, |keys| keys.peers.as_ref().map(|(side, _)| side.clone()), b"", None).await
     }
 
     async fn listener(
         &self,
         address: &str,
-        side: fn(&Keys) -> Option<Arc<ServerConfig>>,
+        side: fn(&Keys) -> Option<Side>,
         plain_answer: &'static [u8],
         said: Option<Said>,
     ) -> io::Result<TlsListener<R, N>> {
@@ -89,6 +91,10 @@ impl<R: Runtime, N: Net> Net for TlsNet<R, N> {
         }
     }
 
+    fn credentials(&self) -> Option<HeaderValue> {
+        self.credentials.current()
+    }
+
     async fn dial_https(&self, address: &str) -> io::Result<Self::Stream> {
         match &self.keyring.current().client {
             Some(tls) => self.dial_tls(address, tls).await,
@@ -111,7 +117,7 @@ pub struct TlsListener<R, N: Net> {
     inner: N::Listener,
     runtime: R,
     keyring: Arc<Keyring>,
-    side: fn(&Keys) -> Option<Arc<ServerConfig>>,
+    side: fn(&Keys) -> Option<Side>,
     door: Arc<Door>,
 }
 
@@ -119,12 +125,20 @@ impl<R: Runtime, N: Net> TlsListener<R, N> {
     fn received(&self, stream: N::Stream, from: SocketAddr) -> TlsStream<N::Stream> {
         match (self.side)(&self.keyring.current()) {
             None => TlsStream::plain(stream),
-            Some(config) => {
-                let door = Arc::clone(&self.door);
-                TlsStream::shaking_hands(shake_hands(self.runtime.clone(), stream, (config, door), from))
-            }
+            Some(side) => shaking_hands(&self.runtime, stream, (side, &self.door), from),
         }
     }
+}
+
+fn shaking_hands<R: Runtime, S: Read + Write + Unpin + Send + 'static>(
+    runtime: &R,
+    stream: S,
+    (side, door): (Side, &Arc<Door>),
+    from: SocketAddr,
+) -> TlsStream<S> {
+    let certified = Certified::default();
+    let told = (side, Arc::clone(door), certified.clone());
+    TlsStream::shaking_hands(shake_hands(runtime.clone(), stream, told, from), certified)
 }
 
 impl<R: Runtime, N: Net> Listener for TlsListener<R, N> {
@@ -139,17 +153,18 @@ impl<R: Runtime, N: Net> Listener for TlsListener<R, N> {
         self.inner.local_address()
     }
 
+    fn certified(stream: &Self::Stream) -> Certified {
+        stream.certified()
+    }
+
     fn close(self) -> Vec<Self::Stream> {
         // Nobody asks any more where they come from.
         let from = SocketAddr::from(([0, 0, 0, 0], 0));
         let TlsListener { inner, runtime, keyring, side, door } = self;
-        let config = side(&keyring.current());
-        let received = |stream| match &config {
+        let side = side(&keyring.current());
+        let received = |stream| match &side {
             None => TlsStream::plain(stream),
-            Some(config) => {
-                let told = (Arc::clone(config), Arc::clone(&door));
-                TlsStream::shaking_hands(shake_hands(runtime.clone(), stream, told, from))
-            }
+            Some(side) => shaking_hands(&runtime, stream, (side.clone(), &door), from),
         };
         inner.close().into_iter().map(received).collect()
     }

@@ -9,6 +9,8 @@ use hyper_util::rt::TokioIo;
 use quorate_client::tls::explained;
 use tokio_rustls::{client, server};
 
+use crate::net::Certified;
+
 /// What tokio-rustls makes of a stream, in hyper's terms again.
 pub(super) type Dialed<S> = TokioIo<client::TlsStream<TokioIo<S>>>;
 pub(super) type Accepted<S> = TokioIo<server::TlsStream<TokioIo<S>>>;
@@ -17,7 +19,10 @@ pub(super) type Handshake<S> = Pin<Box<dyn Future<Output = io::Result<Accepted<S
 /// A connection of a [`TlsNet`](super::TlsNet).
 ///
 /// One that was accepted shakes hands when it is first used, by whoever uses it: accepting waits for nobody.
-pub struct TlsStream<S>(State<S>);
+pub struct TlsStream<S> {
+    state: State<S>,
+    certified: Certified,
+}
 
 enum State<S> {
     Plain(S),
@@ -30,15 +35,24 @@ enum State<S> {
 
 impl<S> TlsStream<S> {
     pub(super) fn plain(stream: S) -> Self {
-        TlsStream(State::Plain(stream))
+        TlsStream::of(State::Plain(stream))
     }
 
     pub(super) fn dialed(stream: Dialed<S>) -> Self {
-        TlsStream(State::Dialed(Box::new(stream)))
+        TlsStream::of(State::Dialed(Box::new(stream)))
     }
 
-    pub(super) fn shaking_hands(handshake: Handshake<S>) -> Self {
-        TlsStream(State::ShakingHands(handshake))
+    /// `certified` is what the handshake will tell.
+    pub(super) fn shaking_hands(handshake: Handshake<S>, certified: Certified) -> Self {
+        TlsStream { state: State::ShakingHands(handshake), certified }
+    }
+
+    fn of(state: State<S>) -> Self {
+        TlsStream { state, certified: Certified::default() }
+    }
+
+    pub(super) fn certified(&self) -> Certified {
+        self.certified.clone()
     }
 }
 
@@ -49,16 +63,16 @@ impl<T: Read + Write + Unpin> Both for T {}
 impl<S: Read + Write + Unpin> TlsStream<S> {
     /// The stream to read from and write to, once there is one.
     fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Pin<&mut dyn Both>>> {
-        if let State::ShakingHands(handshake) = &mut self.0 {
+        if let State::ShakingHands(handshake) = &mut self.state {
             match ready!(handshake.as_mut().poll(context)) {
-                Ok(stream) => self.0 = State::Accepted(Box::new(stream)),
+                Ok(stream) => self.state = State::Accepted(Box::new(stream)),
                 Err(error) => {
-                    self.0 = State::Failed;
+                    self.state = State::Failed;
                     return Poll::Ready(Err(error));
                 }
             }
         }
-        Poll::Ready(match &mut self.0 {
+        Poll::Ready(match &mut self.state {
             State::Plain(stream) => Ok(Pin::new(stream)),
             State::Dialed(stream) => Ok(Pin::new(&mut **stream)),
             State::Accepted(stream) => Ok(Pin::new(&mut **stream)),
@@ -96,14 +110,14 @@ impl<S: Read + Write + Unpin> Write for TlsStream<S> {
     /// One that has not shaken hands has nothing to end: it is closed with its last owner.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if matches!(this.0, State::ShakingHands(_) | State::Failed) {
+        if matches!(this.state, State::ShakingHands(_) | State::Failed) {
             return Poll::Ready(Ok(()));
         }
         ready!(this.poll_open(context))?.poll_shutdown(context).map_err(explained)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.0 {
+        match &self.state {
             State::Plain(stream) => stream.is_write_vectored(),
             State::Dialed(stream) => stream.is_write_vectored(),
             State::Accepted(stream) => stream.is_write_vectored(),

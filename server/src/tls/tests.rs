@@ -77,7 +77,7 @@ impl Authority {
     fn net(&self, name: &str) -> TlsNet<Hasty, RealNet> {
         let runtime = Hasty(RealRuntime::start());
         let keyring = Keyring::load(&self.config(name), wall_clock_seconds()).unwrap();
-        TlsNet::new(runtime, RealNet, Arc::new(keyring))
+        TlsNet::new(runtime, RealNet, Arc::new(keyring), Arc::default())
     }
 
     fn config(&self, name: &str) -> ServeConfig {
@@ -166,7 +166,7 @@ async fn each_side_of_a_refused_connection_says_why() {
     std::fs::write(foreign.path("both.pem"), bundle).unwrap();
     peers.ca = foreign.path("both.pem");
     let keyring = Keyring::load(&config, wall_clock_seconds()).unwrap();
-    let both = TlsNet::new(Hasty(RealRuntime::start()), RealNet, Arc::new(keyring));
+    let both = TlsNet::new(Hasty(RealRuntime::start()), RealNet, Arc::new(keyring), Arc::default());
     let (heard, answered) = between_peers(&ours.net("a"), &both).await;
     assert!(reason(heard).contains("no CA that is believed"));
     assert!(reason(answered).contains("does not believe the CA"));
@@ -179,7 +179,7 @@ async fn a_certificate_that_ends_while_a_node_runs_makes_no_more_links() {
     ours.certify("a", 30);
     ours.certify("b", -1);
     let keyring = Keyring::load(&ours.config("b"), wall_clock_seconds() - 2 * DAY_SECONDS).unwrap();
-    let ended = TlsNet::new(Hasty(RealRuntime::start()), RealNet, Arc::new(keyring));
+    let ended = TlsNet::new(Hasty(RealRuntime::start()), RealNet, Arc::new(keyring), Arc::default());
     let (heard, answered) = between_peers(&ours.net("a"), &ended).await;
     assert!(reason(heard).contains("the certificate expired"));
     assert!(reason(answered).contains("has expired"));

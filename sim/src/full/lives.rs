@@ -116,6 +116,7 @@ impl Process {
             limits: Limits { flight_recorder_bytes: RECORDER_BYTES, ..Limits::default() },
             inbound,
             http,
+            guard: None,
             inspector: Some(Box::new(Witness::new(self.stack.clone(), self.server))),
         };
         Ok(Server::start(parts).expect("what recovery found opens"))

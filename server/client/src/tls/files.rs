@@ -103,6 +103,14 @@ impl Authorities {
         Arc::clone(&self.roots)
     }
 
+    /// The same for those who may also show none.
+    pub fn lenient_client_verifier(&self) -> Arc<dyn ClientCertVerifier> {
+        WebPkiClientVerifier::builder_with_provider(self.roots(), cryptography())
+            .allow_unauthenticated()
+            .build()
+            .expect("a file of certificates was read, so there is a root")
+    }
+
     /// What looks at the certificates of those who connect: one of these CAs has to have signed them.
     pub fn client_verifier(&self) -> Arc<dyn ClientCertVerifier> {
         WebPkiClientVerifier::builder_with_provider(self.roots(), cryptography())

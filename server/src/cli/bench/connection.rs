@@ -1,8 +1,8 @@
 //! One keep-alive connection, and its prepared requests.
 
 use crate::cli::bench::answer::{self, Answer};
-use quorate_client::Endpoint;
 use quorate_client::tls::{NO_AUTHORITY, Tls, explained};
+use quorate_client::{Endpoint, Token};
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -48,12 +48,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(target: &Endpoint, tls: Option<&Tls>, value_bytes: usize) -> Self {
+    pub(crate) fn new(
+        target: &Endpoint,
+        (tls, token): (Option<&Tls>, Option<&Token>),
+        value_bytes: usize,
+    ) -> Self {
         let address = target.address().to_string();
         let host = target.address().host().to_owned();
         let (is_https, tls) = (target.is_https(), tls.cloned());
-        let put = Prepared::new("POST", &address, Some(value_bytes));
-        let get = Prepared::new("GET", &address, None);
+        let put = Prepared::new("POST", &address, token, Some(value_bytes));
+        let get = Prepared::new("GET", &address, token, None);
         Self { address, host, is_https, tls, stream: None, put, get, received: Vec::with_capacity(4096) }
     }
 
@@ -117,12 +121,14 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(method: &str, host: &str, value_bytes: Option<usize>) -> Self {
+    fn new(method: &str, host: &str, token: Option<&Token>, value_bytes: Option<usize>) -> Self {
         let start = format!("{method} /key/bench-");
         let key_digits = start.len()..start.len() + KEY_DIGITS;
         let length = value_bytes.map(|bytes| format!("content-length: {bytes}\r\n")).unwrap_or_default();
         let digits = "0".repeat(KEY_DIGITS);
-        let head = format!("{start}{digits} HTTP/1.1\r\nhost: {host}\r\n{length}\r\n");
+        let token = token.and_then(|token| token.authorization().to_str().ok());
+        let token = token.map(|token| format!("authorization: {token}\r\n")).unwrap_or_default();
+        let head = format!("{start}{digits} HTTP/1.1\r\nhost: {host}\r\n{token}{length}\r\n");
         let mut bytes = head.into_bytes();
         let value_start = bytes.len();
         let value_bytes = value_bytes.unwrap_or(0);
@@ -146,18 +152,22 @@ impl Prepared {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     #[test]
     fn requests_are_patched_in_place() {
-        let mut put = Prepared::new("POST", "h:1", Some(10));
+        let mut put = Prepared::new("POST", "h:1", None, Some(10));
         let expected =
             "POST /key/bench-00000042 HTTP/1.1\r\nhost: h:1\r\ncontent-length: 10\r\n\r\n00000042ij";
         assert_eq!(put.with_key(42), expected.as_bytes());
         assert_eq!(put.with_key(99_999_999), expected.replace("00000042", "99999999").as_bytes());
-        let mut small = Prepared::new("POST", "h:1", Some(3));
+        let mut small = Prepared::new("POST", "h:1", None, Some(3));
         assert!(small.with_key(42).ends_with(b"\r\n\r\nabc"));
-        let mut get = Prepared::new("GET", "h:1", None);
-        assert_eq!(get.with_key(7), b"GET /key/bench-00000007 HTTP/1.1\r\nhost: h:1\r\n\r\n");
+        let token = Token::parse("q1.a.b").unwrap();
+        let mut get = Prepared::new("GET", "h:1", Some(&token), None);
+        let expected =
+            "GET /key/bench-00000007 HTTP/1.1\r\nhost: h:1\r\nauthorization: Bearer q1.a.b\r\n\r\n";
+        assert_eq!(get.with_key(7), expected.as_bytes());
     }
 }

@@ -4,8 +4,8 @@ use crate::cli::bench::connection::{Connection, Operation};
 use crate::cli::bench::report::{Measured, Report};
 use crate::cli::exit::Failure;
 use crate::config::duration_text;
-use quorate_client::Endpoint;
 use quorate_client::tls::Tls;
+use quorate_client::{Endpoint, Token};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ pub(crate) struct Load {
     pub(crate) patience: Duration,
     /// What https:// targets are spoken to with.
     pub(crate) tls: Option<Tls>,
+    /// What is shown to them.
+    pub(crate) token: Option<Token>,
 }
 
 impl Load {
@@ -44,9 +46,10 @@ impl Load {
 
     fn open(&self) -> impl Iterator<Item = (u32, Connection)> {
         let targets = self.targets.iter().cycle();
-        (0..self.connections)
-            .zip(targets)
-            .map(|(index, target)| (index, Connection::new(target, self.tls.as_ref(), self.value_bytes)))
+        (0..self.connections).zip(targets).map(|(index, target)| {
+            let shown = (self.tls.as_ref(), self.token.as_ref());
+            (index, Connection::new(target, shown, self.value_bytes))
+        })
     }
 }
 

@@ -72,6 +72,7 @@ async fn measure(flags: &BenchFlags) -> Result<report::Report, Failure> {
         reads_percent: flags.reads,
         patience: flags.client.timeout,
         tls: flags.client.tls.tls()?,
+        token: flags.client.tls.token()?,
     };
     if flags.reads > 0 {
         output::say(&format!("quorate: writing the {} keys to be read", flags.keys));

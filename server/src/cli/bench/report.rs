@@ -159,6 +159,7 @@ mod tests {
         let load = Load {
             targets: vec!["http://127.0.0.1:8080".parse().expect("it is an endpoint")],
             tls: None,
+            token: None,
             connections: 64,
             value_bytes: 256,
             keys: 10,

@@ -26,13 +26,14 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use utoipa::openapi::path::{OperationBuilder, PathItemBuilder};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, HttpMethod, Info, License, OpenApi, OpenApiBuilder, OpenApiVersion, PathsBuilder, Ref,
     RefOr, Response,
 };
 
 use super::error::ErrorBody;
-use super::request::{Operation, PATHS, Path};
+use super::request::{Need, Operation, PATHS, Path};
 use describe::Description;
 use refusals::Refusal;
 use schemas::Schemas;
@@ -46,6 +47,16 @@ static JSON: LazyLock<Bytes> = LazyLock::new(|| {
 /// The document, as it is served and as `docs/openapi.json` holds it.
 pub(crate) fn openapi_json() -> Bytes {
     JSON.clone()
+}
+
+/// What the document calls a token.
+const TOKEN: &str = "token";
+
+fn token() -> SecurityScheme {
+    let text = "Asked for by nodes with `--tokens`. The roles are `read`, `write` and `admin`; each may what those before it \
+                may.";
+    let form = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("q1.ID.SECRET");
+    SecurityScheme::Http(form.description(Some(text)).build())
 }
 
 fn document() -> OpenApi {
@@ -69,6 +80,7 @@ fn document() -> OpenApi {
     for refusal in refusals {
         components = components.response(refusal.name.clone(), refusal.response());
     }
+    components = components.security_scheme(TOKEN, token());
     let mut info = Info::new("Quorate", env!("CARGO_PKG_VERSION"));
     info.description =
         Some("A consistent store. Every route works on every node; docs/HTTP.md tells more.".to_owned());
@@ -100,6 +112,12 @@ fn add(
     }
 }
 
+/// What has to be shown where tokens are asked for; nothing is fine where they are not.
+fn securities(operation: Operation) -> Vec<SecurityRequirement> {
+    let (Need::Probe(role) | Need::Role(role) | Need::RoleOrNode(role)) = operation.need();
+    vec![SecurityRequirement::default(), SecurityRequirement::new(TOKEN, [role.name()])]
+}
+
 fn described(
     path: &Path,
     method: &str,
@@ -111,6 +129,7 @@ fn described(
     let name = format!("{} {}", method, path.template);
     let mut described = OperationBuilder::new()
         .tag(description.tag)
+        .securities(Some(securities(operation)))
         .operation_id(Some(name))
         .summary(Some(description.summary))
         .parameters(Some(parameters::of(path.template, operation)))

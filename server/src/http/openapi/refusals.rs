@@ -13,9 +13,11 @@ use crate::http::request::Operation;
 type Code = (u16, &'static str);
 
 /// What is looked at in every head.
-const EVERYWHERE: [Code; 9] = [
+const EVERYWHERE: [Code; 11] = [
     (400, "malformed"),
     (400, "bad_query"),
+    (401, "unauthenticated"),
+    (403, "forbidden"),
     (403, "cross_origin"),
     (421, "not_leader"),
     (421, "wrong_host"),
@@ -191,6 +193,7 @@ impl Refusal {
                 ("Quorate-Node", id(), "Who does not have it."),
                 ("Quorate-Cluster", id(), "The cluster of that node."),
             ],
+            401 => vec![("WWW-Authenticate", one_of(&["Bearer"]), "What is asked for.")],
             405 => vec![("Allow", text("Methods with commas between them."), "Those that the path has.")],
             412 => vec![("ETag", text("A tag in quotes."), "The key's present tag, when it is there.")],
             416 => vec![("Content-Range", text("`bytes */N`."), "How long the whole is.")],

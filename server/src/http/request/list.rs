@@ -200,7 +200,7 @@ impl Range {
 }
 
 /// The first of all the byte strings that come behind those with this prefix, if there is one.
-fn behind(prefix: &[u8]) -> Option<Arc<[u8]>> {
+pub(crate) fn behind(prefix: &[u8]) -> Option<Arc<[u8]>> {
     let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
     let mut end = prefix[..=last].to_vec();
     end[last] += 1;

@@ -10,6 +10,7 @@
 //! | `routes` | which path and method mean what |
 //! | `query`, `key`, `ttl`, `conditions`, `once` | the parts of a head, parsed |
 //! | `list`, `backup`, `watch` | which keys a list has, and its cursor; which bytes of a backup; what is watched |
+//! | `reach` | the keys that all of it reaches |
 //! | `write`, `txn`, `import`, `members`, `json` | changes and their bodies |
 
 mod backup;
@@ -21,6 +22,7 @@ mod list;
 mod members;
 mod once;
 mod query;
+mod reach;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,7 @@ pub(crate) use import::parse_import;
 pub use key::MAX_KEY_BYTES;
 use key::decode_key;
 pub use list::ListCall;
+pub(crate) use list::behind;
 pub(crate) use members::{AddBody, MemberBody, MembersBody, TransferBody};
 pub use members::{MemberCall, MemberChange, MemberSets, NewMember};
 pub use once::{MAX_IDEMPOTENCY_KEY_BYTES, OnceCall};
@@ -55,7 +58,7 @@ pub use query::parse_timeout;
 pub(crate) use query::{MAX_TIMEOUT, format_timeout};
 use query::{Query, parse_lease};
 use routes::Route;
-pub(crate) use routes::{Operation, PATHS, Path};
+pub(crate) use routes::{Need, Operation, PATHS, Path};
 pub use ttl::TTL_MS;
 pub(crate) use ttl::{remaining_text, ttl_text};
 pub(crate) use txn::TxnBody;
@@ -137,6 +140,14 @@ pub struct GetCall {
     pub holder: Option<Arc<[u8]>>,
     /// How fresh it must be.
     pub level: ReadLevel,
+}
+
+/// What a request is for, which is all that has to be known to ask who sends it.
+///
+/// # Errors
+/// `route_not_found`, `method_not_allowed`.
+pub(crate) fn operation_of(method: &Method, path: &str) -> Result<Operation, ApiError> {
+    routes::find(method, path).map(|route| route.operation)
 }
 
 /// Reads a request's head. The path is as it stands in the request, percent-encoded.

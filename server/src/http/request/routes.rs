@@ -10,6 +10,18 @@ use super::ApiError;
 use super::query::Parameter;
 use crate::http::headers::IDEMPOTENCY_KEY;
 use crate::http::lending::wanted;
+use crate::tokens::Role;
+
+/// What a request has to show, where tokens are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nothing, unless somebody wants it so; then a token of this role.
+    Probe(Role),
+    /// A token of this role, or of a higher one.
+    Role(Role),
+    /// The same, or the certificate of a peer: nodes ask each other for this.
+    RoleOrNode(Role),
+}
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +186,22 @@ impl Operation {
             is_key_write || matches!(self, Of::Txn | Of::Import | Of::Grant | Of::KeepAlive | Of::Revoke)
         } else {
             false
+        }
+    }
+
+    /// What whoever asks for it has to show. Which keys it reaches is another question: [`Call::reach`](super::Call).
+    pub(crate) fn need(self) -> Need {
+        use Operation as Of;
+        match self {
+            Of::Livez | Of::Readyz => Need::Probe(Role::Read),
+            Of::Hello | Of::Version | Of::OpenApi => Need::Role(Role::Read),
+            Of::Get | Of::List | Of::Watch | Of::Lease | Of::Export | Of::Backup => Need::Role(Role::Read),
+            Of::Put | Of::Delete | Of::Lock | Of::Unlock | Of::Txn | Of::Import => Need::Role(Role::Write),
+            Of::Grant | Of::KeepAlive | Of::Revoke => Need::Role(Role::Write),
+            Of::Members => Need::Role(Role::Read),
+            Of::Status => Need::RoleOrNode(Role::Read),
+            Of::SetMembers | Of::Promote | Of::Remove | Of::Transfer | Of::Record => Need::Role(Role::Admin),
+            Of::Add | Of::Snapshot | Of::Lend => Need::RoleOrNode(Role::Admin),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Servers to ask, and ways to ask them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::real::{RealNet, RealRuntime, spawn_storage};
 use crate::runtime::{Runtime, timeout_at};
 use crate::server::{Parts, Server};
 use crate::storage_port::{StorageEnd, storage_channel};
+use crate::tokens::Guard;
 
 pub(super) const CLUSTER: ClusterId = ClusterId(0xc);
 pub(super) const HISTORY: HistoryId = HistoryId(0xd);
@@ -51,6 +53,8 @@ pub(super) struct Settings<'a> {
     /// The limits of their store.
     pub(super) store: kv::Settings,
     pub(super) election_timeout: Duration,
+    /// Who asks for tokens at each of them.
+    pub(super) guard: Option<fn() -> Guard>,
 }
 
 impl Default for Settings<'_> {
@@ -64,6 +68,7 @@ impl Default for Settings<'_> {
             stands_still: None,
             store: kv::Settings::default(),
             election_timeout: Duration::from_millis(600),
+            guard: None,
         }
     }
 }
@@ -351,6 +356,7 @@ fn server(
         limits: settings.limits,
         inbound,
         http,
+        guard: settings.guard.map(|guard| Arc::new(guard())),
         inspector: None,
     })
     .unwrap()

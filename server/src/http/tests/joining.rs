@@ -9,14 +9,15 @@ use quorate_node::wire::{ClusterId, HistoryId};
 
 use super::cluster::{Line, ask_raw, listen, soon};
 use crate::context::Identity;
-use crate::http::{Lender, WaitsFor, serve_joining};
+use crate::http::{Lender, Reception, WaitsFor, serve_joining};
 use crate::real::RealRuntime;
 use crate::runtime::{Either, race};
 use crate::shutdown::Shutdown;
 
 #[tokio::test]
 async fn a_node_that_waits_to_join_lives_and_says_so() {
-    let (mut listener, address) = listen().await;
+    let (listener, address) = listen().await;
+    let mut reception = Reception { listener, guard: None };
     let (runtime, over) = (RealRuntime::start(), Shutdown::default());
     let asks = async {
         let large =
@@ -41,7 +42,7 @@ async fn a_node_that_waits_to_join_lives_and_says_so() {
         over.begin();
         idle.closes().await;
     };
-    match race(soon(asks), serve_joining(&runtime, &mut listener, &over, &WaitsFor::Cluster)).await {
+    match race(soon(asks), serve_joining(&runtime, &mut reception, &over, &WaitsFor::Cluster)).await {
         Either::Left(()) => {}
         Either::Right(never) => match never {},
     }
@@ -49,7 +50,8 @@ async fn a_node_that_waits_to_join_lives_and_says_so() {
 
 #[tokio::test]
 async fn a_node_that_lost_its_state_says_who_it_was() {
-    let (mut listener, address) = listen().await;
+    let (listener, address) = listen().await;
+    let mut reception = Reception { listener, guard: None };
     let (runtime, over) = (RealRuntime::start(), Shutdown::default());
     let former = NodeId(7);
     let place = tempfile::tempdir().unwrap();
@@ -67,7 +69,7 @@ async fn a_node_that_lost_its_state_says_who_it_was() {
             assert!(answer.contains(&expected), "{request}: {answer}");
         }
     };
-    match race(soon(asks), serve_joining(&runtime, &mut listener, &over, &waits)).await {
+    match race(soon(asks), serve_joining(&runtime, &mut reception, &over, &waits)).await {
         Either::Left(()) => {}
         Either::Right(never) => match never {},
     }
@@ -80,7 +82,8 @@ fn lender(identity: Identity, place: &Path) -> Lender {
 /// What it has not got yet it may have soon, until it gets no further itself.
 #[tokio::test]
 async fn a_node_that_mends_its_checkpoints_lends_what_is_sound() {
-    let (mut listener, address) = listen().await;
+    let (listener, address) = listen().await;
+    let mut reception = Reception { listener, guard: None };
     let (runtime, over) = (RealRuntime::start(), Shutdown::default());
     let place = tempfile::tempdir().unwrap();
     let identity = Identity { node: NodeId(7), cluster: ClusterId(8), history: HistoryId(9) };
@@ -105,7 +108,7 @@ async fn a_node_that_mends_its_checkpoints_lends_what_is_sound() {
         assert!(ready.contains("its checkpoints are damaged"), "{ready}");
     };
     let waits = WaitsFor::Pieces(lender);
-    match race(soon(asks), serve_joining(&runtime, &mut listener, &over, &waits)).await {
+    match race(soon(asks), serve_joining(&runtime, &mut reception, &over, &waits)).await {
         Either::Left(()) => {}
         Either::Right(never) => match never {},
     }

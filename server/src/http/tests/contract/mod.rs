@@ -28,11 +28,12 @@ use trouble::Trouble;
 use world::World;
 
 /// Codes that any route may end in, and that stand in the rows of some.
-const WHEREVER: [&str; 21] = [
+const WHEREVER: [&str; 23] = [
     "bad_query",
     "body_too_slow",
     "change_in_progress",
     "cross_origin",
+    "forbidden",
     "headers_too_large",
     "internal",
     "malformed",
@@ -44,6 +45,7 @@ const WHEREVER: [&str; 21] = [
     "proxy_loop",
     "route_not_found",
     "shutting_down",
+    "unauthenticated",
     "uri_too_long",
     "would_lose_quorum",
     "wrong_host",
@@ -98,7 +100,8 @@ const PAIRS_WITHOUT_ROW: &[(&str, &str, &str)] = &[
 
 fn all_rows() -> Vec<Row> {
     let troubles = Trouble::ALL.into_iter().flat_map(Trouble::rows);
-    rows::of_every_route().into_iter().chain(rows::of_a_sound_cluster()).chain(troubles).collect()
+    let everywhere = rows::of_every_route().into_iter().chain(rows::of_every_guarded_route());
+    everywhere.chain(rows::of_a_sound_cluster()).chain(troubles).collect()
 }
 
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
@@ -119,6 +122,7 @@ fn judge(document: &Value, row: &Row, (method, template): (&str, &str), answer: 
     }
     assert_eq!(answer.header("retry-after").is_some(), status == 503 && code.is_some(), "{what}");
     assert_eq!(answer.header("allow").is_some(), status == 405, "{what}");
+    assert_eq!(answer.header("www-authenticate"), (status == 401).then_some("Bearer"), "{what}");
     assert!(answer.header("quorate-history").is_some(), "{what}");
     assert_eq!(answer.header("idempotency-replayed"), row.is_replayed.then_some("true"), "{what}");
     let Some(operation) = described(document, method, template) else {
@@ -189,6 +193,7 @@ fn says_something(name: &str) -> bool {
     let others = [
         "etag",
         "allow",
+        "www-authenticate",
         "retry-after",
         "content-range",
         "accept-ranges",
@@ -269,21 +274,26 @@ async fn every_row_of_a_sound_cluster_holds() {
     }
 }
 
+async fn try_everywhere(document: &Value, world: &World, rows: Vec<Row>) {
+    for row in rows {
+        for (method, template) in operations() {
+            let query = if row.code == Some("bad_query") { "colour=red" } else { "" };
+            let query = if template == "/watch" { format!("prefix=&{query}") } else { query.to_owned() };
+            let target = format!("{}?{query}", path_of(template));
+            let asked = Row { target: target.leak(), ..row.clone() };
+            let answer = world.answer(&asked, &Method::from_bytes(method.as_bytes()).unwrap()).await;
+            judge(document, &row, (method, template), &answer);
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_row_of_every_route_holds() {
     let document = document();
     for leads in [true, false] {
-        let world = World::sound(leads).await;
-        for row in rows::of_every_route() {
-            for (method, template) in operations() {
-                let query = if row.code == Some("bad_query") { "colour=red" } else { "" };
-                let query = if template == "/watch" { format!("prefix=&{query}") } else { query.to_owned() };
-                let target = format!("{}?{query}", path_of(template));
-                let asked = Row { target: target.leak(), ..row.clone() };
-                let answer = world.answer(&asked, &Method::from_bytes(method.as_bytes()).unwrap()).await;
-                judge(&document, &row, (method, template), &answer);
-            }
-        }
+        try_everywhere(&document, &World::sound(leads).await, rows::of_every_route()).await;
+        let guarded = World::troubled(Trouble::Guarded, leads).await;
+        try_everywhere(&document, &guarded, rows::of_every_guarded_route()).await;
     }
 }
 

@@ -6,9 +6,6 @@ use super::rows::{EVERY_ROUTE, Row};
 use super::{PAIRS_WITHOUT_ROW, WHEREVER, WITHOUT_ROW, all_rows};
 use crate::http::openapi::reading::{assert_committed, operations};
 
-/// Codes that the interface will have, and that nothing sends yet.
-const NOT_YET: [&str; 2] = ["unauthenticated", "forbidden"];
-
 /// Rows that say the same of several methods, as one line.
 struct Line<'a> {
     requests: Vec<&'a str>,
@@ -70,9 +67,6 @@ fn page() -> String {
     page.push_str("| code | why |\n|---|---|\n");
     for (code, why) in WITHOUT_ROW {
         writeln!(page, "| [`{code}`](ERRORS.md#{code}) | {why} |").unwrap();
-    }
-    for code in NOT_YET {
-        writeln!(page, "| [`{code}`](ERRORS.md#{code}) | nothing sends it yet |").unwrap();
     }
     page.push_str(
         "\nThese may end many requests, and stand in the lines of those with which they are tried:\n\n",

@@ -82,6 +82,17 @@ pub(super) fn of_every_route() -> Vec<Row> {
     ]
 }
 
+/// The same where tokens are asked for, also at probes.
+pub(super) fn of_every_guarded_route() -> Vec<Row> {
+    let refused = |situation| row(EVERY_ROUTE, situation, "", "401 unauthenticated");
+    vec![
+        refused("tokens are asked for, and the request has none"),
+        refused("the token is none that there is").with("authorization", "Bearer {no token}"),
+        refused("the token's secret is another one").with("authorization", "Bearer {guessed}"),
+        refused("what is shown is no token").with("authorization", "Basic dTpw"),
+    ]
+}
+
 /// Of a cluster in which all is well, in this order.
 pub(super) fn of_a_sound_cluster() -> Vec<Row> {
     [

@@ -23,10 +23,12 @@ pub(super) enum Trouble {
     Stuck,
     /// The node that is asked has begun to end.
     Ending,
+    /// Tokens are asked for.
+    Guarded,
 }
 
 impl Trouble {
-    pub(super) const ALL: [Trouble; 9] = [
+    pub(super) const ALL: [Trouble; 10] = [
         Trouble::NoPast,
         Trouble::NoRoom,
         Trouble::NoNames,
@@ -36,6 +38,7 @@ impl Trouble {
         Trouble::Alone,
         Trouble::Stuck,
         Trouble::Ending,
+        Trouble::Guarded,
     ];
 
     pub(super) fn rows(self) -> Vec<Row> {
@@ -49,6 +52,7 @@ impl Trouble {
             Trouble::Alone => of_a_node_alone(),
             Trouble::Stuck => of_disks_that_stand_still(),
             Trouble::Ending => of_a_node_that_ends(),
+            Trouble::Guarded => of_a_guarded_cluster(),
         }
     }
 }
@@ -244,4 +248,53 @@ fn of_disks_that_stand_still() -> Vec<Row> {
 
 fn of_a_node_that_ends() -> Vec<Row> {
     vec![row("PUT /key/{key}", "this node has begun to end", "/key/a", "503 shutting_down").body(VALUE)]
+}
+
+/// The tokens there are for keys that begin with `team/` alone, but for that of the admin.
+fn of_a_guarded_cluster() -> Vec<Row> {
+    let (reads, writes) = ("a token that may only read", "a token for other keys");
+    let (mine, other) = (
+        r#"{"success":[{"get":{"key":"team/a"}}]}"#,
+        r#"{"compare":[{"key":"a","target":"version","op":"=","value":0}]}"#,
+    );
+    let reader = |row: Row| row.with("authorization", "Bearer {reader}");
+    let writer = |row: Row| row.with("authorization", "Bearer {writer}");
+    let admin = |row: Row| row.with("authorization", "Bearer {admin}");
+    let mut rows = vec![
+        reader(row("PUT /key/{key}", reads, "/key/team/a", "403 forbidden")),
+        reader(row("POST /txn", reads, "/txn", "403 forbidden").body(mine)),
+        reader(row("LOCK /key/{key}", reads, "/key/team/a", "403 forbidden").body(HOLDER)),
+        reader(row("POST /leases", reads, "/leases", "403 forbidden").body(TTL)),
+        reader(row("GET /key/{key}", "the key is not there", "/key/team/none", "404")),
+        reader(row("GET /key/{key}", writes, "/key/teams", "403 forbidden")),
+        reader(row("GET /keys", writes, "/keys?prefix=t", "403 forbidden")),
+        reader(row("GET /keys", writes, "/keys", "403 forbidden")),
+        reader(row("GET /keys", "a prefix", "/keys?prefix=team/b", "200")),
+        reader(row("GET /watch", writes, "/watch?prefix=", "403 forbidden")),
+        reader(row("GET /raft/status", "all is well", "/raft/status", "200")),
+        writer(row("PUT /key/{key}", "a value", "/key/team/a", "200").body(VALUE)),
+        writer(row("PUT /key/{key}", writes, "/key/a", "403 forbidden").body(VALUE)),
+        writer(row("DELETE /key/{key}", writes, "/key/a", "403 forbidden")),
+        writer(row("POST /txn", "reads and writes", "/txn", "200").body(mine)),
+        writer(row("POST /txn", writes, "/txn", "403 forbidden").body(other)),
+        writer(row("POST /data.json", writes, "/data.json", "403 forbidden").body(FILE)),
+        writer(row("GET /data.json", writes, "/data.json", "403 forbidden")),
+        writer(row("GET /backup", writes, "/backup", "403 forbidden")),
+    ];
+    let member = r#"{"ID":"{own}"}"#;
+    for (route, target, body) in [
+        ("POST /raft/add", "/raft/add", r#"{"ID":"{own}","Address":"{own address}"}"#),
+        ("POST /raft/promote", "/raft/promote", member),
+        ("POST /raft/remove", "/raft/remove", member),
+        ("POST /raft/transfer", "/raft/transfer", "{}"),
+        ("POST /raft/members", "/raft/members", r#"{"voters":[{all}]}"#),
+        ("POST /raft/snapshot", "/raft/snapshot", ""),
+        ("GET /debug/recording", "/debug/recording", ""),
+        ("GET /raft/checkpoints", "/raft/checkpoints", ""),
+    ] {
+        rows.push(writer(row(route, "a token that is no admin's", target, "403 forbidden").body(body)));
+    }
+    rows.push(admin(row("POST /raft/promote", "it votes already", "/raft/promote", "200").body(member)));
+    rows.push(admin(row("GET /data.json", "all keys and values", "/data.json", "200")));
+    rows
 }

@@ -1,5 +1,6 @@
 //! What stands for the `{…}` of the rows: the cluster at hand.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,9 +15,39 @@ use crate::http::tests::cluster::{Answer, CLUSTER, Cluster, HISTORY, LIMITS, Set
 use crate::peers::{Inbound, Local};
 use crate::real::{RealNet, RealRuntime};
 use crate::runtime::Runtime;
+use crate::tokens::{Entry, Guard, Role, Token};
 
 /// Small, so that what is above them is small too.
 const SMALL: Limits = Limits { value_bytes: 1_000, request_bytes: 2_000, ..LIMITS };
+
+/// Whoever has a token.
+struct Holder {
+    id: u8,
+    role: Role,
+    prefix: &'static str,
+}
+
+const READER: Holder = Holder { id: 1, role: Role::Read, prefix: "team/" };
+const WRITER: Holder = Holder { id: 2, role: Role::Write, prefix: "team/" };
+const ADMIN: Holder = Holder { id: 3, role: Role::Admin, prefix: "" };
+
+impl Holder {
+    fn token(&self) -> Token {
+        Token::new([self.id; 8], [self.id; 32])
+    }
+
+    fn entry(&self) -> Entry {
+        let (token, prefixes) = (self.token(), vec![self.prefix.to_owned()]);
+        let hash = token.hashed([self.id; 16]);
+        Entry { id: token.id, name: self.role.name().to_owned(), role: self.role, prefixes, hash }
+    }
+}
+
+/// Knows these, and asks for them everywhere.
+fn guard() -> Guard {
+    let entries = [READER, WRITER, ADMIN].map(|holder| holder.entry()).to_vec();
+    Guard::of(Path::new("none"), entries, true, [7; 32])
+}
 
 /// A cluster, and the node of it that is asked.
 pub(super) struct World {
@@ -55,6 +86,7 @@ impl World {
                 // A leader that hears nobody's disk leads on for so long.
                 settings.election_timeout = Duration::from_secs(4);
             }
+            Trouble::Guarded => settings.guard = Some(guard),
             Trouble::OneDown | Trouble::Alone | Trouble::Ending => {}
         }
         let cluster = Cluster::start_with(3, settings).await;
@@ -110,6 +142,11 @@ impl World {
             ("{all but one}", quoted(&[leader, if leads { follower } else { at }])),
             ("{stranger}", NodeId(0x99).to_string()),
             ("{another stranger}", NodeId(0x9a).to_string()),
+            ("{reader}", READER.token().reveal()),
+            ("{writer}", WRITER.token().reveal()),
+            ("{admin}", ADMIN.token().reveal()),
+            ("{no token}", Token::new([9; 8], [9; 32]).reveal()),
+            ("{guessed}", Token::new([ADMIN.id; 8], [9; 32]).reveal()),
             ("{own address}", world.cluster.servers[at].context.contact.address.clone()),
             ("{nobody}", nobody),
             ("{newcomer}", NEWCOMER.to_string()),
