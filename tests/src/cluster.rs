@@ -25,6 +25,8 @@ pub struct Node {
     http: SocketAddr,
     raft: SocketAddr,
     flags: Vec<String>,
+    /// What it is asked with.
+    token: Option<String>,
     running: Option<Running>,
 }
 
@@ -39,8 +41,15 @@ impl Node {
             http: loopback(free_port()),
             raft: loopback(free_port()),
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            token: None,
             running: None,
         }
+    }
+
+    /// The same, to be asked with a token.
+    #[must_use]
+    pub fn asked_with(self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self }
     }
 
     /// Where it serves HTTP.
@@ -65,7 +74,11 @@ impl Node {
 
     /// A client of it.
     pub fn client(&self) -> Client {
-        Client::new(self.http)
+        Client::new(self.http).bearing(self.token.as_deref())
+    }
+
+    fn hasty_client(&self) -> Client {
+        Client::with_timeout(self.http, STATUS_TIMEOUT).bearing(self.token.as_deref())
     }
 
     /// Its process.
@@ -127,15 +140,13 @@ impl Node {
 
     /// What `/raft/status` says now, if it answers.
     pub fn status(&self) -> Option<Value> {
-        let answer =
-            Client::with_timeout(self.http, STATUS_TIMEOUT).request("GET", "/raft/status", b"").ok()?;
+        let answer = self.hasty_client().request("GET", "/raft/status", b"").ok()?;
         (answer.status == 200).then(|| answer.json())
     }
 
     /// What `/readyz?verbose` says now, and whether all of it is well, if it answers.
     pub fn readiness(&self) -> Option<(bool, Value)> {
-        let answer =
-            Client::with_timeout(self.http, STATUS_TIMEOUT).request("GET", "/readyz?verbose", b"").ok()?;
+        let answer = self.hasty_client().request("GET", "/readyz?verbose", b"").ok()?;
         matches!(answer.status, 200 | 503).then(|| (answer.status == 200, answer.json()))
     }
 
@@ -243,6 +254,18 @@ impl Cluster {
         let nodes = (0..size)
             .map(|number| Node::new(program, folder.path().to_owned(), &format!("node-{number}"), flags))
             .collect();
+        Self::found(program, nodes, folder)
+    }
+
+    /// The same, where each node is asked with a token.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[track_caller]
+    pub fn start_asked_with(program: &str, size: usize, flags: &[&str], token: &str) -> Self {
+        let folder = tempfile::tempdir().expect("the system has room for a temporary folder");
+        let node = |number| Node::new(program, folder.path().to_owned(), &format!("node-{number}"), flags);
+        let nodes = (0..size).map(|number| node(number).asked_with(token)).collect();
         Self::found(program, nodes, folder)
     }
 

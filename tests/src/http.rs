@@ -68,18 +68,25 @@ impl std::fmt::Display for RequestError {
 pub struct Client {
     address: SocketAddr,
     answer_timeout: Duration,
+    token: Option<String>,
     connection: Option<BufReader<TcpStream>>,
 }
 
 impl Client {
     /// A client; it connects when first used, and again when its connection was closed.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, answer_timeout: ANSWER_TIMEOUT, connection: None }
+        Self::with_timeout(address, ANSWER_TIMEOUT)
     }
 
     /// The same, with another limit for each wait for bytes.
     pub fn with_timeout(address: SocketAddr, answer_timeout: Duration) -> Self {
-        Self { address, answer_timeout, connection: None }
+        Self { address, answer_timeout, token: None, connection: None }
+    }
+
+    /// The same, showing a token with each request, if there is one.
+    #[must_use]
+    pub fn bearing(self, token: Option<&str>) -> Self {
+        Self { token: token.map(str::to_owned), ..self }
     }
 
     /// Sends a request and waits for its answer.
@@ -104,6 +111,9 @@ impl Client {
         let mut head = format!("{method} {target} HTTP/1.1\r\n");
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             head.push_str(&format!("host: {}\r\n", self.address));
+        }
+        if let Some(token) = &self.token {
+            head.push_str(&format!("authorization: Bearer {token}\r\n"));
         }
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));

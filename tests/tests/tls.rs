@@ -8,6 +8,8 @@ mod certificates;
 mod files;
 #[path = "tls/nodes.rs"]
 mod nodes;
+#[path = "tls/tokens.rs"]
+mod tokens;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -34,14 +34,26 @@ pub(crate) fn request(
     target: &str,
     body: &[u8],
 ) -> io::Result<Response> {
+    request_showing(None, (address, tls), method, target, body)
+}
+
+/// The same with a token, if there is one.
+pub(crate) fn request_showing(
+    token: Option<&str>,
+    (address, tls): (SocketAddr, &Arc<ClientConfig>),
+    method: &str,
+    target: &str,
+    body: &[u8],
+) -> io::Result<Response> {
     let stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
     let connection = ClientConnection::new(Arc::clone(tls), ServerName::from(address.ip()));
     let mut stream = StreamOwned::new(connection.map_err(io::Error::other)?, stream);
     let length = body.len();
+    let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let head = format!(
-        "{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+        "{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{token}content-length: {length}\r\n\r\n"
     );
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;
@@ -53,18 +65,30 @@ pub(crate) fn request(
 pub(crate) struct TlsCluster {
     pub(crate) nodes: Vec<Node>,
     pub(crate) tls: Arc<ClientConfig>,
+    /// What it is asked with.
+    token: Option<String>,
     pub(crate) folder: TempDir,
 }
 
 impl TlsCluster {
     /// Starts `size` nodes that believe `authority` and have certificates of it, and waits until all vote.
     pub(crate) fn start(size: usize, authority: &Authority) -> Self {
+        Self::start_with(size, authority, |flags| flags, None)
+    }
+
+    /// The same, with what becomes of each node's flags, and asked with a token.
+    pub(crate) fn start_with(
+        size: usize,
+        authority: &Authority,
+        change: impl Fn(Vec<String>) -> Vec<String>,
+        token: Option<&str>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tls = client(&[authority], Some(&authority.certify()));
-        let mut cluster = Self { nodes: Vec::new(), tls, folder };
+        let mut cluster = Self { nodes: Vec::new(), tls, token: token.map(str::to_owned), folder };
         for number in 0..size {
             let name = format!("node-{number}");
-            let flags = give(cluster.folder.path(), &name, &authority.certify(), &authority.pem);
+            let flags = change(give(cluster.folder.path(), &name, &authority.certify(), &authority.pem));
             let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
             let node = Node::new(PROGRAM, cluster.folder.path().to_owned(), &name, &flags);
             cluster.nodes.push(node);
@@ -81,7 +105,8 @@ impl TlsCluster {
     }
 
     pub(crate) fn ask(&self, number: usize, method: &str, target: &str, body: &[u8]) -> io::Result<Response> {
-        request(self.nodes[number].http(), &self.tls, method, target, body)
+        let place = (self.nodes[number].http(), &self.tls);
+        request_showing(self.token.as_deref(), place, method, target, body)
     }
 
     fn json(&self, number: usize, target: &str) -> Option<Value> {
