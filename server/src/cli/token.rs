@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
@@ -15,7 +15,7 @@ use crate::cli::files::{failed, name_durably, open_alone};
 use crate::cli::output::{self, Output, OutputFlags};
 use crate::config::parse_name;
 use crate::paths::with_suffix;
-use crate::tokens::{Entry, Role, Token, entry_text, parse_tokens};
+use crate::tokens::{Entry, PERMITTED, Role, Token, entry_text, parse_tokens};
 
 /// A token's file is for its owner alone.
 const OWNER_ONLY: u32 = 0o600;
@@ -86,11 +86,9 @@ pub(crate) fn run(command: &TokenCommand) -> Result<(), Failure> {
 fn append(file: &Path, entry: &str) -> Result<(), Failure> {
     let partial = with_suffix(file, ".partial");
     let lock = open_alone(&partial)?;
-    let (before, mode) = match fs::read_to_string(file) {
-        Ok(text) => {
-            (text, fs::metadata(file).map_err(|error| failed("look at", file, &error))?.permissions().mode())
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), OWNER_ONLY),
+    let (before, owner) = match fs::read_to_string(file) {
+        Ok(text) => (text, Some(fs::metadata(file).map_err(|error| failed("look at", file, &error))?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), None),
         Err(error) => return Err(failed("read", file, &error)),
     };
     let gap = if before.is_empty() || before.ends_with("\n\n") {
@@ -109,7 +107,12 @@ fn append(file: &Path, entry: &str) -> Result<(), Failure> {
     }
     let written = || -> io::Result<File> {
         let mut new = OpenOptions::new().write(true).truncate(true).mode(OWNER_ONLY).open(&partial)?;
-        new.set_permissions(Permissions::from_mode(mode & 0o777))?;
+        // Whoever reads it goes on reading it, and nobody else: a node refuses what more may.
+        if let Some(owner) = &owner {
+            fchown(&new, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        let mode = owner.as_ref().map_or(OWNER_ONLY, |owner| owner.mode() & PERMITTED | OWNER_ONLY);
+        new.set_permissions(Permissions::from_mode(mode))?;
         new.write_all(after.as_bytes())?;
         Ok(new)
     };
@@ -142,7 +145,7 @@ mod tests {
         append(&file, &entry(1)).unwrap();
         assert_eq!(mode(&file), 0o600);
         fs::write(&file, format!("# ours\n{}# the last", fs::read_to_string(&file).unwrap())).unwrap();
-        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         append(&file, &entry(2)).unwrap();
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.starts_with("# ours\n[[token]]") && text.contains("# the last\n\n[[token]]"), "{text}");

@@ -31,7 +31,7 @@ const MOST_SECRET_BYTES: u64 = 1024;
 
 /// The permissions that a file may have: its owner's, and reading for its group, which is how some systems hand a
 /// secret to a service.
-const PERMITTED: u32 = 0o640;
+pub(crate) const PERMITTED: u32 = 0o640;
 
 /// One token, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ mod rights;
 mod secret;
 
 pub(crate) use credentials::Credentials;
-pub(crate) use file::{Entry, TokenFileError, entry_text, parse_tokens, read_secret_file};
+pub(crate) use file::{Entry, PERMITTED, TokenFileError, entry_text, parse_tokens, read_secret_file};
 pub(crate) use guard::{Asker, Guard, Sender};
 pub(crate) use rights::{Reach, Role};
 pub(crate) use secret::Token;
