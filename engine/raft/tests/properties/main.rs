@@ -5,6 +5,7 @@
 mod answers;
 mod bounds;
 mod one_core;
+mod outlines;
 mod quorums;
 mod stories;
 mod term_runs;

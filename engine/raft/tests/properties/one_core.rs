@@ -72,7 +72,7 @@ fn raw() -> impl Strategy<Value = Raw> {
         .prop_map(|(kind, from, term, first, second, count)| Raw { kind, from, term, first, second, count })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         20 => raw().prop_map(Step::Say),
         3 => (0..1200_u16).prop_map(|millis| Step::Advance { millis }),
@@ -93,7 +93,9 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 pub(crate) struct World {
-    raft: Raft,
+    pub(crate) raft: Raft,
+    /// All it put out in the last step.
+    pub(crate) said: Vec<Output>,
     disk: Disk,
     now: Time,
     seed: u64,
@@ -145,6 +147,7 @@ impl World {
         let raft = Raft::open(config(1), disk.found(), Time(0)).unwrap();
         let mut world = World {
             raft,
+            said: Vec::new(),
             disk,
             now: Time(0),
             seed: 1,
@@ -178,6 +181,7 @@ impl World {
 
     fn drain(&mut self) {
         while let Some(output) = self.raft.poll() {
+            self.said.push(output.clone());
             match output {
                 Output::Send(envelope) => self.sent(&envelope),
                 Output::Job(Job::Write(write)) => {
@@ -517,6 +521,7 @@ impl World {
     }
 
     pub(crate) fn perform(&mut self, step: Step) {
+        self.said.clear();
         match step {
             Step::Say(raw) => self.say(raw),
             Step::Advance { millis } => self.advance(millis),
