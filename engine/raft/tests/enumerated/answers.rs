@@ -266,6 +266,41 @@ fn in_the_term_of_the_loss_and_under_a_leader_nothing_is_given_up() {
     }
 }
 
+/// Only who said so of this very slot, in this very term, counts: what was said of the slot before, or in the term
+/// before, is no promise about this one.
+#[test]
+fn what_was_said_of_another_slot_or_in_another_term_does_not_count() {
+    let host = loser_in_a_new_term(members(&up_to(5), &BTreeSet::new()));
+    let nonce = host.nonce();
+    let hear = |host: &mut Host, from: u128, term: u64, answer| {
+        let (_, message) = tell(nonce, answer).unwrap();
+        host.hear(FREE, from, term, message);
+    };
+
+    let mut of_the_next = host.clone();
+    hear(&mut of_the_next, 2, NEW_TERM, Answer::Never);
+    hear(&mut of_the_next, 3, NEW_TERM, Answer::Copy);
+    hear(&mut of_the_next, 4, NEW_TERM, Answer::NeverOfTheNext);
+    hear(&mut of_the_next, 5, NEW_TERM, Answer::NeverOfTheNext);
+    assert_eq!(of_the_next.last(), NEXT, "two of five say so of the next slot");
+    hear(&mut of_the_next, 2, NEW_TERM, Answer::NeverOfTheNext);
+    assert_eq!(of_the_next.last(), SLOT);
+
+    let mut in_the_next = host;
+    let later = NEW_TERM + 1;
+    hear(&mut in_the_next, 2, NEW_TERM, Answer::Never);
+    in_the_next.hear(FREE, 5, later, Message::Vote { last: LogId::ZERO, transfer: false });
+    hear(&mut in_the_next, 3, later, Answer::Never);
+    hear(&mut in_the_next, 4, later, Answer::Never);
+    assert_eq!(
+        (in_the_next.last(), in_the_next.term()),
+        (NEXT, Term(later)),
+        "two of five say so in this term"
+    );
+    hear(&mut in_the_next, 2, later, Answer::Never);
+    assert_eq!(in_the_next.last(), LogId::new(1, 1));
+}
+
 /// What one of the others would say, when it is asked in the term of the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Would {

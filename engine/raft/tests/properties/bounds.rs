@@ -1,8 +1,10 @@
 //! What a core keeps is bounded, also when a disk or a state machine stands still while the cluster goes on.
 
+use crate::host::Host;
 use quorate_raft::{
-    Config, Contact, Done, Entry, Envelope, Found, HardState, Index, Input, Job, Learner, LogId, Members,
-    Message, NodeId, Output, Payload, Raft, ReadError, ReadId, ReadMode, Term, TermRuns, Time, WriteId,
+    Config, Contact, Digest, Done, Entry, Envelope, Found, HardState, Index, Input, Job, Learner, LogId,
+    Members, Message, NodeId, Output, Payload, Raft, ReadError, ReadId, ReadMode, SnapshotMeta, Term,
+    TermRuns, Time, WriteId,
 };
 
 const ME: NodeId = NodeId(1);
@@ -66,6 +68,26 @@ fn reads_that_wait_for_a_stalled_state_machine_are_bounded() {
     assert_eq!(raft.read(Time(1), ReadId(taken), ReadMode::Quorum), Err(ReadError::Full));
 }
 
+/// Wherever they are on their way: confirmed, asked about, or waiting for the next question.
+#[test]
+fn reads_that_are_forgotten_make_room_for_others() {
+    let mut raft = core();
+    hear(&mut raft, 1, Message::Heartbeat { round: 1, commit: Index(0) });
+    raft.read(Time(1), ReadId(1), ReadMode::Quorum).unwrap();
+    let question = std::iter::from_fn(|| raft.poll()).find_map(|output| match output {
+        Output::Send(Envelope { message: Message::ReadIndex { batch, .. }, .. }) => Some(batch),
+        _ => None,
+    });
+    hear(&mut raft, 1, Message::ReadIndexReply { batch: question.unwrap(), index: Index(9) });
+    for read in 2..=6 {
+        raft.read(Time(1), ReadId(read), ReadMode::Quorum).unwrap();
+        while raft.poll().is_some() {}
+    }
+    raft.retain_reads(|read| read.0 <= 4);
+    let taken = (7..1 << 17).take_while(|id| raft.read(Time(1), ReadId(*id), ReadMode::Quorum).is_ok());
+    assert_eq!(taken.count(), (1 << 16) - 4);
+}
+
 /// Leads alone: with one learner that is gone, or with nobody at all.
 fn sole_leader(learner: Option<NodeId>) -> Raft {
     let mut members = Members::founder(ME, Contact::default());
@@ -100,4 +122,24 @@ fn a_leader_without_other_voters_keeps_nothing_of_its_heartbeats() {
         assert_eq!(raft.leader(), Some(ME));
         assert!(sizes[2_999] < sizes[100] + 100, "it grows from {} to {}", sizes[100], sizes[2_999]);
     }
+}
+
+#[test]
+fn configurations_that_a_checkpoint_covers_are_not_kept() {
+    let mut host = Host::leader(Config { keep_entries: 0, ..Config::new(ME, 1) }, &[1]);
+    let mut sizes = Vec::new();
+    for change in 0..300 {
+        let mut target = host.core.status().members.clone();
+        target.contacts.get_mut(&ME).unwrap().address = format!("here:{}", 7000 + change);
+        host.core.change_members(host.now, target).unwrap();
+        host.drain();
+        let last = host.core.applied();
+        let (members, members_at) = host.core.checkpoint(last).unwrap();
+        assert_eq!(members_at, last);
+        let digest = Digest::default();
+        let meta = SnapshotMeta { last, members, members_at, bytes: 0, digest, state_hash: 0 };
+        host.input(Input::Done(Done::SnapshotTaken(meta)));
+        sizes.push(format!("{:?}", host.core).len());
+    }
+    assert!(sizes[299] < sizes[20] + 100, "it grows from {} to {}", sizes[20], sizes[299]);
 }

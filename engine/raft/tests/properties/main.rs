@@ -4,9 +4,15 @@
 
 mod answers;
 mod bounds;
+mod host;
+mod lost;
+mod mending;
 mod one_core;
 mod outlines;
+mod patience;
 mod quorums;
+mod rules;
+mod steps;
 mod stories;
 mod term_runs;
 mod trace;

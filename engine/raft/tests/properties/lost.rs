@@ -1,0 +1,124 @@
+//! What a leader takes for lost, and sends again: what was sent before a heartbeat and left no trace at the answers to
+//! that one and the next. Neither what left after the heartbeat, nor what has arrived, nor what its own disk still reads.
+
+use crate::host::{Host, ME, found, members};
+use quorate_raft::{
+    Chunk, Config, Digest, Done, Envelope, Index, Input, LogId, Message, NodeId, SnapshotMeta, TermRuns,
+};
+
+const PEER: NodeId = NodeId(2);
+
+fn to_peer(sent: &[Envelope], wanted: fn(&Message) -> bool) -> usize {
+    sent.iter().filter(|envelope| envelope.to == PEER && wanted(&envelope.message)).count()
+}
+
+fn is_append(message: &Message) -> bool {
+    matches!(message, Message::Append { .. })
+}
+
+fn is_piece(message: &Message) -> bool {
+    matches!(message, Message::Snapshot { .. })
+}
+
+/// A heartbeat is sent, and nothing else of what is sent arrives. Gives that.
+fn beat(host: &mut Host) -> Vec<Envelope> {
+    host.advance(50);
+    std::mem::take(&mut host.sent)
+}
+
+/// The last heartbeat is answered. Gives what is sent then.
+fn answer(host: &mut Host, beat: &[Envelope], verified: u64, matched: u64) -> Vec<Envelope> {
+    let round = beat.iter().find_map(|envelope| match envelope.message {
+        Message::Heartbeat { round, .. } => Some(round),
+        _ => None,
+    });
+    let (round, verified, matched) = (round.unwrap(), Index(verified), Index(matched));
+    host.hear(PEER.0, Message::HeartbeatReply { round, verified, matched, full: false });
+    std::mem::take(&mut host.sent)
+}
+
+#[test]
+fn a_probe_is_sent_again_after_two_answers_to_heartbeats_that_left_after_it() {
+    let mut host = Host::leader(Config::new(ME, 1), &[1, 2, 3]);
+    let mut before = beat(&mut host);
+    host.input(Input::Unreachable(PEER));
+    assert_eq!(to_peer(&host.sent, is_append), 1, "it probes");
+    host.sent.clear();
+    for expected in [0, 0, 1] {
+        let sent = answer(&mut host, &before, 2, 2);
+        assert_eq!(to_peer(&sent, is_append), expected, "{sent:?}");
+        before = beat(&mut host);
+    }
+}
+
+#[test]
+fn a_probe_that_has_arrived_is_not_sent_again_while_the_peers_disk_is_at_it() {
+    let mut host = Host::open(Config::new(ME, 1), found(&[members(&[1, 2, 3])]));
+    host.silent.insert(PEER);
+    host.win();
+    for _ in 0..6 {
+        let beat = beat(&mut host);
+        let sent = answer(&mut host, &beat, 2, 0);
+        assert_eq!(to_peer(&[beat, sent].concat(), is_append), 0);
+    }
+}
+
+/// Leads, and has sent the peer nothing but the first question when it learns that the peer lacks what its own log does
+/// not have any more.
+fn supplier() -> Host {
+    let last = LogId::new(1, 5);
+    let meta = SnapshotMeta {
+        last,
+        members: members(&[1, 2, 3]),
+        members_at: LogId::new(1, 1),
+        bytes: 8,
+        digest: Digest::default(),
+        state_hash: 0,
+    };
+    let mut found = found(&[]);
+    (found.terms, found.snapshot) = (TermRuns::new(last), Some(meta));
+    let mut host = Host::open(Config { chunk_bytes: 4, ..Config::new(ME, 1) }, found);
+    host.silent.insert(PEER);
+    host.win();
+    host
+}
+
+fn needs_a_snapshot(host: &mut Host) {
+    let (prev, hint) = (LogId::new(1, 5), LogId::ZERO);
+    host.hear(PEER.0, Message::Conflict { prev, hint });
+}
+
+/// The disk has read the piece that was asked for last.
+fn read_piece(host: &mut Host) {
+    let load = *host.pieces.last().unwrap();
+    let chunk = Chunk { offset: load.offset, data: [0; 4].into(), done: load.offset > 0 };
+    host.input(Input::Done(Done::SnapshotLoaded { load, chunk: Some(chunk) }));
+}
+
+#[test]
+fn a_piece_is_sent_again_after_two_answers_to_heartbeats_that_left_after_it() {
+    let mut host = supplier();
+    let mut before = beat(&mut host);
+    needs_a_snapshot(&mut host);
+    read_piece(&mut host);
+    assert_eq!((to_peer(&host.sent, is_piece), host.pieces.len()), (1, 1));
+    for expected in [1, 1, 2] {
+        answer(&mut host, &before, 0, 0);
+        before = beat(&mut host);
+        assert_eq!(host.pieces.len(), expected);
+    }
+}
+
+#[test]
+fn a_piece_that_is_still_being_read_is_not_read_again() {
+    let mut host = supplier();
+    needs_a_snapshot(&mut host);
+    for _ in 0..6 {
+        let beat = beat(&mut host);
+        answer(&mut host, &beat, 0, 0);
+    }
+    read_piece(&mut host);
+    let beat = beat(&mut host);
+    answer(&mut host, &beat, 0, 0);
+    assert_eq!(host.pieces.len(), 1);
+}
