@@ -68,6 +68,17 @@ fn reads_that_wait_for_a_stalled_state_machine_are_bounded() {
     assert_eq!(raft.read(Time(1), ReadId(taken), ReadMode::Quorum), Err(ReadError::Full));
 }
 
+#[test]
+fn reads_that_were_served_make_room_for_others() {
+    let mut host = Host::leader(Config::new(ME, 1), &[1]);
+    for read in 0..=1 << 16 {
+        host.core.read(host.now, ReadId(read), ReadMode::Quorum).unwrap();
+        host.drain();
+        host.sent.clear();
+    }
+    assert_eq!(host.served.len(), (1 << 16) + 1);
+}
+
 /// Wherever they are on their way: confirmed, asked about, or waiting for the next question.
 #[test]
 fn reads_that_are_forgotten_make_room_for_others() {

@@ -122,3 +122,15 @@ fn a_piece_that_is_still_being_read_is_not_read_again() {
     answer(&mut host, &beat, 0, 0);
     assert_eq!(host.pieces.len(), 1);
 }
+
+/// It asks for what it lost, and says up to where it is sound. What the leader's log still has it gets from there.
+#[test]
+fn a_peer_gets_a_snapshot_when_it_lost_what_is_compacted_and_not_before() {
+    let mut host = supplier();
+    host.sent.clear();
+    for (sound, pieces) in [(5, 0), (4, 1)] {
+        let (first, last) = (Index(sound + 1), Index(6));
+        host.hear(PEER.0, Message::Ask { nonce: 9, first, last, sound: Index(sound), doubt: None });
+        assert_eq!((to_peer(&host.sent, is_append), host.pieces.len()), (0, pieces));
+    }
+}

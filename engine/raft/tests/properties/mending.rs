@@ -103,3 +103,32 @@ fn what_a_checkpoint_covers_is_neither_asked_for_nor_mended_any_more() {
     assert_eq!(mended(&mut host), [4]);
     assert_eq!(host.core.status().damaged, 0);
 }
+
+/// Until it has caught up with a leader that was asked after the restart, it does not know what it acknowledged. What
+/// that same node said in a term before was of a log that may have been shorter.
+#[test]
+fn only_the_leader_of_this_term_says_how_far_a_lost_tail_reached() {
+    let mut found = found(&[voters()]);
+    found.unknown = Some(Index(2));
+    let mut host = Host::open(Config::new(ME, 1), found);
+    host.advance(1);
+    let nonce = host.sent.iter().find_map(|envelope| match envelope.message {
+        Message::Ask { nonce, .. } => Some(nonce),
+        _ => None,
+    });
+    let nonce = nonce.unwrap();
+    let first = LogId::new(1, 1);
+    host.hear_in(2, 3, Message::Append { prev: first, entries: Vec::new(), commit: Index(1) });
+    let mut tells = |from, term| {
+        let (leads_to, committed) = (Some(first), LogId::ZERO);
+        host.hear_in(
+            from,
+            term,
+            Message::Tell { nonce, entries: Vec::new(), leads_to, committed, report: None },
+        );
+        host.core.status().damaged
+    };
+    assert_eq!(tells(2, 2), 1, "it led before, too");
+    assert_eq!(tells(3, 3), 1, "it does not lead");
+    assert_eq!(tells(2, 3), 0);
+}

@@ -248,3 +248,20 @@ fn a_full_disk_keeps_what_those_who_keep_up_still_lack() {
     });
     assert_eq!((sent.collect::<Vec<_>>(), host.pieces.len()), (vec![lacking], 0));
 }
+
+#[test]
+fn a_question_that_is_not_answered_is_asked_again_every_two_heartbeats() {
+    let mut host = Host::open(config(), found(&[members(&[1, 2, 3])]));
+    host.hear(2, Message::Heartbeat { round: 1, commit: Index(1) });
+    host.core.read(host.now, ReadId(1), ReadMode::Quorum).unwrap();
+    host.drain();
+    let mut asked = Vec::new();
+    for millis in (0..=350).step_by(25) {
+        if host.sent.iter().any(|envelope| matches!(envelope.message, Message::ReadIndex { .. })) {
+            asked.push(millis);
+        }
+        host.sent.clear();
+        host.advance(25);
+    }
+    assert_eq!(asked, [0, 100, 200, 300]);
+}
