@@ -198,4 +198,36 @@ mod tests {
         let write = writer.take(Time(0), Index(0));
         assert!(write.is_some_and(|write| write.truncate_from.is_none() && write.append.len() == 1));
     }
+
+    #[test]
+    fn a_copy_of_what_is_truncated_never_reaches_the_disk() {
+        let mut writer = Writer::new(Index(5));
+        for index in 2..=5 {
+            writer.repair(entry(1, index));
+        }
+        writer.truncate(Index(4));
+        let repaired = writer.take(Time(0), Index(0)).map(|write| write.repair);
+        assert_eq!(repaired, Some([entry(1, 2), entry(1, 3)].into()));
+    }
+
+    #[test]
+    fn a_snapshot_takes_the_place_of_the_log_and_not_of_the_term() {
+        let mut writer = Writer::new(Index(5));
+        let hard = HardState { term: crate::Term(3), vote: None };
+        let meta = SnapshotMeta {
+            last: LogId::new(2, 9),
+            members: crate::Members::default(),
+            members_at: LogId::new(1, 1),
+            bytes: 0,
+            digest: crate::Digest::default(),
+            state_hash: 0,
+        };
+        writer.hard(hard);
+        writer.append(entry(1, 6));
+        writer.install(meta.clone());
+        let write = writer.take(Time(0), Index(0));
+        let written = write.map(|write| (write.hard, write.install, write.append.len()));
+        assert_eq!(written, Some((Some(hard), Some(meta), 0)));
+        assert_eq!(writer.durable(), Index(9));
+    }
 }
