@@ -250,4 +250,47 @@ mod tests {
         account.reported(Some(ROOM));
         assert!(!account.fits(&Payload::Noop));
     }
+
+    /// What is larger than a segment is taken by nobody; if it was issued all the same, nothing may follow.
+    #[test]
+    fn more_than_a_segment_leaves_nothing_though_spares_are_left() {
+        let mut account = Account::default();
+        account.reported(Some(ROOM));
+        account.issue(WriteId(1), &command(20_000));
+        assert!(!account.fits(&Payload::Noop));
+    }
+
+    #[test]
+    fn an_entry_that_fills_a_segment_exactly_begins_no_other() {
+        let need = Need::of(&command(100));
+        let left = |rest_bytes| place(Room { rest_bytes, ..ROOM }, need).map(|room| room.spare_segments);
+        assert_eq!((left(need.bytes), left(need.bytes - 1)), (Some(3), Some(2)));
+        assert!(need.bytes > 100 && Need::of(&Payload::Noop).bytes == need.bytes - 100);
+    }
+
+    /// Each byte of an address, of a URL and of a name counts once.
+    #[test]
+    fn a_configuration_needs_room_for_all_its_contacts() {
+        let bytes = |address: &str, url: &str, name: &str| {
+            let contact = crate::Contact { address: address.into(), url: url.into(), name: name.into() };
+            Need::of(&Payload::Members(Members::founder(crate::NodeId(1), contact))).bytes
+        };
+        let plain = bytes("abc", "abcde", "abcdefg");
+        for longer in [
+            bytes("abc+", "abcde", "abcdefg"),
+            bytes("abc", "abcde+", "abcdefg"),
+            bytes("abc", "abcde", "abcdefg+"),
+        ] {
+            assert_eq!(longer, plain + 1);
+        }
+        assert!(plain > bytes("", "", ""));
+    }
+
+    #[test]
+    fn that_room_is_bounded_is_news_once() {
+        let mut account = Account::default();
+        assert!(!account.reported(None));
+        assert_eq!((account.reported(Some(ROOM)), account.reported(Some(ROOM))), (true, false));
+        assert_eq!((account.reported(None), account.reported(None)), (true, false));
+    }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Host {
     pub(crate) events: Vec<Event>,
     /// What it has handed to the state machine.
     pub(crate) applied: Vec<LogId>,
+    /// Up to where it has let its log go.
+    pub(crate) compacted: Option<Index>,
     /// The reads that may be served, in order.
     pub(crate) served: Vec<ReadId>,
     /// The pieces of snapshots it has asked its disk for. The disk takes its time.
@@ -64,6 +66,7 @@ impl Host {
             sent: Vec::new(),
             events: Vec::new(),
             applied: Vec::new(),
+            compacted: None,
             served: Vec::new(),
             pieces: Vec::new(),
             steps: Vec::new(),
@@ -122,6 +125,7 @@ impl Host {
                 }
                 Output::Job(Job::Write(write)) => {
                     self.issued = write.id;
+                    self.compacted = write.compact_to.or(self.compacted);
                     self.log.retain(|index, _| write.truncate_from.is_none_or(|from| *index < from));
                     self.log.extend(write.append.into_iter().map(|entry| (entry.id.index, entry)));
                     if self.holds_disk {

@@ -4,6 +4,7 @@
 
 mod answers;
 mod bounds;
+mod full;
 mod host;
 mod lost;
 mod mending;

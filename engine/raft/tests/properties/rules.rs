@@ -4,8 +4,7 @@
 use crate::host::{Host, ME, found, members};
 use quorate_raft::{
     ChangeError, Config, Contact, Digest, Done, Entry, Index, Input, Learner, Load, LogId, Members, Message,
-    NodeId, OpenError, Payload, Raft, ReadId, ReadMode, Reader, Role, Room, SnapshotMeta, Term, TermRuns,
-    Time,
+    NodeId, OpenError, Payload, Raft, ReadId, ReadMode, Reader, Role, SnapshotMeta, Term, TermRuns, Time,
 };
 
 fn config() -> Config {
@@ -220,35 +219,6 @@ fn a_question_that_is_asked_again_is_answered_once() {
     assert_eq!(answered.collect::<Vec<_>>(), [5, 6, 7]);
 }
 
-/// A full disk keeps no more of the log than that, but no less: a snapshot would cost more than a few entries.
-#[test]
-fn a_full_disk_keeps_what_those_who_keep_up_still_lack() {
-    let mut host = Host::leader(config(), &[1, 2, 3]);
-    let room = Room {
-        rest_bytes: 100_000,
-        spare_segments: 3,
-        segment_bytes: 100_000,
-        newest_segment: 1,
-        is_reserved: false,
-    };
-    host.input(Input::Done(Done::Room(Some(room))));
-    host.silent.insert(NodeId(3));
-    let lacking = host.propose(1);
-    host.propose(1);
-    host.answer();
-    let last = host.core.applied();
-    let (members, members_at) = host.core.checkpoint(last).unwrap();
-    let digest = Digest::default();
-    let meta = SnapshotMeta { last, members, members_at, bytes: 0, digest, state_hash: 0 };
-    host.input(Input::Done(Done::SnapshotTaken(meta)));
-    host.input(Input::Unreachable(NodeId(3)));
-    let sent = host.sent.iter().filter_map(|envelope| match &envelope.message {
-        Message::Append { entries, .. } if envelope.to == NodeId(3) => entries.first().map(|first| first.id),
-        _ => None,
-    });
-    assert_eq!((sent.collect::<Vec<_>>(), host.pieces.len()), (vec![lacking], 0));
-}
-
 #[test]
 fn a_question_that_is_not_answered_is_asked_again_every_two_heartbeats() {
     let mut host = Host::open(config(), found(&[members(&[1, 2, 3])]));
@@ -264,4 +234,33 @@ fn a_question_that_is_not_answered_is_asked_again_every_two_heartbeats() {
         host.advance(25);
     }
     assert_eq!(asked, [0, 100, 200, 300]);
+}
+
+/// Not the one it was to hand over to, when that one lags.
+#[test]
+fn a_leader_that_leaves_names_a_successor_that_holds_all_there_is() {
+    let mut host = Host::leader(config(), &[1, 2, 3, 4]);
+    host.silent.insert(NodeId(3));
+    host.core.remove(host.now, ME).unwrap();
+    host.core.transfer(host.now, Some(NodeId(3))).unwrap();
+    host.drain();
+    let said = host.answer();
+    assert!(host.core.leads_in().is_none());
+    let named = said.iter().filter(|envelope| matches!(envelope.message, Message::TimeoutNow));
+    let named: Vec<u128> = named.map(|envelope| envelope.to.0).collect();
+    assert!(named == [2] || named == [4], "{named:?}");
+}
+
+#[test]
+fn leadership_is_being_handed_over_until_that_is_given_up() {
+    let mut host = Host::leader(config(), &[1, 2, 3]);
+    assert!(!host.core.is_transferring());
+    host.core.transfer(host.now, Some(NodeId(2))).unwrap();
+    host.drain();
+    for _ in 0..10 {
+        assert!(host.core.is_transferring());
+        host.advance(50);
+        host.answer();
+    }
+    assert!(!host.core.is_transferring() && host.core.leads_in().is_some());
 }
