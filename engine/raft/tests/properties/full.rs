@@ -105,11 +105,27 @@ fn a_full_follower_takes_what_its_checkpoint_covers() {
     });
     let mut host = Host::open(Config::new(ME, 1), found);
     host.input(room(0));
-    let entries = (3..=6).map(|index| Entry { id: LogId::new(1, index), payload: Payload::Noop }).collect();
-    host.hear(2, Message::Append { prev: LogId::new(1, 2), entries, commit: Index(5) });
-    let acknowledged = host.sent.iter().find_map(|envelope| match envelope.message {
+    assert_eq!(acknowledges(&mut host, 3, 6), Some(Index(5)), "all but what is new");
+    assert_eq!(host.core.status().last, base);
+}
+
+/// What it is sent again takes no room either.
+#[test]
+fn a_full_follower_takes_what_it_has() {
+    let mut host = Host::open(Config::new(ME, 1), crate::host::found(&[members(&[1, 2, 3])]));
+    assert_eq!(acknowledges(&mut host, 2, 4), Some(Index(4)));
+    host.input(room(0));
+    assert_eq!(acknowledges(&mut host, 2, 5), Some(Index(4)), "all but what is new");
+}
+
+/// What it says to be durable when it is sent these entries.
+fn acknowledges(host: &mut Host, first: u64, last: u64) -> Option<Index> {
+    let entries = (first..=last).map(|index| Entry { id: LogId::new(1, index), payload: Payload::Noop });
+    let (prev, entries) = (LogId::new(1, first - 1), entries.collect());
+    host.sent.clear();
+    host.hear(2, Message::Append { prev, entries, commit: Index(1) });
+    host.sent.iter().rev().find_map(|envelope| match envelope.message {
         Message::Appended { matched } => Some(matched),
         _ => None,
-    });
-    assert_eq!((acknowledged, host.core.status().last), (Some(Index(5)), base));
+    })
 }

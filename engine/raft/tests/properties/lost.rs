@@ -77,7 +77,8 @@ fn supplier() -> Host {
     };
     let mut found = found(&[]);
     (found.terms, found.snapshot) = (TermRuns::new(last), Some(meta));
-    let mut host = Host::open(Config { chunk_bytes: 4, ..Config::new(ME, 1) }, found);
+    let mut host =
+        Host::open(Config { chunk_bytes: 4, snapshot_bytes_per_second: 400, ..Config::new(ME, 1) }, found);
     host.silent.insert(PEER);
     host.win();
     host
@@ -132,5 +133,63 @@ fn a_peer_gets_a_snapshot_when_it_lost_what_is_compacted_and_not_before() {
         let (first, last) = (Index(sound + 1), Index(6));
         host.hear(PEER.0, Message::Ask { nonce: 9, first, last, sound: Index(sound), doubt: None });
         assert_eq!((to_peer(&host.sent, is_append), host.pieces.len()), (0, pieces));
+    }
+}
+
+/// A file of the checkpoint is gone or damaged. If there is a newer one the peer gets that at once; if not, there is
+/// nothing to be had before it is written anew, and it is tried again as if the piece had been lost.
+#[test]
+fn a_piece_that_can_not_be_read_is_replaced_by_a_newer_checkpoint_or_tried_again() {
+    for is_newer in [false, true] {
+        let mut host = supplier();
+        needs_a_snapshot(&mut host);
+        let load = *host.pieces.last().unwrap();
+        let last = host.core.applied();
+        if is_newer {
+            let (members, members_at) = host.core.checkpoint(last).unwrap();
+            let digest = Digest::default();
+            let meta = SnapshotMeta { last, members, members_at, bytes: 8, digest, state_hash: 0 };
+            host.input(Input::Done(Done::SnapshotTaken(meta)));
+        }
+        host.input(Input::Done(Done::SnapshotLoaded { load, chunk: None }));
+        host.advance(10);
+        assert_eq!(host.pieces.len(), if is_newer { 2 } else { 1 });
+        for _ in 0..3 {
+            let beat = beat(&mut host);
+            answer(&mut host, &beat, 0, 0);
+        }
+        let expected = if is_newer { last } else { load.last };
+        assert_eq!(host.pieces.last().map(|piece| (piece.last, piece.offset)), Some((expected, 0)));
+        assert!(host.pieces.len() > 1, "it is tried again");
+    }
+}
+
+/// Pieces of four bytes at 400 bytes a second: one every ten milliseconds, whenever heartbeats are.
+#[test]
+fn the_next_piece_is_due_when_the_pace_allows_it() {
+    let mut host = supplier();
+    needs_a_snapshot(&mut host);
+    read_piece(&mut host);
+    let due = host.now + std::time::Duration::from_millis(10);
+    host.hear(PEER.0, Message::SnapshotReply { last: LogId::new(1, 5), next: 4 });
+    assert_eq!((host.pieces.len(), host.core.deadline()), (1, Some(due)));
+    host.advance(10);
+    assert_eq!(host.pieces.len(), 2);
+}
+
+/// It may have begun with one that stood at the same place and was longer.
+#[test]
+fn a_peer_goes_on_from_what_it_has_unless_that_is_more_than_there_is() {
+    let mut host = supplier();
+    for (next, offset) in [(8, 8), (9, 0)] {
+        needs_a_snapshot(&mut host);
+        read_piece(&mut host);
+        host.hear(PEER.0, Message::SnapshotReply { last: LogId::new(1, 5), next });
+        host.advance(10);
+        assert_eq!(host.pieces.last().map(|piece| piece.offset), Some(offset));
+        read_piece(&mut host);
+        host.hear(PEER.0, Message::SnapshotReply { last: LogId::new(1, 5), next: 4 });
+        host.advance(10);
+        assert_eq!(host.pieces.last().map(|piece| piece.offset), Some(4));
     }
 }

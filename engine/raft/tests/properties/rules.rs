@@ -3,8 +3,9 @@
 
 use crate::host::{Host, ME, found, members};
 use quorate_raft::{
-    ChangeError, Config, Contact, Digest, Done, Entry, Index, Input, Learner, Load, LogId, Members, Message,
-    NodeId, OpenError, Payload, Raft, ReadId, ReadMode, Reader, Role, SnapshotMeta, Term, TermRuns, Time,
+    ChangeError, Chunk, Config, Contact, Digest, Done, Entry, Index, Input, Job, Learner, Load, LogId,
+    Members, Message, NodeId, OpenError, Output, Payload, Raft, ReadId, ReadMode, Reader, Role, SnapshotMeta,
+    Term, TermRuns, Time,
 };
 
 fn config() -> Config {
@@ -96,6 +97,27 @@ fn what_was_applied_is_not_handed_over_again() {
     let entries = vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members(&[1, 2, 3])) }];
     host.input(Input::Done(Done::Loaded { load, entries }));
     assert_eq!(host.applied, applied);
+}
+
+#[test]
+fn what_was_read_is_applied_when_it_is_the_log_from_there_on_and_not_otherwise() {
+    let of_term = |term, index| Entry { id: LogId::new(term, index), payload: Payload::Noop };
+    let applied = |entries: Vec<Entry>| {
+        let mut found = found(&[members(&[1, 2, 3]), members(&[1, 2, 3])]);
+        found.commit_hint = Index(2);
+        let mut raft = Raft::open(config(), found, Time(0)).unwrap();
+        let load = std::iter::from_fn(|| raft.poll()).find_map(|output| match output {
+            Output::Job(Job::Load(load)) => Some(load),
+            _ => None,
+        });
+        raft.handle(Time(0), Input::Done(Done::Loaded { load: load.unwrap(), entries }));
+        std::iter::from_fn(|| raft.poll()).any(|output| matches!(output, Output::Apply(_)))
+    };
+    assert!(applied(vec![of_term(1, 1), of_term(1, 2)]));
+    assert!(!applied(vec![of_term(1, 2)]), "the first is missing");
+    assert!(!applied(vec![of_term(1, 1), of_term(1, 1)]), "twice the same");
+    assert!(!applied(vec![of_term(0, 1)]), "of another term");
+    assert!(!applied(Vec::new()));
 }
 
 #[test]
@@ -263,4 +285,26 @@ fn leadership_is_being_handed_over_until_that_is_given_up() {
         host.answer();
     }
     assert!(!host.core.is_transferring() && host.core.leads_in().is_some());
+}
+
+/// One of what was compacted is old; one that says otherwise of what was verified is a lie.
+#[test]
+fn a_snapshot_is_refused_when_it_contradicts_what_was_verified() {
+    let mut host = Host::open(config(), found(&[members(&[1, 2, 3])]));
+    let prev = LogId::new(1, 1);
+    host.hear_in(2, 2, Message::Append { prev, entries: vec![noop(2, 2), noop(2, 3)], commit: Index(1) });
+    let hear = |host: &mut Host, last| {
+        let digest = Digest::default();
+        let members = members(&[1, 2, 3]);
+        let meta = SnapshotMeta { last, members, members_at: LogId::ZERO, bytes: 1, digest, state_hash: 0 };
+        let chunk = Chunk { offset: 0, data: [0].into(), done: false };
+        host.hear(2, Message::Snapshot { meta: meta.clone(), chunk });
+        (host.complaints(), meta)
+    };
+    assert_eq!(hear(&mut host, LogId::new(1, 3)).0, 1);
+    let (complaints, meta) = hear(&mut host, LogId::new(2, 3));
+    assert_eq!(complaints, 0);
+    host.input(Input::Done(Done::SnapshotStored { meta, next: 1, complete: true }));
+    assert_eq!(host.core.applied(), LogId::new(2, 3));
+    assert_eq!(hear(&mut host, LogId::new(2, 2)).0, 0, "it is covered");
 }
