@@ -195,8 +195,8 @@ mod tests {
         writer.append(entry(1, 1));
         writer.append(entry(1, 2));
         writer.truncate(Index(2));
-        let write = writer.take(Time(0), Index(0));
-        assert!(write.is_some_and(|write| write.truncate_from.is_none() && write.append.len() == 1));
+        let written = writer.take(Time(0), Index(0)).map(|write| (write.truncate_from, write.append));
+        assert_eq!(written, Some((None, [entry(1, 1)].into())));
     }
 
     #[test]
