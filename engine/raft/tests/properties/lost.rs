@@ -1,5 +1,6 @@
 //! What a leader takes for lost, and sends again: what was sent before a heartbeat and left no trace at the answers to
-//! that one and the next. Neither what left after the heartbeat, nor what has arrived, nor what its own disk still reads.
+//! that one and the next. Neither what left after the heartbeat, nor what has arrived, nor what its own disk is still
+//! reading.
 
 use crate::host::{Host, ME, found, members};
 use quorate_raft::{
