@@ -323,7 +323,8 @@ fn many_deletes_of_unknown_outcome_are_decided() {
     assert!(matches!(check(&history), Err(Violation::NotLinearizable { .. })));
 }
 
-/// Puts and chains of swaps behind them, all unanswered, of which nobody ever reads anything; and a few that are answered.
+/// Puts and chains of swaps behind them, all unanswered, of which nobody ever reads anything; and a few that are
+/// answered.
 fn unanswered_swaps(count: u64) -> Vec<Operation> {
     let mut history = Vec::new();
     for number in 0..count {

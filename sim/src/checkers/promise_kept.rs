@@ -1,6 +1,6 @@
 //! Who has answered a leader helps no other into office for an election timeout, in any term and whatever it forgets
-//! (thesis §4.2.3 and §6.4.1): the leader counts on it when it serves reads by its lease. Only a candidate that a leader
-//! told to run is excused.
+//! (thesis §4.2.3 and §6.4.1): the leader counts on it when it serves reads by its lease. Only a candidate that a
+//! leader told to run is excused.
 //!
 //! That a promise is broken is seldom seen in what comes of it: the leader must have been about to serve such a read.
 

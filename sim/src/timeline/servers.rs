@@ -82,14 +82,12 @@ impl Servers {
             Observation::Forgot { host } => {
                 (*host, "event", "has lost its term and vote".to_owned(), Vec::new())
             }
-            Observation::Astray { host, .. } => {
-                (*host, "event", "has bytes of its log gone astray".to_owned(), Vec::new())
-            }
             Observation::FoundAtRest { host } => {
                 (*host, "event", "finds something bad at rest".to_owned(), Vec::new())
             }
             Observation::Phase(_)
             | Observation::Fault { .. }
+            | Observation::Astray { .. }
             | Observation::Traced { .. }
             | Observation::Sent { .. }
             | Observation::Received { .. }

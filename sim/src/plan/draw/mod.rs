@@ -333,8 +333,8 @@ fn clock_stop(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     at(at_ms, Fault::ClockStop { host, for_ms })
 }
 
-/// One host loses sight of the leader; as soon as that may be missed a third one restarts and no longer hears the leader
-/// either. It must not help the first one, which has missed little, into office before the time is up that it
+/// One host loses sight of the leader; as soon as that may be missed a third one restarts and no longer hears the
+/// leader either. It must not help the first one, which has missed little, into office before the time is up that it
 /// had promised before.
 pub(super) fn forgotten_promise(draw: &mut Draw, at_ms: u64) -> Vec<Timed> {
     if draw.servers < 3 {
