@@ -170,7 +170,11 @@ pub(crate) fn content(entry: &Entry) -> u64 {
 /// A hash of a command as it stands in the log.
 pub(crate) fn command_content(bytes: &Arc<[u8]>) -> u64 {
     // Variant and stamp come first (`quorate_kv::Order`), and each leader stamps for itself what a client asks again.
-    digest(&bytes.get(12..).unwrap_or(bytes))
+    // Behind a name that is not there it says whether the past is to be forgotten, by the room that it has.
+    match bytes.get(12..).unwrap_or(bytes) {
+        [0, _, action @ ..] => digest(&action),
+        rest => digest(&rest),
+    }
 }
 
 /// Nodes are numbered as their hosts are.
