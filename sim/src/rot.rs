@@ -89,7 +89,7 @@ fn strike_log(world: &mut World, now: Time, host: Host, damage: Damage, random: 
         return false;
     }
     if damage == Damage::Stray && !world.machine(host).log_hurt {
-        weigh_astray(world, now, host, &segments[chosen], &random.clone());
+        weigh_astray(world, now, host, &segments[chosen], random);
     }
     let done = spoil(&disk, &segments[chosen], damage, random).is_some();
     world.machine(host).log_hurt |= done;

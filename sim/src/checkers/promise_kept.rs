@@ -4,7 +4,7 @@
 //!
 //! That a promise is broken is seldom seen in what comes of it: the leader must have been about to serve such a read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use quorate_node::raft::{Term, Time};
@@ -26,7 +26,7 @@ pub(crate) struct PromiseKept {
     /// Who was asked by whom to help in which term, and whether it may have.
     asked: BTreeMap<(Host, Host, Term, MessageKind), bool>,
     /// The machines whose clocks run at another rate than time.
-    off: BTreeMap<Host, u64>,
+    off: BTreeSet<Host>,
 }
 
 impl PromiseKept {
@@ -36,7 +36,7 @@ impl PromiseKept {
             beaten: BTreeMap::new(),
             promised: BTreeMap::new(),
             asked: BTreeMap::new(),
-            off: BTreeMap::new(),
+            off: BTreeSet::new(),
         }
     }
 
@@ -47,7 +47,7 @@ impl PromiseKept {
         self.beaten.retain(|host, _| machine_of(*host) != machine);
         match rate {
             RIGHT => self.off.remove(&machine),
-            rate => self.off.insert(machine, rate),
+            _ => self.off.insert(machine),
         };
     }
 
@@ -71,7 +71,7 @@ impl PromiseKept {
         let (kind, what) = match said.kind {
             MessageKind::HeartbeatReply => {
                 let beaten = self.beaten.get(&from).filter(|(by, term, _)| (*by, *term) == (to, said.term));
-                if let Some((_, _, at)) = beaten.filter(|_| !self.off.contains_key(&machine_of(from))) {
+                if let Some((_, _, at)) = beaten.filter(|_| !self.off.contains(&machine_of(from))) {
                     self.promised.insert(from, *at);
                 }
                 return Ok(());

@@ -36,7 +36,7 @@ impl Servers {
         let (host, sort, text, fields) = match observation {
             Observation::Started { host, found } => {
                 self.lives.push(Life(*host, at, None, String::new()));
-                let text = format!("starts: log ends at {}", found.base.index.0 + found.terms.len() as u64);
+                let text = format!("starts: log ends at {}", found.last().index);
                 (*host, "life", text, found_fields(found))
             }
             Observation::Ended { host, why } => {
