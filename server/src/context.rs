@@ -73,6 +73,10 @@ pub struct Limits {
     pub request_bytes: usize,
     /// The most bytes of request bodies held at once.
     pub pending_bytes: usize,
+    /// The most connections of HTTP.
+    pub connections: usize,
+    /// The most watches.
+    pub watchers: usize,
     /// The most comparisons, and the most operations of each kind of end, in a transaction.
     pub txn_operations: usize,
     /// How much of backups is read in a second, all together, in bytes.
@@ -87,6 +91,8 @@ impl Default for Limits {
             value_bytes: 1 << 20,
             request_bytes: 4 << 20,
             pending_bytes: 256 << 20,
+            connections: 10_000,
+            watchers: 8_000,
             txn_operations: 128,
             backup_bytes_per_second: 64 << 20,
             flight_recorder_bytes: 32 << 20,

@@ -48,6 +48,7 @@ mod join;
 mod log_lines;
 mod mend;
 mod net;
+mod open_files;
 mod opening;
 mod paths;
 mod peers;

@@ -33,6 +33,7 @@ use crate::http::{Reception, WaitsFor, serve_joining};
 use crate::join::{Joined, join};
 use crate::log_lines;
 use crate::net::Listener;
+use crate::open_files::room_for;
 use crate::opening::{lender, open_member, open_storage, storage_options};
 use crate::peers::{Inbound, Local};
 use crate::real::{RealNet, RealRuntime, Termination, at_each_hangup, block_on, wall_clock_seconds};
@@ -407,6 +408,8 @@ async fn start(
             value_bytes: config.max_value_bytes,
             request_bytes: config.max_request_bytes,
             pending_bytes: config.max_pending_bytes,
+            connections: room_for(config.max_connections),
+            watchers: config.max_watchers,
             txn_operations: config.max_txn_operations,
             backup_bytes_per_second: config.backup_bytes_per_second,
             flight_recorder_bytes: config.flight_recorder_bytes,
@@ -433,7 +436,7 @@ fn node_config(config: &ServeConfig, identity: Identity, seed: u64) -> NodeConfi
         raft,
         checkpoint_entries: config.snapshot_entries,
         checkpoint_bytes: NodeConfig::CHECKPOINT_BYTES,
-        pending_requests: NodeConfig::PENDING_REQUESTS,
+        pending_requests: config.max_pending_requests,
         settings: kv::Settings {
             history_revisions: config.history_revisions,
             history_bytes: config.history_bytes,

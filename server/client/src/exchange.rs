@@ -139,7 +139,8 @@ pub(crate) enum Attempt<T> {
 }
 
 /// Codes by which a server says that it did nothing, and that trying elsewhere or later may help (contract, "Codes").
-const NOTHING_HAPPENED: [&str; 4] = ["no_leader", "not_leader", "overloaded", "shutting_down"];
+const NOTHING_HAPPENED: [&str; 5] =
+    ["no_leader", "not_leader", "overloaded", "rate_limited", "shutting_down"];
 
 /// Sends `call` to `uri` and waits at most `patience` for the answer, of an error for all of it.
 pub(crate) async fn attempt<T: Extent>(pool: &Pool, uri: Uri, call: &Call, patience: Duration) -> Attempt<T> {

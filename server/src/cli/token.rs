@@ -15,7 +15,7 @@ use crate::cli::files::{failed, name_durably, open_alone};
 use crate::cli::output::{self, Output, OutputFlags};
 use crate::config::parse_name;
 use crate::paths::with_suffix;
-use crate::tokens::{Entry, PERMITTED, Role, Token, entry_text, parse_tokens};
+use crate::tokens::{Entry, PERMITTED, Rate, Role, Token, entry_text, parse_tokens};
 
 /// A token's file is for its owner alone.
 const OWNER_ONLY: u32 = 0o600;
@@ -43,6 +43,9 @@ struct NewCommand {
     /// The keys it is for, by what they begin with; repeatable [default: all keys]
     #[arg(long = "prefix", value_name = "PREFIX")]
     prefixes: Vec<String>,
+    /// How many requests it is good for in a second, at each node [default: any number]
+    #[arg(long, value_name = "N", value_parser = rate_parser())]
+    rate: Option<Rate>,
     /// The file of --tokens to add the entry to [default: print the entry as well]
     #[arg(id = "tokens_file", long = "file", value_name = "FILE")]
     file: Option<PathBuf>,
@@ -62,12 +65,17 @@ fn role_parser() -> impl TypedValueParser<Value = Role> {
     PossibleValuesParser::new(Role::ALL.map(Role::name)).try_map(role)
 }
 
+fn rate_parser() -> impl TypedValueParser<Value = Rate> {
+    clap::value_parser!(u32).try_map(Rate::new)
+}
+
 pub(crate) fn run(command: &TokenCommand) -> Result<(), Failure> {
     let TokenAction::New(command) = &command.action;
     let token = Token::new(rand::random(), rand::random());
-    let NewCommand { name, role, prefixes, .. } = command;
+    let NewCommand { name, role, prefixes, rate, .. } = command;
     let hash = token.hashed(rand::random());
-    let entry = Entry { id: token.id, name: name.clone(), role: *role, prefixes: prefixes.clone(), hash };
+    let (name, prefixes) = (name.clone(), prefixes.clone());
+    let entry = Entry { id: token.id, name, role: *role, prefixes, rate: *rate, hash };
     let entry = entry_text(&entry);
     if let Some(file) = &command.file {
         append(file, &entry)?;
@@ -131,7 +139,14 @@ mod tests {
         let token = Token::new([id; 8], [id; 32]);
         let hash = token.hashed([1; 16]);
         let prefixes = vec!["a/".to_owned()];
-        entry_text(&Entry { id: token.id, name: "ci".to_owned(), role: Role::Read, prefixes, hash })
+        entry_text(&Entry {
+            id: token.id,
+            name: "ci".to_owned(),
+            role: Role::Read,
+            prefixes,
+            rate: None,
+            hash,
+        })
     }
 
     fn mode(file: &Path) -> u32 {

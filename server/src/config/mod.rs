@@ -75,6 +75,12 @@ pub struct ServeConfig {
     pub max_request_bytes: usize,
     /// The most bytes of request bodies held at once.
     pub max_pending_bytes: usize,
+    /// The most requests that may wait for the node.
+    pub max_pending_requests: usize,
+    /// The most connections of HTTP.
+    pub max_connections: usize,
+    /// The most watches.
+    pub max_watchers: usize,
     /// The most comparisons, and the most operations for either end, in a transaction.
     pub max_txn_operations: usize,
     /// How many revisions back the past can be read, at most.

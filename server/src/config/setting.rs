@@ -73,7 +73,7 @@ pub const SETTINGS: &[Setting] = &[
         "tls-client-ca",
         "FILE",
         Shape::Single,
-        "Take HTTP clients with a certificate of this CA, and peers, and nobody else [default: everybody]",
+        "Take HTTP clients with a certificate of this CA, and peers, and nobody else [default: everybody may connect]",
     ),
     setting(
         "tls-ca",
@@ -129,6 +129,19 @@ pub const SETTINGS: &[Setting] = &[
         Shape::Single,
         "Refuse requests while the bodies of others take up this much [default: 256MiB]",
     ),
+    setting(
+        "max-pending-requests",
+        "N",
+        Shape::Single,
+        "Refuse requests while this many wait for the node [default: 16384]",
+    ),
+    setting(
+        "max-connections",
+        "N",
+        Shape::Single,
+        "Close the connection that is idle for longest when there are this many of HTTP [default: 10000]",
+    ),
+    setting("max-watchers", "N", Shape::Single, "The most watches [default: 8000]"),
     setting(
         "max-txn-operations",
         "N",

@@ -10,6 +10,7 @@ use quorate_node::raft::Time;
 use super::body::AnswerBody;
 use super::budget::Budget;
 use super::checks::Hosts;
+use super::connections::Connections;
 use super::error::ApiError;
 use super::headers::JSON;
 use super::pool::Pool;
@@ -23,6 +24,7 @@ pub(crate) struct App<R, N> {
     pub(super) hosts: Hosts,
     pub(super) pool: Arc<Pool>,
     pub(super) budget: Budget,
+    pub(super) connections: Arc<Connections>,
     /// Why the leader was last out of reach.
     pub(super) said: Said,
     /// Our ids, ready to be sent.
@@ -45,6 +47,7 @@ impl<R: Runtime, N> App<R, N> {
             pool: Arc::default(),
             said: Said::default(),
             budget: Budget::new(context.limits.pending_bytes),
+            connections: Arc::new(Connections::new(context.limits.connections)),
             node: id(identity.node.0),
             cluster: id(identity.cluster.0),
             history: id(identity.history.0),

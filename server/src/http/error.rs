@@ -217,6 +217,35 @@ pub enum ApiError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The token has been shown too often. Nothing was done.
+    #[error(
+        "the token {name:?} is for {rate} requests a second at each node, and more came: nothing was done; ask less \
+         often, or raise its rate in the file of --tokens"
+    )]
+    RateLimited {
+        /// Whose it is.
+        name: String,
+        /// Requests a second.
+        rate: String,
+    },
+    /// There are too many connections, and a request is under way on each. Nothing was done.
+    #[error(
+        "there are {most} connections already, with a request under way on each: nothing was done; try again later, ask \
+         another node, or raise --max-connections"
+    )]
+    TooManyConnections {
+        /// How many may be.
+        most: usize,
+    },
+    /// There are too many watches. Nothing was done.
+    #[error(
+        "there are {most} watches at this node already: try again when one has ended, ask another node, or raise \
+         --max-watchers"
+    )]
+    TooManyWatchers {
+        /// How many may be.
+        most: usize,
+    },
     /// As many backups are being sent as may be. Nothing was done.
     #[error("{most} backups are being sent already: try again when one has ended, or ask another node")]
     TooManyBackups {
@@ -331,9 +360,12 @@ impl ApiError {
             ApiError::RangeNotSatisfiable { .. } => {
                 (StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable")
             }
-            ApiError::Overloaded | ApiError::TooMuchHeld { .. } | ApiError::TooManyBackups { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
-            }
+            ApiError::Overloaded
+            | ApiError::TooMuchHeld { .. }
+            | ApiError::TooManyConnections { .. }
+            | ApiError::TooManyWatchers { .. }
+            | ApiError::TooManyBackups { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            ApiError::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             ApiError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             ApiError::OutcomeUnknown(_) => (StatusCode::GATEWAY_TIMEOUT, "outcome_unknown"),
             ApiError::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
@@ -359,7 +391,7 @@ impl ApiError {
     pub(crate) fn add_headers(&self, to: &mut HeaderMap) {
         let (status, code) = self.name();
         to.insert(headers::QUORATE_ERROR, HeaderValue::from_static(code));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             to.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         match self {

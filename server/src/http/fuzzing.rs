@@ -22,6 +22,8 @@ const LIMITS: Limits = Limits {
     value_bytes: 1024,
     request_bytes: 2048,
     pending_bytes: 4096,
+    connections: 1,
+    watchers: 1,
     txn_operations: 4,
     backup_bytes_per_second: 1,
     flight_recorder_bytes: 1,

@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context as Waking, Poll};
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
@@ -15,13 +17,15 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 
 use super::app::{App, json, refusal};
-use super::body::{AnswerBody, Upload};
+use super::body::{AnswerBody, BrokenBody, Upload};
 use super::checks::check_head;
+use super::connections::{Busy, Place};
 use super::error::ApiError;
 use super::headers::{QUORATE_HISTORY, QUORATE_TIMEOUT};
 use super::json::{ALIVE, HELLO};
 use super::linger::Linger;
 use super::openapi::openapi_json;
+use super::paced::Paced;
 use super::request::{Call, operation_of, parse_head, parse_timeout};
 use super::status::version;
 use crate::context::Context;
@@ -30,7 +34,7 @@ use crate::runtime::{Either, HyperTimer, Runtime, race};
 use crate::shutdown::ShutdownGuard;
 use crate::tokens::{Asker, Sender};
 
-/// How long a connection may be idle, or take to send a request's head. Longer than clients and peers keep idle
+/// How long a connection may be idle. Longer than clients and peers keep idle
 /// connections, so that it is them who close.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -69,9 +73,14 @@ pub(crate) async fn serve<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut l
 }
 
 fn spawn_connection<R: Runtime, N: Net>(stream: N::Stream, address: IpAddr, app: &Arc<App<R, N>>) {
+    let Some(place) = app.connections.open() else {
+        // Not even to tell them is worth it.
+        tracing::debug!(%address, "a connection was closed: there are far too many");
+        return;
+    };
     let guard = app.context.shutdown.guard();
     let sender = Sender { address, certified: N::Listener::certified(&stream) };
-    app.context.runtime.spawn(serve_connection((stream, sender), Arc::clone(app), guard));
+    app.context.runtime.spawn(serve_connection((stream, sender, place), Arc::clone(app), guard));
 }
 
 /// Serves one connection to its end. After the shutdown has begun, the request under way is finished and the connection
@@ -80,20 +89,25 @@ fn spawn_connection<R: Runtime, N: Net>(stream: N::Stream, address: IpAddr, app:
 /// The guard was taken when the connection was accepted: between that and this task's first turn the server must not
 /// believe that it has nothing left to do.
 async fn serve_connection<R: Runtime, N: Net>(
-    (stream, sender): (N::Stream, Sender),
+    (stream, sender, place): (N::Stream, Sender, Place),
     app: Arc<App<R, N>>,
     _guard: ShutdownGuard,
 ) {
     let runtime = &app.context.runtime;
     let unread = Arc::new(AtomicBool::new(false));
     let is_endless = AtomicBool::new(false);
+    let stream = Paced::new(stream, runtime, Arc::clone(place.line()));
     let stream = Linger::new(stream, runtime.clone(), Arc::clone(&unread));
     let service = service_fn(|request| {
         let (app, sender, unread, is_endless) = (&app, &sender, &unread, &is_endless);
+        let busy = place.begin();
         async move {
-            let response = app.answer(request, sender, unread).await;
+            let response = match &busy {
+                Some(_) => app.answer(request, sender, unread).await,
+                None => app.turn_away(&request, unread),
+            };
             is_endless.store(matches!(response.body(), AnswerBody::Endless(_)), Ordering::Relaxed);
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| Answering { body, _busy: busy }))
         }
     });
     let mut builder = http1::Builder::new();
@@ -103,8 +117,12 @@ async fn serve_connection<R: Runtime, N: Net>(
         app.context.shutdown.begun().await;
         runtime.sleep(LAST_WORD).await;
     };
-    let ended = match race(connection.as_mut(), over).await {
-        Either::Left(ended) => ended,
+    let ended = match race(race(connection.as_mut(), place.line().makes_room()), over).await {
+        Either::Left(Either::Left(ended)) => ended,
+        Either::Left(Either::Right(())) => {
+            tracing::debug!("an idle HTTP connection was closed: there are too many");
+            return;
+        }
         Either::Right(()) => {
             connection.as_mut().graceful_shutdown();
             if is_endless.load(Ordering::Relaxed) {
@@ -120,6 +138,32 @@ async fn serve_connection<R: Runtime, N: Net>(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "an HTTP connection broke");
+    }
+}
+
+/// The body of an answer, until which was sent the connection is busy.
+struct Answering {
+    body: AnswerBody,
+    _busy: Option<Busy>,
+}
+
+impl Body for Answering {
+    type Data = Bytes;
+    type Error = BrokenBody;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Waking<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -156,6 +200,14 @@ impl<R: Runtime, N: Net> App<R, N> {
         if unread.load(Ordering::Relaxed) || self.context.shutdown.is_leaving() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        response
+    }
+
+    /// The answer to who came when there were too many.
+    fn turn_away(&self, request: &Request<Incoming>, unread: &AtomicBool) -> Response<AnswerBody> {
+        unread.store(!request.body().is_end_stream(), Ordering::Relaxed);
+        let mut response = refusal(&ApiError::TooManyConnections { most: self.context.limits.connections });
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         response
     }
 

@@ -43,7 +43,9 @@ impl<R: Runtime, N: Net> App<R, N> {
         if head.method == Method::HEAD {
             return Ok(answer(watches.position(), AnswerBody::empty()));
         }
-        let (follower, position) = Follower::new(Arc::clone(watches), watch, after);
+        let most = self.context.limits.watchers;
+        let (follower, position) = Follower::new(Arc::clone(watches), watch, after, most)
+            .ok_or(ApiError::TooManyWatchers { most })?;
         let stream = EventStream::new(self.context.runtime.clone(), self.context.handle.clone(), follower);
         let stream: EndlessBody = match &self.context.guard {
             None => Box::pin(stream),

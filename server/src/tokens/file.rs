@@ -6,6 +6,7 @@
 //! name = "ci"
 //! role = "write"
 //! prefixes = ["ci/", "cache/"]
+//! rate = 200
 //! hash = "$argon2id$v=19$m=19456,t=2,p=1$…$…"
 //! ```
 //!
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::rate::Rate;
 use super::rights::Role;
 use super::secret::{Hash, Token, TokenId};
 use crate::config::parse_name;
@@ -42,6 +44,8 @@ pub(crate) struct Entry {
     pub(crate) role: Role,
     /// The keys that it is for; without any, all.
     pub(crate) prefixes: Vec<String>,
+    /// How many requests it is good for in a second, at each node; without one, any number.
+    pub(crate) rate: Option<Rate>,
     pub(crate) hash: Hash,
 }
 
@@ -93,6 +97,8 @@ struct Row {
     role: Role,
     #[serde(default)]
     prefixes: Vec<String>,
+    #[serde(default)]
+    rate: Option<u32>,
     hash: String,
 }
 
@@ -116,16 +122,18 @@ pub(crate) fn parse_tokens(text: &str) -> Result<Vec<Entry>, String> {
     let mut ids = BTreeSet::new();
     let mut entries = Vec::new();
     for row in token {
-        let Row { id, name, role, prefixes, hash } = row;
+        let Row { id, name, role, prefixes, rate, hash } = row;
         let wrong = |problem: &str| format!("the token {name:?}: {problem}");
         parse_name(&name).map_err(|problem| wrong(&problem))?;
         let id = TokenId::parse(&id)
             .ok_or_else(|| wrong("its id is not the 16 hex digits that a token has between its points"))?;
         let hash = Hash::parse(&hash).map_err(|problem| wrong(&format!("its hash: {problem}")))?;
+        let rate =
+            rate.map(Rate::new).transpose().map_err(|problem| wrong(&format!("its rate: {problem}")))?;
         if !ids.insert(id) {
             return Err(wrong(&format!("its id {id} stands twice in the file: remove one of the two")));
         }
-        entries.push(Entry { id, name, role, prefixes, hash });
+        entries.push(Entry { id, name, role, prefixes, rate, hash });
     }
     Ok(entries)
 }
@@ -139,12 +147,15 @@ fn located(error: &toml::de::Error, text: &str) -> String {
 
 /// An entry as it stands in a file.
 pub(crate) fn entry_text(entry: &Entry) -> String {
-    let Entry { id, name, role, prefixes, hash } = entry;
+    let Entry { id, name, role, prefixes, rate, hash } = entry;
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let mut text = format!("[[token]]\nid = \"{id}\"\nname = {}\nrole = \"{role}\"\n", quoted(name));
     if !prefixes.is_empty() {
         let prefixes: Vec<String> = prefixes.iter().map(|prefix| quoted(prefix)).collect();
         text.push_str(&format!("prefixes = [{}]\n", prefixes.join(", ")));
+    }
+    if let Some(rate) = rate {
+        text.push_str(&format!("rate = {rate}\n"));
     }
     text.push_str(&format!("hash = \"{hash}\"\n"));
     text
@@ -191,7 +202,8 @@ mod tests {
         let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
         let hash =
             Hash::parse(&format!("$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ${}", "A".repeat(43))).unwrap();
-        Entry { id: token.id, name: name.to_owned(), role: Role::Write, prefixes, hash }
+        let rate = (id == 2).then(|| Rate::new(200).unwrap());
+        Entry { id: token.id, name: name.to_owned(), role: Role::Write, prefixes, rate, hash }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use super::attempts::{Attempts, WINDOW};
 use super::file::{Entry, TokenFileError};
+use super::rate::Pace;
 use super::rights::Reach;
 use super::secret::{Token, TokenId, same};
 use crate::http::{ApiError, Need, speaks_for_node};
@@ -47,6 +48,7 @@ pub(crate) struct Known {
     entry: Entry,
     /// The keyed hash of its secret, once somebody has shown it.
     verified: OnceLock<[u8; 32]>,
+    pace: Pace,
 }
 
 /// Who has sent a request, as far as the connection tells.
@@ -146,7 +148,7 @@ impl Guard {
     /// Finds out who a request is from, and refuses it when they may not ask for such a thing.
     ///
     /// # Errors
-    /// `unauthenticated`, `forbidden`; `overloaded` when too many tokens wait to be looked at.
+    /// `unauthenticated`, `forbidden`; `rate_limited` when it has come too often; `overloaded` when too many tokens wait to be looked at.
     pub(crate) async fn admit<R: Runtime>(
         &self,
         runtime: &R,
@@ -175,6 +177,11 @@ impl Guard {
             return Err(ApiError::Forbidden(format!(
                 "the token {name:?} has the role {has}, and this needs {role}: ask for another token"
             )));
+        }
+        if let Some(rate) = known.entry.rate
+            && !known.pace.allows(rate, runtime.now())
+        {
+            return Err(ApiError::RateLimited { name: name.clone(), rate: rate.to_string() });
         }
         Ok(Asker::Holder(known))
     }
@@ -278,7 +285,7 @@ impl Table {
     fn followed_by(&self, entries: Vec<Entry>) -> Table {
         let next = entries.into_iter().map(|entry| match self.0.get(&entry.id) {
             Some(known) if known.entry == entry => (entry.id, Arc::clone(known)),
-            _ => (entry.id, Arc::new(Known { entry, verified: OnceLock::new() })),
+            _ => (entry.id, Arc::new(Known { entry, verified: OnceLock::new(), pace: Pace::default() })),
         });
         Table(next.collect())
     }

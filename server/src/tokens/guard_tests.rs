@@ -5,6 +5,7 @@ use super::super::secret::Token;
 use super::*;
 use crate::http::{NODE, QUORATE_FOR, QUORATE_FORWARDED};
 use crate::real::RealRuntime;
+use crate::tokens::Rate;
 use hyper::header::HeaderValue;
 use std::net::Ipv4Addr;
 
@@ -17,7 +18,8 @@ fn token(id: u8, secret: u8) -> Token {
 fn entry(id: u8, role: Role, prefixes: &[&str]) -> Entry {
     let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
     let token = token(id, id);
-    Entry { id: token.id, name: format!("token {id}"), role, prefixes, hash: token.hashed([id; 16]) }
+    let (name, hash) = (format!("token {id}"), token.hashed([id; 16]));
+    Entry { id: token.id, name, role, prefixes, rate: None, hash }
 }
 
 fn guard(entries: Vec<Entry>) -> Guard {
@@ -41,6 +43,22 @@ async fn admitted(guard: &Guard, need: Need, headers: &HeaderMap) -> Result<Aske
 
 fn code<T>(admitted: Result<T, &'static str>) -> &'static str {
     admitted.map_or_else(|code| code, |_| "fine")
+}
+
+#[tokio::test]
+async fn a_token_that_comes_too_often_has_to_wait() {
+    let rate = Some(Rate::new(2).unwrap());
+    let guard = guard(vec![Entry { rate, ..entry(1, Role::Read, &[]) }, entry(2, Role::Read, &[])]);
+    let (runtime, need, mut seen) = (RealRuntime::start(), Need::Role(Role::Read), Vec::new());
+    for id in [1, 1, 1, 2] {
+        let admitted = guard.admit(&runtime, need, &showing(&token(id, id)), &sender(1)).await;
+        seen.push(admitted.map_or_else(|error| error.name().1, |_| "fine"));
+    }
+    // A slow machine may be at the next turn by then.
+    assert!(seen == ["fine", "fine", "rate_limited", "fine"] || seen == ["fine"; 4], "{seen:?}");
+    // What a token may not do at all takes nothing of its rate.
+    let forbidden = admitted(&guard, Need::Role(Role::Admin), &showing(&token(1, 1))).await;
+    assert_eq!(code(forbidden), "forbidden");
 }
 
 #[tokio::test]

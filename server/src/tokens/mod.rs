@@ -5,6 +5,7 @@
 //! | `secret` | the text of a token, and the hash of its secret |
 //! | `file` | the file of tokens |
 //! | `rights` | what a token may, and the keys that a request reaches |
+//! | `rate` | how many requests a token is good for in a second |
 //! | `attempts` | wrong tokens, counted |
 //! | `credentials` | the token that this node itself shows to others |
 //! | `guard` | the tokens in force, and who a request is from |
@@ -16,11 +17,13 @@ mod attempts;
 mod credentials;
 mod file;
 mod guard;
+mod rate;
 mod rights;
 mod secret;
 
 pub(crate) use credentials::Credentials;
 pub(crate) use file::{Entry, PERMITTED, TokenFileError, entry_text, parse_tokens, read_secret_file};
 pub(crate) use guard::{Asker, Guard, Sender};
+pub(crate) use rate::Rate;
 pub(crate) use rights::{Reach, Role};
 pub(crate) use secret::Token;

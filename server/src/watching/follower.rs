@@ -50,12 +50,17 @@ pub(crate) enum Step {
 
 impl Follower {
     /// One who wants what is behind `after`, or, without it, what comes from now on; and the revision at which that
-    /// began.
-    pub(crate) fn new(watches: Arc<Watches>, watch: Watch, after: Option<EventId>) -> (Follower, Revision) {
+    /// began. None when there are `most` already.
+    pub(crate) fn new(
+        watches: Arc<Watches>,
+        watch: Watch,
+        after: Option<EventId>,
+        most: usize,
+    ) -> Option<(Follower, Revision)> {
         let watch = Arc::new(watch);
-        let (id, position) = watches.register(&watch, after);
+        let (id, position) = watches.register(&watch, after, most)?;
         let follower = Follower { watches, id, watch, reading: None, last_word: None, ended: false };
-        (follower, position)
+        Some((follower, position))
     }
 
     pub(crate) fn step(&mut self, context: &Context<'_>) -> Step {

@@ -192,8 +192,16 @@ impl Watches {
     }
 
     /// A watcher of what is behind a place; without one, of what is told from now on. Also where the hub is.
-    pub(super) fn register(&self, watch: &Arc<Watch>, after: Option<EventId>) -> (WatcherId, Revision) {
+    pub(super) fn register(
+        &self,
+        watch: &Arc<Watch>,
+        after: Option<EventId>,
+        most: usize,
+    ) -> Option<(WatcherId, Revision)> {
         let mut state = self.lock();
+        if state.watchers.len() >= most {
+            return None;
+        }
         let id = WatcherId(state.next_id);
         state.next_id += 1;
         let position = state.position;
@@ -208,7 +216,7 @@ impl Watches {
         };
         state.watchers.insert(id, watcher);
         state.join(id, after);
-        (id, position)
+        Some((id, position))
     }
 
     /// The watcher has been given all up to a place. Whether the hub tells it what comes behind that: else it has to

@@ -97,7 +97,8 @@ impl World {
     fn watch(&mut self, watch: Watch, from: Option<i64>) {
         let now = self.kv.revision().0;
         let after = from.map(|distance| end_of(Revision(now.saturating_add_signed(distance))));
-        let (follower, position) = Follower::new(Arc::clone(&self.watches), watch.clone(), after);
+        let (follower, position) =
+            Follower::new(Arc::clone(&self.watches), watch.clone(), after, usize::MAX).unwrap();
         assert!(position <= self.kv.revision());
         let after = after.unwrap_or(end_of(position));
         self.clients.push(Client { follower, watch, after, seen: Vec::new(), reset: false });

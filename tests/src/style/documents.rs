@@ -45,7 +45,7 @@ const DOCUMENTS: [&str; 8] = [
 ];
 
 /// Every code that the contract has; some belong to features that are not built yet.
-pub const ERROR_CODES: [&str; 36] = [
+pub const ERROR_CODES: [&str; 37] = [
     "malformed",
     "key_empty",
     "key_not_utf8",
@@ -73,6 +73,7 @@ pub const ERROR_CODES: [&str; 36] = [
     "wrong_host",
     "idempotency_mismatch",
     "locked",
+    "rate_limited",
     "headers_too_large",
     "internal",
     "no_leader",

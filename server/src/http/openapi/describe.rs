@@ -223,7 +223,7 @@ fn of_a_node(operation: Operation, schemas: &mut Schemas) -> Description {
             let brief = schemas.of::<Readiness<String>>();
             let verbose = schemas.under::<Readiness<Check>>("ReadinessInDetail");
             let either = || OneOfBuilder::new().item(brief.clone()).item(verbose.clone());
-            let (ready, not_ready) = (either(), either().item(error_of(&["shutting_down"])));
+            let (ready, not_ready) = (either(), either().item(error_of(&["overloaded", "shutting_down"])));
             let retry = header(number(1, 60), "With an error: when to try again, in seconds.");
             let not_ready = answer_of("It is not, or about to end.", JSON, not_ready)
                 .header("Retry-After", retry)

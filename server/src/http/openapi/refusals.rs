@@ -13,7 +13,7 @@ use crate::http::request::Operation;
 type Code = (u16, &'static str);
 
 /// What is looked at in every head.
-const EVERYWHERE: [Code; 11] = [
+const EVERYWHERE: [Code; 13] = [
     (400, "malformed"),
     (400, "bad_query"),
     (401, "unauthenticated"),
@@ -21,8 +21,10 @@ const EVERYWHERE: [Code; 11] = [
     (403, "cross_origin"),
     (421, "not_leader"),
     (421, "wrong_host"),
+    (429, "rate_limited"),
     (431, "headers_too_large"),
     (500, "internal"),
+    (503, "overloaded"),
     (503, "shutting_down"),
     (508, "proxy_loop"),
 ];
@@ -34,7 +36,6 @@ const KEY: [Code; 3] = [(400, "key_empty"), (400, "key_not_utf8"), (414, "key_to
 const WATCHED: [Code; 2] = [(400, "key_empty"), (414, "key_too_long")];
 /// A node that is not back yet has nothing else to say.
 const JOINED: [Code; 1] = [(503, "no_leader")];
-const ASKED: [Code; 1] = [(503, "overloaded")];
 /// What changes something, which the leader has to do.
 const AT_LEADER: [Code; 1] = [(504, "outcome_unknown")];
 const CHANGE: [Code; 1] = [(507, "disk_full")];
@@ -94,25 +95,22 @@ pub(super) fn codes(operation: Operation) -> Vec<Code> {
     let lists: &[&[Code]] = match operation {
         Of::Livez | Of::Version | Of::Readyz => &[&TARGET],
         Of::Hello | Of::OpenApi | Of::Status => &[&TARGET, &JOINED],
-        Of::Record => &[&TARGET, &JOINED, &ASKED, &[(404, "not_recorded"), (503, "no_recording")]],
-        Of::Lend => &[&TARGET, &JOINED, &ASKED, &[(404, "not_lent"), (404, "route_not_found")]],
-        Of::Get => &[&KEY, &JOINED, &ASKED, &PAST, &CONDITION, &LOCKED],
-        Of::List => &[&TARGET, &JOINED, &ASKED, &PAST],
-        Of::Export | Of::Members | Of::Snapshot => &[&TARGET, &JOINED, &ASKED],
-        Of::Watch => &[&TARGET, &JOINED, &ASKED, &WATCHED],
+        Of::Record => &[&TARGET, &JOINED, &[(404, "not_recorded"), (503, "no_recording")]],
+        Of::Lend => &[&TARGET, &JOINED, &[(404, "not_lent"), (404, "route_not_found")]],
+        Of::Get => &[&KEY, &JOINED, &PAST, &CONDITION, &LOCKED],
+        Of::List => &[&TARGET, &JOINED, &PAST],
+        Of::Export | Of::Members | Of::Snapshot => &[&TARGET, &JOINED],
+        Of::Watch => &[&TARGET, &JOINED, &WATCHED],
         Of::Backup => {
-            &[&TARGET, &JOINED, &ASKED, &CONDITION, &[(416, "range_not_satisfiable"), (503, "no_checkpoint")]]
+            &[&TARGET, &JOINED, &CONDITION, &[(416, "range_not_satisfiable"), (503, "no_checkpoint")]]
         }
-        Of::Lease => &[&TARGET, &JOINED, &ASKED, &LEASE],
-        Of::Put => {
-            &[&KEY, &JOINED, &ASKED, &AT_LEADER, &CHANGE, &ONCE, &BODY, &VALUES, &CONDITION, &LOCKED, &LEASE]
-        }
-        Of::Delete => &[&KEY, &JOINED, &ASKED, &AT_LEADER, &CHANGE, &ONCE, &CONDITION, &LOCKED],
-        Of::Lock | Of::Unlock => &[&KEY, &JOINED, &ASKED, &AT_LEADER, &CHANGE, &BODY, &JSON_BODY, &LOCKED],
+        Of::Lease => &[&TARGET, &JOINED, &LEASE],
+        Of::Put => &[&KEY, &JOINED, &AT_LEADER, &CHANGE, &ONCE, &BODY, &VALUES, &CONDITION, &LOCKED, &LEASE],
+        Of::Delete => &[&KEY, &JOINED, &AT_LEADER, &CHANGE, &ONCE, &CONDITION, &LOCKED],
+        Of::Lock | Of::Unlock => &[&KEY, &JOINED, &AT_LEADER, &CHANGE, &BODY, &JSON_BODY, &LOCKED],
         Of::Txn => &[
             &TARGET,
             &JOINED,
-            &ASKED,
             &AT_LEADER,
             &CHANGE,
             &ONCE,
@@ -122,13 +120,12 @@ pub(super) fn codes(operation: Operation) -> Vec<Code> {
             &LEASE,
             &[(400, "duplicate_key")],
         ],
-        Of::Import => &[&TARGET, &JOINED, &ASKED, &AT_LEADER, &CHANGE, &ONCE, &BODY, &JSON_BODY, &VALUES],
-        Of::Grant => &[&TARGET, &JOINED, &ASKED, &AT_LEADER, &CHANGE, &ONCE, &BODY, &JSON_BODY],
-        Of::KeepAlive | Of::Revoke => &[&TARGET, &JOINED, &ASKED, &AT_LEADER, &CHANGE, &ONCE, &LEASE],
+        Of::Import => &[&TARGET, &JOINED, &AT_LEADER, &CHANGE, &ONCE, &BODY, &JSON_BODY, &VALUES],
+        Of::Grant => &[&TARGET, &JOINED, &AT_LEADER, &CHANGE, &ONCE, &BODY, &JSON_BODY],
+        Of::KeepAlive | Of::Revoke => &[&TARGET, &JOINED, &AT_LEADER, &CHANGE, &ONCE, &LEASE],
         Of::Add => &[
             &TARGET,
             &JOINED,
-            &ASKED,
             &AT_LEADER,
             &CHANGE,
             &BODY,
@@ -137,10 +134,10 @@ pub(super) fn codes(operation: Operation) -> Vec<Code> {
             &[(409, "address_in_use"), (409, "address_unreachable")],
         ],
         Of::SetMembers | Of::Promote | Of::Remove => {
-            &[&TARGET, &JOINED, &ASKED, &AT_LEADER, &CHANGE, &BODY, &JSON_BODY, &MEMBERS]
+            &[&TARGET, &JOINED, &AT_LEADER, &CHANGE, &BODY, &JSON_BODY, &MEMBERS]
         }
         // It needs no space.
-        Of::Transfer => &[&TARGET, &JOINED, &ASKED, &AT_LEADER, &BODY, &JSON_BODY, &MEMBERS],
+        Of::Transfer => &[&TARGET, &JOINED, &AT_LEADER, &BODY, &JSON_BODY, &MEMBERS],
     };
     EVERYWHERE.iter().chain(lists.iter().copied().flatten()).copied().collect()
 }
@@ -198,6 +195,7 @@ impl Refusal {
             412 => vec![("ETag", text("A tag in quotes."), "The key's present tag, when it is there.")],
             416 => vec![("Content-Range", text("`bytes */N`."), "How long the whole is.")],
             421 => vec![("Quorate-Leader", text("A URL."), "Said to a peer: who leads, if it is known.")],
+            429 => vec![("Retry-After", number(1, 60), "When to try again, in seconds.")],
             503 => vec![
                 ("Retry-After", number(1, 60), "When to try again, in seconds."),
                 ("Quorate-Lost", id(), "Who this node was, which is to come back under a new id."),

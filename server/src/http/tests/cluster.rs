@@ -30,6 +30,8 @@ pub(super) const LIMITS: Limits = Limits {
     value_bytes: 1 << 20,
     request_bytes: 4 << 20,
     pending_bytes: 256 << 20,
+    connections: 10_000,
+    watchers: 8_000,
     txn_operations: 128,
     backup_bytes_per_second: 1 << 30,
     flight_recorder_bytes: 1 << 20,

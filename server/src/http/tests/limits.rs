@@ -187,6 +187,72 @@ async fn an_import_is_measured_decoded() {
     );
 }
 
+/// 1. As many connections as there may be, on which nobody asks anything, or only begins to. 2. Whoever comes is served
+/// all the same: those that have waited for longest are closed.
+#[tokio::test]
+async fn connections_that_do_nothing_keep_nobody_out() {
+    let limits = Limits { connections: 4, ..LIMITS };
+    let cluster = Cluster::start_with(1, Settings { limits, ..Settings::default() }).await;
+    let mut idle = Vec::new();
+    for number in 0..8 {
+        let mut stream = soon(RealNet.dial(&cluster.addresses[0])).await.unwrap();
+        if number % 2 == 0 {
+            soon(write_all(&mut stream, b"GET /livez HTTP/1.1\r\nhost: loc")).await.unwrap();
+        }
+        idle.push(stream);
+        assert_eq!(cluster.ask(0, Method::PUT, "/key/a", b"v").await.status, 200);
+    }
+    for stream in &mut idle[..4] {
+        // A reset is an end as well.
+        let ended = soon(read_some(stream, &mut [0; 16])).await;
+        assert!(ended.is_err() || ended.is_ok_and(|bytes| bytes == 0));
+    }
+}
+
+async fn watching(cluster: &Cluster) -> <RealNet as Net>::Stream {
+    let mut stream = soon(RealNet.dial(&cluster.addresses[0])).await.unwrap();
+    soon(write_all(&mut stream, b"GET /watch?prefix= HTTP/1.1\r\nhost: localhost\r\n\r\n")).await.unwrap();
+    let mut head = [0; 16];
+    soon(read_some(&mut stream, &mut head)).await.unwrap();
+    assert!(head.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&head));
+    stream
+}
+
+#[tokio::test]
+async fn a_newcomer_is_told_when_there_is_no_connection_to_be_had() {
+    let limits = Limits { connections: 2, ..LIMITS };
+    let cluster = Cluster::start_with(1, Settings { limits, ..Settings::default() }).await;
+    let watches = [watching(&cluster).await, watching(&cluster).await];
+    for target in ["/key/a", "/livez"] {
+        let refused = cluster.ask(0, Method::GET, target, b"").await;
+        assert_overloaded(&refused);
+        assert_eq!(refused.header("connection"), Some("close"));
+        assert!(refused.text().contains("--max-connections"), "{}", refused.text());
+    }
+    drop(watches);
+    soon(async { while cluster.ask(0, Method::GET, "/livez", b"").await.status != 200 {} }).await;
+}
+
+#[tokio::test]
+async fn there_are_only_so_many_watches() {
+    let limits = Limits { watchers: 1, ..LIMITS };
+    let cluster = Cluster::start_with(1, Settings { limits, ..Settings::default() }).await;
+    let watch = watching(&cluster).await;
+    let refused = cluster.ask(0, Method::GET, "/watch?key=a", b"").await;
+    assert_overloaded(&refused);
+    assert!(refused.text().contains("--max-watchers"), "{}", refused.text());
+    assert_eq!(cluster.ask(0, Method::HEAD, "/watch?key=a", b"").await.status, 200);
+    drop(watch);
+    let watches = || cluster.servers[0].context.watches.counts().watchers;
+    soon(async {
+        while watches() > 0 {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
+    watching(&cluster).await;
+}
+
 fn assert_overloaded(answer: &Answer) {
     assert_eq!((answer.status.as_u16(), &*answer.code()), (503, "overloaded"));
     assert_eq!(answer.header("retry-after"), Some("1"));

@@ -39,7 +39,8 @@ impl Holder {
     fn entry(&self) -> Entry {
         let (token, prefixes) = (self.token(), vec![self.prefix.to_owned()]);
         let hash = token.hashed([self.id; 16]);
-        Entry { id: token.id, name: self.role.name().to_owned(), role: self.role, prefixes, hash }
+        let name = self.role.name().to_owned();
+        Entry { id: token.id, name, role: self.role, prefixes, rate: None, hash }
     }
 }
 

@@ -1,0 +1,299 @@
+//! Clients that are too slow: a head that does not end, an answer that is not taken.
+//!
+//! | the client | has |
+//! |---|---|
+//! | sends nothing | what hyper gives it: see `service.rs` |
+//! | has begun a head | [`HEAD_TIMEOUT`] for all of it |
+//! | sends a body | what `body.rs` gives it |
+//! | takes nothing of its answer | [`STALL_TIMEOUT`] for each piece |
+//!
+//! A head mostly arrives in one piece, and an answer is mostly taken at once. So no timer is set before somebody is
+//! waited for.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+use super::connections::Line;
+use crate::runtime::Runtime;
+
+/// How long a request's head may take from its first byte.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take nothing of an answer that is there for it.
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A stream that breaks when the other side is too slow.
+pub(super) struct Paced<S, R> {
+    stream: S,
+    line: Arc<Line>,
+    /// How many requests there had been when the first byte of a head arrived, if one did.
+    head_after: Option<u64>,
+    head: Patience<R>,
+    stall: Patience<R>,
+}
+
+/// A timer that runs for as long as somebody is waited for.
+struct Patience<R> {
+    runtime: R,
+    limit: Duration,
+    timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl<R: Runtime> Patience<R> {
+    fn new(runtime: R, limit: Duration) -> Self {
+        Patience { runtime, limit, timer: None }
+    }
+
+    /// Whether it has ended.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(self.runtime.sleep(self.limit)));
+        timer.as_mut().poll(context).is_ready()
+    }
+
+    fn renew(&mut self) {
+        self.timer = None;
+    }
+}
+
+impl<S, R: Runtime> Paced<S, R> {
+    pub(super) fn new(stream: S, runtime: &R, line: Arc<Line>) -> Self {
+        Paced {
+            stream,
+            line,
+            head_after: None,
+            head: Patience::new(runtime.clone(), HEAD_TIMEOUT),
+            stall: Patience::new(runtime.clone(), STALL_TIMEOUT),
+        }
+    }
+
+    /// What comes of waiting for the client to take something.
+    fn unless_stalled<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.stall.renew();
+        } else if self.stall.is_over(context) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nobody takes the answer")));
+        }
+        polled
+    }
+}
+
+impl<S: Read + Unpin, R: Runtime> Read for Paced<S, R> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let (requests, is_busy) = this.line.progress();
+        if is_busy || this.head_after.is_some_and(|before| before != requests) {
+            this.head_after = None;
+            this.head.renew();
+        }
+        if is_busy {
+            return polled;
+        }
+        if polled.is_ready() {
+            this.head_after.get_or_insert(requests);
+        } else if this.head_after.is_some() && this.head.is_over(context) {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the head of a request did not end",
+            )));
+        }
+        polled
+    }
+}
+
+impl<S: Write + Unpin, R: Runtime> Write for Paced<S, R> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.unless_stalled(polled, context)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_flush(context);
+        this.unless_stalled(polled, context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_shutdown(context);
+        this.unless_stalled(polled, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        this.unless_stalled(polled, context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::super::connections::{Connections, Place};
+    use super::*;
+    use hyper::rt::ReadBuf;
+    use quorate_node::raft::Time;
+    use std::collections::VecDeque;
+    use std::future::poll_fn;
+    use std::sync::Mutex;
+    use std::task::Waker;
+
+    /// A time that passes when it is told to. Nobody is woken: the test polls.
+    #[derive(Clone, Default)]
+    struct Hand(Arc<Mutex<Duration>>);
+
+    impl Hand {
+        fn pass(&self, duration: Duration) {
+            *self.0.lock().unwrap() += duration;
+        }
+    }
+
+    impl Runtime for Hand {
+        fn now(&self) -> Time {
+            Time::default() + *self.0.lock().unwrap()
+        }
+
+        fn spawn(&self, _: impl Future<Output = ()> + Send + 'static) {
+            unreachable!("nothing here needs a task");
+        }
+
+        fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static {
+            let (clock, until) = (self.clone(), self.now() + duration);
+            poll_fn(move |_| if clock.now() >= until { Poll::Ready(()) } else { Poll::Pending })
+        }
+
+        fn random(&self) -> u64 {
+            0
+        }
+    }
+
+    /// Gives what was put into it, and takes while `takes`.
+    #[derive(Default)]
+    struct Wire {
+        coming: VecDeque<u8>,
+        takes: bool,
+    }
+
+    impl Read for Wire {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            mut buffer: ReadBufCursor<'_>,
+        ) -> Poll<io::Result<()>> {
+            let Some(byte) = self.coming.pop_front() else { return Poll::Pending };
+            buffer.put_slice(&[byte]);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Write for Wire {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            if self.takes { Poll::Ready(Ok(bytes.len())) } else { Poll::Pending }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    type Stream = Paced<Wire, Hand>;
+
+    fn set_up() -> (Stream, Hand, Place) {
+        let place = Arc::new(Connections::new(9)).open().unwrap();
+        let hand = Hand::default();
+        (Paced::new(Wire::default(), &hand, Arc::clone(place.line())), hand, place)
+    }
+
+    /// Reads all that is there; whether the stream is still whole.
+    fn reads(stream: &mut Stream) -> bool {
+        let context = &mut Context::from_waker(Waker::noop());
+        loop {
+            let mut bytes = [0; 8];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut *stream).poll_read(context, buffer.unfilled()) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return false,
+                Poll::Pending => return true,
+            }
+        }
+    }
+
+    fn sends(stream: &mut Stream, bytes: &[u8]) -> bool {
+        stream.stream.coming.extend(bytes);
+        reads(stream)
+    }
+
+    #[test]
+    fn a_head_that_comes_byte_by_byte_has_one_time_for_all_of_it() {
+        let (mut stream, hand, _place) = set_up();
+        assert!(sends(&mut stream, b"G"));
+        for _ in 0..9 {
+            hand.pass(HEAD_TIMEOUT / 10);
+            assert!(sends(&mut stream, b"E"));
+        }
+        hand.pass(HEAD_TIMEOUT / 10);
+        assert!(!sends(&mut stream, b"T"));
+    }
+
+    #[test]
+    fn who_waits_before_a_head_or_for_an_answer_is_not_hurried() {
+        let (mut stream, hand, place) = set_up();
+        for _ in 0..3 {
+            assert!(reads(&mut stream));
+            hand.pass(HEAD_TIMEOUT * 2);
+            assert!(sends(&mut stream, b"GET"));
+            hand.pass(HEAD_TIMEOUT / 2);
+            let busy = place.begin().unwrap();
+            assert!(sends(&mut stream, b"a body, or the next request"));
+            hand.pass(HEAD_TIMEOUT * 2);
+            assert!(reads(&mut stream));
+            drop(busy);
+        }
+    }
+
+    #[test]
+    fn an_answer_that_nobody_takes_ends_the_connection() {
+        let (mut stream, hand, _place) = set_up();
+        let writes = |stream: &mut Stream| {
+            Pin::new(stream).poll_write(&mut Context::from_waker(Waker::noop()), b"answer")
+        };
+        for _ in 0..3 {
+            stream.stream.takes = false;
+            assert!(writes(&mut stream).is_pending());
+            hand.pass(STALL_TIMEOUT * 9 / 10);
+            assert!(writes(&mut stream).is_pending());
+            stream.stream.takes = true;
+            assert!(matches!(writes(&mut stream), Poll::Ready(Ok(6))));
+        }
+        stream.stream.takes = false;
+        assert!(writes(&mut stream).is_pending());
+        hand.pass(STALL_TIMEOUT);
+        assert!(matches!(writes(&mut stream), Poll::Ready(Err(_))));
+    }
+}
