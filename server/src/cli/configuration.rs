@@ -1,9 +1,9 @@
-//! `quorate config check` and `quorate config print`.
+//! `quorate config check`, `quorate config print` and `quorate config example`.
 
 use crate::cli::exit::Failure;
 use crate::cli::node_flags::NodeFlags;
 use crate::cli::output::{self, Output, OutputFlags, Table};
-use crate::config::{LogFormat, Origin, Resolved, SETTINGS, ServeConfig, duration_text};
+use crate::config::{LogFormat, Origin, Resolved, SETTINGS, ServeConfig, duration_text, example};
 use crate::real::wall_clock_seconds;
 use crate::serve::{ServeError, load_tokens};
 use crate::tls::Keyring;
@@ -28,17 +28,20 @@ enum Action {
         #[command(flatten)]
         output: OutputFlags,
     },
+    /// Print a file for --config with every setting in it, explained
+    Example,
 }
 
 pub(crate) fn run(command: &ConfigCommand) -> Result<(), Failure> {
     match &command.action {
         Action::Check(node) => check(&node.resolve()?.config),
         Action::Print { node, output } => print(&node.resolve()?, output.output),
+        Action::Example => output::data(example().as_bytes()),
     }
 }
 
 /// The settings, and the files that they name.
-fn check(config: &ServeConfig) -> Result<(), Failure> {
+pub(crate) fn check(config: &ServeConfig) -> Result<(), Failure> {
     config.refuse_open().map_err(ServeError::from)?;
     Keyring::load(config, wall_clock_seconds()).map_err(ServeError::from)?;
     load_tokens(config)?;

@@ -65,14 +65,14 @@ pub enum ConfigError {
         problem: String,
     },
     /// The file has a key that is no setting.
-    #[error("the file {} of --config has the key {key:?}, which is no setting; there are: {known}", path.display())]
+    #[error("the file {} of --config has the key {key:?}, which is no setting: {suggestion}", path.display())]
     UnknownKey {
         /// The file.
         path: PathBuf,
         /// The key.
         key: String,
-        /// The settings there are.
-        known: String,
+        /// What to write instead.
+        suggestion: String,
     },
 }
 

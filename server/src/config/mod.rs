@@ -13,6 +13,7 @@
 
 mod duration;
 mod error;
+mod example;
 mod file;
 mod lookup;
 mod open;
@@ -23,6 +24,7 @@ mod tls;
 
 pub use duration::{DurationError, duration_text, parse_duration};
 pub use error::{ConfigError, Origin};
+pub(crate) use example::example;
 pub use lookup::{Flags, Surroundings};
 pub use open::{OpenPort, OpenPortError};
 pub use resolve::{Resolved, resolve};

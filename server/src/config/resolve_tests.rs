@@ -323,7 +323,7 @@ fn without_a_data_dir_it_is_a_usage_error() {
 fn a_file_that_can_t_be_used_is_named() {
     let cases = [
         ("listen = ", "is not TOML"),
-        ("lisen = '127.0.0.1:1'", "the key \"lisen\", which is no setting; there are: data-dir, listen"),
+        ("lisen = '127.0.0.1:1'", "the key \"lisen\", which is no setting: did you mean \"listen\"?"),
         ("keep-snapshots = 1.5", "the value of \"keep-snapshots\" must be"),
         ("name = ['a', 'b']", "give one value, not a list"),
     ];
