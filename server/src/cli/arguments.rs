@@ -7,6 +7,7 @@ use crate::cli::configuration::ConfigCommand;
 use crate::cli::data::{ExportCommand, ImportCommand};
 use crate::cli::debug::DebugCommand;
 use crate::cli::dev::DevFlags;
+use crate::cli::doctor::DoctorCommand;
 use crate::cli::elect::ElectCommand;
 use crate::cli::exit::Failure;
 use crate::cli::keys::{DeleteCommand, GetCommand, PutCommand};
@@ -106,6 +107,8 @@ pub(crate) enum Command {
     Certs(CertsCommand),
     /// Check or print the configuration that `serve` would use
     Config(ConfigCommand),
+    /// Say whether this machine is fit for a node with these settings: disk, clock, ports, open files
+    Doctor(DoctorCommand),
     /// Show what a data dir holds; changes nothing
     Inspect(DirectoryCommand),
     /// Check every checksum in a data dir that is not in use, or in a backup, and name each place that is wrong;

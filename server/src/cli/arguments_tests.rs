@@ -226,6 +226,7 @@ fn every_command_has_help_and_every_flag_is_explained() {
         "token",
         "certs",
         "config",
+        "doctor",
         "inspect",
         "verify",
         "recover",

@@ -19,6 +19,7 @@ mod configuration;
 mod data;
 mod debug;
 mod dev;
+mod doctor;
 mod elect;
 mod environment;
 mod exit;
@@ -91,6 +92,7 @@ fn run(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<OsString>) ->
         Command::Token(command) => token::run(&command),
         Command::Certs(command) => certs::run(&command),
         Command::Config(command) => configuration::run(&command),
+        Command::Doctor(command) => doctor::run(&command),
         Command::Inspect(command) => inspect::inspect(&command),
         Command::Verify(command) => verify::verify(&command),
         Command::Recover(command) => recover::run(command),
