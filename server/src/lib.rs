@@ -65,6 +65,7 @@ mod shutdown;
 mod slow_relay;
 mod storage_loop;
 mod storage_port;
+mod supervisor;
 mod sync;
 mod tls;
 mod tokens;

@@ -40,6 +40,7 @@ use crate::real::{RealNet, RealRuntime, Termination, at_each_hangup, block_on, w
 use crate::runtime::{Either, Runtime, race, random_id, timeout_at};
 use crate::server::{Parts, Server};
 use crate::shutdown::Shutdown;
+use crate::supervisor;
 use crate::tls::{Keyring, TlsListener, TlsNet};
 use crate::tokens::{Credentials, Guard, TokenFileError};
 
@@ -198,6 +199,7 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let peers = peers.map_err(|error| no_socket("peers", &config.raft_listen, "raft-listen", error))?;
     let place = (&runtime, &net);
     let http = Reception { listener: http, guard };
+    supervisor::starting();
     let server =
         match race(termination.arrived(), start(&config, place, &mut dir, origin, (http, peers))).await {
             Either::Left(signal) => {
@@ -206,10 +208,12 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
             }
             Either::Right(server) => server?,
         };
+    supervisor::ready();
     let ended = match race(server.ended(), termination.arrived()).await {
         Either::Left(_) => Err(ServeError::Failed),
         Either::Right(signal) => {
             info!(signal, "ends");
+            supervisor::stopping();
             match race(server.stop(), termination.arrived()).await {
                 Either::Left(DriverEnd::Stopped) => Ok(()),
                 Either::Left(_) => Err(ServeError::Failed),
@@ -247,7 +251,7 @@ fn network(
     let keyring = Arc::new(Keyring::load(config, wall_clock_seconds())?);
     if config.reads_again() {
         let (keyring, guard, own) = (Arc::clone(&keyring), guard.cloned(), Arc::clone(&credentials));
-        let reload = move || {
+        let read_again = move || {
             if !keyring.is_empty() {
                 keyring.reload(wall_clock_seconds());
             }
@@ -256,6 +260,7 @@ fn network(
             }
             own.reload();
         };
+        let reload = move || supervisor::while_reloading(&read_again);
         at_each_hangup(reload).map_err(ServeError::Process)?;
     }
     let shows_certificate = config.tls.http.is_some() && config.tls.peers.is_some();
