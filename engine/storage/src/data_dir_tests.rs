@@ -162,3 +162,20 @@ fn data_json_is_put_aside_once() {
     assert_eq!(directory.data_json().unwrap(), None);
     assert!(root.path().join(IMPORTED).exists());
 }
+
+/// What can't be read is not what is not there: a node must not begin anew because of it.
+#[test]
+fn what_can_not_be_read_is_not_taken_for_absent() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = DataDir::open(root.path()).unwrap();
+    directory.retire_data_json().unwrap();
+    for name in [DATA_JSON, NODE, VERSION] {
+        fs::create_dir(root.path().join(name)).unwrap();
+    }
+    let unusable = |error: Option<DataDirError>| matches!(error, Some(DataDirError::Unusable { .. }));
+    assert!(unusable(directory.data_json().err()));
+    assert!(unusable(read_node_file(root.path()).err()));
+    assert!(unusable(has_version(root.path()).err()));
+    fs::create_dir_all(root.path().join(IMPORTED).join("full")).unwrap();
+    assert!(unusable(directory.retire_data_json().err()));
+}

@@ -31,3 +31,20 @@ impl DataDir {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_there_at_the_next_start() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path()).unwrap();
+        assert_eq!(dir.divergence().unwrap(), None);
+        dir.mark_diverged("row 7 differs").unwrap();
+        assert_eq!(dir.divergence().unwrap().as_deref(), Some("row 7 differs"));
+        fs::remove_file(root.path().join(DIVERGED)).unwrap();
+        fs::create_dir(root.path().join(DIVERGED)).unwrap();
+        assert!(matches!(dir.divergence(), Err(DataDirError::Unusable { .. })), "unread is not forgotten");
+    }
+}

@@ -150,3 +150,103 @@ impl DiskFile for File {
         let _ = rustix::fs::fadvise(self, offset, bytes, rustix::fs::Advice::DontNeed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    fn disk() -> (tempfile::TempDir, FileDisk) {
+        let root = tempfile::tempdir().unwrap();
+        let disk = FileDisk::new(root.path());
+        (root, disk)
+    }
+
+    /// `File` has methods of the same names from elsewhere.
+    fn write(file: &impl DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
+        file.write_at(bytes, offset)
+    }
+
+    fn put(disk: &FileDisk, path: &str, content: &[u8]) {
+        write(&disk.create(path).unwrap(), content, 0).unwrap();
+    }
+
+    fn kind<T>(result: io::Result<T>) -> io::ErrorKind {
+        result.err().unwrap().kind()
+    }
+
+    #[test]
+    fn a_file_holds_what_was_written_where_it_was_written() {
+        let (_root, disk) = disk();
+        assert_eq!(kind(disk.open("a")), io::ErrorKind::NotFound);
+        let file = disk.create("a").unwrap();
+        assert!(DiskFile::is_empty(&file).unwrap());
+        write(&file, b"behind a gap", 3).unwrap();
+        DiskFile::sync_data(&file).unwrap();
+        let same = disk.open("a").unwrap();
+        assert_eq!(DiskFile::len(&same).unwrap(), 15);
+        assert!(!DiskFile::is_empty(&same).unwrap());
+        let mut buffer = [7; 20];
+        assert_eq!(DiskFile::read_at(&same, &mut buffer, 0).unwrap(), 15);
+        assert_eq!(&buffer[..17], b"\0\0\0behind a gap\x07\x07", "what was not read is left alone");
+        assert_eq!(DiskFile::read_at(&same, &mut buffer[..4], 5).unwrap(), 4);
+        assert_eq!(&buffer[..4], b"hind");
+        assert_eq!(DiskFile::read_at(&same, &mut buffer, 99).unwrap(), 0);
+        assert_eq!(DiskFile::read_at(&same, &mut [], 0).unwrap(), 0);
+        assert!(DiskFile::is_empty(&disk.create("a").unwrap()).unwrap(), "made anew it is empty");
+    }
+
+    #[test]
+    fn names_come_and_go() {
+        let (root, disk) = disk();
+        for _ in 0..2 {
+            disk.create_dir("log").unwrap();
+        }
+        assert_eq!(kind(disk.create_dir("none/log")), io::ErrorKind::NotFound);
+        assert!(root.path().join("log").is_dir());
+        for (name, content) in [("log/b", b"1"), ("log/a", b"2"), ("log/c", b"3")] {
+            put(&disk, name, content);
+        }
+        assert_eq!(disk.list("log").unwrap(), ["a", "b", "c"]);
+        disk.rename("log/b", "log/c").unwrap();
+        disk.remove("log/a").unwrap();
+        disk.sync_dir("log").unwrap();
+        assert_eq!(disk.list("log").unwrap(), ["c"]);
+        assert_eq!(fs::read(root.path().join("log/c")).unwrap(), b"1");
+        for gone in [disk.remove("log/a"), disk.discard("log/a"), disk.rename("log/a", "log/d")] {
+            assert_eq!(kind(gone), io::ErrorKind::NotFound);
+        }
+        assert_eq!(kind(disk.list("none")), io::ErrorKind::NotFound);
+        assert_eq!(kind(disk.sync_dir("none")), io::ErrorKind::NotFound);
+        assert!(disk.free_bytes().unwrap() > 1);
+    }
+
+    #[test]
+    fn what_is_discarded_is_closed_by_whoever_wants_to() {
+        let (root, disk) = disk();
+        disk.create("plain").unwrap();
+        disk.discard("plain").unwrap();
+        let closed = Arc::new(Mutex::new(Vec::new()));
+        let closing = disk.closing({
+            let closed = Arc::clone(&closed);
+            move |file| closed.lock().unwrap().push(file)
+        });
+        put(&closing, "large", b"content");
+        closing.discard("large").unwrap();
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        let closed = closed.lock().unwrap();
+        let lengths: Vec<u64> = closed.iter().map(|file| DiskFile::len(file).unwrap()).collect();
+        assert_eq!(lengths, [7], "it was given the file itself");
+    }
+
+    #[test]
+    fn who_only_reads_changes_nothing() {
+        let (root, disk) = disk();
+        put(&disk, "a", b"as it was");
+        let looking = FileDisk::read_only(root.path());
+        let file = looking.open("a").unwrap();
+        assert!(write(&file, b"changed", 0).is_err());
+        assert_eq!(fs::read(root.path().join("a")).unwrap(), b"as it was");
+        assert!(format!("{looking:?}").contains("read_only: true"), "{looking:?}");
+    }
+}

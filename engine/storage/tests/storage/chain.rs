@@ -407,11 +407,8 @@ fn a_run_that_rots_under_a_merge_costs_one_whole_checkpoint() {
     replica.boundary(19);
     replica.rows.change(0..3000, 100);
     replica.boundary(20);
-    let mut lost = None;
-    while replica.storage.busy() {
-        let done = replica.storage.perform(Vec::new()).unwrap();
-        lost = lost.or(done.into_iter().find(|done| matches!(done, Done::SnapshotLost(_))));
-    }
+    let done = settle(&mut replica.storage);
+    let lost = done.into_iter().find(|done| matches!(done, Done::SnapshotLost(_)));
     assert_eq!(lost, Some(Done::SnapshotLost(LogId::new(1, 20))));
     // Whatever builds on it is refused as well.
     let draft = replica.draft(21, true);

@@ -156,7 +156,7 @@ pub(crate) fn pieces(rows: &[u8]) -> Content {
 /// Takes a checkpoint, and goes on until it is durable.
 pub(crate) fn take(storage: &mut Storage<MemoryDisk>, draft: Draft) -> Result<SnapshotMeta, Fatal> {
     let mut done = storage.perform(vec![Job::Checkpoint(draft)])?;
-    loop {
+    for _ in 0..MOST_TURNS {
         let taken = done.into_iter().find_map(|done| match done {
             Done::SnapshotTaken(meta) => Some(meta),
             Done::SnapshotLost(last) => panic!("{last} can't be written"),
@@ -168,13 +168,22 @@ pub(crate) fn take(storage: &mut Storage<MemoryDisk>, draft: Draft) -> Result<Sn
         assert!(storage.busy());
         done = storage.perform(Vec::new())?;
     }
+    panic!("the checkpoint comes to no end");
 }
 
-/// Goes on until there is nothing left to do in the background.
-pub(crate) fn settle(storage: &mut Storage<MemoryDisk>) {
-    while storage.busy() {
-        storage.perform(Vec::new()).unwrap();
+/// More turns than anything here has to do in the background.
+const MOST_TURNS: usize = 20_000;
+
+/// Goes on until there is nothing left to do in the background, and says what came of it.
+pub(crate) fn settle(storage: &mut Storage<MemoryDisk>) -> Vec<Done> {
+    let mut done = Vec::new();
+    for _ in 0..MOST_TURNS {
+        if !storage.busy() {
+            return done;
+        }
+        done.extend(storage.perform(Vec::new()).unwrap());
     }
+    panic!("there is no end of what it has to do in the background");
 }
 
 /// All entries that can be read from `first` to `last`, and the ids of those that cannot.

@@ -22,9 +22,7 @@ fn filled_up() -> (MemoryDisk, Storage<MemoryDisk>) {
 
 fn perform(storage: &mut Storage<MemoryDisk>, write: Write) -> Vec<Done> {
     let mut done = storage.perform(vec![Job::Core(quorate_raft::Job::Write(write))]).unwrap();
-    while storage.busy() {
-        done.extend(storage.perform(Vec::new()).unwrap());
-    }
+    done.extend(settle(storage));
     done
 }
 
@@ -43,9 +41,7 @@ fn told(done: &[Done]) -> Option<Option<Room>> {
 
 fn tend(storage: &mut Storage<MemoryDisk>) -> Vec<Done> {
     let mut done = storage.perform(vec![Job::Tend { scrub_bytes: 0 }]).unwrap();
-    while storage.busy() {
-        done.extend(storage.perform(Vec::new()).unwrap());
-    }
+    done.extend(settle(storage));
     done
 }
 
@@ -57,9 +53,7 @@ fn fill(storage: &mut Storage<MemoryDisk>, bytes: usize) -> u64 {
 fn checkpoint(storage: &mut Storage<MemoryDisk>, index: u64, bytes: usize) -> SnapshotMeta {
     let (draft, ..) = whole(LogId::new(1, index), Default::default(), LogId::ZERO, &rows(5, bytes));
     let mut done = storage.perform(vec![Job::Checkpoint(draft)]).unwrap();
-    while storage.busy() {
-        done.extend(storage.perform(Vec::new()).unwrap());
-    }
+    done.extend(settle(storage));
     let taken = done.into_iter().find_map(|done| match done {
         Done::SnapshotTaken(meta) => Some(meta),
         _ => None,

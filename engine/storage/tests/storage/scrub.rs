@@ -11,9 +11,7 @@ fn round(storage: &mut Storage<MemoryDisk>) -> (Vec<Done>, Vec<Finding>) {
     let mut done = Vec::new();
     while storage.scrubbed().rounds == rounds {
         done.extend(storage.perform(vec![Job::Tend { scrub_bytes: 1000 }]).unwrap());
-        while storage.busy() {
-            done.extend(storage.perform(Vec::new()).unwrap());
-        }
+        done.extend(settle(storage));
     }
     (done, storage.take_findings())
 }
