@@ -335,3 +335,17 @@ fn would_do(last: LogId, base: LogId) -> bool {
 fn is_sound<D: Disk>(disk: &D, run: &RunRef) -> bool {
     RunFile::open(disk, run).is_some_and(|file| Verification::new(file).verdict())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_goes_on_from_its_base_or_from_any_slot_behind_it() {
+        let base = LogId::new(2, 30);
+        let fits = [LogId::new(2, 30), LogId::new(2, 31), LogId::new(3, 31), LogId::new(2, 300)];
+        let does_not = [LogId::new(2, 29), LogId::new(1, 30), LogId::new(3, 30), LogId::ZERO];
+        assert_eq!(fits.map(|last| would_do(last, base)), [true; 4]);
+        assert_eq!(does_not.map(|last| would_do(last, base)), [false; 4]);
+    }
+}

@@ -1,7 +1,7 @@
 //! Checkpoints that nothing here makes up for are mended with pieces from peers.
 
 use quorate_raft::{Index, LogId, SnapshotMeta, Write};
-use quorate_storage::lending::{Wanted, lend};
+use quorate_storage::lending::{LENT_BYTES, Wanted, lend, manifest_in, name, slot_of, state_hash};
 use quorate_storage::mending::{Mending, Step};
 use quorate_storage::{Draft, MemoryDisk, OpenError, Storage};
 use quorate_wire::checkpoint::Totals;
@@ -300,4 +300,89 @@ fn nothing_that_is_bad_is_lent() {
     disk.flip_bit(&file(&disk, ".snap"), 700);
     assert_eq!(lend(&disk, &manifest), None);
     assert_eq!(lend(&MemoryDisk::new(), &Wanted::List), Some(Vec::new()));
+}
+
+/// What is asked for in vain is named to the byte, so that somebody can look for it elsewhere.
+#[test]
+fn what_nobody_has_is_named() {
+    let (disk, meta, content) = replica();
+    let (peer, poor) = (disk.duplicate(), disk.duplicate());
+    let run = file(&disk, ".run");
+    for disk in [&disk, &poor] {
+        disk.flip_bit(&run, ((HEADER_BYTES + 3 * BLOCK_BYTES) * 8) as u64);
+    }
+    let mut mending = Mending::new(disk.clone(), lost(&disk));
+    assert_eq!(round(&mut mending, &[&poor]), Some(Round::Waits(0)));
+    let place = format!("{run} at byte {}", HEADER_BYTES + 3 * BLOCK_BYTES);
+    assert_eq!(mending.missing().collect::<Vec<_>>(), [place]);
+    mending.begin();
+    assert_eq!(mending.missing().count(), 0);
+    assert_eq!(round(&mut mending, &[&peer]), Some(Round::Whole));
+    is_back(&disk, &meta, &content);
+    let besides: Vec<String> =
+        disk.files().into_iter().filter(|path| path.starts_with("snaps/") && *path != run).collect();
+    assert_eq!(besides, [file(&disk, ".snap")], "nothing that was put aside is left");
+}
+
+/// Each checkpoint that a peer has is tried once, and only those that the log can go on from.
+#[test]
+fn what_is_offered_is_tried_once() {
+    let (disk, meta, _) = replica();
+    for path in disk.files().into_iter().filter(|path| path.starts_with("snaps/")) {
+        disk.corrupt(&path, Vec::clear);
+    }
+    let base = lost(&disk);
+    let list = |slots: &[LogId]| slots.iter().map(|slot| name(*slot) + "\n").collect::<String>().into_bytes();
+    let (older, newer) = (LogId::new(1, base.index.0 - 1), LogId::new(1, 35));
+    let mut mending = Mending::new(disk.clone(), base);
+    assert!(!mending.offer(b"") && !mending.offer(&list(&[older])) && !mending.offer(b"nonsense\n"));
+    let mut asked = Vec::new();
+    for _ in 0..3 {
+        assert!(mending.offer(&list(&[older, newer, meta.last])));
+        while let Step::Ask(wanted) = mending.step().unwrap() {
+            asked.push(wanted);
+            mending.pass();
+            assert!(mending.offer(&list(&[newer])), "it would do, whoever has it");
+        }
+    }
+    // What has a file here comes first: less of it may be missing.
+    assert_eq!(asked, [Wanted::Manifest(meta.last), Wanted::Manifest(newer)]);
+}
+
+#[test]
+fn a_checkpoint_is_known_by_its_name_and_its_file() {
+    let (disk, meta, _) = replica();
+    let last = meta.last;
+    assert_eq!(format!("snaps/{}.snap", name(last)), file(&disk, ".snap"));
+    assert_eq!(slot_of(&name(last)), Some(last));
+    for wrong in
+        [name(last).to_uppercase() + "0", format!("0{}", name(last)), String::new(), "a-b".to_owned()]
+    {
+        assert_eq!(slot_of(&wrong), None, "{wrong}");
+    }
+    assert_eq!(lend(&disk, &Wanted::List).unwrap(), (name(last) + "\n").into_bytes());
+    let manifest = lend(&disk, &Wanted::Manifest(last)).unwrap();
+    let described = manifest_in(&manifest, last).unwrap();
+    assert_eq!((described.totals.state_hash, described.runs.len()), (meta.state_hash, 1));
+    assert_eq!(state_hash(&manifest, last), Some(meta.state_hash));
+    let other = LogId::new(last.term.0, last.index.0 + 1);
+    assert_eq!((manifest_in(&manifest, other), state_hash(&manifest, other)), (None, None));
+    assert_eq!(manifest_in(&manifest[1..], last), None);
+}
+
+/// However long a run is, so much of it is lent at a time.
+#[test]
+fn no_more_is_lent_than_was_announced() {
+    let (disk, mut storage) = forty_slots();
+    let bytes = LENT_BYTES + 3 * BLOCK_BYTES;
+    let (draft, ..) = whole(LogId::new(1, 30), members(&["a"]), LogId::new(1, 1), &rows(1, bytes));
+    take(&mut storage, draft).unwrap();
+    settle(&mut storage);
+    let manifest =
+        manifest_in(&lend(&disk, &Wanted::Manifest(LogId::new(1, 30))).unwrap(), LogId::new(1, 30));
+    let run = quorate_raft::Digest(manifest.unwrap().runs[0].digest);
+    let lent = |first| lend(&disk, &Wanted::Blocks { run, first }).map(|lent| lent.len());
+    let most = (LENT_BYTES / BLOCK_BYTES) as u32;
+    assert_eq!([lent(0), lent(1), lent(most)], [Some(LENT_BYTES), Some(LENT_BYTES), Some(3 * BLOCK_BYTES)]);
+    assert_eq!(lent(most + 3), None);
 }
