@@ -60,3 +60,27 @@ fn with_fitting_header(bytes: &[u8]) -> Option<Vec<u8>> {
     let header = Header::new(origin, LogId::new(3, 4), &manifest, tables);
     Some([&header.encode()[..], &bytes[HEADER_BYTES..]].concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_counted() {
+        assert_eq!(data_json(b"{}"), 0);
+        assert_eq!(data_json(br#"{"YQ==":"MQ==","Yg==":""}"#), 2);
+        assert_eq!(data_json(b"nonsense"), 0);
+    }
+
+    /// Or nothing behind the header would ever be reached.
+    #[test]
+    fn a_header_is_made_that_fits_what_follows_it() {
+        let manifest = Manifest::default().encode();
+        let bytes = [&vec![7; HEADER_BYTES][..], &manifest].concat();
+        assert_eq!(backup_decode(&bytes), 0);
+        let fitting = with_fitting_header(&bytes).unwrap();
+        assert_eq!(fitting[HEADER_BYTES..], manifest);
+        assert_eq!(verify(&fitting, 100), (Ok(()), fitting.len() as u64));
+        assert_eq!(with_fitting_header(&bytes[..HEADER_BYTES]), None);
+    }
+}

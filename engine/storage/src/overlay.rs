@@ -229,4 +229,36 @@ mod tests {
             assert_eq!((below.files(), below.changes()), (before, changes));
         }
     }
+
+    fn kind<T>(result: io::Result<T>) -> io::ErrorKind {
+        result.err().unwrap().kind()
+    }
+
+    #[test]
+    fn directories_are_those_below_and_those_made_since() {
+        let below = MemoryDisk::new();
+        below.create_dir("log").unwrap();
+        below.create("log/a").unwrap();
+        let overlay = Overlay::new(below.clone());
+        assert_eq!(kind(overlay.list("snaps")), io::ErrorKind::NotFound);
+        overlay.create_dir("snaps").unwrap();
+        assert_eq!(overlay.list("snaps").unwrap(), [""; 0]);
+        overlay.create("snaps/b").unwrap();
+        overlay.create("log/c").unwrap();
+        overlay.remove("log/a").unwrap();
+        assert_eq!(overlay.list("snaps").unwrap(), ["b"]);
+        assert_eq!(overlay.list("log").unwrap(), ["c"]);
+        assert_eq!(kind(below.list("snaps")), io::ErrorKind::NotFound, "nothing of it is below");
+        assert_eq!(below.list("log").unwrap(), ["a"]);
+        assert_eq!(overlay.free_bytes().unwrap(), u64::MAX);
+    }
+
+    #[test]
+    fn a_directory_that_can_not_be_listed_is_not_an_empty_one() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("log"), "a file").unwrap();
+        let overlay = Overlay::new(crate::FileDisk::read_only(root.path()));
+        overlay.create_dir("log").unwrap();
+        assert_eq!(kind(overlay.list("log")), io::ErrorKind::NotADirectory);
+    }
 }

@@ -1,6 +1,7 @@
 //! Checkpoints that nothing here makes up for are mended with pieces from peers.
 
 use quorate_raft::{Index, LogId, SnapshotMeta, Write};
+use quorate_storage::checkpoint_files::list;
 use quorate_storage::lending::{LENT_BYTES, Wanted, lend, manifest_in, name, slot_of, state_hash};
 use quorate_storage::mending::{Mending, Step};
 use quorate_storage::{Draft, MemoryDisk, OpenError, Storage};
@@ -385,4 +386,27 @@ fn no_more_is_lent_than_was_announced() {
     let most = (LENT_BYTES / BLOCK_BYTES) as u32;
     assert_eq!([lent(0), lent(1), lent(most)], [Some(LENT_BYTES), Some(LENT_BYTES), Some(3 * BLOCK_BYTES)]);
     assert_eq!(lent(most + 3), None);
+}
+
+/// Each file of checkpoints is read to its end, and what is wrong is named to the block.
+#[test]
+fn what_is_wrong_with_checkpoints_is_named_to_the_block() {
+    let (disk, meta, content) = replica();
+    let mut read = 0;
+    let listing = list(&disk, |bytes| read += bytes).unwrap();
+    let [found] = &listing.checkpoints[..] else { panic!("{listing:?}") };
+    assert_eq!((found.path(), &found.meta, found.is_whole), (file(&disk, ".snap"), &meta, true));
+    let run_bytes = listing.runs[0].bytes;
+    assert_eq!((&listing.flaws[..], listing.runs.len(), read), (&[][..], 1, run_bytes));
+    assert!(run_bytes < content.len() as u64);
+
+    let (run, manifest) = (file(&disk, ".run"), file(&disk, ".snap"));
+    disk.flip_bit(&run, ((HEADER_BYTES + 2 * BLOCK_BYTES) * 8) as u64);
+    let mut read = 0;
+    let listing = list(&disk, |bytes| read += bytes).unwrap();
+    let flaws: Vec<(&str, u64)> = listing.flaws.iter().map(|flaw| (&*flaw.path, flaw.offset)).collect();
+    assert_eq!(flaws, [(&*run, (HEADER_BYTES + 2 * BLOCK_BYTES) as u64), (&*manifest, 0)]);
+    assert!(listing.flaws[0].reason.contains("a block of 64 KiB"), "{listing:?}");
+    assert!(!listing.checkpoints[0].is_whole && listing.runs.is_empty());
+    assert_eq!(read, 2 * BLOCK_BYTES as u64);
 }
