@@ -3,8 +3,8 @@
 use crate::common::{
     append, command, hard, ids, members_entry, noop, open, options, perform, read, settle, write,
 };
-use quorate_raft::{Done, Found, Index, LogId, Term, Write, WriteId};
-use quorate_storage::{Job, MemoryDisk, Storage};
+use quorate_raft::{Done, Found, Index, Load, LogId, Reader, Term, Write, WriteId};
+use quorate_storage::{Job, MemoryDisk, Options, Storage};
 
 #[test]
 fn an_empty_disk_holds_an_empty_log() {
@@ -103,4 +103,28 @@ fn a_batch_is_one_write_and_one_sync() {
     perform(&mut storage, writes).unwrap();
     assert_eq!(disk.changes(), before + 2);
     assert_eq!(open(&disk).unwrap().1.terms.term(Index(9)), Some(Term(1)));
+}
+
+/// At most so many bytes of payload, but one entry in any case; and those that lie together are read together.
+#[test]
+fn as_much_is_loaded_as_was_asked_for() {
+    let disk = MemoryDisk::new();
+    let large = Options { segment_bytes: 1 << 20, ..options(7) };
+    let (mut storage, _) = Storage::open(disk.clone(), large).unwrap();
+    let entries: Vec<_> = (1..=40).map(|index| command(1, index, &[7; 2_999])).collect();
+    append(&mut storage, &entries);
+    // An entry's payload has a byte more than its command.
+    let mut load = |last, bytes| {
+        let before = disk.counters().reads;
+        let load = Load { reader: Reader::Apply, first: Index(1), last: Index(last), bytes };
+        let done = storage.perform(vec![Job::Core(quorate_raft::Job::Load(load))]).unwrap();
+        let [Done::Loaded { entries, .. }] = &done[..] else { panic!("{done:?}") };
+        (entries.len(), disk.counters().reads - before)
+    };
+    for (bytes, expected) in [(0, 1), (1, 1), (3_000, 1), (5_999, 1), (6_000, 2), (8_999, 2), (9_000, 3)] {
+        assert_eq!(load(40, bytes).0, expected, "{bytes}");
+    }
+    // One read as far as the last one begins, and one for that.
+    assert_eq!(load(40, 1 << 20), (40, 2));
+    assert_eq!(load(5, 1 << 20), (5, 2));
 }
