@@ -535,3 +535,39 @@ fn what_is_not_the_content_is_not_built() {
     let refused = build_from(&disk, manifest, &content, 10_000).unwrap_err();
     assert!(matches!(refused, BuildError::Full | BuildError::Disk(_)), "{refused}");
 }
+
+/// What is known of a backup while it comes, byte by byte.
+#[test]
+fn a_verifier_knows_as_much_as_has_come() {
+    let (_, mut storage, _) = with_two_runs();
+    let file = backup(&mut storage);
+    let parts = parts(&file);
+    let start = |place: Place| parts.iter().find(|(known, _)| *known == place).unwrap().1;
+    let (tables, runs) = (start(Place::Tables), start(Place::Block { run: 0, block: 0 }));
+    let header = Header::decode(file.first_chunk().unwrap()).unwrap();
+    let manifest = Manifest::decode(&file[HEADER_BYTES..]).unwrap().unwrap();
+    let mut verifier = Verifier::new();
+    for (taken, byte) in file.iter().enumerate() {
+        let taken = taken as u64;
+        if taken < runs + 2 || taken + 2 > file.len() as u64 {
+            let knows_header = taken >= HEADER_BYTES as u64;
+            assert_eq!(verifier.header(), knows_header.then_some(&header), "after {taken}");
+            assert_eq!(verifier.manifest(), (taken >= tables).then_some(&manifest), "after {taken}");
+            assert_eq!(verifier.runs_start(), (taken >= tables).then_some(runs), "after {taken}");
+        }
+        assert_eq!((verifier.taken_bytes(), verifier.is_complete()), (taken, false));
+        verifier.feed(&[*byte]).unwrap();
+    }
+    assert!(verifier.is_complete() && verifier.taken_bytes() == file.len() as u64);
+    let flaw = verifier.feed(b"x").unwrap_err();
+    assert_eq!((flaw.place, flaw.place.to_string()), (Place::End, "what follows the last run".to_owned()));
+}
+
+#[test]
+fn a_tag_is_written_in_one_way() {
+    let text = "00112233445566778899aabbccddeeff";
+    assert_eq!(text.parse::<Tag>().unwrap().to_string(), text);
+    for wrong in [&text[1..], &format!("0{text}"), &text.to_uppercase(), &format!("+{}", &text[1..]), ""] {
+        assert!(wrong.parse::<Tag>().is_err(), "{wrong}");
+    }
+}
