@@ -272,3 +272,137 @@ fn zeros<D: Disk>(disk: &D, file: LogFile, bytes: u32) -> Option<D::File> {
         || open.read_at(&mut content, 0).is_ok_and(|read| read == content.len()) && is_zero(&content);
     (open.len().ok()? == u64::from(bytes) && settled(&mut read, |zeros| *zeros)).then_some(open)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory_disk::{MemoryDisk, MemoryFile, Operation};
+
+    const BYTES: u32 = 8192;
+
+    fn put(disk: &MemoryDisk, file: LogFile, bytes: &[u8]) -> LogFile {
+        disk.create(&file.path()).unwrap().write_at(bytes, 0).unwrap();
+        file
+    }
+
+    fn open(disk: &MemoryDisk, files: &[LogFile], limit: usize) -> Spares<MemoryFile> {
+        Spares::open(disk, files, SegmentNumber(100), BYTES, limit).unwrap()
+    }
+
+    fn disk() -> MemoryDisk {
+        let disk = MemoryDisk::new();
+        disk.create_dir(DIRECTORY).unwrap();
+        disk
+    }
+
+    fn work_until_idle(spares: &mut Spares<MemoryFile>, disk: &MemoryDisk) {
+        for _ in 0..100 {
+            if !spares.busy() {
+                return;
+            }
+            spares.work(disk, 3000).unwrap();
+        }
+        panic!("it comes to no end: {spares:?}");
+    }
+
+    /// Whole files of zeros are taken over, as many as there are to be; nothing else stays.
+    #[test]
+    fn what_is_no_spare_goes_when_it_is_opened() {
+        let disk = disk();
+        let zeros = vec![0; BYTES as usize];
+        let mut dirty = zeros.clone();
+        dirty[8000] = 1;
+        let spare = |number| LogFile::Spare(SegmentNumber(number));
+        let files = [
+            put(&disk, spare(1), &zeros[1..]),
+            put(&disk, spare(2), &dirty),
+            put(&disk, spare(3), &[&zeros[..], &[0]].concat()),
+            put(&disk, spare(4), &zeros),
+            put(&disk, spare(5), &zeros),
+            put(&disk, spare(6), &zeros),
+            put(&disk, LogFile::Filling(SegmentNumber(7)), &zeros),
+        ];
+        let spares = open(&disk, &files, 2);
+        assert_eq!((spares.ready(), spares.are_all_ready(), spares.busy()), (2, true, false));
+        assert_eq!(disk.files(), [spare(4).path(), spare(5).path()]);
+    }
+
+    #[test]
+    fn files_are_filled_in_slices_until_there_are_enough() {
+        let disk = disk();
+        let mut spares = open(&disk, &[], 2);
+        assert!(spares.busy() && !spares.only_removes());
+        for expected in [0, 0, 1, 1, 1, 2] {
+            spares.work(&disk, 3000).unwrap();
+            assert_eq!(spares.ready(), expected);
+        }
+        assert!(!spares.busy() && spares.only_removes());
+        let (file, path) = spares.take(&disk, BYTES).unwrap();
+        assert_eq!((file.len().unwrap(), spares.ready()), (u64::from(BYTES), 1));
+        assert_eq!(disk.content(&path), Some(vec![0; BYTES as usize]));
+    }
+
+    #[test]
+    fn a_segment_that_is_dropped_becomes_a_spare_or_goes() {
+        let disk = disk();
+        let mut spares = open(&disk, &[], 1);
+        let segment = |number, bytes: usize| {
+            put(&disk, LogFile::Segment(SegmentNumber(number)), &vec![9; bytes]);
+            SegmentNumber(number)
+        };
+        let (usual, large) = (u64::from(BYTES), u64::from(BYTES) + 1);
+        spares.recycle(&disk, segment(1, 8193), large).unwrap();
+        assert_eq!(disk.files(), [""; 0], "one of another size is of no use");
+        spares.recycle(&disk, segment(2, 8192), usual).unwrap();
+        spares.recycle(&disk, segment(3, 8192), usual).unwrap();
+        assert!(spares.busy() && !spares.only_removes());
+        work_until_idle(&mut spares, &disk);
+        let spare = LogFile::Spare(SegmentNumber(2)).path();
+        assert_eq!((disk.files(), spares.ready()), (vec![spare.clone()], 1));
+        assert_eq!(disk.content(&spare), Some(vec![0; BYTES as usize]));
+        spares.recycle(&disk, segment(4, 8192), usual).unwrap();
+        assert!(spares.busy() && spares.only_removes());
+        work_until_idle(&mut spares, &disk);
+        assert_eq!(disk.files(), [spare]);
+    }
+
+    #[test]
+    fn a_large_one_is_made_for_who_needs_it_and_goes_when_nobody_takes_it() {
+        let disk = disk();
+        let mut spares = open(&disk, &[], 0);
+        assert!(spares.provide_large(&disk, 9000).unwrap() && spares.provide_large(&disk, 10_000).unwrap());
+        let taken =
+            |spares: &mut Spares<MemoryFile>, bytes| spares.take(&disk, bytes).unwrap().0.len().unwrap();
+        assert_eq!((taken(&mut spares, 10_000), disk.files().len()), (10_000, 2));
+        assert_eq!((taken(&mut spares, 20_000), disk.files().len()), (20_000, 3), "made when none was");
+        spares.remove_large(&disk).unwrap();
+        assert_eq!(disk.files().len(), 2);
+    }
+
+    /// A full disk is no death: it is tried again when somebody says so. Any other error is.
+    #[test]
+    fn want_of_space_is_told_from_a_broken_disk() {
+        let disk = disk();
+        let mut spares = open(&disk, &[], 1);
+        for capacity in [0, 100, 5000] {
+            disk.set_capacity(Some(capacity));
+            spares.retry();
+            assert!(spares.busy() && !spares.are_refused());
+            work_until_idle(&mut spares, &disk);
+            assert!(spares.are_refused());
+            assert!(!spares.provide_large(&disk, 9000).unwrap());
+            assert_eq!(disk.files(), [""; 0], "with {capacity} bytes");
+        }
+        disk.set_capacity(None);
+        for operation in [Operation::Name, Operation::Write, Operation::Sync] {
+            spares.retry();
+            disk.fail(operation, 0);
+            assert!((0..3).any(|_| spares.work(&disk, 9000).is_err()), "{operation:?}");
+            disk.fail(operation, 0);
+            assert!(spares.provide_large(&disk, 9000).is_err(), "{operation:?}");
+            disk.disarm();
+            spares = open(&disk, &[], 1);
+        }
+        assert!(!spares.are_refused());
+    }
+}

@@ -1,10 +1,12 @@
 //! Checkpoints that nothing here makes up for are mended with pieces from peers.
 
+use std::sync::mpsc;
+
 use quorate_raft::{Index, LogId, SnapshotMeta, Write};
 use quorate_storage::checkpoint_files::list;
 use quorate_storage::lending::{LENT_BYTES, Wanted, lend, manifest_in, name, slot_of, state_hash};
 use quorate_storage::mending::{Mending, Step};
-use quorate_storage::{Draft, MemoryDisk, OpenError, Storage};
+use quorate_storage::{Draft, Job, MemoryDisk, OpenError, Storage};
 use quorate_wire::checkpoint::Totals;
 
 use crate::common::{
@@ -409,4 +411,25 @@ fn what_is_wrong_with_checkpoints_is_named_to_the_block() {
     assert!(listing.flaws[0].reason.contains("a block of 64 KiB"), "{listing:?}");
     assert!(!listing.checkpoints[0].is_whole && listing.runs.is_empty());
     assert_eq!(read, 2 * BLOCK_BYTES as u64);
+}
+
+/// A node that serves lends one piece at a time, when nothing else waits, and no more than so many peers wait for one.
+#[test]
+fn only_so_many_wait_for_what_is_lent() {
+    let (disk, _, _) = replica();
+    let (mut storage, _) = open(&disk).unwrap();
+    settle(&mut storage);
+    assert!(!storage.busy() && !storage.is_pressed());
+    let (sender, receiver) = mpsc::channel();
+    let lends = (0..70).map(|number| {
+        let sender = sender.clone();
+        let answer = Box::new(move |lent: Option<Vec<u8>>| sender.send((number, lent.is_some())).unwrap());
+        Job::Lend { wanted: Wanted::List, answer }
+    });
+    storage.perform(lends.collect()).unwrap();
+    assert!(storage.busy() && storage.is_pressed() && receiver.try_recv().is_err());
+    storage.perform(Vec::new()).unwrap();
+    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [(0, true)]);
+    settle(&mut storage);
+    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), (1..64).map(|at| (at, true)).collect::<Vec<_>>());
 }
