@@ -226,6 +226,11 @@ impl Node {
         &self.state.kv
     }
 
+    /// How many requests wait for an entry of the log.
+    pub fn proposals(&self) -> usize {
+        self.pending.count()
+    }
+
     /// How the node stands.
     pub fn view(&self) -> View {
         let status = self.raft.status();

@@ -244,6 +244,11 @@ impl Raft {
         matches!(self.role, RoleState::Leader(_)).then_some(self.hard.term)
     }
 
+    /// Committed up to here, as far as this node knows.
+    pub fn committed(&self) -> Index {
+        self.commit
+    }
+
     /// The last slot that the state machine has applied.
     pub fn applied(&self) -> LogId {
         self.applied
