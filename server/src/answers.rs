@@ -49,6 +49,11 @@ impl Answers {
         self.deadlines.iter().take_while(|(deadline, _)| *deadline <= now).map(|(_, id)| *id).collect()
     }
 
+    /// How many wait.
+    pub(crate) fn count(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// The earliest deadline.
     pub(crate) fn deadline(&self) -> Option<Time> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
@@ -67,7 +72,7 @@ mod tests {
         let late = answers.expect(Time(20), first_sender);
         let early = answers.expect(Time(10), second_sender);
         assert_ne!(late, early);
-        assert_eq!(answers.deadline(), Some(Time(10)));
+        assert_eq!((answers.deadline(), answers.count()), (Some(Time(10)), 2));
 
         assert_eq!(answers.overdue(Time(9)), []);
         assert_eq!(answers.overdue(Time(20)), [early, late]);

@@ -10,6 +10,7 @@ use crate::backups::Backups;
 use crate::compare::Divergence;
 use crate::disk_health::DiskHealth;
 use crate::handle::Handle;
+use crate::metrics::Metrics;
 use crate::peers::PeerCounters;
 use crate::runtime::Runtime;
 use crate::shutdown::Shutdown;
@@ -43,8 +44,10 @@ pub struct Context<R, N> {
     pub guard: Option<Arc<Guard>>,
     /// What answers to `GET /backup` share.
     pub backups: Arc<Backups>,
-    /// What goes wrong between peers, counted.
+    /// What goes on between peers, counted.
     pub counters: Arc<PeerCounters>,
+    /// What else is counted and measured.
+    pub metrics: Arc<Metrics>,
     /// Set when this node's state was found to be another one than that of a majority: then it ends.
     pub divergence: watch::Sender<Option<Divergence>>,
     /// How the parts hear that the server ends. HTTP holds a guard for each open connection.

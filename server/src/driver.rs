@@ -21,6 +21,7 @@ use crate::answers::Answers;
 use crate::handle::{Answer, Ask, Handle};
 use crate::inspector::Inspector;
 use crate::log_lines;
+use crate::metrics::{Figures, Metrics, NodeWatch};
 use crate::net::Net;
 use crate::peers::{Links, PeerEvent};
 use crate::runtime::Runtime;
@@ -75,6 +76,9 @@ pub(crate) struct Driver<R: Runtime, N: Net> {
     recorder: Option<Recorder>,
     /// What is remembered was asked for, to be given at the end of the turn.
     recordings: Vec<oneshot::Sender<Option<Recording>>>,
+    /// How the node stands in figures was asked for, likewise.
+    figures: Vec<oneshot::Sender<Figures>>,
+    observer: NodeWatch,
     watches: Arc<Watches>,
 }
 
@@ -95,7 +99,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         events: mpsc::Receiver<PeerEvent>,
         links: Links<R, N>,
         (inspector, recorder): (Option<Box<dyn Inspector>>, Option<Recorder>),
-        watches: Arc<Watches>,
+        (metrics, watches): (Arc<Metrics>, Arc<Watches>),
     ) -> (Self, Handle) {
         let (ask_sender, asks) = mpsc::channel(WAITING_ASKS);
         let view = watch::Sender::new(Arc::new(node.view()));
@@ -118,6 +122,8 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             inspector,
             recorder,
             recordings: Vec::new(),
+            figures: Vec::new(),
+            observer: NodeWatch::new(metrics),
             watches,
         };
         (driver, handle)
@@ -126,7 +132,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
     /// Runs until it is told to stop or the storage ends.
     pub(crate) async fn run(mut self) -> DriverEnd {
         self.links.follow(&self.node.view().members);
-        self.perform();
+        self.perform(self.runtime.now());
         loop {
             match self.end {
                 Some(DriverEnd::Stopped) => break,
@@ -179,18 +185,19 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             self.feed(now, Input::Timeout);
         }
         self.pulse(now);
-        self.perform();
+        self.perform(now);
         // After the outputs: a reply that came just in time counts. So does one that says that nothing was done.
         let overdue = self.answers.overdue(now);
         for id in &overdue {
             self.feed(now, Input::Cancel(*id));
         }
-        self.perform();
+        self.perform(now);
         for id in overdue {
             self.answers.give(id, Answer::DeadlinePassed);
         }
         self.give_looks();
         self.watches.publish(self.node.kv());
+        self.observer.turn_ended(now, self.runtime.now());
     }
 
     /// What the storage can't do by itself, for want of a clock.
@@ -218,6 +225,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         if let Some(recorder) = &mut self.recorder {
             recorder.input(now, &input);
         }
+        self.observer.input(now, &input);
         self.node.handle(now, input);
     }
 
@@ -237,15 +245,17 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             }
             Ask::Status(look) => self.looks.push(look),
             Ask::Recording(wanted) => self.recordings.push(wanted),
+            Ask::Figures(wanted) => self.figures.push(wanted),
             Ask::Stop => self.end = Some(DriverEnd::Stopped),
         }
     }
 
     /// Polls the node until it has nothing more, and performs what it wants.
-    fn perform(&mut self) {
+    fn perform(&mut self, now: Time) {
         let mut jobs = Vec::new();
         let mut changed = false;
-        while let Some(output) = self.node.poll() {
+        while let Some(output) = self.poll() {
+            self.observer.output(now, &output, &self.node);
             if let Some(inspector) = &mut self.inspector {
                 inspector.output(&output);
             }
@@ -269,6 +279,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
             // If the storage has ended, the next `take` finds out.
             let _ = self.storage.jobs.send(jobs);
         }
+        self.observer.turned(now, &self.node);
         if let Some(inspector) = &mut self.inspector {
             inspector.turned(&mut self.node);
         }
@@ -282,6 +293,20 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         }
     }
 
+    /// Polls the node, and measures it when it applies something.
+    fn poll(&mut self) -> Option<Output> {
+        let applied = self.node.raft().applied().index;
+        if self.node.raft().committed() <= applied {
+            return self.node.poll();
+        }
+        let began = self.runtime.now();
+        let output = self.node.poll();
+        if self.node.raft().applied().index > applied {
+            self.observer.applied(began, self.runtime.now());
+        }
+        output
+    }
+
     fn give_looks(&mut self) {
         if !self.looks.is_empty() {
             let view = self.node.view();
@@ -292,6 +317,25 @@ impl<R: Runtime, N: Net> Driver<R, N> {
         for wanted in self.recordings.drain(..).filter(|wanted| !wanted.is_closed()) {
             let recording = self.recorder.as_ref().and_then(|recorder| recorder.recording(&self.node));
             let _ = wanted.send(recording);
+        }
+        for wanted in std::mem::take(&mut self.figures) {
+            let _ = wanted.send(self.figures_now());
+        }
+    }
+
+    fn figures_now(&self) -> Figures {
+        let kv = self.node.kv();
+        let (counted, other) = kv.history_bytes();
+        Figures {
+            view: self.node.view(),
+            leases: kv.leases(),
+            live_bytes: kv.live_bytes(),
+            history_bytes: counted + other,
+            oldest_revision: kv.oldest_revision().0,
+            answers: kv.answers(),
+            waiting: self.answers.count(),
+            proposals: self.node.proposals(),
+            recorder_bytes: self.recorder.as_ref().map_or(0, Recorder::bytes),
         }
     }
 

@@ -62,7 +62,8 @@ impl Member {
         let (port, end) = storage_channel("memory", 1 << 20);
         spawn_storage(storage, end, runtime).unwrap();
         let links = Links::new(runtime, RealNet, local, deliver, counters, election_timeout);
-        let (driver, handle) = Driver::new(runtime, node, port, events, links, (None, None), Arc::default());
+        let (driver, handle) =
+            Driver::new(runtime, node, port, events, links, (None, None), Default::default());
         let (ended_sender, ended) = oneshot::channel();
         runtime.spawn(async move {
             let _ = ended_sender.send(driver.run().await);

@@ -7,6 +7,7 @@ use quorate_node::recording::Recording;
 use quorate_node::{Reply, Request, View};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::metrics::Figures;
 use crate::watch;
 
 /// A line to the driver, which owns the node. Clones share it.
@@ -40,6 +41,8 @@ pub(crate) enum Ask {
     Status(oneshot::Sender<View>),
     /// What of the node's inputs is remembered?
     Recording(oneshot::Sender<Option<Recording>>),
+    /// How does the node stand in figures?
+    Figures(oneshot::Sender<Figures>),
     /// End, after what came before.
     Stop,
 }
@@ -78,6 +81,13 @@ impl Handle {
     pub async fn recording(&self) -> Option<Option<Recording>> {
         let (sender, receiver) = oneshot::channel();
         self.asks.send(Ask::Recording(sender)).await.ok()?;
+        receiver.await.ok()
+    }
+
+    /// How the node stands at this moment, in figures; `None` when it has stopped.
+    pub(crate) async fn figures(&self) -> Option<Figures> {
+        let (sender, receiver) = oneshot::channel();
+        self.asks.send(Ask::Figures(sender)).await.ok()?;
         receiver.await.ok()
     }
 

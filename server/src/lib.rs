@@ -16,6 +16,7 @@
 //! | `peers` | how the nodes of a cluster talk |
 //! | `http` | the HTTP interface |
 //! | `handle` | how the server asks the node for something |
+//! | `metrics` | what is counted and measured, and told at `/metrics` |
 //! | `recordings` | what a flight recorder remembers, made into a file |
 //! | `context` | what every part of a running server knows |
 //! | `cli` | the command line: the commands, `dev` and `bench` |
@@ -47,6 +48,7 @@ mod inspector;
 mod join;
 mod log_lines;
 mod mend;
+mod metrics;
 mod net;
 mod open_files;
 mod opening;
@@ -82,8 +84,9 @@ pub use handle::{Answer, Handle};
 pub use http::{fuzzing, request};
 pub use inspector::Inspector;
 pub use join::{Joined, join};
+pub use metrics::{Counter, Metrics};
 pub use net::{Certified, Listener, Net};
-pub use peers::{Counter, Inbound, Local, PeerCounters, ProbeError};
+pub use peers::{Inbound, Local, PeerCounters, ProbeError};
 pub use quorate_client::{Endpoint, Entry, Event, EventId, EventReader};
 pub use real::{RealListener, RealNet, RealRuntime};
 pub use runtime::{DeadlinePassed, Either, HyperExecutor, HyperTimer, Runtime, race, random_id, timeout_at};

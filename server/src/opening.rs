@@ -19,10 +19,14 @@ use crate::config::ServeConfig;
 use crate::context::Identity;
 use crate::http::{Lender, Reception, WaitsFor};
 use crate::mend::mend;
+use crate::metrics::{DiskTimes, TimedDisk};
 use crate::real::{RealRuntime, spawn_closer, spawn_storage};
 use crate::runtime::Runtime;
 use crate::serve::{Origin, ServeError, ServeListener, ServeNet, answering};
 use crate::storage_port::{StoragePort, storage_channel};
+
+/// The disk of a process.
+type ServeDisk = TimedDisk<FileDisk, RealRuntime>;
 
 /// What is found when a member's storage is opened.
 enum Opening {
@@ -36,22 +40,22 @@ enum Opening {
 /// Opens a member's storage. If all that is missing is a checkpoint, its peers are asked for what of it is damaged.
 pub(crate) async fn open_member(
     config: &ServeConfig,
-    dir: &DataDir,
+    (dir, times): (&DataDir, &Arc<DiskTimes>),
     (runtime, net): (&RealRuntime, &ServeNet),
     origin: Origin,
     http: &mut Reception<ServeListener>,
 ) -> Result<(Origin, Option<(StoragePort, Found)>), ServeError> {
     let Origin::Member(identity) = origin else { return Ok((origin, None)) };
-    let mut opening = try_to_open(config, dir, runtime, identity, false)?;
+    let mut opening = try_to_open(config, (dir, times), runtime, identity, false)?;
     if let Opening::NeedsMending(former, base) = opening {
         let mending = Mending::new(FileDisk::new(dir.path()), base);
         let lender = Lender { gets_on: Arc::new(true.into()), ..lender(dir, &former) };
         let gets_on = Arc::clone(&lender.gets_on);
         let mended = mend(runtime, net, &former, mending, &gets_on);
         opening = match answering(runtime, http, mended, WaitsFor::Pieces(lender)).await? {
-            Ok(_) => try_to_open(config, dir, runtime, identity, true)?,
+            Ok(_) => try_to_open(config, (dir, times), runtime, identity, true)?,
             // With an older checkpoint it can go on all the same, if peers have the entries in between.
-            Err(missing) => match try_to_open(config, dir, runtime, identity, true)? {
+            Err(missing) => match try_to_open(config, (dir, times), runtime, identity, true)? {
                 Opening::NeedsMending(..) => Opening::Lost(former.without_help(&missing)),
                 opening => opening,
             },
@@ -69,13 +73,13 @@ pub(crate) async fn open_member(
 
 fn try_to_open(
     config: &ServeConfig,
-    dir: &DataDir,
+    (dir, times): (&DataDir, &Arc<DiskTimes>),
     runtime: &RealRuntime,
     identity: Identity,
     bears_gap: bool,
 ) -> Result<Opening, ServeError> {
     let without = |loss: String| Former::find(dir, identity, loss, &config.join);
-    let (storage, found) = match try_storage(config, dir, runtime) {
+    let (storage, found) = match try_storage(config, (dir, times), runtime) {
         Ok(opened) => opened,
         Err(ServeError::Storage(error)) if error.costs_the_id() => {
             let former = without(error.to_string());
@@ -109,19 +113,20 @@ pub(crate) fn storage_options(config: &ServeConfig, runtime: &RealRuntime) -> Op
 
 pub(crate) fn open_storage(
     config: &ServeConfig,
-    dir: &DataDir,
+    (dir, times): (&DataDir, &Arc<DiskTimes>),
     runtime: &RealRuntime,
 ) -> Result<(StoragePort, Found), ServeError> {
-    let (storage, found) = try_storage(config, dir, runtime)?;
+    let (storage, found) = try_storage(config, (dir, times), runtime)?;
     Ok((run_storage(config, dir, runtime, storage)?, found))
 }
 
 fn try_storage(
     config: &ServeConfig,
-    dir: &DataDir,
+    (dir, times): (&DataDir, &Arc<DiskTimes>),
     runtime: &RealRuntime,
-) -> Result<(Storage<FileDisk>, Found), ServeError> {
+) -> Result<(Storage<ServeDisk>, Found), ServeError> {
     let disk = FileDisk::new(dir.path()).closing(spawn_closer().map_err(ServeError::Process)?);
+    let disk = TimedDisk::new(disk, *runtime, Arc::clone(times));
     Ok(Storage::open(disk, storage_options(config, runtime))?)
 }
 
@@ -129,7 +134,7 @@ fn run_storage(
     config: &ServeConfig,
     dir: &DataDir,
     runtime: &RealRuntime,
-    storage: Storage<FileDisk>,
+    storage: Storage<ServeDisk>,
 ) -> Result<StoragePort, ServeError> {
     let (port, end) = storage_channel(&dir.path().display().to_string(), config.scrub_bytes_per_second);
     spawn_storage(storage, end, *runtime).map_err(ServeError::Process)?;

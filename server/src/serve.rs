@@ -32,6 +32,7 @@ use crate::founding::{Pairs, first_entries, write_first};
 use crate::http::{Reception, WaitsFor, serve_joining};
 use crate::join::{Joined, join};
 use crate::log_lines;
+use crate::metrics::{Machine, Metrics};
 use crate::net::Listener;
 use crate::open_files::room_for;
 use crate::opening::{lender, open_member, open_storage, storage_options};
@@ -367,7 +368,9 @@ async fn start(
     let port = |listener: &ServeListener| listener.local_address().map(|address| address.port());
     let http_port = port(&http.listener).map_err(ServeError::Process)?;
     let contact = contact(config, http_port, port(&peers).map_err(ServeError::Process)?);
-    let (origin, opened) = open_member(config, dir, (runtime, net), origin, &mut http).await?;
+    let machine = Machine::new(dir.path(), Arc::clone(net.keyring()));
+    let (origin, opened) =
+        open_member(config, (dir, &machine.disk), (runtime, net), origin, &mut http).await?;
     let (identity, inbound) = match origin {
         Origin::Member(identity) => (identity, inbound(runtime, peers, Local::member(identity))),
         Origin::Founds(content) => {
@@ -388,7 +391,7 @@ async fn start(
     };
     let (storage, found) = match opened {
         Some(opened) => opened,
-        None => open_storage(config, dir, runtime)?,
+        None => open_storage(config, (dir, &machine.disk), runtime)?,
     };
     if dir.successor().is_some() {
         dir.succeed()?;
@@ -423,6 +426,7 @@ async fn start(
         http: http.listener,
         guard: http.guard,
         inspector: None,
+        metrics: Metrics::on(machine),
     };
     Ok(Server::start(parts)?)
 }

@@ -18,6 +18,7 @@ use crate::driver::{Driver, DriverEnd};
 use crate::handle::Answer;
 use crate::http;
 use crate::inspector::Inspector;
+use crate::metrics::Metrics;
 use crate::net::Net;
 use crate::peers::{Inbound, Links};
 use crate::runtime::{Runtime, race, timeout_at};
@@ -70,6 +71,8 @@ pub struct Parts<R, N: Net> {
     pub guard: Option<Arc<Guard>>,
     /// Who looks over the node's shoulder: nobody in production.
     pub inspector: Option<Box<dyn Inspector>>,
+    /// What is counted and measured.
+    pub metrics: Metrics,
 }
 
 /// A running server.
@@ -89,11 +92,13 @@ impl<R: Runtime, N: Net> Server<R, N> {
     /// Starts the driver and HTTP. They run on their own; dropping the server does not end them.
     pub fn start(parts: Parts<R, N>) -> Result<Self, OpenError> {
         let Parts { config, runtime, net, storage, found, identity, contact, .. } = parts;
-        let Parts { limits, inbound, http, guard, inspector, .. } = parts;
+        let Parts { limits, inbound, http, guard, inspector, metrics, .. } = parts;
         // The core gives a hand-over up after one election timeout, and a successor then has to be heard.
         let election_timeout = config.raft.election_timeout;
         let hand_over_limit = election_timeout * 3 / 2;
         let settings = config.settings;
+        let metrics = Arc::new(metrics);
+        metrics.starts_with(found.snapshot.as_ref());
         let node = Node::open(config, found, runtime.now())?;
         let Inbound { local, deliver, events, counters } = inbound;
         local.settle(identity);
@@ -108,8 +113,8 @@ impl<R: Runtime, N: Net> Server<R, N> {
         let recorder =
             (limits.flight_recorder_bytes > 0).then(|| Recorder::new(limits.flight_recorder_bytes));
         let observers = (inspector, recorder);
-        let (driver, handle) =
-            Driver::new(runtime.clone(), node, storage, events, links, observers, Arc::clone(&watches));
+        let tellers = (Arc::clone(&metrics), Arc::clone(&watches));
+        let (driver, handle) = Driver::new(runtime.clone(), node, storage, events, links, observers, tellers);
         let shutdown = Shutdown::default();
         let divergence = watch::Sender::new(None);
         let context = Arc::new(Context {
@@ -125,6 +130,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
             guard,
             backups,
             counters,
+            metrics,
             divergence,
             shutdown,
             watches,

@@ -20,6 +20,7 @@ use super::proxy::{Asked, AttemptError, Repetition};
 use super::request::format_timeout;
 use crate::announce::is_outside;
 use crate::handle::Answer;
+use crate::metrics::PassedOn;
 use crate::net::Net;
 use crate::runtime::{Either, Runtime, race};
 use crate::watch;
@@ -152,6 +153,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         match race(forwarded, self.leader_changes()).await {
             Either::Left(answer) => answer,
             Either::Right(()) => {
+                self.context.metrics.http.passed_on(PassedOn::Unknown);
                 let what = format!("another node has taken over while the leader at {url} had it");
                 Err(ApiError::OutcomeUnknown(what).into())
             }

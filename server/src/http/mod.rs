@@ -63,5 +63,5 @@ pub(crate) use joining::{Reception, WaitsFor, serve_joining};
 pub(crate) use json::{EntryAnswer, PLAIN_TO_TLS};
 pub(crate) use lending::{Lender, path_to};
 pub(crate) use proxy::speaks_for_node;
-pub(crate) use request::{Need, behind, parse_import};
+pub(crate) use request::{Need, Operation, behind, parse_import};
 pub(crate) use service::serve;

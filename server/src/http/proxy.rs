@@ -38,6 +38,7 @@ use super::headers::{
 use super::pool::Lease;
 use super::request::format_timeout;
 use super::service::Terms;
+use crate::metrics::PassedOn;
 use crate::net::{Net, dial_endpoint};
 use crate::runtime::{Runtime, timeout_at};
 
@@ -117,28 +118,39 @@ impl<R: Runtime, N: Net> App<R, N> {
         Asked { head, body, deadline, is_forwarded, is_for_node, repetition: Repetition::Harmful }
     }
 
-    /// Sends `asked` to the node at `url`, once.
+    /// Sends `asked` to the node at `url`, once, and counts what came of it.
     pub(crate) async fn forward(
         &self,
         url: &Arc<str>,
         asked: &Asked<'_>,
     ) -> Result<Response<AnswerBody>, AttemptError> {
+        let (result, answer) = self.pass_to(url, asked).await;
+        self.context.metrics.http.passed_on(result);
+        answer
+    }
+
+    async fn pass_to(
+        &self,
+        url: &Arc<str>,
+        asked: &Asked<'_>,
+    ) -> (PassedOn, Result<Response<AnswerBody>, AttemptError>) {
+        let unknown = |what| (PassedOn::Unknown, Err(ApiError::OutcomeUnknown(what).into()));
         let (response, lease) = match self.exchange(url, asked).await {
             Ok(answer) => answer,
-            Err(SendError::NotSent) => return Err(AttemptError::NOTHING_DONE),
-            Err(SendError::Unknown(what)) => return Err(ApiError::OutcomeUnknown(what).into()),
+            Err(SendError::NotSent) => return (PassedOn::NotSent, Err(AttemptError::NOTHING_DONE)),
+            Err(SendError::Unknown(what)) => return unknown(what),
         };
         if let Some(leader_url) = refused_untouched(&response) {
-            return Err(AttemptError::NothingDone { leader_url });
+            return (PassedOn::NotTaken, Err(AttemptError::NothingDone { leader_url }));
         }
         if response.headers().get(QUORATE_HISTORY) != Some(&self.history) {
-            let what = format!("{url} answered as something other than a node of this cluster");
-            return Err(ApiError::OutcomeUnknown(what).into());
+            return unknown(format!("{url} answered as something other than a node of this cluster"));
         }
         let (mut head, body) = response.into_parts();
         remove_hop_by_hop(&mut head.headers);
         head.headers.append(VIA, self.via.clone());
-        Ok(Response::from_parts(head, AnswerBody::Forwarded(ForwardedBody::new(body, lease))))
+        let body = AnswerBody::Forwarded(ForwardedBody::new(body, lease));
+        (PassedOn::Answered, Ok(Response::from_parts(head, body)))
     }
 
     /// Uses kept connections first. One that the other end has closed costs nothing but another try.

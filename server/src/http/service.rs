@@ -186,13 +186,22 @@ impl<R: Runtime, N: Net> App<R, N> {
         sender: &Sender,
         unread: &AtomicBool,
     ) -> Response<AnswerBody> {
+        let began = self.now();
+        let metrics = &self.context.metrics.http;
+        let _in_flight = metrics.in_flight.hold();
         let (head, incoming) = request.into_parts();
         let held = self.budget.hold();
         let upload = Upload::new(incoming, unread, &held, &self.context.shutdown);
         let mut response = match self.call(&head, sender, upload).await {
             Ok(response) => response,
-            Err(error) => refusal(&error),
+            Err(error) => {
+                metrics.refused(error.name().1);
+                refusal(&error)
+            }
         };
+        // Not before all is known: so an answer to `/metrics` does not tell of itself.
+        let operation = operation_of(&head.method, head.uri.path()).ok();
+        metrics.answered(operation, response.status().as_u16(), self.now().since(began));
         let headers = response.headers_mut();
         headers.insert(QUORATE_HISTORY, self.history.clone());
         // Whoever keeps a connection to a node that ends could send a request on it in the moment in which it is
@@ -240,6 +249,7 @@ impl<R: Runtime, N: Net> App<R, N> {
             Call::Readyz { verbose } => self.readyz(verbose).await,
             Call::Version => Ok(version()),
             Call::OpenApi => Ok(json(openapi_json())),
+            Call::Metrics => self.metrics().await,
             Call::Record => self.record(head).await,
             Call::Status => self.status().await,
             Call::Members(level) => self.members(level, terms).await,

@@ -1,5 +1,6 @@
-//! What a node says about itself: `/`, `/livez`, `/readyz`, `/version` and `/raft/status`.
+//! What a node says about itself: `/`, `/livez`, `/readyz`, `/version`, `/metrics` and `/raft/status`.
 
+use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 use quorate_client::{Leader, Peer, Status};
 use quorate_node::View;
@@ -16,6 +17,7 @@ use super::json::encode;
 use super::membership::text_or_none;
 use super::openapi::formats;
 use crate::announce::is_outside;
+use crate::metrics::{self, Scrape};
 use crate::net::Net;
 use crate::runtime::Runtime;
 
@@ -143,6 +145,13 @@ impl<R: Runtime, N: Net> App<R, N> {
         let identity = &self.context.identity;
         let status = status_of(&view, identity.cluster.to_string(), identity.history.to_string());
         Ok(json(encode(&status)))
+    }
+
+    /// `GET /metrics`.
+    pub(super) async fn metrics(&self) -> Result<Response<AnswerBody>, ApiError> {
+        let scrape = Scrape::read(&self.context).await.ok_or(ApiError::ShuttingDown)?;
+        let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
+        Ok(with_type(StatusCode::OK, kind, AnswerBody::Whole(metrics::text(scrape).into())))
     }
 
     /// `GET /readyz`.

@@ -1,10 +1,20 @@
-//! What goes wrong between peers, counted.
+//! What goes on between peers, and what goes wrong, counted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::metrics::Counter;
 
-/// What goes wrong between peers. Each is harmless to correctness, and worth knowing.
+/// What goes on between peers. What goes wrong is harmless to correctness, and worth knowing.
 #[derive(Debug, Default)]
 pub struct PeerCounters {
+    /// Messages written to links.
+    pub sent_messages: Counter,
+    /// Bytes written to links, after the handshake.
+    pub sent_bytes: Counter,
+    /// Messages that arrived whole.
+    pub received_messages: Counter,
+    /// Bytes that arrived, after the handshake.
+    pub received_bytes: Counter,
+    /// Connections that were dialed, and whose handshake went well.
+    pub connections: Counter,
     /// Messages dropped because the queue of a link was full, or nobody knew the receiver's address.
     pub dropped_messages: Counter,
     /// Connections that broke or could not be made.
@@ -13,20 +23,4 @@ pub struct PeerCounters {
     pub malformed_frames: Counter,
     /// Incoming connections refused in the handshake.
     pub refused_handshakes: Counter,
-}
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// One more.
-    pub(crate) fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many so far.
-    pub fn total(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }

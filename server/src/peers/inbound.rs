@@ -119,6 +119,7 @@ impl<R: Runtime> Door<R> {
             peer: hello.from,
             queue: &queue,
             deliver: &self.deliver,
+            counters: &self.counters,
             heard: Heard::default(),
         };
         let unwanted = race(&mut superseded, self.deliver.closed());

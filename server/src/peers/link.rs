@@ -73,6 +73,7 @@ impl<R: Runtime, N: Net> Link<R, N> {
         let wanted = Call { purpose: Purpose::Peer, peer: self.peer, address: &self.address, deadline };
         let (stream, decoder) = call(&self.runtime, &self.net, &self.local, &wanted).await?;
         info!(peer = %self.peer, address = self.address, "link to a peer");
+        self.counters.connections.count();
         *failures = 0;
         *said = None;
         let session = Session {
@@ -81,6 +82,7 @@ impl<R: Runtime, N: Net> Link<R, N> {
             peer: self.peer,
             queue: &self.queue,
             deliver: &self.deliver,
+            counters: &self.counters,
             heard: Heard::default(),
         };
         self.queue.set_connected(true);

@@ -30,7 +30,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use counters::{Counter, PeerCounters};
+pub use counters::PeerCounters;
 pub(crate) use delivery::Room;
 pub use handshake::ProbeError;
 pub(crate) use handshake::probe;

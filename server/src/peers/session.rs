@@ -17,11 +17,11 @@ use quorate_node::wire::codec::{self, DecodeError};
 use quorate_node::wire::frame::{FrameDecoder, FrameError, FrameKind, encode_envelope, encode_frame};
 use quorate_node::wire::hello::Verdict;
 
-use super::Local;
 use super::delivery::Delivery;
 use super::handshake::answer;
 use super::pieces::{Incoming, Outgoing, PIECE_BYTES};
 use super::queue::{Queue, bulk_weight};
+use super::{Local, PeerCounters};
 use crate::net::{Half, read_some, write_all};
 use crate::runtime::{Either, Runtime, race, timeout_at};
 
@@ -44,6 +44,7 @@ pub(super) struct Session<'a, R> {
     pub(super) peer: NodeId,
     pub(super) queue: &'a Queue,
     pub(super) deliver: &'a Delivery,
+    pub(super) counters: &'a PeerCounters,
     /// What was heard since the last tick.
     pub(super) heard: Heard,
 }
@@ -151,6 +152,7 @@ impl<R: Runtime> Session<'_, R> {
                 return Ok(if is_partial { SessionEnd::Partial } else { SessionEnd::Closed });
             }
             self.heard.life.store(true, Ordering::Relaxed);
+            self.counters.received_bytes.add(count as u64);
             decoder.push(&bytes[..count]);
         }
     }
@@ -162,6 +164,7 @@ impl<R: Runtime> Session<'_, R> {
             let Envelope { from, to, .. } = envelope;
             return Err(SessionEnd::Misdirected { from, to, peer: self.peer });
         }
+        self.counters.received_messages.count();
         self.deliver.message(envelope, payload.len()).await.map_err(|_| SessionEnd::Unwanted)
     }
 
@@ -192,6 +195,7 @@ impl<R: Runtime> Session<'_, R> {
                 timeout_at(self.runtime, patience, write_all(&mut stream, &bytes))
                     .await
                     .map_err(|_| SessionEnd::Silent)??;
+                self.counters.sent_bytes.add(bytes.len() as u64);
                 // One large batch should not keep its memory for good.
                 bytes.clear();
                 bytes.shrink_to(2 * WRITE_BYTES);
@@ -206,11 +210,13 @@ impl<R: Runtime> Session<'_, R> {
             if let Some(outgoing) = large.take() {
                 if let Some(overdue) = self.queue.take_overdue(now) {
                     encode_envelope(&overdue, bytes);
+                    self.counters.sent_messages.count();
                     *large = Some(outgoing);
                 } else {
                     *large = outgoing.write_piece(bytes);
                 }
             } else if let Some(envelope) = self.queue.take(now) {
+                self.counters.sent_messages.count();
                 if bulk_weight(&envelope.message).is_some_and(|weight| weight > PIECE_BYTES) {
                     *large = Some(Outgoing::new(&envelope));
                 } else {

@@ -9,6 +9,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 use tracing::{error, info, warn};
 
+use super::expiry::earliest_end;
 use crate::config::{ServeConfig, TlsConfig};
 
 /// What peers call the protocol between them, so that neither port is taken for the other (RFC 7301).
@@ -53,6 +54,8 @@ pub(super) struct Keys {
     pub(super) peers: Option<(Side, Tls)>,
     /// For dialing the HTTP port of other nodes.
     pub(super) client: Option<Tls>,
+    /// When each certificate of this node ends, in seconds since 1970.
+    ends: Vec<(&'static str, u64)>,
 }
 
 impl Keyring {
@@ -87,6 +90,11 @@ impl Keyring {
                 error!(%problem, "the files of TLS were read again and can't be used; the ones before stay in force");
             }
         }
+    }
+
+    /// When each certificate of this node ends, in seconds since 1970: `http` and `peers`.
+    pub(crate) fn ends(&self) -> Vec<(&'static str, u64)> {
+        self.current().ends.clone()
     }
 
     pub(super) fn current(&self) -> Arc<Keys> {
@@ -143,7 +151,11 @@ impl Keys {
             config: server_config(http, verifier, &[&TLS13, &TLS12], HTTP_PROTOCOL),
             peers: known.map(Authorities::client_verifier),
         });
+        let own = [("http", http.as_ref()), ("peers", peers.as_ref().map(|(identity, _)| identity))];
+        let ends =
+            own.into_iter().filter_map(|(name, own)| Some((name, earliest_end(own?.chain())?))).collect();
         Ok(Keys {
+            ends,
             https,
             client: nodes.as_ref().map(|nodes| Tls::new(nodes, shown)),
             peers: peers.as_ref().map(|(identity, authorities)| {

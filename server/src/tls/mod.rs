@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `keyring` | the certificates, keys and CAs in force; read again on SIGHUP |
+//! | `expiry` | when a certificate ends |
 //! | `net` | a network whose connections are TLS ones where they have to be |
 //! | `stream` | one of its connections |
 //! | `accept` | the handshake with one who dialed |
@@ -16,6 +17,7 @@
 )]
 
 mod accept;
+mod expiry;
 mod keyring;
 mod net;
 mod stream;

@@ -32,6 +32,11 @@ impl<R: Runtime, N: Net> TlsNet<R, N> {
         TlsNet { runtime, net, keyring, credentials }
     }
 
+    /// Its keys.
+    pub(crate) fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
+    }
+
     /// Listens for HTTP.
     ///
     /// # Errors

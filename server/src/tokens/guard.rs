@@ -17,6 +17,7 @@ use super::rate::Pace;
 use super::rights::Reach;
 use super::secret::{Token, TokenId, same};
 use crate::http::{ApiError, Need, speaks_for_node};
+use crate::metrics::Counter;
 use crate::net::Certified;
 use crate::real::off_thread;
 use crate::runtime::Runtime;
@@ -35,6 +36,8 @@ pub struct Guard {
     key: [u8; 32],
     attempts: Arc<Attempts>,
     turn: Arc<Semaphore>,
+    /// How many requests came with wrong tokens.
+    wrong: Counter,
     waiting: AtomicUsize,
 }
 
@@ -120,6 +123,7 @@ impl Guard {
             table: watch::Sender::new(Arc::new(table)),
             key,
             attempts: Arc::default(),
+            wrong: Counter::default(),
             turn: Arc::new(Semaphore::new(1)),
             waiting: AtomicUsize::new(0),
         }
@@ -196,6 +200,11 @@ impl Guard {
         }
     }
 
+    /// How many requests came with wrong tokens.
+    pub(crate) fn wrong_tokens(&self) -> u64 {
+        self.wrong.total()
+    }
+
     async fn find<R: Runtime>(
         &self,
         runtime: &R,
@@ -262,8 +271,9 @@ impl Guard {
         ApiError::Unauthenticated("there is no such token, or its secret is another one")
     }
 
-    /// A line in the log, and for all that come within a minute after it one more.
+    /// Counts it: a line in the log, and for all that come within a minute after it one more.
     fn say<R: Runtime>(&self, runtime: &R, address: IpAddr, known: Option<&Arc<Known>>) {
+        self.wrong.count();
         if !self.attempts.is_news() {
             return;
         }

@@ -88,6 +88,7 @@ async fn only_the_right_secret_counts_before_and_after_it_was_seen() {
         };
         assert!(known.verified.get().is_some());
     }
+    assert_eq!(guard.wrong_tokens(), 4);
 }
 
 #[tokio::test]

@@ -196,6 +196,11 @@ impl Identity {
         })
     }
 
+    /// Its certificate, and those that lead from it to its CA.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.certified.cert
+    }
+
     /// The file of its certificate.
     pub fn path(&self) -> &Path {
         &self.path

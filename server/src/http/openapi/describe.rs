@@ -64,6 +64,7 @@ pub(super) fn operation(operation: Operation, schemas: &mut Schemas) -> Descript
         | Operation::Readyz
         | Operation::Version
         | Operation::OpenApi
+        | Operation::Metrics
         | Operation::Record
         | Operation::Lend => of_a_node(operation, schemas),
     }
@@ -241,6 +242,11 @@ fn of_a_node(operation: Operation, schemas: &mut Schemas) -> Description {
         Operation::OpenApi => {
             let answer = answer_of("This document.", JSON, Object::with_type(Type::Object)).build();
             described("Describes the interface.", vec![(200, answer)])
+        }
+        Operation::Metrics => {
+            let answer =
+                answer_of("The text that Prometheus reads.", "text/plain", text("docs/METRICS.md lists it."));
+            described("Tells a monitoring system how this node is.", vec![(200, answer.build())])
         }
         Operation::Record => {
             let answer = octets("The recording.").header("X-Content-Type-Options", fixed("nosniff"));

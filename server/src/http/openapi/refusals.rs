@@ -94,7 +94,7 @@ pub(super) fn codes(operation: Operation) -> Vec<Code> {
     use Operation as Of;
     let lists: &[&[Code]] = match operation {
         Of::Livez | Of::Version | Of::Readyz => &[&TARGET],
-        Of::Hello | Of::OpenApi | Of::Status => &[&TARGET, &JOINED],
+        Of::Hello | Of::OpenApi | Of::Metrics | Of::Status => &[&TARGET, &JOINED],
         Of::Record => &[&TARGET, &JOINED, &[(404, "not_recorded"), (503, "no_recording")]],
         Of::Lend => &[&TARGET, &JOINED, &[(404, "not_lent"), (404, "route_not_found")]],
         Of::Get => &[&KEY, &JOINED, &PAST, &CONDITION, &LOCKED],

@@ -94,6 +94,8 @@ pub enum Call {
     Version,
     /// `GET /openapi.json`
     OpenApi,
+    /// `GET /metrics`
+    Metrics,
     /// `GET /debug/recording`
     Record,
     /// `GET /raft/status`
@@ -174,6 +176,7 @@ pub fn parse_head(
         Operation::Readyz => Call::Readyz { verbose: asked.verbose },
         Operation::Version => Call::Version,
         Operation::OpenApi => Call::OpenApi,
+        Operation::Metrics => Call::Metrics,
         Operation::Record => Call::Record,
         Operation::Status => Call::Status,
         Operation::Snapshot => Call::Snapshot,

@@ -31,6 +31,8 @@ impl Call {
             // A lease has keys, but whoever knows its id was told by somebody who has it.
             Call::Lease { .. } => Reach::Nothing,
             Call::Hello | Call::Livez | Call::Readyz { .. } | Call::Version | Call::OpenApi => Reach::Nothing,
+            // It tells how many keys there are, and names none.
+            Call::Metrics => Reach::Nothing,
             Call::Status | Call::Snapshot | Call::Members(_) | Call::ChangeMembers(_) => Reach::Nothing,
         }
     }

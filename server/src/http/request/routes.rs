@@ -46,6 +46,7 @@ pub(crate) enum Operation {
     Readyz,
     Version,
     OpenApi,
+    Metrics,
     Status,
     Members,
     SetMembers,
@@ -76,11 +77,11 @@ pub(super) struct Route<'a> {
 }
 
 /// Every route there is. The first path that fits counts.
-pub(crate) const PATHS: [Path; 26] = {
+pub(crate) const PATHS: [Path; 27] = {
     use Operation::{
         Add, Backup, Delete, Export, Get, Grant, Hello, Import, KeepAlive, Lease, Lend, List, Livez, Lock,
-        Members, OpenApi, Promote, Put, Readyz, Record, Remove, Revoke, SetMembers, Snapshot, Status,
-        Transfer, Txn, Unlock, Version, Watch,
+        Members, Metrics, OpenApi, Promote, Put, Readyz, Record, Remove, Revoke, SetMembers, Snapshot,
+        Status, Transfer, Txn, Unlock, Version, Watch,
     };
     [
         path(
@@ -107,6 +108,7 @@ pub(crate) const PATHS: [Path; 26] = {
         path("/readyz", &[("GET", Readyz)]),
         path("/version", &[("GET", Version)]),
         path("/openapi.json", &[("GET", OpenApi)]),
+        path("/metrics", &[("GET", Metrics)]),
         path("/debug/recording", &[("GET", Record)]),
         path("/raft/status", &[("GET", Status)]),
         path("/raft/members", &[("GET", Members), ("POST", SetMembers)]),
@@ -173,6 +175,82 @@ impl Path {
 }
 
 impl Operation {
+    /// All there are, in the order of the type.
+    pub(crate) const ALL: [Operation; 31] = {
+        use Operation as Of;
+        [
+            Of::Hello,
+            Of::Get,
+            Of::Put,
+            Of::Delete,
+            Of::Lock,
+            Of::Unlock,
+            Of::List,
+            Of::Txn,
+            Of::Grant,
+            Of::Lease,
+            Of::KeepAlive,
+            Of::Revoke,
+            Of::Export,
+            Of::Import,
+            Of::Backup,
+            Of::Watch,
+            Of::Livez,
+            Of::Readyz,
+            Of::Version,
+            Of::OpenApi,
+            Of::Metrics,
+            Of::Status,
+            Of::Members,
+            Of::SetMembers,
+            Of::Add,
+            Of::Promote,
+            Of::Remove,
+            Of::Transfer,
+            Of::Snapshot,
+            Of::Record,
+            Of::Lend,
+        ]
+    };
+
+    /// What metrics call it.
+    pub(crate) fn name(self) -> &'static str {
+        use Operation as Of;
+        match self {
+            Of::Hello => "hello",
+            Of::Get => "get",
+            Of::Put => "put",
+            Of::Delete => "delete",
+            Of::Lock => "lock",
+            Of::Unlock => "unlock",
+            Of::List => "list",
+            Of::Txn => "txn",
+            Of::Grant => "lease_grant",
+            Of::Lease => "lease_get",
+            Of::KeepAlive => "lease_keepalive",
+            Of::Revoke => "lease_revoke",
+            Of::Export => "export",
+            Of::Import => "import",
+            Of::Backup => "backup",
+            Of::Watch => "watch",
+            Of::Livez => "livez",
+            Of::Readyz => "readyz",
+            Of::Version => "version",
+            Of::OpenApi => "openapi",
+            Of::Metrics => "metrics",
+            Of::Status => "status",
+            Of::Members => "members",
+            Of::SetMembers => "members_set",
+            Of::Add => "member_add",
+            Of::Promote => "member_promote",
+            Of::Remove => "member_remove",
+            Of::Transfer => "transfer",
+            Of::Snapshot => "snapshot",
+            Of::Record => "recording",
+            Of::Lend => "lend",
+        }
+    }
+
     /// Whether one of the headers that make conditions and promises means something here. A read may have others than
     /// `If-Match` without taking them: then they change nothing.
     pub(crate) fn takes(self, name: &HeaderName) -> bool {
@@ -194,7 +272,7 @@ impl Operation {
         use Operation as Of;
         match self {
             Of::Livez | Of::Readyz => Need::Probe(Role::Read),
-            Of::Hello | Of::Version | Of::OpenApi => Need::Role(Role::Read),
+            Of::Hello | Of::Version | Of::OpenApi | Of::Metrics => Need::Role(Role::Read),
             Of::Get | Of::List | Of::Watch | Of::Lease | Of::Export | Of::Backup => Need::Role(Role::Read),
             Of::Put | Of::Delete | Of::Lock | Of::Unlock | Of::Txn | Of::Import => Need::Role(Role::Write),
             Of::Grant | Of::KeepAlive | Of::Revoke => Need::Role(Role::Write),
@@ -213,7 +291,8 @@ impl Operation {
             Revision, Start, Timeout, Ttl, Values, Verbose, Wait,
         };
         match self {
-            Of::Hello | Of::Livez | Of::Version | Of::OpenApi | Of::Status | Of::Record | Of::Lend => &[],
+            Of::Hello | Of::Livez | Of::Version | Of::OpenApi | Of::Metrics => &[],
+            Of::Status | Of::Record | Of::Lend => &[],
             Of::Watch => &[Timeout, Key, Prefix, From, Events, Previous],
             Of::Readyz => &[Verbose],
             Of::Get => &[Timeout, Consistency, Revision, Holder],
@@ -264,6 +343,7 @@ mod tests {
             ("GET", "/readyz", Operation::Readyz, ""),
             ("GET", "/version", Operation::Version, ""),
             ("GET", "/openapi.json", Operation::OpenApi, ""),
+            ("GET", "/metrics", Operation::Metrics, ""),
             ("GET", "/debug/recording", Operation::Record, ""),
             ("GET", "/raft/status", Operation::Status, ""),
             ("GET", "/raft/members", Operation::Members, ""),
@@ -279,6 +359,17 @@ mod tests {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             assert_eq!(find(&method, path).unwrap(), Route { operation, named }, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn each_operation_has_its_place_and_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<&str> = Operation::ALL.map(Operation::name).into();
+        assert_eq!(names.len(), Operation::ALL.len());
+        for (place, operation) in Operation::ALL.into_iter().enumerate() {
+            assert_eq!(operation as usize, place, "{operation:?}");
+        }
+        let routed = PATHS.iter().flat_map(|path| path.methods).map(|(_, operation)| *operation as usize);
+        assert_eq!(routed.max(), Some(Operation::ALL.len() - 1));
     }
 
     #[test]

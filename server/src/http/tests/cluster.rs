@@ -16,6 +16,7 @@ use quorate_storage::{MemoryDisk, Options, Storage};
 
 use crate::context::{Identity, Limits};
 use crate::founding::write_first;
+use crate::metrics::Metrics;
 use crate::net::{Listener, Net, read_some, write_all};
 use crate::peers::{Inbound, Local};
 use crate::real::{RealNet, RealRuntime, spawn_storage};
@@ -360,6 +361,7 @@ fn server(
         http,
         guard: settings.guard.map(|guard| Arc::new(guard())),
         inspector: None,
+        metrics: Metrics::default(),
     })
     .unwrap()
 }

@@ -190,3 +190,53 @@ async fn a_server_that_ends_says_so() {
     drop(guard);
     super::cluster::soon(context.shutdown.drained()).await;
 }
+
+/// All metrics of the table are there at each scrape, and what was asked for shows.
+#[tokio::test]
+async fn metrics_tell_of_what_was_done() {
+    let cluster = Cluster::start(1).await;
+    cluster.ask(0, Method::PUT, "/key/a", b"12345").await;
+    cluster.ask(0, Method::GET, "/key/none", b"").await;
+    cluster.ask(0, Method::GET, "/nowhere", b"").await;
+    let answer = cluster.ask(0, Method::GET, "/metrics", b"").await;
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = answer.text();
+    for row in crate::metrics::rows() {
+        let described = format!("# HELP {} {}", row.name, row.help);
+        assert!(text.lines().any(|line| line == described), "no {described:?}");
+    }
+    for line in [
+        "quorate_raft_is_leader 1",
+        "quorate_raft_has_leader 1",
+        "quorate_raft_role{role=\"leader\"} 1",
+        "quorate_raft_role{role=\"follower\"} 0",
+        "quorate_raft_members{role=\"voter\"} 1",
+        "quorate_raft_failures_tolerated 0",
+        "quorate_store_keys 1",
+        "quorate_store_live_bytes 6",
+        "quorate_store_revision 1",
+        "quorate_http_requests_total{operation=\"put\",class=\"2xx\"} 1",
+        "quorate_http_requests_total{operation=\"get\",class=\"4xx\"} 1",
+        "quorate_http_requests_total{operation=\"none\",class=\"4xx\"} 1",
+        "quorate_http_request_duration_seconds_count{operation=\"put\"} 1",
+        "quorate_http_requests_in_flight 1",
+        "quorate_http_refusals_total{code=\"forbidden\"} 0",
+    ] {
+        assert!(text.lines().any(|seen| seen == line), "no {line:?} in {text}");
+    }
+    let count = |name: &str| -> u64 {
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}"));
+        line.trim().parse().unwrap_or_else(|_| panic!("{name} {line}"))
+    };
+    for name in [
+        "quorate_raft_replication_duration_seconds_count",
+        "quorate_raft_apply_duration_seconds_count",
+        "quorate_node_turn_duration_seconds_count",
+        "quorate_raft_appended_entries_total",
+        "quorate_raft_leader_changes_total",
+    ] {
+        assert!(count(name) > 0, "{name}: {text}");
+    }
+    assert!(count("quorate_raft_appended_bytes_total") > 37);
+}

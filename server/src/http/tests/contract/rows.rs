@@ -438,6 +438,7 @@ fn nodes() -> Vec<Row> {
         ("GET /readyz", "HEAD /readyz", "/readyz"),
         ("GET /version", "HEAD /version", "/version"),
         ("GET /openapi.json", "HEAD /openapi.json", "/openapi.json"),
+        ("GET /metrics", "HEAD /metrics", "/metrics"),
         ("GET /raft/status", "HEAD /raft/status", "/raft/status"),
         ("GET /raft/members", "HEAD /raft/members", "/raft/members"),
         ("GET /raft/checkpoints", "HEAD /raft/checkpoints", "/raft/checkpoints"),

@@ -272,6 +272,7 @@ fn of_a_guarded_cluster() -> Vec<Row> {
         reader(row("GET /keys", "a prefix", "/keys?prefix=team/b", "200")),
         reader(row("GET /watch", writes, "/watch?prefix=", "403 forbidden")),
         reader(row("GET /raft/status", "all is well", "/raft/status", "200")),
+        reader(row("GET /metrics", "all is well", "/metrics", "200")),
         writer(row("PUT /key/{key}", "a value", "/key/team/a", "200").body(VALUE)),
         writer(row("PUT /key/{key}", writes, "/key/a", "403 forbidden").body(VALUE)),
         writer(row("DELETE /key/{key}", writes, "/key/a", "403 forbidden")),
