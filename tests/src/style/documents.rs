@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Complaint, TextFile};
 
 /// What the root of the repository holds, and nothing else.
-const TOP_LEVEL: [&str; 21] = [
+const TOP_LEVEL: [&str; 22] = [
     ".cargo",
     ".ci",
     ".gitignore",
@@ -19,6 +19,7 @@ const TOP_LEVEL: [&str; 21] = [
     "README.md",
     "clippy.toml",
     "deny.toml",
+    "deploy",
     "docs",
     "engine",
     "fuzz",
@@ -33,11 +34,13 @@ const TOP_LEVEL: [&str; 21] = [
 const OPTIONAL: [&str; 2] = [".gitattributes", "fuzz"];
 
 /// Documents that must be there.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 10] = [
+    "docs/ALERTS.md",
     "docs/ARCHITECTURE.md",
     "docs/DIFFERENCES.md",
     "docs/ERRORS.md",
     "docs/FORMAT.md",
+    "docs/METRICS.md",
     "docs/OPERATING.md",
     "docs/PROTOCOL.md",
     "docs/RECOVERY.md",
