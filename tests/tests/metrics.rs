@@ -132,6 +132,7 @@ fn a_cluster_under_load_tells_how_it_is() {
         assert!(grown(r#"quorate_http_requests_total{operation="put",class="2xx"}"#) >= 10.0);
         assert!(grown(r#"quorate_disk_sync_duration_seconds_count{area="log"}"#) >= 10.0);
         assert!(grown(r#"quorate_disk_written_bytes_total{area="log"}"#) > 100_000.0);
+        assert!(grown("quorate_raft_persist_duration_seconds_count") >= 10.0);
         assert!(grown("quorate_raft_apply_duration_seconds_count") >= 10.0);
         assert!(grown("quorate_peer_received_bytes_total") > 10_000.0);
         assert!(value(r#"quorate_data_bytes{area="log"}"#) > 100_000.0);

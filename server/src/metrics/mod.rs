@@ -1,7 +1,7 @@
 //! What this node tells a monitoring system at `GET /metrics`: counted and measured where it happens, read at a scrape.
 //!
-//! Every metric is a row of a table, which says its name, its type, its labels, what it means, and where its values come
-//! from. The answer is made from the table, and so is `docs/METRICS.md`.
+//! Every metric is a row of a table, which says its name, its type, its labels, what it means, and where its values
+//! come from. The answer is made from the table, and so is `docs/METRICS.md`.
 //!
 //! | module | what it holds |
 //! |---|---|

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use quorate_node::raft::{Done, Event, Index, Job, LogId, Term, Time};
+use quorate_node::raft::{Done, Event, Index, Job, LogId, Term, Time, WriteId};
 use quorate_node::{Input, Node, Output, View};
 
 use super::Metrics;
 use super::cells::{Counter, Histogram, LONG, Level, SHORT};
 
-/// Of so many batches it is noted when they were appended, at most: what waits for a majority is bounded by the core.
+/// Of so many writes and batches it is noted when they began, at most: what waits for a majority is bounded by the core.
 const MOST_NOTED: usize = 4096;
 
 /// What the node did.
@@ -25,6 +25,8 @@ pub(crate) struct NodeMetrics {
     pub(crate) appended: Counter,
     /// Their weight in bytes.
     pub(crate) appended_bytes: Counter,
+    /// From when a write was given to the storage to when it was durable.
+    pub(crate) persist: Histogram,
     /// From when this node appended a batch, as the leader, to when a majority had it.
     pub(crate) replication: Histogram,
     /// How long applying a batch took.
@@ -47,6 +49,7 @@ impl Default for NodeMetrics {
             step_downs: Counter::default(),
             appended: Counter::default(),
             appended_bytes: Counter::default(),
+            persist: Histogram::new(SHORT),
             replication: Histogram::new(SHORT),
             apply: Histogram::new(SHORT),
             turns: Histogram::new(SHORT),
@@ -86,18 +89,31 @@ pub(crate) struct NodeWatch {
     /// each, and when that was.
     leads_in: Option<Term>,
     appended: VecDeque<(Index, Time)>,
+    /// Writes that are not durable yet, and when the storage was given them.
+    writes: VecDeque<(WriteId, Time)>,
     /// Checkpoints that are being written, and when they were due.
     checkpoints: VecDeque<(LogId, Time)>,
 }
 
 impl NodeWatch {
     pub(crate) fn new(metrics: Arc<Metrics>) -> NodeWatch {
-        NodeWatch { metrics, leads_in: None, appended: VecDeque::new(), checkpoints: VecDeque::new() }
+        NodeWatch {
+            metrics,
+            leads_in: None,
+            appended: VecDeque::new(),
+            writes: VecDeque::new(),
+            checkpoints: VecDeque::new(),
+        }
     }
 
     /// The node is about to take this.
     pub(crate) fn input(&mut self, now: Time, input: &Input) {
         match input {
+            Input::Done(Done::Written(last)) => {
+                while let Some((_, given)) = self.writes.pop_front_if(|(id, _)| *id <= *last) {
+                    self.metrics.node.persist.observe(now.since(given));
+                }
+            }
             Input::Done(Done::SnapshotTaken(meta)) => {
                 self.metrics.node.checkpoints.count();
                 self.metrics.node.checkpoint_bytes.set(meta.bytes);
@@ -117,6 +133,9 @@ impl NodeWatch {
     pub(crate) fn output(&mut self, now: Time, output: &Output, node: &Node) {
         match output {
             Output::Job(Job::Write(write)) => {
+                if self.writes.len() < MOST_NOTED {
+                    self.writes.push_back((write.id, now));
+                }
                 let Some(last) = write.append.last() else { return };
                 self.metrics.node.appended.add(write.append.len() as u64);
                 self.metrics
@@ -222,6 +241,19 @@ mod tests {
         watch.turned(Time(6_000), &follower());
         let seen = metrics.node.replication.distribution();
         assert_eq!((watch.appended.len(), seen.count, seen.sum), (1, 2, 0.008));
+    }
+
+    #[test]
+    fn a_write_is_durable_with_the_last_of_those_that_shared_its_sync() {
+        let (metrics, mut watch) = watch();
+        watch.writes.extend([
+            (WriteId(1), Time(1_000)),
+            (WriteId(2), Time(2_000)),
+            (WriteId(3), Time(3_000)),
+        ]);
+        watch.input(Time(5_000), &Input::Done(Done::Written(WriteId(2))));
+        let seen = metrics.node.persist.distribution();
+        assert_eq!((watch.writes.len(), seen.count, seen.sum), (1, 2, 0.007));
     }
 
     #[test]

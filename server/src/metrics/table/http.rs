@@ -37,14 +37,22 @@ pub(super) const ROWS: &[Row] = &[
             "quorate_http_refusals_total",
             "Requests that this node refused for want of rights, or because it or its cluster was in trouble, by the \
              code of the error.",
-            |scrape, to| scrape.metrics.http.refusals().for_each(|(code, total)| to.put_for(&[code], total)),
+            |scrape, to| {
+                for (code, total) in scrape.metrics.http.refusals() {
+                    to.put_for(&[code], total);
+                }
+            },
         )
         .by(&["code"]),
         counter(
             "quorate_http_passed_on_total",
             "Attempts to pass a request on to the leader: `answered`; `not_sent`, for want of a connection; `not_taken`, \
              because the other node does not lead or ends; `unknown`, when it broke on the way.",
-            |scrape, to| scrape.metrics.http.results().for_each(|(result, total)| to.put_for(&[result], total)),
+            |scrape, to| {
+                for (result, total) in scrape.metrics.http.results() {
+                    to.put_for(&[result], total);
+                }
+            },
         )
         .by(&["result"]),
         counter(

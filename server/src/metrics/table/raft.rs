@@ -114,6 +114,11 @@ pub(super) const ROWS: &[Row] = &[
             |scrape, to| to.put(&scrape.metrics.node.appended_bytes),
         ),
         histogram(
+            "quorate_raft_persist_duration_seconds",
+            "From when entries, a term or a vote were given to the storage to when they were durable here.",
+            |scrape, to| to.put(&scrape.metrics.node.persist),
+        ),
+        histogram(
             "quorate_raft_replication_duration_seconds",
             "On the leader: from appending a batch of entries to its log to their commit.",
             |scrape, to| to.put(&scrape.metrics.node.replication),

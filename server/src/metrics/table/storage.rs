@@ -12,7 +12,7 @@ pub(super) const ROWS: &[Row] = &[
         histogram(
             "quorate_disk_sync_duration_seconds",
             "How long the disk took to make a file or a directory durable (fsync), by the part of the data dir: `log`, \
-             `stable` (term and vote), `snaps` (checkpoints).",
+             with the files that are prepared ahead; `stable` (term and vote); `snaps` (checkpoints).",
             |scrape, to| areas(scrape).for_each(|(area, times)| to.put_for(&[area], &times.syncs)),
         )
         .by(&["area"]),
