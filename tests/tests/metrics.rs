@@ -65,7 +65,7 @@ fn named(query: &str) -> BTreeSet<String> {
 }
 
 fn file(name: &str) -> String {
-    std::fs::read_to_string(repository().join("deploy").join(name)).unwrap()
+    std::fs::read_to_string(repository().join("server/deploy").join(name)).unwrap()
 }
 
 /// Every query of the dashboard, with its panel's title.
@@ -222,7 +222,7 @@ fn every_alert_is_explained_and_tested() {
 #[test]
 fn rules_and_queries_are_what_prometheus_takes() {
     let name = "rules_and_queries_are_what_prometheus_takes";
-    let place = repository().join("deploy/prometheus");
+    let place = repository().join("server/deploy/prometheus");
     for arguments in [["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]] {
         let Some(output) = promtool(name, &arguments, &place, "") else { return };
         assert_content(&output);

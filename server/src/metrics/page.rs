@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::table::{Kind, Row, TABLE, rows};
 use crate::http::openapi::reading::assert_committed;
 
-const ALERTS: &str = include_str!("../../../deploy/prometheus/alerts.yml");
+const ALERTS: &str = include_str!("../../deploy/prometheus/alerts.yml");
 
 /// Of the sections.
 const TITLES: [&str; TABLE.len()] =

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Complaint, TextFile};
 
 /// What the root of the repository holds, and nothing else.
-const TOP_LEVEL: [&str; 22] = [
+const TOP_LEVEL: [&str; 21] = [
     ".cargo",
     ".ci",
     ".gitignore",
@@ -19,7 +19,6 @@ const TOP_LEVEL: [&str; 22] = [
     "README.md",
     "clippy.toml",
     "deny.toml",
-    "deploy",
     "docs",
     "engine",
     "fuzz",
