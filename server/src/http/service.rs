@@ -215,7 +215,9 @@ impl<R: Runtime, N: Net> App<R, N> {
     /// The answer to who came when there were too many.
     fn turn_away(&self, request: &Request<Incoming>, unread: &AtomicBool) -> Response<AnswerBody> {
         unread.store(!request.body().is_end_stream(), Ordering::Relaxed);
-        let mut response = refusal(&ApiError::TooManyConnections { most: self.context.limits.connections });
+        let error = ApiError::TooManyConnections { most: self.context.limits.connections };
+        self.context.metrics.http.refused(error.name().1);
+        let mut response = refusal(&error);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         response
     }

@@ -9,12 +9,13 @@ use crate::http::Operation;
 pub(crate) const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 /// Codes of refusals that tell of a client without rights, or of a server in trouble.
-pub(crate) const REFUSALS: [&str; 12] = [
+pub(crate) const REFUSALS: [&str; 13] = [
     "unauthenticated",
     "forbidden",
     "cross_origin",
     "no_leader",
     "overloaded",
+    "rate_limited",
     "idempotency_full",
     "shutting_down",
     "no_checkpoint",
