@@ -412,16 +412,7 @@ async fn start(
         found,
         identity,
         contact,
-        limits: Limits {
-            value_bytes: config.max_value_bytes,
-            request_bytes: config.max_request_bytes,
-            pending_bytes: config.max_pending_bytes,
-            connections: room_for(config.max_connections),
-            watchers: config.max_watchers,
-            txn_operations: config.max_txn_operations,
-            backup_bytes_per_second: config.backup_bytes_per_second,
-            flight_recorder_bytes: config.flight_recorder_bytes,
-        },
+        limits: limits(config),
         inbound,
         http: http.listener,
         guard: http.guard,
@@ -429,6 +420,20 @@ async fn start(
         metrics: Metrics::on(machine),
     };
     Ok(Server::start(parts)?)
+}
+
+/// The bounds on what is taken in. Connections are as many as there may be open files for.
+fn limits(config: &ServeConfig) -> Limits {
+    Limits {
+        value_bytes: config.max_value_bytes,
+        request_bytes: config.max_request_bytes,
+        pending_bytes: config.max_pending_bytes,
+        connections: room_for(config.max_connections),
+        watchers: config.max_watchers,
+        txn_operations: config.max_txn_operations,
+        backup_bytes_per_second: config.backup_bytes_per_second,
+        flight_recorder_bytes: config.flight_recorder_bytes,
+    }
 }
 
 fn node_config(config: &ServeConfig, identity: Identity, seed: u64) -> NodeConfig {

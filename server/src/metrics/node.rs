@@ -9,7 +9,8 @@ use quorate_node::{Input, Node, Output, View};
 use super::Metrics;
 use super::cells::{Counter, Histogram, LONG, Level, SHORT};
 
-/// Of so many writes and batches it is noted when they began, at most: what waits for a majority is bounded by the core.
+/// Of so many writes and batches it is noted when they began, at most: what waits for a majority is bounded by the
+/// core.
 const MOST_NOTED: usize = 4096;
 
 /// What the node did.

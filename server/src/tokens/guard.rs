@@ -152,7 +152,8 @@ impl Guard {
     /// Finds out who a request is from, and refuses it when they may not ask for such a thing.
     ///
     /// # Errors
-    /// `unauthenticated`, `forbidden`; `rate_limited` when it has come too often; `overloaded` when too many tokens wait to be looked at.
+    /// `unauthenticated`, `forbidden`; `rate_limited` when it has come too often; `overloaded` when too many tokens
+    /// wait to be looked at.
     pub(crate) async fn admit<R: Runtime>(
         &self,
         runtime: &R,

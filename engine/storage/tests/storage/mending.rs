@@ -337,7 +337,7 @@ fn what_is_offered_is_tried_once() {
     let base = lost(&disk);
     let list = |slots: &[LogId]| slots.iter().map(|slot| name(*slot) + "\n").collect::<String>().into_bytes();
     let (older, newer) = (LogId::new(1, base.index.0 - 1), LogId::new(1, 35));
-    let mut mending = Mending::new(disk.clone(), base);
+    let mut mending = Mending::new(disk, base);
     assert!(!mending.offer(b"") && !mending.offer(&list(&[older])) && !mending.offer(b"nonsense\n"));
     let mut asked = Vec::new();
     for _ in 0..3 {
@@ -385,7 +385,7 @@ fn no_more_is_lent_than_was_announced() {
         manifest_in(&lend(&disk, &Wanted::Manifest(LogId::new(1, 30))).unwrap(), LogId::new(1, 30));
     let run = quorate_raft::Digest(manifest.unwrap().runs[0].digest);
     let lent = |first| lend(&disk, &Wanted::Blocks { run, first }).map(|lent| lent.len());
-    let most = (LENT_BYTES / BLOCK_BYTES) as u32;
+    let most = u32::try_from(LENT_BYTES / BLOCK_BYTES).unwrap();
     assert_eq!([lent(0), lent(1), lent(most)], [Some(LENT_BYTES), Some(LENT_BYTES), Some(3 * BLOCK_BYTES)]);
     assert_eq!(lent(most + 3), None);
 }
