@@ -96,6 +96,11 @@ impl Connections {
         Some(Place { connections: Arc::clone(self), number, line })
     }
 
+    /// How many there are, without those who are only told that there are too many.
+    pub(super) fn count(&self) -> usize {
+        self.lock().kept
+    }
+
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

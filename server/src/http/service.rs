@@ -216,8 +216,11 @@ impl<R: Runtime, N: Net> App<R, N> {
     fn turn_away(&self, request: &Request<Incoming>, unread: &AtomicBool) -> Response<AnswerBody> {
         unread.store(!request.body().is_end_stream(), Ordering::Relaxed);
         let error = ApiError::TooManyConnections { most: self.context.limits.connections };
-        self.context.metrics.http.refused(error.name().1);
         let mut response = refusal(&error);
+        let metrics = &self.context.metrics.http;
+        metrics.refused(error.name().1);
+        let operation = operation_of(request.method(), request.uri().path()).ok();
+        metrics.answered(operation, response.status().as_u16(), Duration::ZERO);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         response
     }

@@ -149,7 +149,8 @@ impl<R: Runtime, N: Net> App<R, N> {
 
     /// `GET /metrics`.
     pub(super) async fn metrics(&self) -> Result<Response<AnswerBody>, ApiError> {
-        let scrape = Scrape::read(&self.context).await.ok_or(ApiError::ShuttingDown)?;
+        let scrape =
+            Scrape::read(&self.context, self.connections.count()).await.ok_or(ApiError::ShuttingDown)?;
         let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
         Ok(with_type(StatusCode::OK, kind, AnswerBody::Whole(metrics::text(scrape).into())))
     }

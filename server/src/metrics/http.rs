@@ -13,6 +13,7 @@ pub(crate) const REFUSALS: [&str; 13] = [
     "unauthenticated",
     "forbidden",
     "cross_origin",
+    "rate_limited",
     "no_leader",
     "overloaded",
     "rate_limited",

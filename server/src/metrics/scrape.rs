@@ -24,6 +24,8 @@ pub(crate) struct Scrape {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) peers: Arc<PeerCounters>,
     pub(crate) watches: WatchCounts,
+    /// HTTP connections that are served.
+    pub(crate) connections: usize,
     /// For how long the storage has been at what it does.
     pub(crate) busy: Duration,
     /// What was found bad at rest, and what was mended.
@@ -34,7 +36,7 @@ pub(crate) struct Scrape {
 
 impl Scrape {
     /// Reads it; nothing when the node has stopped.
-    pub(crate) async fn read<R: Runtime, N>(context: &Context<R, N>) -> Option<Scrape> {
+    pub(crate) async fn read<R: Runtime, N>(context: &Context<R, N>, connections: usize) -> Option<Scrape> {
         let figures = context.handle.figures().await?;
         let machine = match context.metrics.machine.clone() {
             Some(machine) => Some(off_thread(move || machine.read()).await),
@@ -47,6 +49,7 @@ impl Scrape {
             metrics: Arc::clone(&context.metrics),
             peers: Arc::clone(&context.counters),
             watches: context.watches.counts(),
+            connections,
             busy: context.disk.under_way(context.runtime.now()).unwrap_or_default(),
             findings: context.disk.findings(),
             wrong_tokens: context.guard.as_ref().map_or(0, |guard| guard.wrong_tokens()),

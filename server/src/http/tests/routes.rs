@@ -235,6 +235,7 @@ async fn metrics_tell_of_what_was_done() {
         "quorate_node_turn_duration_seconds_count",
         "quorate_raft_appended_entries_total",
         "quorate_raft_leader_changes_total",
+        "quorate_http_connections",
     ] {
         assert!(count(name) > 0, "{name}: {text}");
     }

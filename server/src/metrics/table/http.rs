@@ -30,6 +30,9 @@ pub(super) const ROWS: &[Row] = &[
             },
         )
         .by(&["operation"]),
+        gauge("quorate_http_connections", "Connections that are served, of `--max-connections`.", |scrape, to| {
+            to.put(scrape.connections);
+        }),
         gauge("quorate_http_requests_in_flight", "Requests whose answer has not begun.", |scrape, to| {
             to.put(scrape.metrics.http.in_flight.value());
         }),
