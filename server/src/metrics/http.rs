@@ -13,7 +13,6 @@ pub(crate) const REFUSALS: [&str; 13] = [
     "unauthenticated",
     "forbidden",
     "cross_origin",
-    "rate_limited",
     "no_leader",
     "overloaded",
     "rate_limited",
