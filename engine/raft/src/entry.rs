@@ -21,7 +21,7 @@ impl Entry {
             + match &self.payload {
                 Payload::Noop => 0,
                 Payload::Command(bytes) => bytes.len(),
-                Payload::Members(members) => 64 * members.count(),
+                Payload::Members(members) => 64 * (members.count() + members.tokens.len()),
             }
     }
 }
@@ -40,7 +40,7 @@ pub enum Payload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Contact, Learner, NodeId};
+    use crate::{Contact, Learner, NodeId, TokenHash};
 
     #[test]
     fn an_entry_weighs_what_it_carries_and_a_fixed_part() {
@@ -49,6 +49,8 @@ mod tests {
         assert_eq!(weight(Payload::Command([0; 100].into())), 132);
         let members = Members::founder(NodeId(1), Contact::default());
         let members = members.with_learner(NodeId(2), Learner::Standing, Contact::default());
-        assert_eq!((members.count(), weight(Payload::Members(members))), (2, 32 + 2 * 64));
+        assert_eq!((members.count(), weight(Payload::Members(members.clone()))), (2, 32 + 2 * 64));
+        let members = members.with_token(TokenHash([1; 32]), 1, 0).expect("there is room");
+        assert_eq!(weight(Payload::Members(members)), 32 + 3 * 64);
     }
 }

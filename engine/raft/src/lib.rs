@@ -26,6 +26,7 @@ mod io;
 mod job;
 mod log;
 mod members;
+mod members_bytes;
 mod message;
 mod quorum;
 mod raft;
@@ -33,6 +34,7 @@ mod random;
 mod status;
 mod term_runs;
 mod time;
+mod tokens;
 pub mod trace;
 
 pub use config::{Cleanup, Config};
@@ -53,3 +55,4 @@ pub use raft::{
 pub use status::{PeerState, PeerStatus, Role, Status};
 pub use term_runs::TermRuns;
 pub use time::Time;
+pub use tokens::{JoinToken, TokenFault, TokenHash};

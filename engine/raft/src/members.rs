@@ -1,6 +1,6 @@
 //! The cluster's configuration.
 
-use crate::NodeId;
+use crate::{JoinToken, NodeId, TokenHash};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Invariants: a learner is no voter of the incoming half (one of the outgoing half may be named as a learner: it votes
 /// until the change ends, and is a learner then); every member has a contact, and nobody else has.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Members {
     /// The voters; during a joint change, the incoming half (thesis §4.3).
     pub voters: BTreeSet<NodeId>,
@@ -19,6 +19,8 @@ pub struct Members {
     pub learners: BTreeMap<NodeId, Learner>,
     /// How each member is reached.
     pub contacts: BTreeMap<NodeId, Contact>,
+    /// The join tokens that were made, until some time after their end.
+    pub tokens: BTreeMap<TokenHash, JoinToken>,
 }
 
 /// What becomes of a learner.

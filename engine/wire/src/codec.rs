@@ -24,6 +24,9 @@
 //!   | from   | to     | term   | 2         | last.term | last.index |
 //! ```
 //!
+//! A configuration with join tokens is not quite its fields (`quorate-raft`, `members_bytes.rs`), and drawn in
+//! `docs/FORMAT.md`.
+//!
 //! Variants and fields are known by position alone. New variants go to the end; anything else is a new format
 //! version.
 

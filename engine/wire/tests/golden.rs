@@ -15,8 +15,8 @@ use quorate_kv::{
     Put, Relation, Restore, Revision, RunRef, Settings, Txn,
 };
 use quorate_raft::{
-    Chunk, Contact, Digest, Entry, Envelope, HardState, Held, Index, Learner, LogId, Members, Message,
-    NodeId, Payload, Report, SnapshotMeta, Term,
+    Chunk, Contact, Digest, Entry, Envelope, HardState, Held, Index, JoinToken, Learner, LogId, Members,
+    Message, NodeId, Payload, Report, SnapshotMeta, Term, TokenHash,
 };
 use quorate_wire::entry::{decode_payload, encode_command, encode_entry};
 use quorate_wire::frame::{encode_envelope, encode_frame};
@@ -76,7 +76,16 @@ fn members() -> Members {
         outgoing: [ALICE].into(),
         learners: [(CAROL, Learner::Joining)].into(),
         contacts: [(ALICE, contact(0)), (BOB, contact(1)), (CAROL, contact(2))].into(),
+        tokens: [].into(),
     }
+}
+
+/// One that nobody has used, and one that has let Carol in.
+fn members_with_tokens() -> Members {
+    let token = |ends_ms, spent_by| JoinToken { ends_ms, spent_by };
+    let tokens =
+        [(TokenHash([0x10; 32]), token(1_000, None)), (TokenHash([0x20; 32]), token(2_000, Some(CAROL)))];
+    Members { tokens: tokens.into(), ..members() }
 }
 
 fn meta() -> SnapshotMeta {
@@ -233,6 +242,24 @@ fn payloads_of_every_kind() {
         let bytes = golden(name, &format!("{:?}", entry.payload), &encode_entry(&entry));
         assert_eq!(decode_payload(&bytes), Ok(entry.payload), "{name}");
     }
+}
+
+/// Without join tokens a configuration is what it was before there were any; with some it is another one, which an
+/// older release refuses.
+#[test]
+fn a_configuration_with_join_tokens() {
+    golden_value("members_with_tokens", &members_with_tokens());
+    let meta = SnapshotMeta { members: members_with_tokens(), ..meta() };
+    golden_value("snapshot_meta_with_tokens", &meta);
+    let plain = codec::encode(&members());
+    let with = codec::encode(&members_with_tokens());
+    assert_eq!(with[..8], [0xff; 8]);
+    assert_eq!(with[8..8 + plain.len()], plain);
+    for length in 0..with.len() {
+        assert!(codec::decode::<Members>(&with[..length]).is_err(), "{length} bytes");
+    }
+    let without_any = [&[0xff; 8], &*plain, &[0; 8]].concat();
+    assert!(codec::decode::<Members>(&without_any).is_err(), "tokens are announced, and there are none");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use quorate_kv::{
     Action, ClusterTime, Command, Compare, Expiry, LeaseId, Once, Op, Operand, Order, Put, Relation, Txn,
 };
 use quorate_raft::{
-    Chunk, Contact, Digest, Entry, Envelope, HardState, Held, Index, Learner, LogId, Members, Message,
-    NodeId, Payload, Report, SnapshotMeta, Term,
+    Chunk, Contact, Digest, Entry, Envelope, HardState, Held, Index, JoinToken, Learner, LogId, Members,
+    Message, NodeId, Payload, Report, SnapshotMeta, Term, TokenHash,
 };
 use quorate_wire::entry::{decode_command, decode_payload, encode_command, encode_entry};
 use quorate_wire::frame::{encode_envelope, encode_frame};
@@ -54,13 +54,20 @@ fn members() -> impl Strategy<Value = Members> {
         btree_set(node(), 0..4),
         btree_map(node(), learner(), 0..4),
         btree_map(node(), contact(), 0..4),
+        btree_map(any::<[u8; 32]>().prop_map(TokenHash), token(), 0..3),
     )
-        .prop_map(|(voters, outgoing, learners, contacts)| Members {
+        .prop_map(|(voters, outgoing, learners, contacts, tokens)| Members {
             voters,
             outgoing,
             learners,
             contacts,
+            tokens,
         })
+}
+
+fn token() -> impl Strategy<Value = JoinToken> {
+    (any::<u64>(), proptest::option::of(node()))
+        .prop_map(|(ends_ms, spent_by)| JoinToken { ends_ms, spent_by })
 }
 
 fn payload() -> impl Strategy<Value = Payload> {

@@ -80,6 +80,9 @@ impl Raft {
         if target.is_joint() {
             return Err(ChangeError::Invalid("it is a joint one"));
         }
+        if target.unspends(current) {
+            return Err(ChangeError::Invalid("a join token that is spent would add another node"));
+        }
         for id in target.voters.difference(&current.voters) {
             self.may_vote(leader, *id)?;
         }

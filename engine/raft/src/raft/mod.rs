@@ -249,6 +249,11 @@ impl Raft {
         self.commit
     }
 
+    /// The configuration in force.
+    pub fn members(&self) -> &Members {
+        self.membership.current()
+    }
+
     /// The last slot that the state machine has applied.
     pub fn applied(&self) -> LogId {
         self.applied

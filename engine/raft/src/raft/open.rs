@@ -78,12 +78,14 @@ impl Raft {
         }
         let mut random = Random::new(config.seed);
         let election_at = now + random_timeout(&config, &mut random);
+        let membership = Membership::new(found.snapshot.as_ref(), members);
         let mut raft = Raft {
             now,
             hard,
             hard_write: WriteId(0),
             writer: Writer::new(last.index),
-            membership: Membership::new(found.snapshot.as_ref(), members),
+            room: super::room::Account::of(membership.current()),
+            membership,
             commit: covered.index.max(found.commit_hint.min(last.index)),
             applying: Index(0),
             applied: LogId::ZERO,
@@ -91,7 +93,6 @@ impl Raft {
             reads: Reads::new(random.next()),
             damage: Damage::new(random.next(), &damaged, found.unknown, hard.term),
             snapshots: Snapshots { newest: found.snapshot, incoming: None },
-            room: super::room::Account::default(),
             role: RoleState::Follower(Follower::default()),
             election_at,
             // It forgot whom it promised what before it restarted.

@@ -6,7 +6,7 @@
 //! most that it can take, and what fits here fits there. `docs/adr/0006-full-disk.md` has the whole argument.
 
 use super::{Raft, RoleState};
-use crate::{Entry, Event, Index, NodeId, Payload, Room, Tally, WriteId, tally};
+use crate::{Entry, Event, Index, Members, NodeId, Payload, Room, Tally, WriteId, tally};
 use alloc::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
@@ -26,37 +26,49 @@ pub(super) struct Account {
     on_its_way: VecDeque<(WriteId, Need)>,
     /// Leadership was handed over for want of room, once until there is some.
     handed_over: bool,
+    /// A configuration with join tokens is in the log already, or was.
+    has_tokens: bool,
 }
 
 /// What an entry takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Need {
     bytes: u64,
+    /// A segment is begun for it: the first configuration with join tokens stands in one that says so.
+    opens: bool,
     /// A segment is begun behind it.
     closes: bool,
 }
 
 impl Need {
-    fn of(payload: &Payload) -> Need {
-        let bytes = match payload {
-            Payload::Noop => 0,
-            Payload::Command(command) => command.len() as u64,
+    /// `has_tokens`: there was a configuration with join tokens before.
+    fn of(payload: &Payload, has_tokens: bool) -> Need {
+        let (bytes, brings_tokens) = match payload {
+            Payload::Noop => (0, false),
+            Payload::Command(command) => (command.len() as u64, false),
             Payload::Members(members) => {
                 /// Ids, roles and lengths.
                 const MEMBER_BYTES: usize = 128;
+                /// A hash, an end, and who spent it.
+                const TOKEN_BYTES: usize = 64;
                 let texts = members.contacts.values();
                 let texts = texts.map(|of| of.address.len() + of.url.len() + of.name.len() + MEMBER_BYTES);
-                texts.sum::<usize>() as u64
+                let bytes = texts.sum::<usize>() + TOKEN_BYTES * members.tokens.len();
+                (bytes as u64, !members.tokens.is_empty())
             }
         };
-        Need { bytes: bytes + OVERHEAD_BYTES, closes: matches!(payload, Payload::Members(_)) }
+        Need {
+            bytes: bytes + OVERHEAD_BYTES,
+            opens: brings_tokens && !has_tokens,
+            closes: matches!(payload, Payload::Members(_)),
+        }
     }
 }
 
 /// The room behind an entry; none when it does not fit.
 fn place(room: Room, need: Need) -> Option<Room> {
     let mut room = room;
-    if need.bytes > room.rest_bytes {
+    if need.opens || need.bytes > room.rest_bytes {
         room = begin_segment(room)?;
     }
     room.rest_bytes = room.rest_bytes.checked_sub(need.bytes)?;
@@ -74,9 +86,19 @@ fn exhausted(room: Room) -> Room {
 }
 
 impl Account {
+    /// Of a log in whose configuration these are the members.
+    pub(super) fn of(members: &Members) -> Account {
+        Account { has_tokens: !members.tokens.is_empty(), ..Account::default() }
+    }
+
+    fn need(&self, payload: &Payload) -> Need {
+        Need::of(payload, self.has_tokens)
+    }
+
     /// An entry is issued with this write.
     pub(super) fn issue(&mut self, write: WriteId, payload: &Payload) {
-        let need = Need::of(payload);
+        let need = self.need(payload);
+        self.has_tokens |= need.opens;
         self.on_its_way.push_back((write, need));
         self.left = self.left.map(|room| place(room, need).unwrap_or(exhausted(room)));
     }
@@ -102,7 +124,7 @@ impl Account {
 
     /// Whether an entry fits, from the reserve if need be.
     pub(super) fn fits(&self, payload: &Payload) -> bool {
-        self.left.is_none_or(|room| place(room, Need::of(payload)).is_some())
+        self.left.is_none_or(|room| place(room, self.need(payload)).is_some())
     }
 
     /// Whether nothing is left but the reserve: not even the smallest command fits before it.
@@ -113,7 +135,7 @@ impl Account {
     /// Whether an entry fits and leaves the reserve alone.
     fn fits_before_reserve(&self, payload: &Payload) -> bool {
         self.left.is_none_or(|room| {
-            let left = place(room, Need::of(payload)).filter(|_| !room.is_reserved);
+            let left = place(room, self.need(payload)).filter(|_| !room.is_reserved);
             left.is_some_and(|left| left.spare_segments >= RESERVED_SEGMENTS)
         })
     }
@@ -177,7 +199,7 @@ impl Raft {
         let base = self.log.terms().base().index;
         let is_new = |entry: &Entry| entry.id.index > base && !self.log.terms().holds(entry.id);
         for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| is_new(entry)) {
-            match place(room, Need::of(&entry.payload)) {
+            match place(room, self.room.need(&entry.payload)) {
                 Some(left) => room = left,
                 None => return at,
             }
@@ -189,7 +211,6 @@ impl Raft {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Members;
 
     const ROOM: Room = Room {
         rest_bytes: 3000,
@@ -262,10 +283,10 @@ mod tests {
 
     #[test]
     fn an_entry_that_fills_a_segment_exactly_begins_no_other() {
-        let need = Need::of(&command(100));
+        let need = Need::of(&command(100), false);
         let left = |rest_bytes| place(Room { rest_bytes, ..ROOM }, need).map(|room| room.spare_segments);
         assert_eq!((left(need.bytes), left(need.bytes - 1)), (Some(3), Some(2)));
-        assert!(need.bytes > 100 && Need::of(&Payload::Noop).bytes == need.bytes - 100);
+        assert!(need.bytes > 100 && Need::of(&Payload::Noop, false).bytes == need.bytes - 100);
     }
 
     /// Each byte of an address, of a URL and of a name counts once.
@@ -273,7 +294,7 @@ mod tests {
     fn a_configuration_needs_room_for_all_its_contacts() {
         let bytes = |address: &str, url: &str, name: &str| {
             let contact = crate::Contact { address: address.into(), url: url.into(), name: name.into() };
-            Need::of(&Payload::Members(Members::founder(crate::NodeId(1), contact))).bytes
+            Need::of(&Payload::Members(Members::founder(NodeId(1), contact)), false).bytes
         };
         let plain = bytes("abc", "abcde", "abcdefg");
         for longer in [
@@ -284,6 +305,32 @@ mod tests {
             assert_eq!(longer, plain + 1);
         }
         assert!(plain > bytes("", "", ""));
+    }
+
+    /// The first with tokens stands in a segment of its own, and those after it are as others.
+    #[test]
+    fn the_first_tokens_take_a_segment_more() {
+        let plain = Members::founder(NodeId(1), crate::Contact::default());
+        let with = plain.with_token(crate::TokenHash([1; 32]), 1, 0).expect("there is room");
+        let (plain, with) = (Payload::Members(plain), Payload::Members(with));
+        let mut account = Account::default();
+        account.reported(Some(ROOM));
+        let spares = |account: &Account| account.left.map(|room| room.spare_segments);
+        account.issue(WriteId(1), &plain);
+        assert_eq!(spares(&account), Some(2));
+        account.issue(WriteId(2), &with);
+        assert_eq!(spares(&account), Some(0));
+        account.written(WriteId(2));
+        account.reported(Some(ROOM));
+        account.issue(WriteId(3), &with);
+        assert_eq!(spares(&account), Some(2));
+        let bytes = |payload| Need::of(payload, true).bytes;
+        assert_eq!(bytes(&with), bytes(&plain) + 64);
+        let Payload::Members(members) = &with else { panic!("it is one") };
+        let mut account = Account::of(members);
+        account.reported(Some(ROOM));
+        account.issue(WriteId(4), &with);
+        assert_eq!(spares(&account), Some(2));
     }
 
     #[test]

@@ -17,7 +17,8 @@
 //! | `partition {1} {2 3}`, `cut 1 2`, `heal` | cuts links, also for what is on its way; mends all |
 //! | `unreachable 1 2` | node 1 is told that its link to 2 broke |
 //! | `propose 1 a b*40`, `read 2 7`, `lease-read 2 7` | asks node 1 (or 2) for it |
-//! | `add-learner 1 4 [standing] [replaces 3]` | asks node 1 for it |
+//! | `add-learner 1 4 [standing] [replaces 3] [by 7]` | asks node 1 for it; by a join token, which that spends |
+//! | `token 1 7` | asks node 1 to make a join token of this name |
 //! | `promote 1 4`, `remove 1 4`, `change 1 4 5 6 [learners 1]` | asks node 1 for it |
 //! | `address 1 2 new:7000` | asks node 1 to say that node 2 is reached there |
 //! | `new 4 5`, `transfer 1 [2]` | nodes that know nothing start; node 1 is asked to hand over |
@@ -36,10 +37,10 @@ use super::network::Selector;
 use super::{Cluster, first_entry, trace};
 use quorate_raft::{
     Cleanup, Config, Contact, Done, Entry, HardState, Index, Input, Learner, LogId, Members, NodeId, Payload,
-    ReadId, ReadMode, Role, Room, Term,
+    Raft, ReadId, ReadMode, Role, Room, Term, Time, TokenHash,
 };
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The least that a clock moves.
@@ -117,7 +118,7 @@ fn perform(cluster: &mut Cluster, words: &[&str]) {
         "status" => status(cluster, rest),
         "state" => state(cluster, rest),
         "propose" | "propose-freeing" | "read" | "lease-read" | "promote" | "remove" | "change"
-        | "address" | "transfer" | "add-learner" => {
+        | "address" | "transfer" | "token" | "add-learner" => {
             ask(cluster, words[0], node(rest[0]), &rest[1..]);
         }
         "new" => rest.iter().for_each(|word| cluster.add_node(node(word), Disk::default())),
@@ -305,13 +306,12 @@ fn ask(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
             let answer = core.transfer(now, words.first().map(|word| node(word)));
             Some(answer.map_or_else(|error| format!("{error:?}"), |to| format!("to {}", to.0)))
         }
+        "token" => {
+            let members = core.status().members.with_token(token(words[0]), 1_000, 0).unwrap();
+            Some(said(core.change_members(now, members)))
+        }
         _ => {
-            let learner = if words.contains(&"standing") { Learner::Standing } else { Learner::Joining };
-            let replaced = words.iter().position(|word| *word == "replaces").map(|at| node(words[at + 1]));
-            let members = core.status().members;
-            let members = replaced.map_or_else(|| members.clone(), |replaced| members.without(replaced));
-            let target = members.with_learner(node(words[0]), learner, Contact::default());
-            let answer = said(core.change_members(now, target));
+            let answer = add_learner(core, now, words);
             if !cluster.nodes.contains_key(&node(words[0])) {
                 cluster.add_node(node(words[0]), Disk::default());
             }
@@ -325,6 +325,35 @@ fn ask(cluster: &mut Cluster, command: &str, id: NodeId, words: &[&str]) {
     cluster.drain(id);
 }
 
+/// `4 [standing] [replaces 3] [by 7]`: what is said to that.
+fn add_learner(core: &mut Raft, now: Time, words: &[&str]) -> String {
+    let id = node(words[0]);
+    let learner = if words.contains(&"standing") { Learner::Standing } else { Learner::Joining };
+    let after = |word: &str| words.iter().position(|known| *known == word).map(|at| words[at + 1]);
+    let members = core.members();
+    let members =
+        after("replaces").map_or_else(|| members.clone(), |replaced| members.without(node(replaced)));
+    let shown = after("by").map(token);
+    if let Some(Err(fault)) = shown.map(|shown| members.admits(&shown, id, 0)) {
+        return format!("{fault:?}");
+    }
+    // As the host does: whoever is a member already stays as it is.
+    if shown.is_some() && members.contains(id) {
+        return said(core.change_members(now, members));
+    }
+    let target = members.with_learner(id, learner, Contact::default());
+    let target = match shown {
+        Some(shown) => target.with_spent(&shown, id),
+        None => target,
+    };
+    said(core.change_members(now, target))
+}
+
+/// The join token of this name, a number.
+fn token(word: &str) -> TokenHash {
+    TokenHash([word.parse().unwrap_or_else(|_| panic!("{word:?} is no token")); 32])
+}
+
 /// `1 2 3 learners 4`: the configuration of these voters and learners.
 fn target(words: &[&str]) -> Members {
     let mut halves = words.split(|word| *word == "learners");
@@ -336,6 +365,7 @@ fn target(words: &[&str]) -> Members {
         voters: voters.into_iter().collect(),
         outgoing: BTreeSet::new(),
         learners: learners.into_iter().map(|id| (id, Learner::Standing)).collect(),
+        tokens: BTreeMap::new(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! One compact line for everything that happens.
 
 use quorate_raft::{
-    Entry, Event, Held, Index, Learner, Load, LogId, Members, Message, NodeId, Payload, PeerState, Reader,
-    Report, Role, Status, Write,
+    Entry, Event, Held, Index, JoinToken, Learner, Load, LogId, Members, Message, NodeId, Payload, PeerState,
+    Reader, Report, Role, Status, TokenHash, Write,
 };
 use std::collections::BTreeMap;
 
@@ -117,7 +117,7 @@ pub(crate) fn command(bytes: &[u8]) -> String {
 }
 
 /// Voters, then learners: `?` for one that joins, `-` for one that stays a learner; an address after `@`. Of a joint
-/// configuration, the outgoing half after a slash.
+/// configuration, the outgoing half after a slash. Then the join tokens, each with the node that has spent it.
 pub(crate) fn members(members: &Members) -> String {
     let address = |id: &NodeId| match &members.contacts[id].address {
         none if none.is_empty() => String::new(),
@@ -130,7 +130,12 @@ pub(crate) fn members(members: &Members) -> String {
     });
     let outgoing: Vec<String> = members.outgoing.iter().map(|id| id.0.to_string()).collect();
     let outgoing = if members.is_joint() { format!(" / {}", outgoing.join(" ")) } else { String::new() };
-    format!("{{{}{outgoing}}}", voters.chain(learners).collect::<Vec<_>>().join(" "))
+    let token = |(hash, token): (&TokenHash, &JoinToken)| match token.spent_by {
+        Some(node) => format!(" token {} of {}", hash.0[0], node.0),
+        None => format!(" token {}", hash.0[0]),
+    };
+    let tokens: String = members.tokens.iter().map(token).collect();
+    format!("{{{}{outgoing}{tokens}}}", voters.chain(learners).collect::<Vec<_>>().join(" "))
 }
 
 pub(crate) fn write(write: &Write) -> String {

@@ -5,7 +5,7 @@ use crate::host::{Host, ME, found, members};
 use quorate_raft::{
     ChangeError, Chunk, Config, Contact, Digest, Done, Entry, Index, Input, Job, Learner, Load, LogId,
     Members, Message, NodeId, OpenError, Output, Payload, Raft, ReadId, ReadMode, Reader, Role, SnapshotMeta,
-    Term, TermRuns, Time,
+    Term, TermRuns, Time, TokenHash,
 };
 
 fn config() -> Config {
@@ -149,6 +149,25 @@ fn a_change_that_moves_no_vote_is_taken_while_nobody_is_heard() {
         Err(ChangeError::WouldLoseQuorum)
     );
     assert!(host.core.change_members(host.now, moved).is_ok());
+}
+
+/// Whatever the host asks for: what a token has spent is decided.
+#[test]
+fn no_change_gives_a_spent_token_to_another_node() {
+    let mut host = Host::leader(config(), &[1]);
+    let token = TokenHash([7; 32]);
+    let with = |members: &Members, id| members.with_learner(id, Learner::Standing, Contact::default());
+    let open = host.core.members().with_token(token, 1_000, 0).unwrap();
+    let by = |id| with(&open, id).with_spent(&token, id);
+    host.core.change_members(host.now, by(NodeId(4))).unwrap();
+    host.drain();
+    host.answer();
+    for target in [by(NodeId(5)), open.clone(), with(&open, NodeId(4))] {
+        let refused = host.core.change_members(host.now, target);
+        assert!(matches!(refused, Err(ChangeError::Invalid(why)) if why.contains("spent")), "{refused:?}");
+    }
+    let removed = host.core.members().without(NodeId(4));
+    assert!(host.core.change_members(host.now, removed).is_ok());
 }
 
 /// It holds up no commit when it lacks no more than a round trip brings.
