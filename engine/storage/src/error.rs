@@ -34,7 +34,7 @@ pub enum OpenError {
     Disk(#[from] Fatal),
     /// A file was written by another release, in a format that this one does not know. It is no damage.
     #[error(
-        "{path} has version {found} of its format, and this release knows version {known} alone: use the release that \
+        "{path} has version {found} of its format, and the newest that this release knows is {known}: use the release that \
          wrote it; nothing was changed"
     )]
     UnknownVersion {
@@ -42,7 +42,7 @@ pub enum OpenError {
         path: String,
         /// Its version.
         found: u32,
-        /// The version that is known.
+        /// The newest version that is known.
         known: u32,
     },
     /// The system does not let a file of term and vote be read. It may be sound.

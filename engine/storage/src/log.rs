@@ -17,7 +17,7 @@ use crate::options::Options;
 use crate::places::{Place, Places};
 use crate::random::Random;
 use crate::record::{FLAG_REPAIR, Kind, SECTOR_BYTES, record_bytes};
-use crate::segment::{DIRECTORY, Link, LogFile, SegmentHeader, SegmentNumber};
+use crate::segment::{DIRECTORY, Link, LogFile, SegmentHeader, SegmentNumber, least_version};
 use crate::spares::Spares;
 use crate::stable::Stable;
 
@@ -69,6 +69,8 @@ pub(crate) struct Log<F> {
     pub(crate) base_members: (LogId, Members),
     pub(crate) commit_hint: Index,
     pub(crate) position: Position,
+    /// The version that segments are begun with. It only rises.
+    pub(crate) version: u32,
     /// Files that are no part of the log any more, once the next segment is there.
     pub(crate) stale: Vec<String>,
     pub(crate) spares: Spares<F>,
@@ -87,17 +89,23 @@ impl<F: DiskFile> Log<F> {
     ///
     /// A membership entry is the one slot that a node cannot start without. It is a batch of its own, in sectors of
     /// its own, and a new segment follows, whose header repeats it: so no single bad place takes both, and of
-    /// several in one write each is repeated. That costs a segment and some syncs; memberships change rarely.
+    /// several in one write each is repeated. That costs a segment and some syncs; memberships change rarely. The first
+    /// one with join tokens also begins a segment of the version that may hold it, so that a release that could not
+    /// decode it refuses the log.
     pub(crate) fn append<D: Disk<File = F>>(
         &mut self,
         disk: &D,
         stable: &mut Stable<F>,
         entry: &Entry,
     ) -> Result<(), Fatal> {
-        if !matches!(entry.payload, Payload::Members(_)) {
+        let Payload::Members(members) = &entry.payload else {
             return self.append_slot(disk, stable, entry);
-        }
+        };
         self.flush()?;
+        if self.version < least_version(members) {
+            self.version = least_version(members);
+            self.begin_segment(disk, stable, entry_bytes(entry))?;
+        }
         self.append_slot(disk, stable, entry)?;
         self.flush()?;
         self.begin_segment(disk, stable, 0)
@@ -229,6 +237,7 @@ impl<F: DiskFile> Log<F> {
         self.damaged.clear();
         self.members.clear();
         self.base_members = (meta.members_at, meta.members.clone());
+        self.version = self.version.max(least_version(&meta.members));
         self.commit_hint = self.commit_hint.max(meta.last.index);
         self.position.previous = Link::default();
         let old = self.segments.len();
@@ -273,6 +282,7 @@ impl<F: DiskFile> Log<F> {
     ) -> Result<(), Fatal> {
         let (members_at, members) = self.config();
         let mut header = SegmentHeader {
+            version: self.version,
             number: self.spares.next_number(),
             id: 0,
             bytes: 0,

@@ -18,13 +18,15 @@ use crate::record::{FLAG_LAST, HEADER_BYTES, Identity, Kind, SECTOR_BYTES};
 use crate::replay::Replay;
 use crate::reread::settled;
 use crate::scan::{Condition, Item, Record, Scan, next_header, scan};
-use crate::segment::{DIRECTORY, Link, LogFile, SegmentHeader, SegmentNumber};
+use crate::segment::{self, DIRECTORY, Link, LogFile, SegmentHeader, SegmentNumber};
 use crate::verdict::{Evidence, NextSegment, Tail, Verdict, decide};
 
 /// What the disk says about the log.
 #[derive(Debug)]
 pub(crate) struct Recovered<F> {
     pub(crate) segments: VecDeque<Segment<F>>,
+    /// The highest version that any of them has.
+    pub(crate) version: u32,
     pub(crate) replay: Replay,
     pub(crate) position: Position,
     /// Segments that may be removed now.
@@ -196,6 +198,7 @@ impl Walk {
         mut stale: Vec<String>,
         acknowledged: u64,
     ) -> Recovered<F> {
+        let version = chain.iter().map(|segment| segment.header.version).max().unwrap_or(segment::VERSION);
         let mut segments: VecDeque<Segment<F>> =
             chain.into_iter().map(|segment| Segment::new(&segment.header, segment.file)).collect();
         let mut previous = self.replay.previous;
@@ -217,7 +220,7 @@ impl Walk {
             previous,
             closed: self.damaged_end,
         };
-        Recovered { segments, replay: self.replay, position, dead, stale }
+        Recovered { segments, version, replay: self.replay, position, dead, stale }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::error::Fatal;
 use crate::layout::round_up;
 use crate::log::{Log, needed_bytes};
 use crate::record::{SECTOR_BYTES, record_bytes};
-use crate::segment::copy_bytes;
+use crate::segment::{copy_bytes, least_version};
 
 /// So many spares stay ready while there is space to make others: what is on its way to the log when the disk turns
 /// out to be full needs them.
@@ -81,6 +81,8 @@ struct Forecast {
     offset: u32,
     bytes: u64,
     closed: bool,
+    /// The version that segments are begun with.
+    version: u32,
     /// Where records begin in a new segment.
     start: u32,
     segment_bytes: u32,
@@ -97,6 +99,7 @@ impl Forecast {
             offset: log.position.offset,
             bytes: segment.bytes,
             closed: log.position.closed,
+            version: log.version,
             start: 2 * copy_bytes(&log.config().1),
             segment_bytes: log.options.segment_bytes,
             segments: 0,
@@ -107,6 +110,7 @@ impl Forecast {
     fn write(&mut self, write: &Write) {
         if let Some(meta) = &write.install {
             self.start = 2 * copy_bytes(&meta.members);
+            self.version = self.version.max(least_version(&meta.members));
             self.begin_segment(0);
         }
         let replaced = write.append.first().map(|entry| entry.id.index);
@@ -114,6 +118,12 @@ impl Forecast {
             self.record(record_bytes(0));
         }
         for entry in &write.append {
+            if let Payload::Members(members) = &entry.payload
+                && self.version < least_version(members)
+            {
+                self.version = least_version(members);
+                self.begin_segment(entry_bytes(entry));
+            }
             self.record(entry_bytes(entry));
             if let Payload::Members(members) = &entry.payload {
                 self.start = 2 * copy_bytes(members);

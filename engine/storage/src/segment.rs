@@ -24,8 +24,11 @@ use quorate_wire::codec;
 use crate::layout::{Packer, Unpacker, length, position, round_up};
 use crate::record::{Identity, count, kind_code, kind_from_code, log_id};
 
-/// The version of the format of `log/`.
+/// The first version of the format of `log/`.
 pub(crate) const VERSION: u32 = 1;
+/// The version in which configurations may have join tokens. A log that never had any is written in the first one,
+/// which older releases read; they would take what they can't decode for damage.
+pub(crate) const VERSION_WITH_TOKENS: u32 = 2;
 /// The directory of the log.
 pub(crate) const DIRECTORY: &str = "log";
 /// The copies of a header begin at multiples of this.
@@ -98,6 +101,7 @@ pub(crate) struct Link {
 /// The header of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
+    pub(crate) version: u32,
     pub(crate) number: SegmentNumber,
     pub(crate) id: u64,
     /// The length of the file.
@@ -118,6 +122,11 @@ pub(crate) fn copy_bytes(members: &Members) -> u32 {
     round_up(FIXED_BYTES + length(codec::encode(members).len()), PAGE_BYTES)
 }
 
+/// The version that a segment with this configuration has at least.
+pub(crate) fn least_version(members: &Members) -> u32 {
+    if members.tokens.is_empty() { VERSION } else { VERSION_WITH_TOKENS }
+}
+
 impl SegmentHeader {
     /// How much of a file is read for its header at first: enough for both copies of an ordinary one.
     pub(crate) const USUAL_BYTES: u64 = 64 << 10;
@@ -131,13 +140,15 @@ impl SegmentHeader {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let members = codec::encode(&self.members);
         let copy_bytes = copy_bytes(&self.members);
+        let least = least_version(&self.members);
+        assert!(self.version >= least, "version {} of a segment that needs {least}", self.version);
         assert!(copy_bytes <= MAX_COPY_PAGES * PAGE_BYTES, "a configuration of {} bytes", members.len());
         let mut copy = vec![0; copy_bytes as usize];
         let record = &self.previous.record;
         Packer::new(&mut copy)
             .put(MAGIC)
             .u32(0)
-            .u32(VERSION)
+            .u32(self.version)
             .u32(copy_bytes)
             .u32(self.number.0)
             .u64(self.id)
@@ -181,7 +192,8 @@ impl SegmentHeader {
         let (checksum, version, copy_bytes) = (fields.u32(), fields.u32(), fields.u32());
         let whole = bytes.get(12..copy_bytes as usize)?;
         let in_place = start == 0 || start == copy_bytes;
-        if !in_place || crc32c::crc32c(whole) != checksum || version != VERSION || fields.u32() != number.0 {
+        let is_known = (VERSION..=VERSION_WITH_TOKENS).contains(&version);
+        if !in_place || crc32c::crc32c(whole) != checksum || !is_known || fields.u32() != number.0 {
             return None;
         }
         let (id, bytes_of_file, batch) = (fields.u64(), fields.u64(), count(&mut fields));
@@ -197,6 +209,7 @@ impl SegmentHeader {
         let record =
             Identity { id: record_id, length: record_length, checksum: record_checksum, offset, kind, flags };
         let header = SegmentHeader {
+            version,
             number,
             id,
             bytes: bytes_of_file,
@@ -214,10 +227,11 @@ impl SegmentHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_raft::{Contact, NodeId};
+    use quorate_raft::{Contact, NodeId, TokenHash};
 
     fn header(members: Members) -> SegmentHeader {
         SegmentHeader {
+            version: least_version(&members),
             number: SegmentNumber(3),
             id: 0x0123_4567_89ab_cdef,
             bytes: 1 << 20,
@@ -243,7 +257,9 @@ mod tests {
     #[test]
     fn either_copy_is_enough() {
         let contact = Contact { name: "n".repeat(9000), ..Contact::default() };
-        for members in [Members::default(), Members::founder(NodeId(7), contact)] {
+        let plain = Members::founder(NodeId(7), contact);
+        let with = plain.with_token(TokenHash([9; 32]), 1_000, 0).unwrap();
+        for members in [Members::default(), plain, with] {
             let header = header(members);
             let bytes = header.encode();
             assert_eq!(bytes.len(), header.records_start() as usize);

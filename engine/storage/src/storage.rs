@@ -406,6 +406,7 @@ impl<D: Disk> Opening<D> {
             places: Places::new(start.last.index),
             damaged: [].into(),
             members: Vec::new(),
+            version: segment::least_version(&start.members),
             base_members: (start.members_at, start.members),
             commit_hint: start.last.index,
             position,
@@ -427,7 +428,7 @@ impl<D: Disk> Opening<D> {
 
     /// Goes on with the log that was found.
     fn with_log(mut self, recovered: Recovered<D::File>) -> Result<(Storage<D>, Found), OpenError> {
-        let Recovered { segments, mut replay, position, dead, stale } = recovered;
+        let Recovered { segments, version, mut replay, position, dead, stale } = recovered;
         let hard = self.stable.value().hard;
         let newest = self.checkpoints.newest().cloned();
         let start = Start::of(newest.as_ref());
@@ -477,11 +478,13 @@ impl<D: Disk> Opening<D> {
             base_members: (start.members_at, start.members),
             commit_hint: found.commit_hint,
             position,
+            version,
             stale,
             spares: self.spares()?,
             batch: Default::default(),
             options: self.options.clone(),
         };
+        log.version = log.version.max(segment::least_version(&log.config().1));
         self.remove_dead(&dead)?;
         if let Some(meta) = newest.filter(|_| behind) {
             log.reset(&self.disk, &mut self.stable, &meta)?;

@@ -14,6 +14,7 @@
 //! What a checkpoint says of its content has a version of its own, since it travels without the file.
 
 use std::io::ErrorKind;
+use std::ops::RangeInclusive;
 
 use quorate_wire::checkpoint::{Manifest, RestoreError};
 
@@ -28,7 +29,7 @@ struct Format {
     /// How the names of its files end.
     suffix: &'static str,
     magic: &'static [u8; 8],
-    known: u32,
+    known: RangeInclusive<u32>,
     /// How much a checksum covers; nothing when the file says so itself.
     checked_bytes: Option<u64>,
 }
@@ -38,28 +39,28 @@ const FORMATS: [Format; 4] = [
         directory: stable::DIRECTORY,
         suffix: "",
         magic: stable::MAGIC,
-        known: stable::VERSION,
+        known: stable::VERSION..=stable::VERSION,
         checked_bytes: Some(stable::SLOT_BYTES as u64),
     },
     Format {
         directory: segment::DIRECTORY,
         suffix: ".log",
         magic: segment::MAGIC,
-        known: segment::VERSION,
+        known: segment::VERSION..=segment::VERSION_WITH_TOKENS,
         checked_bytes: None,
     },
     Format {
         directory: checkpoints::DIRECTORY,
         suffix: checkpoints::MANIFEST_SUFFIX,
         magic: checkpoints::MANIFEST_MAGIC,
-        known: checkpoints::MANIFEST_VERSION,
+        known: checkpoints::MANIFEST_VERSION..=checkpoints::MANIFEST_VERSION_WITH_TOKENS,
         checked_bytes: None,
     },
     Format {
         directory: checkpoints::DIRECTORY,
         suffix: checkpoints::RUN_SUFFIX,
         magic: checkpoints::RUN_MAGIC,
-        known: checkpoints::RUN_VERSION,
+        known: checkpoints::RUN_VERSION..=checkpoints::RUN_VERSION,
         checked_bytes: Some(checkpoints::RUN_HEADER_BYTES),
     },
 ];
@@ -69,12 +70,12 @@ const BACKUP: Format = Format {
     directory: "",
     suffix: "",
     magic: backup::MAGIC,
-    known: backup::VERSION,
+    known: backup::VERSION..=backup::VERSION,
     checked_bytes: Some(backup::HEADER_BYTES as u64),
 };
 
-/// How much of a file is looked at: enough for both copies of an ordinary header.
-const BEGINNING_BYTES: u64 = 64 << 10;
+/// How much of a file is looked at: enough for both copies of a header, also with as many join tokens as may be.
+const BEGINNING_BYTES: u64 = 256 << 10;
 
 /// Refuses a disk with a file of another version.
 ///
@@ -99,7 +100,7 @@ pub(crate) fn refuse_other_versions<D: Disk>(disk: &D) -> Result<(), OpenError> 
     Ok(())
 }
 
-/// The version of a file and the one that is known, when they differ.
+/// The version of a file and the newest one that is known, when the file's is not among those.
 fn other_version<D: Disk>(disk: &D, path: &str, format: &Format) -> Option<(u32, u32)> {
     let file = disk.open(path).ok()?;
     let mut beginning = vec![0; position(file.len().ok()?.min(BEGINNING_BYTES))];
@@ -108,8 +109,8 @@ fn other_version<D: Disk>(disk: &D, path: &str, format: &Format) -> Option<(u32,
     let starts = (0..pages).map(|page| page * segment::PAGE_BYTES as usize);
     let versions: Vec<u32> =
         starts.filter_map(|start| version_at(&beginning[..read], start, format)).collect();
-    let other = versions.iter().find(|version| **version != format.known);
-    let of_file = other.map(|found| (*found, format.known));
+    let other = versions.iter().find(|version| !format.known.contains(version));
+    let of_file = other.map(|found| (*found, *format.known.end()));
     let is_manifest = format.magic == checkpoints::MANIFEST_MAGIC && !versions.is_empty();
     of_file.or_else(|| other_content(&beginning[..read]).filter(|_| is_manifest))
 }
@@ -124,7 +125,7 @@ fn other_content(file: &[u8]) -> Option<(u32, u32)> {
 
 /// The version of a backup whose header is whole, when it is not the known one.
 pub(crate) fn other_version_of_backup(header: &[u8]) -> Option<u32> {
-    version_at(header, 0, &BACKUP).filter(|version| *version != BACKUP.known)
+    version_at(header, 0, &BACKUP).filter(|version| !BACKUP.known.contains(version))
 }
 
 /// The version of the header at `start`, if it is whole.
@@ -178,8 +179,8 @@ mod tests {
         for (path, size, version) in [
             ("stable/a", 512, 1),
             ("stable/b", 512, 1),
-            ("log/00000001.log", 4096, 1),
-            (manifest_path, manifest.len(), 2),
+            ("log/00000001.log", 4096, 2),
+            (manifest_path, manifest.len(), 3),
             (run_path, 512, 1),
             // Its content is of another version, and the file is not.
             ("content", 0, 2),

@@ -23,6 +23,9 @@ use crate::reread::settled;
 
 /// The version of the format of manifest files. In the first, which no release wrote, the file held the whole state.
 pub(crate) const VERSION: u32 = 2;
+/// The version in which the configuration has join tokens. Without any a file is written in the one before, which older
+/// releases read.
+pub(crate) const VERSION_WITH_TOKENS: u32 = 3;
 pub(crate) const MAGIC: &[u8; 8] = b"QRTESNAP";
 const FIXED_BYTES: usize = 56;
 /// About how long a file is.
@@ -83,7 +86,7 @@ impl Described {
         Packer::new(&mut bytes)
             .put(MAGIC)
             .u32(0)
-            .u32(VERSION)
+            .u32(if self.meta.members.tokens.is_empty() { VERSION } else { VERSION_WITH_TOKENS })
             .u32(length(FIXED_BYTES + members.len() + manifest.len()))
             .u32(length(members.len()))
             .u64(self.meta.last.term.0)
@@ -114,7 +117,7 @@ impl Described {
         if fields.array::<8>() != *MAGIC || fields.u32() != crc32c::crc32c(&bytes[12..]) {
             return None;
         }
-        if fields.u32() != VERSION {
+        if !(VERSION..=VERSION_WITH_TOKENS).contains(&fields.u32()) {
             return None;
         }
         let (file_bytes, members_bytes) = (fields.u32() as usize, fields.u32() as usize);

@@ -45,7 +45,8 @@ pub use draft::{Content, Draft};
 use draft::{Stage, Writing};
 pub(crate) use file::{
     Described, MAGIC as MANIFEST_MAGIC, Publication, SUFFIX as MANIFEST_SUFFIX, VERSION as MANIFEST_VERSION,
-    manifest_proper, name as manifest_name, path as manifest_path, publish, slot_in_name,
+    VERSION_WITH_TOKENS as MANIFEST_VERSION_WITH_TOKENS, manifest_proper, name as manifest_name,
+    path as manifest_path, publish, slot_in_name,
 };
 use incoming::{Incoming, Taken};
 pub(crate) use reader::Checkpoint;

@@ -16,6 +16,7 @@ mod full_disk;
 mod fuzz;
 mod golden;
 mod hints;
+mod join_tokens;
 mod log;
 mod membership;
 mod memory_disk;
