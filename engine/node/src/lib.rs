@@ -33,5 +33,5 @@ pub use node::{Input, Node, NodeConfig, Output};
 pub use quorate_kv as kv;
 pub use quorate_raft as raft;
 pub use quorate_wire as wire;
-pub use request::{List, Page, Query, ReadLevel, Refusal, Reply, Request, RequestId};
+pub use request::{Entrance, List, Page, Query, ReadLevel, Refusal, Reply, Request, RequestId};
 pub use view::View;

@@ -249,6 +249,7 @@ impl Node {
             damaged: status.damaged,
             short_of_room: self.raft.room().is_some(),
             restoring: self.state.is_restoring(),
+            time: self.clock.now(),
             revision: self.state.kv.revision(),
             keys: self.state.kv.len(),
             state_hash: self.state.kv.state_hash(),
@@ -386,8 +387,12 @@ impl Node {
         match request {
             Request::Write { action, once } => self.write(now, id, action, once),
             Request::Read { query, level } => self.read(now, id, Lookup::Query(query), level),
-            Request::AddLearner { id: member, learner, contact, replaces } => {
-                let target = self.with_learner(member, learner, contact, replaces);
+            Request::AddLearner { id: member, learner, contact, replaces, entrance } => {
+                let target = self.with_learner(member, (learner, contact), replaces, entrance);
+                self.change_to(now, id, target);
+            }
+            Request::AddToken { token, ttl_ms } => {
+                let target = self.with_token(token, ttl_ms);
                 self.change_to(now, id, target);
             }
             Request::SetMembers { voters, learners } => {

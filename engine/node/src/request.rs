@@ -1,7 +1,7 @@
 //! What can be asked of a node, and what it answers.
 
 use quorate_kv::{Action, Change, ClusterTime, Entry, Lease, LeaseId, Lock, Once, Outcome, Revision};
-use quorate_raft::{Contact, Index, Learner, NodeId};
+use quorate_raft::{Contact, Index, Learner, NodeId, TokenFault, TokenHash};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -38,6 +38,8 @@ pub enum Request {
         contact: Contact,
         /// The former holder of the address, which leaves in the same change: it was wiped, and answers there no more.
         replaces: Option<NodeId>,
+        /// What lets it in.
+        entrance: Entrance,
     },
     /// Make a learner a voter.
     Promote(NodeId),
@@ -54,6 +56,13 @@ pub enum Request {
     Transfer(Option<NodeId>),
     /// Take a checkpoint now.
     Checkpoint,
+    /// Make a join token. The same one again is there already, and lives no longer.
+    AddToken {
+        /// What is kept of it.
+        token: TokenHash,
+        /// How long it can be used, in milliseconds of cluster time.
+        ttl_ms: u64,
+    },
 }
 
 impl Request {
@@ -66,6 +75,17 @@ impl Request {
     pub fn get(key: Arc<[u8]>, level: ReadLevel) -> Request {
         Request::Read { query: Query::Key { key, revision: None }, level }
     }
+}
+
+/// What lets a node in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entrance {
+    /// Who asks: they may add nodes.
+    Open,
+    /// This join token, which is spent by the change that adds the node.
+    Token(TokenHash),
+    /// Nothing: only a member may have another contact.
+    Shut,
 }
 
 /// What is looked up.
@@ -243,4 +263,8 @@ pub enum Refusal {
     DiskFull,
     /// The change is none; the text says why.
     BadChange(String),
+    /// The join token does not add this node.
+    BadToken(TokenFault),
+    /// There are as many join tokens as may be.
+    TooManyTokens,
 }

@@ -1,6 +1,6 @@
 //! How a node stands.
 
-use quorate_kv::Revision;
+use quorate_kv::{ClusterTime, Revision};
 use quorate_raft::{Index, LogId, Members, NodeId, PeerStatus, Role, Term};
 
 /// A look at a node, owned.
@@ -36,6 +36,8 @@ pub struct View {
     pub short_of_room: bool,
     /// The store is being restored from a checkpoint.
     pub restoring: bool,
+    /// The cluster time, as far as this node knows it.
+    pub time: ClusterTime,
     /// The store's revision.
     pub revision: Revision,
     /// How many keys the store has.

@@ -2,9 +2,10 @@
 
 use super::Node;
 use super::reads::So;
-use crate::request::{Refusal, Reply, RequestId};
+use crate::request::{Entrance, Refusal, Reply, RequestId};
 use quorate_raft::{
-    ChangeError, Contact, Learner, LogId, Members, NodeId, PeerState, PeerStatus, Time, TransferError,
+    ChangeError, Contact, Learner, LogId, Members, NodeId, PeerState, PeerStatus, Time, TokenHash,
+    TransferError,
 };
 use std::collections::BTreeSet;
 
@@ -13,12 +14,20 @@ impl Node {
     pub(super) fn with_learner(
         &self,
         id: NodeId,
-        learner: Learner,
-        contact: Contact,
+        (learner, contact): (Learner, Contact),
         replaces: Option<NodeId>,
+        entrance: Entrance,
     ) -> Result<Members, Refusal> {
         // What is under way is as good as there: only then can what has been asked for before be asked for again.
-        let mut target = self.raft.status().members.target();
+        let mut target = self.raft.members().target();
+        match &entrance {
+            Entrance::Token(token) => {
+                target.admits(token, id, self.token_time()?).map_err(Refusal::BadToken)?;
+            }
+            // It may have been removed a moment ago.
+            Entrance::Shut if !target.contains(id) => return Err(Refusal::MemberNotFound(id)),
+            Entrance::Open | Entrance::Shut => {}
+        }
         if let Some(replaced) = replaces.filter(|replaced| *replaced != id && target.contains(*replaced)) {
             // Asked at the last moment: whoever has come back meanwhile, at whatever address, keeps its place.
             if self.hears(replaced) {
@@ -34,7 +43,28 @@ impl Node {
             target.contacts.insert(id, contact);
             return Ok(target);
         }
-        Ok(target.with_learner(id, learner, contact))
+        let target = target.with_learner(id, learner, contact);
+        Ok(match &entrance {
+            Entrance::Token(token) => target.with_spent(token, id),
+            Entrance::Open | Entrance::Shut => target,
+        })
+    }
+
+    /// The members with one more join token.
+    pub(super) fn with_token(&self, token: TokenHash, ttl_ms: u64) -> Result<Members, Refusal> {
+        let (now_ms, members) = (self.token_time()?, self.raft.members().target());
+        if members.tokens.contains_key(&token) {
+            return Ok(members);
+        }
+        let ends_ms = now_ms.saturating_add(ttl_ms);
+        members.with_token(token, ends_ms, now_ms).ok_or(Refusal::TooManyTokens)
+    }
+
+    /// What the ends of tokens are compared with: cluster time, which a new leader knows once it has applied an entry
+    /// of its own.
+    fn token_time(&self) -> Result<u64, Refusal> {
+        let is_known = self.raft.leads_in() == Some(self.raft.applied().term);
+        if is_known { Ok(self.clock.now().0) } else { Err(Refusal::NotSettled) }
     }
 
     /// Whether this leader hears a member. It always hears itself.
@@ -50,7 +80,7 @@ impl Node {
         voters: BTreeSet<NodeId>,
         learners: &BTreeSet<NodeId>,
     ) -> Result<Members, Refusal> {
-        let known = &self.raft.status().members.contacts;
+        let known = &self.raft.members().contacts;
         if let Some(both) = voters.intersection(learners).next() {
             return Err(Refusal::BadChange(format!("{both} is among the voters and among the learners")));
         }
@@ -60,7 +90,8 @@ impl Node {
         };
         let contacts = voters.iter().chain(learners).map(contact).collect::<Result<_, Refusal>>()?;
         let learners = learners.iter().map(|id| (*id, Learner::Standing)).collect();
-        Ok(Members { voters, outgoing: BTreeSet::new(), learners, contacts })
+        let tokens = self.raft.members().tokens.clone();
+        Ok(Members { voters, outgoing: BTreeSet::new(), learners, contacts, tokens })
     }
 
     pub(super) fn transfer(&mut self, now: Time, id: RequestId, to: Option<NodeId>) {

@@ -2,12 +2,16 @@
 //! that the past goes.
 
 use super::{Node, frees_space};
-use quorate_kv::{Action, Command, Once, Order};
+use quorate_kv::{Action, ClusterTime, Command, Once, Order};
 use quorate_raft::{Index, Time};
 use quorate_wire::entry::encode_command;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// While a join token is open, the log is stamped at least so often. A new leader begins at the last stamp, so this is
+/// how much longer a token can live for each change of leader; without stamps it could live for ever.
+const STAMP_INTERVAL_MS: u64 = 60_000;
 
 /// When the log takes nothing more just now, it is asked again so much later.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -30,10 +34,16 @@ impl Node {
 
     /// When something ends, if this node leads and has to say so.
     pub(super) fn next_end(&self) -> Option<Time> {
-        let end = self.state.kv.next_end()?;
+        let end = [self.state.kv.next_end(), self.next_stamp()].into_iter().flatten().min()?;
         // What is proposed already is not waited for with a clock, nor is the beginning of leadership.
         let waits = self.raft.is_settled() && !self.is_proposed();
         waits.then(|| self.clock.reaches(end)).flatten().map(|at| at.max(self.housekeeping.not_before))
+    }
+
+    /// When the log is to be stamped for the sake of join tokens.
+    fn next_stamp(&self) -> Option<ClusterTime> {
+        let is_open = self.raft.members().has_open_token(self.clock.now().0);
+        is_open.then(|| ClusterTime(self.state.kv.time().0.saturating_add(STAMP_INTERVAL_MS)))
     }
 
     fn is_proposed(&self) -> bool {
@@ -49,7 +59,8 @@ impl Node {
             return;
         }
         let kv = &self.state.kv;
-        let action = if kv.next_end().is_some_and(|end| end <= self.clock.now()) {
+        let is_due = |end: ClusterTime| end <= self.clock.now();
+        let action = if kv.next_end().is_some_and(is_due) || self.next_stamp().is_some_and(is_due) {
             Action::Tick
         } else if kv.settings() != self.config.settings {
             Action::Configure(self.config.settings)

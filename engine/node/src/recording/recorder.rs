@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Raised whenever a field of a base or an input comes, goes or changes.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// A ring has about so many segments.
 const SEGMENTS: usize = 4;
