@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use quorate_client::Endpoint;
 use quorate_node::raft::{Contact, Learner, NodeId};
-use quorate_node::{Reply, Request, View};
+use quorate_node::{Entrance, Reply, Request, View};
 use tracing::{info, warn};
 
 use crate::context::Context;
 use crate::handle::Answer;
-use crate::join::ask_to_add;
+use crate::join::{Ask, ask_to_add};
 use crate::net::Net;
 use crate::runtime::{Runtime, timeout_at};
 
@@ -85,7 +85,13 @@ async fn mend<R: Runtime, N: Net>(context: &Context<R, N>, view: &View) -> bool 
 async fn mend_here<R: Runtime, N: Net>(context: &Context<R, N>, id: NodeId) -> Result<(), String> {
     // What becomes of a learner is not touched when a member is only told a new contact.
     let contact = context.contact.clone();
-    let request = Request::AddLearner { id, learner: Learner::Standing, contact, replaces: None };
+    let request = Request::AddLearner {
+        id,
+        learner: Learner::Standing,
+        contact,
+        replaces: None,
+        entrance: Entrance::Shut,
+    };
     match context.handle.request(request, context.deadline_in(PATIENCE)).await {
         Answer::Reply(Reply::MembersChanged { .. }) => Ok(()),
         other => Err(format!("{other:?}")),
@@ -97,7 +103,8 @@ async fn mend_at<R: Runtime, N: Net>(
     leader: &Endpoint,
     id: NodeId,
 ) -> Result<(), String> {
-    let asked = ask_to_add(&context.net, leader, id, &context.contact, None);
+    let ask = Ask { id, contact: &context.contact, replaces: None, token: None };
+    let asked = ask_to_add(&context.net, leader, ask);
     match timeout_at(&context.runtime, context.deadline_in(PATIENCE), asked).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),

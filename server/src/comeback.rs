@@ -33,10 +33,11 @@ use tracing::{debug, info, warn};
 use crate::context::Identity;
 use crate::http::QUORATE_LOST;
 use crate::join::{
-    ANSWER_BYTES, JoinError, Joined, NOTHING_STRANGE, PATIENCE, ask_to_add, exchange, id_in, pause,
+    ANSWER_BYTES, Ask, JoinError, Joined, NOTHING_STRANGE, PATIENCE, ask_to_add, exchange, id_in, pause,
 };
 use crate::net::Net;
 use crate::runtime::{Runtime, timeout_at};
+use crate::tokens::JoinToken;
 
 /// How long one node may take to say how it sees the cluster. It answers that by itself.
 const STATUS_PATIENCE: Duration = Duration::from_secs(2);
@@ -224,16 +225,17 @@ impl Former {
         &self,
         runtime: &R,
         net: &N,
-        successor: NodeId,
-        contact: &Contact,
+        (successor, contact): (NodeId, &Contact),
+        token: Option<&JoinToken>,
     ) -> Result<(), ComebackError> {
         let Identity { node, cluster, history } = self.identity;
+        let ask = Ask { id: successor, contact, replaces: Some(node), token };
         let mut said = Said::default();
         let mut refused_since: Option<Time> = None;
         loop {
             self.find_leader(runtime, net).await?;
             for endpoint in &self.endpoints {
-                let asked = ask_to_add(net, endpoint, successor, contact, Some(node));
+                let asked = ask_to_add(net, endpoint, ask);
                 let asked = timeout_at(runtime, runtime.now() + PATIENCE, asked).await;
                 let reason = match asked.unwrap_or(Err(JoinError::Late)) {
                     Ok(joined) if joined == (Joined { cluster, history }) => {

@@ -42,6 +42,8 @@ pub struct Context<R, N> {
     pub storage: StorageLine,
     /// Who asks HTTP clients for tokens; without it, nobody does.
     pub guard: Option<Arc<Guard>>,
+    /// Whether a new node is taken in without a join token: HTTP and peers listen on loopback alone.
+    pub joins_are_open: bool,
     /// What answers to `GET /backup` share.
     pub backups: Arc<Backups>,
     /// What goes on between peers, counted.

@@ -14,12 +14,14 @@ use quorate_client::Endpoint;
 use quorate_client::tls::{explain_tls, tls_error};
 use quorate_node::raft::{Contact, NodeId};
 use quorate_node::wire::{ClusterId, HistoryId};
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::{debug, info, warn};
 
-use crate::http::QUORATE_ERROR;
+use crate::config::ServeConfig;
+use crate::http::{QUORATE_ERROR, QUORATE_JOIN_TOKEN};
 use crate::net::{Net, dial_endpoint};
 use crate::runtime::{Either, Runtime, race, timeout_at};
+use crate::tokens::{JoinToken, TokenFileError, read_join_file};
 
 /// How long one node may take to answer. The leader itself may take five seconds to get the change committed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
@@ -62,24 +64,89 @@ pub(crate) enum JoinError {
     NoHeader(&'static str),
 }
 
-/// Asks `endpoints` in turn to take in the node `id`, until one does. Never gives up: a cluster may be started in any
-/// order, and by machines that boot when they like.
+/// Why a newcomer does not ask any more.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinRefused {
+    /// The join token does not let it in, now or ever.
+    #[error("the node at {endpoint} does not take this one in: {reason}")]
+    Token {
+        /// Who refused it.
+        endpoint: Endpoint,
+        /// What it said.
+        reason: String,
+    },
+    /// The cluster is not the one that the join token is for.
+    #[error(
+        "the node at {endpoint} is of the cluster {found}, and the join token is for {wanted}: give another --join, or a \
+         token of that cluster; if `quorate members` shows this node there, remove it"
+    )]
+    OtherCluster {
+        /// Who answered.
+        endpoint: Endpoint,
+        /// Its cluster.
+        found: ClusterId,
+        /// The token's.
+        wanted: ClusterId,
+    },
+}
+
+/// What a node asks for: to be taken in, or that its contact be changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) id: NodeId,
+    pub(crate) contact: &'a Contact,
+    /// The member whose place it takes.
+    pub(crate) replaces: Option<NodeId>,
+    /// What lets it in.
+    pub(crate) token: Option<&'a JoinToken>,
+}
+
+/// The join token of this node. It is read only by one that joins: a member needs it no more.
+///
+/// # Errors
+/// [`TokenFileError`].
+pub(crate) fn own_token(config: &ServeConfig) -> Result<Option<JoinToken>, TokenFileError> {
+    config.join_token_file.as_deref().map(read_join_file).transpose()
+}
+
+/// The same, for one to whom a certificate may be enough, or the token of a node.
+pub(crate) fn own_token_if_any(config: &ServeConfig) -> Option<JoinToken> {
+    own_token(config).unwrap_or_else(|problem| {
+        warn!(%problem, "this node asks to come back without a join token");
+        None
+    })
+}
+
+/// Asks `endpoints` in turn to take in the node `id`, until one does. Gives up only when its join token is refused: a
+/// cluster may be started in any order, and by machines that boot when they like.
+///
+/// # Errors
+/// [`JoinRefused`].
 pub async fn join<R: Runtime, N: Net>(
     runtime: &R,
     net: &N,
     endpoints: &[Endpoint],
-    id: NodeId,
-    contact: &Contact,
-) -> Joined {
+    (id, contact): (NodeId, &Contact),
+    token: Option<&JoinToken>,
+) -> Result<Joined, JoinRefused> {
     let mut said = vec![String::new(); endpoints.len()];
+    let ask = Ask { id, contact, replaces: None, token };
     loop {
         for (endpoint, said) in endpoints.iter().zip(&mut said) {
             let deadline = runtime.now() + PATIENCE;
-            let asked = timeout_at(runtime, deadline, ask_to_add(net, endpoint, id, contact, None)).await;
+            let asked = timeout_at(runtime, deadline, ask_to_add(net, endpoint, ask)).await;
             match asked.unwrap_or(Err(JoinError::Late)) {
+                Ok(Joined { cluster: found, .. }) if token.is_some_and(|token| token.cluster != found) => {
+                    let wanted = token.map_or(found, |token| token.cluster);
+                    return Err(JoinRefused::OtherCluster { endpoint: endpoint.clone(), found, wanted });
+                }
                 Ok(joined) => {
                     info!(%endpoint, cluster = %joined.cluster, "joined");
-                    return joined;
+                    return Ok(joined);
+                }
+                Err(JoinError::Refused { code, body, .. }) if is_final(&code) => {
+                    let reason = error_text(&body);
+                    return Err(JoinRefused::Token { endpoint: endpoint.clone(), reason });
                 }
                 Err(error) => {
                     let reason = error.to_string();
@@ -102,23 +169,37 @@ pub(crate) async fn pause<R: Runtime>(runtime: &R) {
     runtime.sleep(PAUSE / 2 + Duration::from_micros(runtime.random() % half)).await;
 }
 
-/// Asks one node to have the node `id` added, in the place of another one if it says so, or its contact changed. Takes
-/// as long as it takes.
+/// Whether a token that was refused so is refused for ever. The leader alone says so, and knows it.
+fn is_final(code: &str) -> bool {
+    matches!(code, "join_token_invalid" | "join_token_expired" | "join_token_spent")
+}
+
+/// What an error's body says to people.
+fn error_text(body: &str) -> String {
+    let error: Option<Value> = serde_json::from_str(body).ok();
+    let text = error.as_ref().and_then(|error| error["error"].as_str());
+    text.unwrap_or(body).to_owned()
+}
+
+/// Asks one node to have a node added, in the place of another one if it says so, or its contact changed. Takes as long
+/// as it takes.
 pub(crate) async fn ask_to_add<N: Net>(
     net: &N,
     endpoint: &Endpoint,
-    id: NodeId,
-    contact: &Contact,
-    replaces: Option<NodeId>,
+    Ask { id, contact, replaces, token }: Ask<'_>,
 ) -> Result<Joined, JoinError> {
     let Contact { address, url, name } = contact;
     let mut body = json!({ "ID": id.to_string(), "Address": address, "URL": url, "Name": name });
     if let Some(former) = replaces {
         body["Replaces"] = former.to_string().into();
     }
-    let request = Request::post("/raft/add")
-        .header(CONTENT_TYPE, "application/json; charset=utf-8")
-        .body(Full::new(Bytes::from(body.to_string())));
+    let mut request = Request::post("/raft/add").header(CONTENT_TYPE, "application/json; charset=utf-8");
+    if let Some(token) = token {
+        let mut shown = HeaderValue::try_from(token.reveal()).expect(NOTHING_STRANGE);
+        shown.set_sensitive(true);
+        request = request.header(QUORATE_JOIN_TOKEN, shown);
+    }
+    let request = request.body(Full::new(Bytes::from(body.to_string())));
     belongs(&exchange(net, endpoint, request.expect(NOTHING_STRANGE), ANSWER_BYTES).await?)
 }
 

@@ -30,7 +30,7 @@ use crate::context::{Identity, Limits};
 use crate::driver::DriverEnd;
 use crate::founding::{Pairs, first_entries, write_first};
 use crate::http::{Reception, WaitsFor, serve_joining};
-use crate::join::{Joined, join};
+use crate::join::{JoinRefused, Joined, join, own_token, own_token_if_any};
 use crate::log_lines;
 use crate::metrics::{Machine, Metrics};
 use crate::net::Listener;
@@ -43,7 +43,7 @@ use crate::server::{Parts, Server};
 use crate::shutdown::Shutdown;
 use crate::supervisor;
 use crate::tls::{Keyring, TlsListener, TlsNet};
-use crate::tokens::{Credentials, Guard, TokenFileError};
+use crate::tokens::{Credentials, Guard, JoinToken, TokenFileError};
 
 /// The first content, in the seed's format.
 const DATA_JSON: &str = "data.json";
@@ -95,6 +95,9 @@ pub enum ServeError {
     /// A file of tokens can't be used.
     #[error(transparent)]
     Tokens(#[from] TokenFileError),
+    /// The cluster does not take the node in, and never will.
+    #[error(transparent)]
+    Join(#[from] JoinRefused),
     /// A port would let anybody in.
     #[error(transparent)]
     Open(#[from] OpenPortError),
@@ -378,15 +381,19 @@ async fn start(
             (identity, inbound(runtime, peers, Local::member(identity)))
         }
         Origin::Joins => {
+            let token = own_token(config)?;
             let node = node_id(runtime, dir)?;
             // The leader calls back before it takes anybody in.
             let inbound = inbound(runtime, peers, Local::joining(node));
-            let joined = join(runtime, net, &config.join, node, &contact);
-            let Joined { cluster, history } = answering(runtime, &mut http, joined, WaitsFor::Cluster).await;
+            let joined = join(runtime, net, &config.join, (node, &contact), token.as_ref());
+            let Joined { cluster, history } =
+                answering(runtime, &mut http, joined, WaitsFor::Cluster).await?;
             (Identity { node, cluster, history }, inbound)
         }
         Origin::ComesBack(former) => {
-            come_back((runtime, net), dir, &former, (&mut http, peers), &contact).await?
+            let token = own_token_if_any(config);
+            let newcomer = (&contact, token.as_ref());
+            come_back((runtime, net), dir, &former, (&mut http, peers), newcomer).await?
         }
     };
     let (storage, found) = match opened {
@@ -416,9 +423,13 @@ async fn start(
         inbound,
         http: http.listener,
         guard: http.guard,
+        joins_are_open: config.joins_are_open(),
         inspector: None,
         metrics: Metrics::on(machine),
     };
+    if parts.joins_are_open {
+        info!("no token is asked for, on loopback alone: any process on this machine may join a node");
+    }
     Ok(Server::start(parts)?)
 }
 
@@ -466,7 +477,7 @@ async fn come_back(
     dir: &mut DataDir,
     former: &Former,
     (http, peers): (&mut Reception<ServeListener>, ServeListener),
-    contact: &Contact,
+    (contact, token): (&Contact, Option<&JoinToken>),
 ) -> Result<(Identity, Inbound), ServeError> {
     let waits = WaitsFor::Successor(lender(dir, former));
     comeback::announce(former, dir.path());
@@ -479,7 +490,7 @@ async fn come_back(
     let identity = Identity { node, ..former.identity };
     // It belongs to one history of one cluster already, so no other can take it in.
     let inbound = inbound(runtime, peers, Local::member(identity));
-    answering(runtime, http, former.ask(runtime, net, node, contact), waits).await?;
+    answering(runtime, http, former.ask(runtime, net, (node, contact), token), waits).await?;
     let place = dir.set_former_aside()?;
     info!(place = %place.display(), "what the former node left was set aside");
     Ok((identity, inbound))

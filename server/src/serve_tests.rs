@@ -28,6 +28,7 @@ fn config(dir: &Path) -> ServeConfig {
         tokens: None,
         probes_need_token: false,
         node_token_file: None,
+        join_token_file: None,
         insecure: false,
         bootstrap: false,
         join: Vec::new(),

@@ -69,6 +69,8 @@ pub struct Parts<R, N: Net> {
     pub http: N::Listener,
     /// Who asks HTTP clients for tokens; without it, nobody does.
     pub guard: Option<Arc<Guard>>,
+    /// Whether a new node is taken in without a join token.
+    pub joins_are_open: bool,
     /// Who looks over the node's shoulder: nobody in production.
     pub inspector: Option<Box<dyn Inspector>>,
     /// What is counted and measured.
@@ -92,7 +94,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
     /// Starts the driver and HTTP. They run on their own; dropping the server does not end them.
     pub fn start(parts: Parts<R, N>) -> Result<Self, OpenError> {
         let Parts { config, runtime, net, storage, found, identity, contact, .. } = parts;
-        let Parts { limits, inbound, http, guard, inspector, metrics, .. } = parts;
+        let Parts { limits, inbound, http, guard, joins_are_open, inspector, metrics, .. } = parts;
         // The core gives a hand-over up after one election timeout, and a successor then has to be heard.
         let election_timeout = config.raft.election_timeout;
         let hand_over_limit = election_timeout * 3 / 2;
@@ -128,6 +130,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
             disk,
             storage: line,
             guard,
+            joins_are_open,
             backups,
             counters,
             metrics,

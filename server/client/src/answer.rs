@@ -1,5 +1,7 @@
 //! The bodies that the server answers with, as types. Unknown fields are ignored: a newer server may say more.
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +79,29 @@ pub struct Peer {
     pub match_index: u64,
     /// `probe`, `pipeline`, `snapshot` or `down`.
     pub state: String,
+}
+
+/// A join token that was made (`POST /raft/join-tokens`). It is shown this once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(utoipa::ToSchema))]
+pub struct JoinTokenMade {
+    /// The token, for one node to join with.
+    pub token: String,
+    /// The id of the cluster that it is for.
+    pub cluster: String,
+    /// How long it can be used, as in `1h`.
+    pub ttl: String,
+}
+
+impl fmt::Debug for JoinTokenMade {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let JoinTokenMade { cluster, ttl, .. } = self;
+        formatter
+            .debug_struct("JoinTokenMade")
+            .field("cluster", cluster)
+            .field("ttl", ttl)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Who belongs to the cluster (`GET /raft/members`).

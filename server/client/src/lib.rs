@@ -60,7 +60,7 @@ mod txn;
 mod watch;
 
 pub use address::{Address, AddressError};
-pub use answer::{Leader, Member, Members, Peer, Status, Transition, Value, Written};
+pub use answer::{JoinTokenMade, Leader, Member, Members, Peer, Status, Transition, Value, Written};
 pub use backup::{Arriving, ArrivingRecording, NoBackup, Wanted};
 pub use client::Client;
 pub use consistency::{Consistency, ConsistencyError};

@@ -1,12 +1,13 @@
 //! The calls about the cluster itself.
 
 use crate::address::Address;
-use crate::answer::{Members, Status};
+use crate::answer::{JoinTokenMade, Members, Status};
 use crate::client::{Client, parse};
 use crate::endpoint::Endpoint;
 use crate::error::ClientError;
 use crate::exchange::{Answer, Call};
 use hyper::Method;
+use std::time::Duration;
 
 /// A node that is to join (`POST /raft/add`).
 #[derive(Clone, Debug)]
@@ -64,6 +65,16 @@ impl Client {
         }
         let target = if member.wait_for_voter { "/raft/add?wait=voter" } else { "/raft/add" };
         self.post_json(target, &body).await
+    }
+
+    /// Makes a join token that lives for so long, a second to thirty days. What nobody hears of expires by itself.
+    ///
+    /// # Errors
+    /// [`ClientError::Unavailable`] when no endpoint knows a leader, or there are too many.
+    pub async fn make_join_token(&self, ttl: Duration) -> Result<JoinTokenMade, ClientError> {
+        let body = serde_json::json!({ "ttl": format!("{}ms", ttl.as_millis()) });
+        let call = Call::write_once(Method::POST, "/raft/join-tokens".to_owned());
+        self.call_for(call.with_json(body.to_string().into())).await
     }
 
     /// Makes a learner a voter; one that is no error.

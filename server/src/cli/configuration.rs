@@ -7,6 +7,7 @@ use crate::config::{LogFormat, Origin, Resolved, SETTINGS, ServeConfig, duration
 use crate::real::wall_clock_seconds;
 use crate::serve::{ServeError, load_tokens};
 use crate::tls::Keyring;
+use crate::tokens::read_join_file;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -45,6 +46,10 @@ pub(crate) fn check(config: &ServeConfig) -> Result<(), Failure> {
     config.refuse_open().map_err(ServeError::from)?;
     Keyring::load(config, wall_clock_seconds()).map_err(ServeError::from)?;
     load_tokens(config)?;
+    // A node that has joined needs it no more, and it may be gone.
+    if let Some(path) = config.join_token_file.as_deref().filter(|path| path.exists()) {
+        read_join_file(path).map_err(ServeError::from)?;
+    }
     Ok(())
 }
 
@@ -84,6 +89,7 @@ fn value_text(config: &ServeConfig, setting: &str) -> String {
         "tokens" => file(config.tokens.as_ref()),
         "probes-need-token" => config.probes_need_token.to_string(),
         "node-token-file" => file(config.node_token_file.as_ref()),
+        "join-token-file" => file(config.join_token_file.as_ref()),
         "insecure" => config.insecure.to_string(),
         "bootstrap" => config.bootstrap.to_string(),
         "join" => config.join.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),

@@ -1,19 +1,24 @@
-//! `quorate token new`: a token, and the entry for the file that nodes look it up in.
+//! `quorate token new`: a token, and the entry for the file that nodes look it up in. `quorate token join`: a token
+//! that lets one node join.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 use clap::{Args, Subcommand};
+use quorate_client::JoinTokenMade;
 use serde::Serialize;
 
+use crate::cli::arguments::ClientFlags;
+use crate::cli::client::call;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::files::{failed, name_durably, open_alone};
 use crate::cli::output::{self, Output, OutputFlags};
-use crate::config::parse_name;
+use crate::config::{parse_duration, parse_name};
 use crate::paths::with_suffix;
 use crate::tokens::{Entry, PERMITTED, Rate, Role, Token, entry_text, parse_tokens};
 
@@ -30,6 +35,19 @@ pub(crate) struct TokenCommand {
 enum TokenAction {
     /// Make a token; it is shown once, and nodes keep a hash of it
     New(NewCommand),
+    /// Have the cluster make a token that lets one node join, once; it is shown once
+    Join(JoinCommand),
+}
+
+#[derive(Debug, Args)]
+struct JoinCommand {
+    /// How long it can be used, from 1s to 30d
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_ttl)]
+    ttl: Duration,
+    #[command(flatten)]
+    client: ClientFlags,
+    #[command(flatten)]
+    output: OutputFlags,
 }
 
 #[derive(Debug, Args)]
@@ -69,8 +87,31 @@ fn rate_parser() -> impl TypedValueParser<Value = Rate> {
     clap::value_parser!(u32).try_map(Rate::new)
 }
 
+fn parse_ttl(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
 pub(crate) fn run(command: &TokenCommand) -> Result<(), Failure> {
-    let TokenAction::New(command) = &command.action;
+    match &command.action {
+        TokenAction::New(command) => new(command),
+        TokenAction::Join(command) => join(command),
+    }
+}
+
+/// stdout has the token and nothing else, so that it can go into a file as it is.
+fn join(command: &JoinCommand) -> Result<(), Failure> {
+    let made = call(&command.client, async |client| client.make_join_token(command.ttl).await)?;
+    let JoinTokenMade { cluster, ttl, .. } = &made;
+    output::say(&format!(
+        "lets one node join the cluster {cluster} within {ttl}: write it to a file for `quorate serve --join-token-file`"
+    ));
+    match command.output.output {
+        Output::Json => output::json(&made),
+        Output::Table => output::line(&made.token),
+    }
+}
+
+fn new(command: &NewCommand) -> Result<(), Failure> {
     let token = Token::new(rand::random(), rand::random());
     let NewCommand { name, role, prefixes, rate, .. } = command;
     let hash = token.hashed(rand::random());

@@ -63,6 +63,8 @@ pub struct ServeConfig {
     pub probes_need_token: bool,
     /// The file of the token that this node shows to others.
     pub node_token_file: Option<PathBuf>,
+    /// The file of the join token that this node joins with.
+    pub join_token_file: Option<PathBuf>,
     /// Listen beyond loopback on ports that let anybody in.
     pub insecure: bool,
     /// Found a new cluster when the data dir is empty.

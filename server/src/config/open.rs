@@ -47,6 +47,12 @@ impl ServeConfig {
         }
     }
 
+    /// Whether a new node is taken in without a join token: nobody is asked for a token of any kind, and who could join
+    /// is on this machine.
+    pub(crate) fn joins_are_open(&self) -> bool {
+        self.tokens.is_none() && self.listen.is_loopback() && self.raft_listen.is_loopback()
+    }
+
     /// A name other than `localhost` may lead anywhere, and so counts as open, as wildcards do.
     fn open_ports(&self) -> Vec<OpenPort> {
         let http = OpenPort {
@@ -71,12 +77,17 @@ impl ServeConfig {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use super::super::{Flags, Surroundings, resolve};
+    use super::super::{Flags, ServeConfig, Surroundings, resolve};
 
     const HTTP: [(&str, &str); 3] = [("tls-cert", "c"), ("tls-key", "k"), ("tls-ca", "a")];
     const PEERS: [(&str, &str); 3] = [("peer-tls-cert", "c"), ("peer-tls-key", "k"), ("peer-tls-ca", "a")];
 
     fn refused(flags: &[(&str, &str)]) -> Result<Vec<String>, String> {
+        let open = resolved(flags).refuse_open().map_err(|error| error.to_string())?;
+        Ok(open.iter().map(|port| port.flag.to_owned()).collect())
+    }
+
+    fn resolved(flags: &[(&str, &str)]) -> ServeConfig {
         let mut given = Flags::default();
         for (name, value) in [&[("data-dir", "/d"), ("advertise-url", "")][..], flags].concat() {
             given.values.insert(name.to_owned(), vec![value.to_owned()]);
@@ -84,9 +95,15 @@ mod tests {
         let scheme = if given.values.contains_key("tls-cert") { "https" } else { "http" };
         given.values.insert("advertise-url".to_owned(), vec![format!("{scheme}://node.example:80")]);
         let surroundings = Surroundings { variable: &|_| None, own_address: &|| None };
-        let config = resolve(&given, &surroundings).unwrap().config;
-        let open = config.refuse_open().map_err(|error| error.to_string())?;
-        Ok(open.iter().map(|port| port.flag.to_owned()).collect())
+        resolve(&given, &surroundings).unwrap().config
+    }
+
+    #[test]
+    fn joins_are_open_on_loopback_alone_and_where_nobody_is_asked() {
+        let open = |flags: &[(&str, &str)]| resolved(flags).joins_are_open();
+        assert!(open(&[]) && open(&[("listen", "[::1]:1")]));
+        assert!(!open(&[("listen", "10.0.0.1:1")]) && !open(&[("raft-listen", "0.0.0.0:1")]));
+        assert!(!open(&[("insecure", "true"), ("listen", "10.0.0.1:1")]) && !open(&[("tokens", "t")]));
     }
 
     #[test]

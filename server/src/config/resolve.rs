@@ -61,6 +61,7 @@ pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolve
         tokens: file(&mut lookup, "tokens")?,
         probes_need_token: lookup.single("probes-need-token", "false", parse_switch)?,
         node_token_file: file(&mut lookup, "node-token-file")?,
+        join_token_file: file(&mut lookup, "join-token-file")?,
         insecure: lookup.single("insecure", "false", parse_switch)?,
         bootstrap: lookup.single("bootstrap", "false", parse_switch)?,
         join: joins(&mut lookup)?,

@@ -48,6 +48,7 @@ fn the_defaults() {
         tokens: None,
         probes_need_token: false,
         node_token_file: None,
+        join_token_file: None,
         insecure: false,
         bootstrap: false,
         join: Vec::new(),

@@ -120,6 +120,12 @@ pub const SETTINGS: &[Setting] = &[
         Shape::List,
         "Join the cluster of this node, when the data dir is empty; repeatable",
     ),
+    setting(
+        "join-token-file",
+        "FILE",
+        Shape::Single,
+        "The join token to show to that cluster, which `quorate token join` printed",
+    ),
     setting("name", "NAME", Shape::Single, "A name for people to read"),
     setting("max-value-bytes", "SIZE", Shape::Single, "The largest value [default: 1MiB]"),
     setting("max-request-bytes", "SIZE", Shape::Single, "The largest request body [default: 4MiB]"),

@@ -10,11 +10,14 @@
 //! | new | any, and one that is no member is named as `Replaces` | refused: it was removed, and is not to come back by itself |
 //! | any | any, where another id answers, or nobody | refused |
 //! | known | another member's | refused |
+//!
+//! What lets a new one in is in `admission`.
 
 use hyper::Response;
 use quorate_node::raft::{Contact, Learner, NodeId, PeerState, PeerStatus, Time};
-use quorate_node::{Refusal, Request};
+use quorate_node::{Entrance, Refusal, Request};
 
+use super::admission::Admission;
 use super::app::{App, json};
 use super::body::AnswerBody;
 use super::error::ApiError;
@@ -31,6 +34,31 @@ use crate::runtime::Runtime;
 pub(super) struct Add {
     pub(super) member: NewMember,
     pub(super) wait_for_voter: bool,
+    pub(super) admission: Admission,
+}
+
+/// A node that may be added.
+struct Newcomer {
+    id: NodeId,
+    learner: Learner,
+    contact: Contact,
+    /// The member whose place it takes.
+    replaces: Option<NodeId>,
+    /// What lets it in.
+    entrance: Entrance,
+}
+
+impl Newcomer {
+    fn request(&self, replaces: Option<NodeId>) -> Request {
+        let Newcomer { id, learner, contact, entrance, .. } = self;
+        Request::AddLearner {
+            id: *id,
+            learner: *learner,
+            contact: contact.clone(),
+            replaces,
+            entrance: *entrance,
+        }
+    }
 }
 
 impl<R: Runtime, N: Net> App<R, N> {
@@ -54,18 +82,11 @@ impl<R: Runtime, N: Net> App<R, N> {
     /// Adds a newcomer that has answered at its address. Whoever else is known by that address is not there any more:
     /// when it is not heard from elsewhere either, it leaves in the same change. So does the one that it says it
     /// replaces, wherever that one was.
-    async fn add_here(
-        &self,
-        id: NodeId,
-        learner: Learner,
-        contact: Contact,
-        replaces: Option<NodeId>,
-        deadline: Time,
-    ) -> Result<(), NotChanged> {
-        let request = |replaces| Request::AddLearner { id, learner, contact: contact.clone(), replaces };
-        let by = match replaces {
+    async fn add_here(&self, newcomer: &Newcomer, deadline: Time) -> Result<(), NotChanged> {
+        let Newcomer { id, contact, replaces, .. } = newcomer;
+        let by = match *replaces {
             Some(former) => former,
-            None => match self.change_members_here(request(None), deadline).await {
+            None => match self.change_members_here(newcomer.request(None), deadline).await {
                 Err(NotChanged::Refused(Refusal::AddressInUse { by })) => by,
                 done => return done,
             },
@@ -86,7 +107,7 @@ impl<R: Runtime, N: Net> App<R, N> {
                 ))));
             }
         }
-        match self.change_members_here(request(Some(by)), deadline).await {
+        match self.change_members_here(newcomer.request(Some(by)), deadline).await {
             Err(NotChanged::Refused(Refusal::WouldLoseQuorum)) if replaces.is_some() => {
                 Err(NotChanged::Failed(ApiError::WouldLoseQuorum(format!(
                     "without the member {by} the voters who are heard would be no majority, so node {id} can't take its \
@@ -101,7 +122,7 @@ impl<R: Runtime, N: Net> App<R, N> {
                 ))))
             }
             Ok(()) => {
-                let address = contact.address;
+                let address = &contact.address;
                 tracing::info!(node = %id, replaced = %by, address, "took the place of a node that is gone");
                 Ok(())
             }
@@ -146,8 +167,12 @@ impl<R: Runtime, N: Net> Operation<R, N> for Add {
     async fn perform(&self, app: &App<R, N>, deadline: Time) -> Result<Response<AnswerBody>, AttemptError> {
         let NewMember { id, address, url, name, learner, replaces } = self.member.clone();
         let address = address.to_string();
+        let entrance = app.judge(&self.admission, id, deadline).await?;
         let members = app.context.handle.view().current().members.clone();
         let known = members.contacts.get(&id).cloned();
+        if known.is_none() && entrance == Entrance::Shut {
+            return Err(ApiError::JoinTokenNeeded(id).into());
+        }
         let (replaces, gone): (Option<NodeId>, _) = match replaces {
             Some(former) if !members.contains(former) => (None, Some(former)),
             replaces => (replaces, None),
@@ -167,10 +192,10 @@ impl<R: Runtime, N: Net> Operation<R, N> for Add {
             // Who takes the place of a standing learner is to be no more than that.
             let is_standing = |former| members.learners.get(&former) == Some(&Learner::Standing);
             let learner = if replaces.is_some_and(is_standing) { Learner::Standing } else { learner };
-            app.add_here(id, learner, contact, replaces, deadline).await?;
+            app.add_here(&Newcomer { id, learner, contact, replaces, entrance }, deadline).await?;
         } else {
-            let request = Request::AddLearner { id, learner, contact, replaces: None };
-            app.change_members_here(request, deadline).await?;
+            let known = Newcomer { id, learner, contact, replaces: None, entrance };
+            app.change_members_here(known.request(None), deadline).await?;
         }
         if self.wait_for_voter {
             app.wait_for_voter(id, deadline).await?;

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use quorate_node::kv::{LeaseId, Revision, Settings};
-use quorate_node::raft::NodeId;
+use quorate_node::raft::{Members, NodeId, TokenFault};
 use quorate_node::wire::entry::MAX_COMMAND_BYTES;
 use serde::Serialize;
 use std::sync::Arc;
@@ -48,6 +48,30 @@ pub enum ApiError {
     /// Whoever asks may not.
     #[error("{0}")]
     Forbidden(String),
+    /// A node that is new shows nothing that lets it in.
+    #[error(
+        "node {0} is new, and this cluster does not listen on loopback alone: give it a join token, which `quorate token join` \
+         makes (serve --join-token-file, or the header Quorate-Join-Token), or a certificate of the peers' CA"
+    )]
+    JoinTokenNeeded(NodeId),
+    /// What is shown as a join token is none, or none of this cluster.
+    #[error("the join token lets nobody in: {0}; make another with `quorate token join`")]
+    JoinTokenInvalid(String),
+    /// The join token's time is over.
+    #[error("the join token has expired: make another with `quorate token join`")]
+    JoinTokenExpired,
+    /// The join token has let a node in before.
+    #[error(
+        "the join token was spent by node {0}, which is another one, or is no member any more: make another with `quorate \
+         token join`"
+    )]
+    JoinTokenSpent(NodeId),
+    /// No more join tokens can be made.
+    #[error(
+        "{most} join tokens were made that have not expired: nothing was done; try again later, and let them live for a \
+         shorter time", most = Members::MOST_TOKENS
+    )]
+    JoinTokensFull,
     /// A browser page of another origin asks.
     #[error("the Origin {0:?} is not this server's: only its own pages may ask from a browser")]
     CrossOrigin(String),
@@ -319,6 +343,11 @@ impl ApiError {
             ApiError::DuplicateKey(_) => (StatusCode::BAD_REQUEST, "duplicate_key"),
             ApiError::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             ApiError::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            ApiError::JoinTokenNeeded(_) => (StatusCode::FORBIDDEN, "join_token_needed"),
+            ApiError::JoinTokenInvalid(_) => (StatusCode::FORBIDDEN, "join_token_invalid"),
+            ApiError::JoinTokenExpired => (StatusCode::FORBIDDEN, "join_token_expired"),
+            ApiError::JoinTokenSpent(_) => (StatusCode::FORBIDDEN, "join_token_spent"),
+            ApiError::JoinTokensFull => (StatusCode::SERVICE_UNAVAILABLE, "join_tokens_full"),
             ApiError::CrossOrigin(_) => (StatusCode::FORBIDDEN, "cross_origin"),
             ApiError::RouteNotFound(_) => (StatusCode::NOT_FOUND, "route_not_found"),
             ApiError::NotLent(_) => (StatusCode::NOT_FOUND, "not_lent"),
@@ -422,6 +451,18 @@ impl ApiError {
                 to.insert(headers::QUORATE_LOST, former.expect("hex digits are a header value"));
             }
             _ => {}
+        }
+    }
+}
+
+impl From<TokenFault> for ApiError {
+    fn from(fault: TokenFault) -> Self {
+        match fault {
+            TokenFault::Unknown => ApiError::JoinTokenInvalid(
+                "this cluster has made none like it, or it has long expired".to_owned(),
+            ),
+            TokenFault::Ended => ApiError::JoinTokenExpired,
+            TokenFault::Spent(node) => ApiError::JoinTokenSpent(node),
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) const QUORATE_TIMEOUT: HeaderName = HeaderName::from_static("quorate-
 pub(crate) const QUORATE_LEADER: HeaderName = HeaderName::from_static("quorate-leader");
 /// From a node that has lost what it must not forget, and waits to come back as another: who it was.
 pub(crate) const QUORATE_LOST: HeaderName = HeaderName::from_static("quorate-lost");
+/// On a join: the join token that lets the node in.
+pub(crate) const QUORATE_JOIN_TOKEN: HeaderName = HeaderName::from_static("quorate-join-token");
 /// Makes a write safe to repeat.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// On the answer to a write that was done before: it is the answer of that time.

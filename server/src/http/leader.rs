@@ -263,6 +263,8 @@ fn refused(refusal: Refusal) -> ApiError {
         ),
         Refusal::DiskFull => ApiError::DiskFull,
         Refusal::BadChange(why) => ApiError::Malformed(why),
+        Refusal::BadToken(fault) => fault.into(),
+        Refusal::TooManyTokens => ApiError::JoinTokensFull,
     }
 }
 

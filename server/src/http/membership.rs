@@ -10,6 +10,7 @@ use quorate_node::raft::{NodeId, Time};
 use quorate_node::{ReadLevel, Refusal, Reply, Request, View};
 
 use super::adding::Add;
+use super::admission::MakeJoinToken;
 use super::app::{App, json};
 use super::body::{AnswerBody, BodyLimit, Upload};
 use super::error::ApiError;
@@ -20,6 +21,7 @@ use super::request::{MemberCall, MemberChange, MemberSets};
 use super::service::Terms;
 use crate::net::Net;
 use crate::runtime::Runtime;
+use crate::tokens::Asker;
 
 /// How long a node is waited for that has not caught up or was not heard. A leader that took office a moment ago does
 /// not know yet how far the others are, and who is there at all.
@@ -32,12 +34,12 @@ struct Change(Request);
 struct Transfer(Option<NodeId>);
 
 impl<R: Runtime, N: Net> App<R, N> {
-    /// `POST /raft/add`, `/raft/promote`, `/raft/remove`, `/raft/members`, `/raft/transfer`.
+    /// `POST /raft/add`, `/raft/join-tokens`, `/raft/promote`, `/raft/remove`, `/raft/members`, `/raft/transfer`.
     pub(super) async fn change_members(
         &self,
         head: &Parts,
         call: MemberCall,
-        upload: Upload<'_>,
+        (upload, asker): (Upload<'_>, &Asker),
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
         let limit = BodyLimit::Request(self.context.limits.request_bytes);
@@ -46,7 +48,12 @@ impl<R: Runtime, N: Net> App<R, N> {
         let asked = self.asked(head, body, terms);
         let change = match change {
             MemberChange::Add { member, wait_for_voter } => {
-                return self.at_leader(&asked, &Add { member, wait_for_voter }).await;
+                let admission = self.admission(head, asker)?;
+                return self.at_leader(&asked, &Add { member, wait_for_voter, admission }).await;
+            }
+            MemberChange::MakeJoinToken { ttl_ms } => {
+                let token = self.draw_join_token();
+                return self.at_leader(&asked, &MakeJoinToken { token, ttl_ms }).await;
             }
             MemberChange::Transfer(to) => return self.at_leader(&asked, &Transfer(to)).await,
             MemberChange::Promote(id) => Request::Promote(id),

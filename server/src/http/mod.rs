@@ -11,7 +11,7 @@
 //! | [`request`] | what a request asks for, parsed, without a node |
 //! | `body`, `json` | bodies as they are read, and as they are sent |
 //! | `keys`, `writes`, `listing`, `leases`, `data`, `backup` | the handlers of what is stored |
-//! | `adding`, `membership`, `status` | the handlers of the cluster |
+//! | `adding`, `admission`, `membership`, `status` | the handlers of the cluster; what lets a node in |
 //! | `watch`, `stream`, `until` | the route of watches, the stream of events that it answers with, and what ends it |
 //! | `lending` | what peers are lent of this node's checkpoints |
 //! | `leader` | having something done by the leader, here or elsewhere, once |
@@ -21,6 +21,7 @@
 //! | `fuzzing` | what the fuzzer feeds |
 
 mod adding;
+mod admission;
 mod app;
 mod backup;
 mod body;
@@ -58,7 +59,7 @@ mod writes;
 pub(crate) use error::ApiError;
 #[cfg(test)]
 pub(crate) use headers::{NODE, QUORATE_FOR, QUORATE_FORWARDED};
-pub(crate) use headers::{QUORATE_ERROR, QUORATE_LOST};
+pub(crate) use headers::{QUORATE_ERROR, QUORATE_JOIN_TOKEN, QUORATE_LOST};
 pub(crate) use joining::{Reception, WaitsFor, serve_joining};
 pub(crate) use json::{EntryAnswer, PLAIN_TO_TLS};
 pub(crate) use lending::{Lender, path_to};

@@ -26,6 +26,7 @@ use super::json::{ALIVE, HELLO};
 use super::linger::Linger;
 use super::openapi::openapi_json;
 use super::paced::Paced;
+use super::proxy::speaks_for_node;
 use super::request::{Call, operation_of, parse_head, parse_timeout};
 use super::status::version;
 use crate::context::Context;
@@ -258,7 +259,7 @@ impl<R: Runtime, N: Net> App<R, N> {
             Call::Record => self.record(head).await,
             Call::Status => self.status().await,
             Call::Members(level) => self.members(level, terms).await,
-            Call::ChangeMembers(change) => self.change_members(head, change, upload, terms).await,
+            Call::ChangeMembers(change) => self.change_members(head, change, (upload, &asker), terms).await,
             Call::Snapshot => self.snapshot(terms).await,
             Call::Lend(wanted) => self.lend(wanted).await,
         }
@@ -266,7 +267,10 @@ impl<R: Runtime, N: Net> App<R, N> {
 
     /// Who asks, as far as anybody wants to know.
     async fn admit(&self, head: &Parts, sender: &Sender) -> Result<Asker, ApiError> {
-        let Some(guard) = &self.context.guard else { return Ok(Asker::Anybody) };
+        let Some(guard) = &self.context.guard else {
+            let is_node = sender.certified.is_proven() && speaks_for_node(&head.headers);
+            return Ok(if is_node { Asker::Node } else { Asker::Anybody });
+        };
         let need = operation_of(&head.method, head.uri.path())?.need();
         guard.admit(&self.context.runtime, need, &head.headers, sender).await
     }

@@ -68,7 +68,7 @@ impl Keyring {
             http: config.advertise_http.host().to_owned(),
             peers: config.advertise_raft.host().to_owned(),
         };
-        let knows_peers = config.tokens.is_some();
+        let knows_peers = config.tokens.is_some() || !config.joins_are_open();
         let keys = Keys::read(&config.tls, knows_peers, &names, now_seconds)?;
         let current = Mutex::new(Arc::new(keys));
         Ok(Keyring { config: config.tls.clone(), knows_peers, names, current })
@@ -140,7 +140,8 @@ impl Keys {
         if let (Some(shown), Some(welcome)) = (shown, &welcome) {
             check(shown, welcome, Usage::Client, now_seconds)?;
         }
-        // Where tokens are asked for, a peer may show its certificate instead, and a client need not have one.
+        // Where tokens are asked for, or a join token, a peer may show its certificate instead, and a client need not
+        // have one.
         let known = peers.as_ref().map(|(_, peers)| peers).filter(|_| knows_peers);
         let verifier = match (&welcome, known) {
             (Some(welcome), _) => welcome.client_verifier(),

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::join::JoinToken;
 use super::rate::Rate;
 use super::rights::Role;
 use super::secret::{Hash, Token, TokenId};
@@ -174,6 +175,16 @@ pub(crate) fn read_secret_file(path: &Path) -> Result<Token, TokenFileError> {
     })
 }
 
+/// Reads the join token that is alone in a file.
+///
+/// # Errors
+/// [`TokenFileError`], which does not say what the file holds.
+pub(crate) fn read_join_file(path: &Path) -> Result<JoinToken, TokenFileError> {
+    let text = read_guarded(path, MOST_SECRET_BYTES)?;
+    JoinToken::parse(text.trim())
+        .map_err(|problem| TokenFileError::Unusable { path: path.to_owned(), problem: problem.to_string() })
+}
+
 fn read_guarded(path: &Path, most_bytes: u64) -> Result<String, TokenFileError> {
     let unreadable = |source| TokenFileError::Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
@@ -195,6 +206,7 @@ fn read_guarded(path: &Path, most_bytes: u64) -> Result<String, TokenFileError> 
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
+    use quorate_node::wire::ClusterId;
     use std::os::unix::fs::PermissionsExt;
 
     fn entry(name: &str, id: u8, prefixes: &[&str]) -> Entry {
@@ -294,5 +306,12 @@ mod tests {
             let error = read_secret_file(&path).unwrap_err().to_string();
             assert!(!error.contains("hunter2") && !error.contains(&token.reveal()), "{error}");
         }
+        let token = JoinToken::new(ClusterId(1), [6; 32]);
+        write(&format!("{}\n", token.reveal()));
+        assert_eq!(read_join_file(&path).unwrap(), token);
+        assert!(read_secret_file(&path).is_err());
+        write(&token.reveal()[..60]);
+        let error = read_join_file(&path).unwrap_err().to_string();
+        assert!(error.contains("cut short") && !error.contains(&token.reveal()[40..60]), "{error}");
     }
 }

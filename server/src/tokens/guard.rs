@@ -16,7 +16,7 @@ use super::file::{Entry, TokenFileError};
 use super::rate::Pace;
 use super::rights::Reach;
 use super::secret::{Token, TokenId, same};
-use crate::http::{ApiError, Need, speaks_for_node};
+use crate::http::{ApiError, Need, QUORATE_JOIN_TOKEN, speaks_for_node};
 use crate::metrics::Counter;
 use crate::net::Certified;
 use crate::real::off_thread;
@@ -25,6 +25,11 @@ use crate::watch;
 
 /// So many may wait for a hash to be computed, which is done for one after the other.
 const MOST_WAITING: usize = 64;
+
+/// Said to a node that wants to join and shows nothing.
+const NO_ENTRANCE: &str = "the request has nothing that lets a node in: a join token, which `quorate token \
+                           join` makes (serve --join-token-file, or the header Quorate-Join-Token), a peer \
+                           certificate, or a token of the role admin";
 
 /// Asks everybody for a token.
 pub struct Guard {
@@ -69,6 +74,8 @@ pub(crate) enum Asker {
     Anybody,
     /// A member, or one that is to be.
     Node,
+    /// Who shows a join token, at which the leader looks.
+    Newcomer,
     /// Who has this token.
     Holder(Arc<Known>),
 }
@@ -94,7 +101,7 @@ impl Asker {
     pub(crate) fn principal(&self) -> Option<&str> {
         match self {
             Asker::Holder(known) => Some(&known.entry.name),
-            Asker::Anybody | Asker::Node => None,
+            Asker::Anybody | Asker::Node | Asker::Newcomer => None,
         }
     }
 }
@@ -164,13 +171,19 @@ impl Guard {
         let (role, nodes_may) = match need {
             Need::Probe(_) if !self.guards_probes => return Ok(Asker::Anybody),
             Need::Probe(role) | Need::Role(role) => (role, false),
-            Need::RoleOrNode(role) => (role, true),
+            Need::RoleOrNode(role) | Need::Join(role) => (role, true),
         };
         let mut shown = headers.get_all(AUTHORIZATION).iter();
         let known = match (shown.next(), shown.next()) {
             (Some(shown), None) => self.find(runtime, shown.as_bytes(), sender.address).await?,
             (None, _) if nodes_may && sender.certified.is_proven() && speaks_for_node(headers) => {
                 return Ok(Asker::Node);
+            }
+            (None, _) if matches!(need, Need::Join(_)) && headers.contains_key(QUORATE_JOIN_TOKEN) => {
+                return Ok(Asker::Newcomer);
+            }
+            (None, _) if matches!(need, Need::Join(_)) => {
+                return Err(ApiError::Unauthenticated(NO_ENTRANCE));
             }
             (None, _) => return Err(ApiError::Unauthenticated("the request has no token")),
             (Some(_), Some(_)) => {

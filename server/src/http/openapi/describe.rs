@@ -11,7 +11,9 @@ use super::refusals::error_of;
 use super::schemas::Schemas;
 use crate::http::json::EntryAnswer;
 use crate::http::leases::LeaseState;
-use crate::http::request::{AddBody, GrantBody, MemberBody, MembersBody, Operation, TransferBody, TxnBody};
+use crate::http::request::{
+    AddBody, GrantBody, JoinTokenBody, MemberBody, MembersBody, Operation, TransferBody, TxnBody,
+};
 use crate::http::status::{Check, Readiness, Version};
 use crate::http::writes::{LeaseAnswer, TxnAnswer};
 use crate::watching::{DeleteData, PutData, ResetData};
@@ -54,6 +56,7 @@ pub(super) fn operation(operation: Operation, schemas: &mut Schemas) -> Descript
         Operation::Members
         | Operation::SetMembers
         | Operation::Add
+        | Operation::MakeJoinToken
         | Operation::Promote
         | Operation::Remove
         | Operation::Transfer
@@ -189,6 +192,16 @@ fn of_the_cluster(operation: Operation, schemas: &mut Schemas) -> Description {
                 "Takes a node in, as a learner first.",
                 Some(body_of("The node.", JSON, body)),
                 vec![(200, answer.build())],
+            )
+        }
+        Operation::MakeJoinToken => {
+            let body = schemas.of::<JoinTokenBody>();
+            let made = schemas.of::<quorate_client::JoinTokenMade>();
+            let answer = answer_of("The token, which is shown this once.", JSON, made).build();
+            described(
+                "Makes a token that lets one node join, once.",
+                Some(body_of("How long it can be used.", JSON, body)),
+                vec![(200, answer)],
             )
         }
         Operation::Promote => {

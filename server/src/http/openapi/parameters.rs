@@ -6,7 +6,7 @@ use utoipa::openapi::schema::ObjectBuilder;
 use utoipa::openapi::{RefOr, Required, Schema};
 
 use super::formats;
-use crate::http::headers::{IDEMPOTENCY_KEY, QUORATE_HISTORY};
+use crate::http::headers::{IDEMPOTENCY_KEY, QUORATE_HISTORY, QUORATE_JOIN_TOKEN};
 use crate::http::request::{LAST_EVENT_ID, MAX_IDEMPOTENCY_KEY_BYTES, Operation, Parameter};
 
 /// All parameters of an operation.
@@ -109,6 +109,10 @@ fn headers(operation: Operation) -> Vec<Described> {
             let range = formats::text("`bytes=N-`, `bytes=N-M` or `bytes=-N`.");
             all.push(header(&RANGE, range, "The bytes that are wanted, with `If-Range` or `If-Match`."));
             all.push(header(&IF_RANGE, formats::text(""), "The tag of the backup that the range is of."));
+        }
+        Operation::Add => {
+            let token = formats::text("As `POST /raft/join-tokens` answered it.");
+            all.push(header(&QUORATE_JOIN_TOKEN, token, "What lets the node in: it is spent by that."));
         }
         Operation::Watch => {
             let id = formats::text("").pattern(Some("^([0-9]{1,19}-[0-9]{1,10})?$"));

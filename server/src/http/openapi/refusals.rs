@@ -54,6 +54,13 @@ const MEMBERS: [Code; 4] = [
     (409, "would_lose_quorum"),
 ];
 
+const JOIN_TOKEN: [Code; 4] = [
+    (403, "join_token_needed"),
+    (403, "join_token_invalid"),
+    (403, "join_token_expired"),
+    (403, "join_token_spent"),
+];
+
 /// All that share a status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -131,7 +138,17 @@ pub(super) fn codes(operation: Operation) -> Vec<Code> {
             &BODY,
             &JSON_BODY,
             &MEMBERS,
+            &JOIN_TOKEN,
             &[(409, "address_in_use"), (409, "address_unreachable")],
+        ],
+        Of::MakeJoinToken => &[
+            &TARGET,
+            &JOINED,
+            &AT_LEADER,
+            &CHANGE,
+            &BODY,
+            &JSON_BODY,
+            &[(409, "change_in_progress"), (503, "join_tokens_full")],
         ],
         Of::SetMembers | Of::Promote | Of::Remove => {
             &[&TARGET, &JOINED, &AT_LEADER, &CHANGE, &BODY, &JSON_BODY, &MEMBERS]

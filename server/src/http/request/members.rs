@@ -1,6 +1,7 @@
 //! Who is to belong to the cluster: `/raft/add`, `/raft/members` and their like.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use quorate_client::{Address, Endpoint};
 use quorate_node::raft::{Learner, NodeId};
@@ -9,8 +10,11 @@ use utoipa::ToSchema;
 
 use super::ApiError;
 use super::json::parse;
-use crate::config::parse_name;
+use crate::config::{parse_duration, parse_name};
 use crate::http::openapi::formats;
+
+/// How long a join token lives, in milliseconds: a second, and thirty days.
+const JOIN_TOKEN_TTL_MS: RangeInclusive<u64> = 1_000..=30 * 24 * 60 * 60 * 1_000;
 
 /// The longest URL of a member: it is in every node's memory and every checkpoint.
 const MAX_URL_BYTES: usize = 512;
@@ -23,6 +27,8 @@ pub enum MemberCall {
         /// Answer only when the new member votes.
         wait_for_voter: bool,
     },
+    /// `POST /raft/join-tokens`
+    MakeJoinToken,
     /// `POST /raft/promote`
     Promote,
     /// `POST /raft/remove`
@@ -42,6 +48,11 @@ pub enum MemberChange {
         member: NewMember,
         /// Answer only when the new member votes.
         wait_for_voter: bool,
+    },
+    /// Make a join token.
+    MakeJoinToken {
+        /// How long it can be used, in milliseconds of cluster time.
+        ttl_ms: u64,
     },
     /// Let a learner vote.
     Promote(NodeId),
@@ -70,6 +81,7 @@ impl MemberCall {
                 }
                 MemberChange::Add { member, wait_for_voter }
             }
+            MemberCall::MakeJoinToken => MemberChange::MakeJoinToken { ttl_ms: parse_join_token(body)? },
             MemberCall::Promote => MemberChange::Promote(parse_member(body)?),
             MemberCall::Remove => MemberChange::Remove(parse_member(body)?),
             MemberCall::SetMembers => MemberChange::SetMembers(parse_members(body)?),
@@ -119,6 +131,15 @@ pub(crate) struct AddBody {
     #[serde(rename = "Replaces")]
     #[schema(schema_with = formats::optional_node_id, required = false)]
     replaces: Option<String>,
+}
+
+/// The body of `POST /raft/join-tokens`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JoinTokenBody {
+    /// How long the token can be used: from `1s` to `30d`.
+    #[schema(schema_with = formats::ttl)]
+    ttl: String,
 }
 
 /// Who is to belong to the cluster, as `POST /raft/members` names them. No id is in both, and somebody votes.
@@ -211,6 +232,18 @@ fn check_url(url: &str) -> Result<(), ApiError> {
         return Err(refused("nobody can dial it; give a real one".to_owned()));
     }
     Ok(())
+}
+
+/// Reads the body of `POST /raft/join-tokens`.
+///
+/// # Errors
+/// `bad_json`.
+fn parse_join_token(body: &[u8]) -> Result<u64, ApiError> {
+    let JoinTokenBody { ttl } = parse(body)?;
+    let milliseconds = parse_duration(&ttl).ok().and_then(|ttl| u64::try_from(ttl.as_millis()).ok());
+    milliseconds.filter(|milliseconds| JOIN_TOKEN_TTL_MS.contains(milliseconds)).ok_or_else(|| {
+        ApiError::BadJson(format!("\"ttl\" is {ttl:?}: give a time from 1s to 30d, for example 1h"))
+    })
 }
 
 /// Reads a body that names one member.
@@ -329,6 +362,23 @@ mod tests {
         assert!(parse_add(b"{\"ID\":\"\xff\"}").is_err());
         assert_eq!(parse_member(format!(r#"{{"ID":"{id}"}}"#).as_bytes()), Ok(NodeId(10)));
         assert!(parse_member(b"{}").is_err());
+    }
+
+    #[test]
+    fn a_join_token_lives_for_a_second_to_thirty_days() {
+        let parsed = |ttl: &str| parse_join_token(format!(r#"{{"ttl":"{ttl}"}}"#).as_bytes());
+        assert_eq!(
+            (parsed("1s"), parsed("1h"), parsed("30d")),
+            (Ok(1_000), Ok(3_600_000), Ok(2_592_000_000))
+        );
+        for ttl in ["", "0s", "999ms", "31d", "1", "for ever"] {
+            let error = parsed(ttl).unwrap_err();
+            assert_eq!(error.name().1, "bad_json");
+            assert!(error.to_string().contains("from 1s to 30d"), "{error}");
+        }
+        for body in ["", "{}", r#"{"ttl":1}"#, r#"{"ttl":"1h","id":1}"#] {
+            assert_eq!(parse_join_token(body.as_bytes()).unwrap_err().name().1, "bad_json", "{body}");
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub use key::MAX_KEY_BYTES;
 use key::decode_key;
 pub use list::ListCall;
 pub(crate) use list::behind;
-pub(crate) use members::{AddBody, MemberBody, MembersBody, TransferBody};
+pub(crate) use members::{AddBody, JoinTokenBody, MemberBody, MembersBody, TransferBody};
 pub use members::{MemberCall, MemberChange, MemberSets, NewMember};
 pub use once::{MAX_IDEMPOTENCY_KEY_BYTES, OnceCall};
 pub(crate) use query::Parameter;
@@ -206,6 +206,7 @@ pub fn parse_head(
         Operation::Lock => write(What::Lock { key: decoded(named)? })?,
         Operation::Unlock => write(What::Unlock { key: decoded(named)? })?,
         Operation::Add => Call::ChangeMembers(MemberCall::Add { wait_for_voter: asked.wait_for_voter }),
+        Operation::MakeJoinToken => Call::ChangeMembers(MemberCall::MakeJoinToken),
         Operation::Promote => Call::ChangeMembers(MemberCall::Promote),
         Operation::Remove => Call::ChangeMembers(MemberCall::Remove),
         Operation::SetMembers => Call::ChangeMembers(MemberCall::SetMembers),

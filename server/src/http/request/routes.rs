@@ -21,6 +21,8 @@ pub(crate) enum Need {
     Role(Role),
     /// The same, or the certificate of a peer: nodes ask each other for this.
     RoleOrNode(Role),
+    /// The same, or a join token.
+    Join(Role),
 }
 
 /// What can be asked for.
@@ -51,6 +53,7 @@ pub(crate) enum Operation {
     Members,
     SetMembers,
     Add,
+    MakeJoinToken,
     Promote,
     Remove,
     Transfer,
@@ -77,11 +80,11 @@ pub(super) struct Route<'a> {
 }
 
 /// Every route there is. The first path that fits counts.
-pub(crate) const PATHS: [Path; 27] = {
+pub(crate) const PATHS: [Path; 28] = {
     use Operation::{
         Add, Backup, Delete, Export, Get, Grant, Hello, Import, KeepAlive, Lease, Lend, List, Livez, Lock,
-        Members, Metrics, OpenApi, Promote, Put, Readyz, Record, Remove, Revoke, SetMembers, Snapshot,
-        Status, Transfer, Txn, Unlock, Version, Watch,
+        MakeJoinToken, Members, Metrics, OpenApi, Promote, Put, Readyz, Record, Remove, Revoke, SetMembers,
+        Snapshot, Status, Transfer, Txn, Unlock, Version, Watch,
     };
     [
         path(
@@ -113,6 +116,7 @@ pub(crate) const PATHS: [Path; 27] = {
         path("/raft/status", &[("GET", Status)]),
         path("/raft/members", &[("GET", Members), ("POST", SetMembers)]),
         path("/raft/add", &[("POST", Add)]),
+        path("/raft/join-tokens", &[("POST", MakeJoinToken)]),
         path("/raft/promote", &[("POST", Promote)]),
         path("/raft/remove", &[("POST", Remove)]),
         path("/raft/transfer", &[("POST", Transfer)]),
@@ -176,7 +180,7 @@ impl Path {
 
 impl Operation {
     /// All there are, in the order of the type.
-    pub(crate) const ALL: [Operation; 31] = {
+    pub(crate) const ALL: [Operation; 32] = {
         use Operation as Of;
         [
             Of::Hello,
@@ -204,6 +208,7 @@ impl Operation {
             Of::Members,
             Of::SetMembers,
             Of::Add,
+            Of::MakeJoinToken,
             Of::Promote,
             Of::Remove,
             Of::Transfer,
@@ -242,6 +247,7 @@ impl Operation {
             Of::Members => "members",
             Of::SetMembers => "members_set",
             Of::Add => "member_add",
+            Of::MakeJoinToken => "join_token",
             Of::Promote => "member_promote",
             Of::Remove => "member_remove",
             Of::Transfer => "transfer",
@@ -279,7 +285,9 @@ impl Operation {
             Of::Members => Need::Role(Role::Read),
             Of::Status => Need::RoleOrNode(Role::Read),
             Of::SetMembers | Of::Promote | Of::Remove | Of::Transfer | Of::Record => Need::Role(Role::Admin),
-            Of::Add | Of::Snapshot | Of::Lend => Need::RoleOrNode(Role::Admin),
+            Of::MakeJoinToken => Need::Role(Role::Admin),
+            Of::Add => Need::Join(Role::Admin),
+            Of::Snapshot | Of::Lend => Need::RoleOrNode(Role::Admin),
         }
     }
 
@@ -303,7 +311,7 @@ impl Operation {
             Of::Add => &[Timeout, Wait],
             Of::Txn | Of::Grant | Of::KeepAlive | Of::Revoke => &[Timeout],
             Of::Lock | Of::Unlock | Of::Import | Of::Snapshot => &[Timeout],
-            Of::SetMembers | Of::Promote | Of::Remove | Of::Transfer => &[Timeout],
+            Of::SetMembers | Of::Promote | Of::Remove | Of::Transfer | Of::MakeJoinToken => &[Timeout],
         }
     }
 }
@@ -349,6 +357,7 @@ mod tests {
             ("GET", "/raft/members", Operation::Members, ""),
             ("POST", "/raft/members", Operation::SetMembers, ""),
             ("POST", "/raft/add", Operation::Add, ""),
+            ("POST", "/raft/join-tokens", Operation::MakeJoinToken, ""),
             ("POST", "/raft/promote", Operation::Promote, ""),
             ("POST", "/raft/remove", Operation::Remove, ""),
             ("POST", "/raft/transfer", Operation::Transfer, ""),

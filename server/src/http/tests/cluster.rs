@@ -58,6 +58,8 @@ pub(super) struct Settings<'a> {
     pub(super) election_timeout: Duration,
     /// Who asks for tokens at each of them.
     pub(super) guard: Option<fn() -> Guard>,
+    /// Whether they take in a new node without a join token.
+    pub(super) joins_are_open: bool,
 }
 
 impl Default for Settings<'_> {
@@ -72,6 +74,7 @@ impl Default for Settings<'_> {
             store: kv::Settings::default(),
             election_timeout: Duration::from_millis(600),
             guard: None,
+            joins_are_open: true,
         }
     }
 }
@@ -360,6 +363,7 @@ fn server(
         inbound,
         http,
         guard: settings.guard.map(|guard| Arc::new(guard())),
+        joins_are_open: settings.joins_are_open,
         inspector: None,
         metrics: Metrics::default(),
     })

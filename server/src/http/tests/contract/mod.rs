@@ -57,13 +57,14 @@ const WHEREVER: [&str; 25] = [
 ];
 
 /// Codes that no row has, and why.
-const WITHOUT_ROW: [(&str, &str); 6] = [
+const WITHOUT_ROW: [(&str, &str); 7] = [
     ("internal", "it is a bug"),
     ("body_too_slow", "it takes half a minute"),
     ("rate_limited", "a slow machine would not be too quick: the tests of tokens have it"),
     ("no_checkpoint", "these disks always take one"),
     ("no_recording", "nothing here is larger than what is kept"),
     ("not_recorded", "these nodes have a recorder"),
+    ("join_tokens_full", "it takes a thousand of them, and the tests of the engine make those"),
 ];
 
 /// Pairs of a route and a code or status that no row has, and why.
@@ -85,7 +86,9 @@ const PAIRS_WITHOUT_ROW: &[(&str, &str, &str)] = &[
     ("UNLOCK /key/{key}", "disk_full", "the same"),
     ("POST /leases/{id}/keepalive", "disk_full", "the same"),
     ("DELETE /leases/{id}", "disk_full", "the same"),
+    ("POST /raft/join-tokens", "join_tokens_full", "it takes a thousand of them"),
     ("POST /raft/add", "disk_full", "it has space of its own: only when that is used up"),
+    ("POST /raft/join-tokens", "disk_full", "the same"),
     ("POST /raft/promote", "disk_full", "the same"),
     ("POST /raft/remove", "disk_full", "the same"),
     ("POST /raft/members", "disk_full", "the same"),

@@ -502,6 +502,8 @@ fn members() -> Vec<Row> {
             "409 address_in_use",
         ),
         add("nobody answers there", r#"{"ID":"{stranger}","Address":"{nobody}"}"#, "409 address_unreachable"),
+        row("POST /raft/join-tokens", "to live for longer than 30 days", "/raft/join-tokens", "400 bad_json")
+            .body(r#"{"ttl":"31d"}"#),
         row("POST /raft/promote", "it votes already", "/raft/promote", "200").body(r#"{"ID":"{own}"}"#),
         row("POST /raft/members", "so it is already", "/raft/members", "200").body(r#"{"voters":[{all}]}"#),
         row("POST /raft/members", "nobody is to vote", "/raft/members", "409 would_lose_quorum")
@@ -519,6 +521,7 @@ fn members() -> Vec<Row> {
     }
     for (route, target) in [
         ("POST /raft/add", "/raft/add"),
+        ("POST /raft/join-tokens", "/raft/join-tokens"),
         ("POST /raft/promote", "/raft/promote"),
         ("POST /raft/remove", "/raft/remove"),
         ("POST /raft/transfer", "/raft/transfer"),
@@ -528,6 +531,7 @@ fn members() -> Vec<Row> {
         rows.push(row(route, "a field that there is not", target, "400 bad_json").body(match route {
             "POST /raft/add" => r#"{"ID":"{own}","Address":"{own address}","colour":"red"}"#,
             "POST /raft/members" => r#"{"voters":[{all}],"colour":"red"}"#,
+            "POST /raft/join-tokens" => r#"{"ttl":"1h","colour":"red"}"#,
             _ => r#"{"ID":"{own}","colour":"red"}"#,
         }));
         rows.push(row(route, "a body above the limit", target, "413 request_too_large").body("{4001 bytes}"));

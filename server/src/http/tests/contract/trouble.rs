@@ -25,10 +25,12 @@ pub(super) enum Trouble {
     Ending,
     /// Tokens are asked for.
     Guarded,
+    /// It does not listen on loopback alone, and so a new node needs a join token.
+    Closed,
 }
 
 impl Trouble {
-    pub(super) const ALL: [Trouble; 10] = [
+    pub(super) const ALL: [Trouble; 11] = [
         Trouble::NoPast,
         Trouble::NoRoom,
         Trouble::NoNames,
@@ -39,6 +41,7 @@ impl Trouble {
         Trouble::Stuck,
         Trouble::Ending,
         Trouble::Guarded,
+        Trouble::Closed,
     ];
 
     pub(super) fn rows(self) -> Vec<Row> {
@@ -53,6 +56,7 @@ impl Trouble {
             Trouble::Stuck => of_disks_that_stand_still(),
             Trouble::Ending => of_a_node_that_ends(),
             Trouble::Guarded => of_a_guarded_cluster(),
+            Trouble::Closed => of_joins(),
         }
     }
 }
@@ -174,6 +178,7 @@ fn of_a_busy_node() -> Vec<Row> {
         ("DELETE /leases/{id}", "/leases/00000000000000a1", ""),
         ("POST /raft/snapshot", "/raft/snapshot", ""),
         ("POST /raft/add", "/raft/add", r#"{"ID":"{own}","Address":"{own address}"}"#),
+        ("POST /raft/join-tokens", MAKE, HOUR),
         ("POST /raft/promote", "/raft/promote", r#"{"ID":"{own}"}"#),
         ("POST /raft/remove", "/raft/remove", r#"{"ID":"{own}"}"#),
         ("POST /raft/members", "/raft/members", r#"{"voters":[{all}]}"#),
@@ -250,6 +255,35 @@ fn of_a_node_that_ends() -> Vec<Row> {
     vec![row("PUT /key/{key}", "this node has begun to end", "/key/a", "503 shutting_down").body(VALUE)]
 }
 
+const MAKE: &str = "/raft/join-tokens";
+const HOUR: &str = r#"{"ttl":"1h"}"#;
+
+/// Of a cluster beyond loopback that asks nobody for tokens.
+fn of_joins() -> Vec<Row> {
+    let add = |situation, body, answer| {
+        row("POST /raft/add", situation, "/raft/add?timeout=20s", answer).body(body)
+    };
+    let (newcomer, stranger) = (
+        r#"{"ID":"{newcomer}","Address":"{newcomer's address}","Role":"learner"}"#,
+        r#"{"ID":"{stranger}","Address":"{nobody}"}"#,
+    );
+    let with = |row: Row, token| row.with("quorate-join-token", token);
+    let refused = |situation, token, code| with(add(situation, stranger, code), token);
+    vec![
+        add("a member again, where it is", r#"{"ID":"{own}","Address":"{own address}"}"#, "200"),
+        add("a new node with nothing that lets it in", stranger, "403 join_token_needed"),
+        refused("what is shown as a join token is none", "{no token}", "403 join_token_invalid"),
+        refused("a part of a join token", "{half a join token}", "403 join_token_invalid"),
+        refused("a join token of another cluster", "{another's join token}", "403 join_token_invalid"),
+        refused("a join token that nobody made", "{forged join token}", "403 join_token_invalid"),
+        refused("a join token that has expired", "{old join token}", "403 join_token_expired"),
+        with(add("a new node with a join token", newcomer, "200"), "{join token}"),
+        with(add("the same node with the same join token", newcomer, "200"), "{join token}"),
+        refused("a join token that another node has spent", "{join token}", "403 join_token_spent"),
+        row("POST /raft/join-tokens", "an hour to live", MAKE, "200").body(HOUR),
+    ]
+}
+
 /// The tokens there are for keys that begin with `team/` alone, but for that of the admin.
 fn of_a_guarded_cluster() -> Vec<Row> {
     let (reads, writes) = ("a token that may only read", "a token for other keys");
@@ -285,6 +319,7 @@ fn of_a_guarded_cluster() -> Vec<Row> {
     let member = r#"{"ID":"{own}"}"#;
     for (route, target, body) in [
         ("POST /raft/add", "/raft/add", r#"{"ID":"{own}","Address":"{own address}"}"#),
+        ("POST /raft/join-tokens", MAKE, HOUR),
         ("POST /raft/promote", "/raft/promote", member),
         ("POST /raft/remove", "/raft/remove", member),
         ("POST /raft/transfer", "/raft/transfer", "{}"),
@@ -295,6 +330,17 @@ fn of_a_guarded_cluster() -> Vec<Row> {
     ] {
         rows.push(writer(row(route, "a token that is no admin's", target, "403 forbidden").body(body)));
     }
+    rows.push(admin(row("POST /raft/join-tokens", "an hour to live", MAKE, "200").body(HOUR)));
+    rows.push(
+        row(
+            "POST /raft/add",
+            "a join token that nobody made, and no other token",
+            "/raft/add",
+            "403 join_token_invalid",
+        )
+        .with("quorate-join-token", "{forged join token}")
+        .body(r#"{"ID":"{stranger}","Address":"{nobody}"}"#),
+    );
     rows.push(admin(row("POST /raft/promote", "it votes already", "/raft/promote", "200").body(member)));
     rows.push(admin(row("GET /data.json", "all keys and values", "/data.json", "200")));
     rows

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper::Method;
 use quorate_node::kv;
 use quorate_node::raft::NodeId;
+use quorate_node::wire::ClusterId;
 
 use super::rows::Row;
 use super::trouble::Trouble;
@@ -15,7 +16,7 @@ use crate::http::tests::cluster::{Answer, CLUSTER, Cluster, HISTORY, LIMITS, Set
 use crate::peers::{Inbound, Local};
 use crate::real::{RealNet, RealRuntime};
 use crate::runtime::Runtime;
-use crate::tokens::{Entry, Guard, Role, Token};
+use crate::tokens::{Entry, Guard, JoinToken, Role, Token};
 
 /// Small, so that what is above them is small too.
 const SMALL: Limits = Limits { value_bytes: 1_000, request_bytes: 2_000, ..LIMITS };
@@ -88,10 +89,11 @@ impl World {
                 settings.election_timeout = Duration::from_secs(4);
             }
             Trouble::Guarded => settings.guard = Some(guard),
+            Trouble::Closed => settings.joins_are_open = false,
             Trouble::OneDown | Trouble::Alone | Trouble::Ending => {}
         }
         let cluster = Cluster::start_with(3, settings).await;
-        let world = World::of(cluster, leads, Some(trouble)).await;
+        let mut world = World::of(cluster, leads, Some(trouble)).await;
         let others = [1, 2].map(|steps| (world.at + steps) % 3);
         match trouble {
             Trouble::NoPast => {
@@ -112,6 +114,7 @@ impl World {
                 is_full.store(true, Ordering::SeqCst);
                 world.fill().await;
             }
+            Trouble::Closed => world.make_join_tokens().await,
             Trouble::Stuck => stands_still.store(true, Ordering::SeqCst),
             _ => {}
         }
@@ -147,6 +150,9 @@ impl World {
             ("{writer}", WRITER.token().reveal()),
             ("{admin}", ADMIN.token().reveal()),
             ("{no token}", Token::new([9; 8], [9; 32]).reveal()),
+            ("{forged join token}", JoinToken::new(CLUSTER, [9; 32]).reveal()),
+            ("{another's join token}", JoinToken::new(ClusterId(0xf), [9; 32]).reveal()),
+            ("{half a join token}", JoinToken::new(CLUSTER, [9; 32]).reveal()[..60].to_owned()),
             ("{guessed}", Token::new([ADMIN.id; 8], [9; 32]).reveal()),
             ("{own address}", world.cluster.servers[at].context.contact.address.clone()),
             ("{nobody}", nobody),
@@ -195,6 +201,28 @@ impl World {
             let checkpoints = self.cluster.ask(self.at, Method::GET, "/raft/checkpoints", b"").await;
             self.names.push(("{checkpoint}", checkpoints.text().lines().next().unwrap().to_owned()));
         }
+    }
+
+    /// One that can be used, and one whose time is over.
+    async fn make_join_tokens(&mut self) {
+        let made = async |body: &str| {
+            let made = self.cluster.ask(self.at, Method::POST, "/raft/join-tokens", body.as_bytes()).await;
+            made.json()["token"].as_str().unwrap().to_owned()
+        };
+        let (token, old) = (made(r#"{"ttl":"1h"}"#).await, made(r#"{"ttl":"1s"}"#).await);
+        let hash = JoinToken::parse(&old).unwrap().hash();
+        let leader = &self.cluster.servers[self.cluster.leader().await].context.handle;
+        soon(async {
+            loop {
+                let view = leader.status().await.unwrap();
+                if view.members.tokens[&hash].ends_ms <= view.time.0 {
+                    return;
+                }
+                RealRuntime::start().sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        self.names.extend([("{join token}", token), ("{old join token}", old)]);
     }
 
     /// Writes until every node has noticed that its disk is full, and the one leads again that did.
