@@ -4,7 +4,7 @@
 use std::hash::{Hash, Hasher};
 
 use quorate_node::raft::trace::Step;
-use quorate_node::raft::{Event, HardState, Index, LogId, NodeId, Role, Term, Time};
+use quorate_node::raft::{Event, HardState, Index, LogId, NodeId, Role, Term, Time, TokenHash};
 
 use crate::audit::{Account, Errand};
 use crate::history::{Call, Outcome};
@@ -33,6 +33,8 @@ pub enum Observation {
     Stands { host: Host, stand: Stand },
     /// The configuration in force at a server.
     Members { host: Host, at: LogId, voters: Vec<NodeId>, outgoing: Vec<NodeId> },
+    /// An operator was told that a node was let in by a join token.
+    LetIn { token: TokenHash, node: NodeId },
     /// A server has become leader, and these leaders of earlier terms hold a lease at that moment (on the core stack
     /// only, where it can be seen).
     Leases { host: Host, held: Vec<Host> },

@@ -40,6 +40,7 @@ mod stale_is_told;
 mod state_machine;
 #[cfg(test)]
 mod tests;
+mod tokens_once;
 mod transactions;
 mod versions;
 mod watch_complete;
@@ -131,6 +132,7 @@ impl Checkers {
             Box::new(lease_exclusive::LeaseExclusive::new(plan)),
             Box::new(recovery::Recovery::new(plan)),
             Box::new(orders_kept::OrdersKept::default()),
+            Box::new(tokens_once::TokensOnce::default()),
             Box::new(oracle::Oracle::default()),
             Box::new(exactly_once::ExactlyOnce::default()),
             Box::new(honest_errors::HonestErrors::default()),

@@ -4,19 +4,22 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use quorate_node::raft::{Learner, Members, NodeId, Role, Time};
-use quorate_node::{Input, Reply, Request, RequestId};
+use quorate_node::raft::{Learner, Members, NodeId, Role, Time, TokenHash};
+use quorate_node::{Entrance, Input, Reply, Request, RequestId};
 
 use super::CoreStack;
 use super::queue::{Answer, What};
 use crate::bounds::{OPERATOR, ORDER_PATIENCE};
 use crate::identity::{contact, machine_of, node_id};
 use crate::observe::Observation;
-use crate::plan::{Fault, Host, Order};
+use crate::plan::{Fault, Host, Order, Scenario};
 use crate::tap::wanted;
 
 /// How often an operator tries.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a join token can be used.
+const TOKEN_TTL_MS: u64 = 60_000;
 
 /// What an operator waits for.
 pub(super) struct Ordered {
@@ -24,6 +27,8 @@ pub(super) struct Ordered {
     order: Option<usize>,
     /// The number under which the judge knows it, if it does.
     judged: Option<u64>,
+    /// The join token that it shows, and for whom.
+    shows: Option<(TokenHash, NodeId)>,
 }
 
 impl CoreStack {
@@ -42,7 +47,7 @@ impl CoreStack {
         }
         if self.lives.contains_key(&host) {
             for asked in self.lives.keys().copied().filter(|asked| *asked != host).collect::<Vec<Host>>() {
-                let request = self.add(asked, server, Learner::Joining);
+                let request = self.add_by_token(asked, server);
                 self.order(asked, request, None);
             }
         }
@@ -111,9 +116,12 @@ impl CoreStack {
 
     /// An answer to an operator.
     pub(super) fn operator_hears(&mut self, request: u64, answer: &Answer) {
-        let Some(Ordered { order, judged }) = self.ordered.remove(&request) else { return };
+        let Some(Ordered { order, judged, shows }) = self.ordered.remove(&request) else { return };
         let Answer::Reply(reply) = answer else { return };
         let changed = matches!(**reply, Reply::MembersChanged { .. });
+        if let Some((token, node)) = shows.filter(|_| changed) {
+            self.world.judge.observe(self.now, Observation::LetIn { token, node });
+        }
         if let Some(number) = judged.filter(|_| changed) {
             self.world.judge.observe(self.now, Observation::Told { number });
         }
@@ -161,8 +169,30 @@ impl CoreStack {
         let number = self.requests_of_operators;
         life.waiting.insert(id, (OPERATOR, number));
         let judged = wanted(&request).map(|wanted| self.world.orders(self.now, wanted));
-        self.ordered.insert(number, Ordered { order, judged });
+        let shows = match &request {
+            Request::AddLearner { id, entrance: Entrance::Token(token), .. } => Some((*token, *id)),
+            _ => None,
+        };
+        self.ordered.insert(number, Ordered { order, judged, shows });
         self.feed(host, Input::Request { id, request });
+    }
+
+    /// Has `server` taken in by a join token, where members are what a plan is about. Two servers have one token, so
+    /// each is refused once the other is in; then it comes in without.
+    fn add_by_token(&self, asked: Host, server: Host) -> Request {
+        let plain = self.add(asked, server, Learner::Joining);
+        let turn = self.now.0 / u64::try_from(PAUSE.as_micros()).unwrap_or(u64::MAX) % 4;
+        let life = self.lives.get(&asked).filter(|_| self.plan.scenario == Scenario::Membership && turn > 0);
+        let (Some(life), Request::AddLearner { id, learner, contact, replaces, .. }) = (life, plain.clone())
+        else {
+            return plain;
+        };
+        let token = TokenHash([server / 2; 32]);
+        if life.node.raft().members().tokens.contains_key(&token) {
+            Request::AddLearner { id, learner, contact, replaces, entrance: Entrance::Token(token) }
+        } else {
+            Request::AddToken { token, ttl_ms: TOKEN_TTL_MS }
+        }
     }
 
     /// Has `server` taken in. Who else is known at its address, to the one that is asked, leaves in the same change:
@@ -173,6 +203,6 @@ impl CoreStack {
         let former = members.into_iter().flat_map(|members| &members.contacts);
         let mut former = former.filter(|(of, known)| **of != id && known.address == contact.address);
         let replaces = former.next().map(|(of, _)| *of);
-        Request::AddLearner { id, learner, contact, replaces }
+        Request::AddLearner { id, learner, contact, replaces, entrance: Entrance::Open }
     }
 }

@@ -117,6 +117,7 @@ impl Process {
             inbound,
             http,
             guard: None,
+            joins_are_open: true,
             inspector: Some(Box::new(Witness::new(self.stack.clone(), self.server))),
             metrics: Metrics::default(),
         };
@@ -134,7 +135,9 @@ impl Process {
             urls.map(|url| url.parse().expect("a URL of this world is an endpoint")).collect();
         let (node, contact) = (node_id(self.server), contact(self.server));
         let number = self.stack.stage().world.orders(self.stack.clock.now(), Wanted::Member(node));
-        let Joined { cluster, history } = join(runtime, net, &endpoints, node, &contact).await;
+        let Joined { cluster, history } = join(runtime, net, &endpoints, (node, &contact), None)
+            .await
+            .expect("without a join token none is refused");
         self.stack.observe(Observation::Told { number });
         Identity { node, cluster, history }
     }

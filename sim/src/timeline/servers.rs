@@ -36,8 +36,7 @@ impl Servers {
         let (host, sort, text, fields) = match observation {
             Observation::Started { host, found } => {
                 self.lives.push(Life(*host, at, None, String::new()));
-                let text = format!("starts: log ends at {}", found.last().index);
-                (*host, "life", text, found_fields(found))
+                (*host, "life", format!("starts: log ends at {}", found.last().index), found_fields(found))
             }
             Observation::Ended { host, why } => {
                 (*host, "life", format!("ends: {}", self.ends(at, *host, why)), Vec::new())
@@ -94,6 +93,7 @@ impl Servers {
             | Observation::Clock { .. }
             | Observation::Orders { .. }
             | Observation::Told { .. }
+            | Observation::LetIn { .. }
             | Observation::Asks { .. }
             | Observation::Hears { .. }
             | Observation::Errand { .. }

@@ -1,6 +1,6 @@
 //! Operators are told what is so.
 
-use quorate_node::raft::{LogId, NodeId};
+use quorate_node::raft::{LogId, NodeId, TokenHash};
 
 use super::{Story, append};
 use crate::observe::{Configuration, LogWrite, Observation, Wanted};
@@ -74,4 +74,16 @@ fn what_was_so_before_it_was_asked_and_is_no_more_is_not_done() {
 #[test]
 fn nobody_is_told_of_what_was_not_ordered() {
     told(Story::cluster(3)).alarms("orders-kept", "never given");
+}
+
+/// An operator is told that this node was let in by this token.
+fn let_in(story: Story, token: u8, node: u128) -> Story {
+    story.sees(Observation::LetIn { token: TokenHash([token; 32]), node: NodeId(node) }).waits()
+}
+
+#[test]
+fn a_join_token_that_lets_two_nodes_in_is_noticed() {
+    let twice = let_in(let_in(Story::cluster(3), 1, 4), 1, 4);
+    let_in(twice, 2, 5).passes();
+    let_in(let_in(Story::cluster(3), 1, 4), 1, 5).alarms("tokens-once", "and then node");
 }
