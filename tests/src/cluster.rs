@@ -1,7 +1,7 @@
 //! Clusters of real `quorate serve` processes, each with its own data dir and ports.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -27,6 +27,8 @@ pub struct Node {
     flags: Vec<String>,
     /// What it is asked with.
     token: Option<String>,
+    /// Whether it listens on every interface, and not on loopback alone.
+    exposed: bool,
     running: Option<Running>,
 }
 
@@ -42,8 +44,15 @@ impl Node {
             raft: loopback(free_port()),
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
             token: None,
+            exposed: false,
             running: None,
         }
+    }
+
+    /// The same, listening on every interface; it is still reached by loopback.
+    #[must_use]
+    pub fn exposed(self) -> Self {
+        Self { exposed: true, ..self }
     }
 
     /// The same, to be asked with a token.
@@ -97,9 +106,15 @@ impl Node {
     /// When it is running already.
     pub fn start(&mut self, more_flags: &[&str]) {
         assert!(self.running.is_none(), "{} is running already", self.name);
-        let (data_dir, http, raft) = (self.data_dir(), self.http.to_string(), self.raft.to_string());
+        let (data_dir, url) = (self.data_dir(), self.url());
         let data_dir = data_dir.to_str().expect("temporary folders have UTF-8 names");
+        let everywhere = |address: SocketAddr| SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+        let listen = |address| if self.exposed { everywhere(address) } else { address }.to_string();
+        let (http, raft, advertised) = (listen(self.http), listen(self.raft), self.raft.to_string());
         let mut arguments = vec!["serve", "--data-dir", data_dir, "--listen", &http, "--raft-listen", &raft];
+        if self.exposed {
+            arguments.extend(["--advertise-url", &url, "--advertise-raft", &advertised, "--insecure"]);
+        }
         arguments.extend(self.flags.iter().map(String::as_str));
         arguments.extend(more_flags);
         self.running = Some(Program::new(&self.program, &arguments).start_tied(&self.folder, &self.name));
@@ -285,6 +300,32 @@ impl Cluster {
             })
             .unzip();
         (Self::found(program, nodes, folder), relays)
+    }
+
+    /// A cluster of one node that listens on every interface.
+    ///
+    /// # Panics
+    /// When it does not found itself.
+    #[track_caller]
+    pub fn start_exposed(program: &str) -> Self {
+        let folder = tempfile::tempdir().expect("the system has room for a temporary folder");
+        let node = Node::new(program, folder.path().to_owned(), "node-0", &[]).exposed();
+        Self::found(program, vec![node], folder)
+    }
+
+    /// Another node, exposed as the first one is, that does not run yet.
+    pub fn newcomer(&mut self) -> usize {
+        let number = self.nodes.len();
+        let (folder, name) = (self.folder.path().to_owned(), format!("node-{}", self.made));
+        self.made += 1;
+        let exposed = self.nodes[0].exposed;
+        self.nodes.push(Node { exposed, ..Node::new(&self.program, folder, &name, &[]) });
+        number
+    }
+
+    /// A folder for the test's own files, which goes with the cluster.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     #[track_caller]

@@ -100,10 +100,10 @@ fn what_version_1_wrote_is_read() {
     assert_eq!((keys["Ynl0ZXM="].as_str(), keys["emVyb3M="].len()), ("AAD_Cg==", 4000));
 }
 
-/// A file as the next version may write it: the same beginning, and a checksum that fits.
+/// A file as a version to come may write it: the same beginning, and a checksum that fits.
 fn raise(path: &Path, size: usize) {
     let mut content = fs::read(path).unwrap();
-    content[12..16].copy_from_slice(&2_u32.to_le_bytes());
+    content[12..16].copy_from_slice(&9_u32.to_le_bytes());
     content[size - 1] = 7;
     let checksum = crc32c(&content[12..size]);
     content[8..12].copy_from_slice(&checksum.to_le_bytes());
@@ -119,15 +119,16 @@ fn crc32c(bytes: &[u8]) -> u32 {
 #[test]
 fn a_downgraded_node_refuses_and_changes_nothing() {
     type Raise = fn(&Path);
-    let raised: [(&str, Raise); 5] = [
-        ("VERSION", |path| fs::write(path, "quorate 2\n").unwrap()),
-        ("stable/a", |path| raise(path, 512)),
-        ("stable/b", |path| raise(path, 512)),
-        ("log/00000001.log", |path| raise(path, 4096)),
-        ("log/00000003.log", |path| raise(path, 4096)),
+    // With the newest version that is known.
+    let raised: [(&str, Raise, &str); 5] = [
+        ("VERSION", |path| fs::write(path, "quorate 9\n").unwrap(), "1"),
+        ("stable/a", |path| raise(path, 512), "is 1"),
+        ("stable/b", |path| raise(path, 512), "is 1"),
+        ("log/00000001.log", |path| raise(path, 4096), "is 2"),
+        ("log/00000003.log", |path| raise(path, 4096), "is 2"),
     ];
     let folder = tempfile::tempdir().unwrap();
-    for (number, (file, raise)) in raised.into_iter().enumerate() {
+    for (number, (file, raise, known)) in raised.into_iter().enumerate() {
         let dir = folder.path().join(number.to_string());
         fixture("1", &dir);
         raise(&dir.join(file));
@@ -138,7 +139,7 @@ fn a_downgraded_node_refuses_and_changes_nothing() {
         for command in [&serve[..], &join, &["verify", text_of(&dir)], &["inspect", text_of(&dir)]] {
             let refused = quorate(command);
             assert_eq!(refused.code, Some(BAD_CONFIGURATION), "{file}: {command:?}: {refused:?}");
-            for word in [file, "2", "1", "use the release that wrote it", "nothing was changed"] {
+            for word in [file, "9", known, "use the release that wrote it", "nothing was changed"] {
                 assert!(refused.stderr.contains(word), "{file}: {word:?} is not named in {}", refused.stderr);
             }
             assert_eq!(contents(&dir), before, "{file}: {command:?}");
@@ -213,7 +214,7 @@ fn a_downgraded_node_refuses_a_checkpoint_of_a_later_version() {
     };
     // The file of a manifest, what it says of its content, which also travels by itself, and a run.
     let raised: [(PathBuf, Raise, [&str; 2]); 3] = [
-        (of(".snap"), |content| content[12] = 3, ["3", "2"]),
+        (of(".snap"), |content| content[12] = 4, ["4", "3"]),
         (
             of(".snap"),
             |content| {
