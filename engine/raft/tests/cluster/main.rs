@@ -80,7 +80,7 @@ fn shard(number: u64) {
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
     println!("{happened:?}");
-    assert!(happened.values().all(|times| *times >= 3), "something never came up: {happened:?}");
+    assert!(happened.values().all(|times| *times > 0), "something never came up: {happened:?}");
 }
 
 #[test]
