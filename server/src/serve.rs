@@ -43,7 +43,7 @@ use crate::server::{Parts, Server};
 use crate::shutdown::Shutdown;
 use crate::supervisor;
 use crate::tls::{Keyring, TlsListener, TlsNet};
-use crate::tokens::{Credentials, Guard, JoinToken, TokenFileError};
+use crate::tokens::{Credentials, Guard, TokenFileError};
 
 /// The first content, in the seed's format.
 const DATA_JSON: &str = "data.json";
@@ -391,9 +391,7 @@ async fn start(
             (Identity { node, cluster, history }, inbound)
         }
         Origin::ComesBack(former) => {
-            let token = own_token_if_any(config);
-            let newcomer = (&contact, token.as_ref());
-            come_back((runtime, net), dir, &former, (&mut http, peers), newcomer).await?
+            come_back((runtime, net), dir, &former, (&mut http, peers), (config, &contact)).await?
         }
     };
     let (storage, found) = match opened {
@@ -477,7 +475,7 @@ async fn come_back(
     dir: &mut DataDir,
     former: &Former,
     (http, peers): (&mut Reception<ServeListener>, ServeListener),
-    (contact, token): (&Contact, Option<&JoinToken>),
+    (config, contact): (&ServeConfig, &Contact),
 ) -> Result<(Identity, Inbound), ServeError> {
     let waits = WaitsFor::Successor(lender(dir, former));
     comeback::announce(former, dir.path());
@@ -488,9 +486,10 @@ async fn come_back(
     };
     dir.begin_succession(node)?;
     let identity = Identity { node, ..former.identity };
+    let token = own_token_if_any(config);
     // It belongs to one history of one cluster already, so no other can take it in.
     let inbound = inbound(runtime, peers, Local::member(identity));
-    answering(runtime, http, former.ask(runtime, net, (node, contact), token), waits).await?;
+    answering(runtime, http, former.ask(runtime, net, (node, contact), token.as_ref()), waits).await?;
     let place = dir.set_former_aside()?;
     info!(place = %place.display(), "what the former node left was set aside");
     Ok((identity, inbound))

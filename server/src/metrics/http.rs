@@ -9,10 +9,15 @@ use crate::http::Operation;
 pub(crate) const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 /// Codes of refusals that tell of a client without rights, or of a server in trouble.
-pub(crate) const REFUSALS: [&str; 13] = [
+pub(crate) const REFUSALS: [&str; 18] = [
     "unauthenticated",
     "forbidden",
     "cross_origin",
+    "join_token_needed",
+    "join_token_invalid",
+    "join_token_expired",
+    "join_token_spent",
+    "join_tokens_full",
     "no_leader",
     "overloaded",
     "rate_limited",
