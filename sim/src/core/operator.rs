@@ -165,14 +165,18 @@ impl CoreStack {
         let Some(life) = self.lives.get_mut(&host) else { return };
         life.requests += 1;
         let id = RequestId(life.requests);
+        // Of a member nothing is changed by that, and its token stays open.
+        let is_new = |id: &NodeId| !life.node.raft().members().contains(*id);
+        let shows = match &request {
+            Request::AddLearner { id, entrance: Entrance::Token(token), .. } if is_new(id) => {
+                Some((*token, *id))
+            }
+            _ => None,
+        };
         self.requests_of_operators += 1;
         let number = self.requests_of_operators;
         life.waiting.insert(id, (OPERATOR, number));
         let judged = wanted(&request).map(|wanted| self.world.orders(self.now, wanted));
-        let shows = match &request {
-            Request::AddLearner { id, entrance: Entrance::Token(token), .. } => Some((*token, *id)),
-            _ => None,
-        };
         self.ordered.insert(number, Ordered { order, judged, shows });
         self.feed(host, Input::Request { id, request });
     }
