@@ -200,10 +200,8 @@ def main():
     table.write_text(json.dumps([vars(mutant) for mutant in mutants]))
     tests = Tests(programs, package, environment)
     quick = [seconds for seconds in tests.seconds.values() if seconds <= QUICK_SECONDS]
-    print(
-        f"{len(tests.seconds)} tests in {sum(tests.seconds.values()):.0f} s, {len(quick)} of them in {sum(quick):.0f} s",
-        flush=True,
-    )
+    all_seconds = sum(tests.seconds.values())
+    print(f"{len(tests.seconds)} tests in {all_seconds:.0f} s, {len(quick)} of them in {sum(quick):.0f} s", flush=True)
 
     results = place / f"{asked.package}.jsonl"
     shard, of = map(int, asked.shard.split("/"))
