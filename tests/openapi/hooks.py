@@ -37,14 +37,16 @@ def is_in_a_hurry(response):
 MICROSECONDS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
 
 
-def is_out_of_bounds(ttl):
-    """Whether a time to live, well formed, is less than a second or more than ten years."""
+def is_out_of_bounds(ttl, most_days=3650):
+    """Whether a time to live, well formed, is less than a second or more than so many days: ten years, of a join token
+    thirty days.
+    """
     parts = re.findall(r"([0-9]+)(?:[.]([0-9]{1,6}))?(d|h|ms|m|us|s)", ttl)
     total = sum(
         int(whole) * MICROSECONDS[unit] + int(decimals.ljust(6, "0")) * MICROSECONDS[unit] // 1_000_000
         for whole, decimals, unit in parts
     )
-    return not 1_000 <= total // 1_000 <= 3650 * 86_400_000
+    return not 1_000 <= total // 1_000 <= most_days * 86_400_000
 
 
 def times_to_live(value):
@@ -86,7 +88,10 @@ def has_relations_that_do_not_hold(case, response):
             code == "bad_query" and any(map(is_out_of_bounds, query.get("ttl", []))),
             code == "bad_json"
             and is_said("a time from 1s")
-            and any(map(is_out_of_bounds, times_to_live(body_of(response)))),
+            and any(
+                is_out_of_bounds(ttl, 30 if path == "/raft/join-tokens" else 3650)
+                for ttl in times_to_live(body_of(response))
+            ),
             # The number of an event has 32 bits.
             code == "malformed" and int((headers.get("last-event-id") or "0-0").partition("-")[2] or 0) >= 2**32,
             # A list is of a prefix, or of a range.
