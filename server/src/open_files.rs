@@ -34,9 +34,9 @@ fn raised(found: &Rlimit, needed: u64) -> Option<u64> {
     Some(current.max(needed.min(found.maximum.unwrap_or(u64::MAX))))
 }
 
-/// At least one, or nobody could ever find out what is wrong.
+/// At least half of a limit that is hardly enough: few connections are better than none.
 fn room(limit: Option<u64>, connections: usize) -> usize {
-    let left = limit.map_or(u64::MAX, |limit| limit.saturating_sub(OTHERS).max(1));
+    let left = limit.map_or(u64::MAX, |limit| limit - OTHERS.min(limit / 2));
     connections.min(usize::try_from(left).unwrap_or(usize::MAX))
 }
 
@@ -58,7 +58,8 @@ mod tests {
     fn connections_get_what_the_others_leave() {
         assert_eq!(room(Some(2024), 5000), 1000);
         assert_eq!(room(Some(2024), 500), 500);
-        assert_eq!(room(Some(100), 500), 1);
+        assert_eq!(room(Some(1024), 5000), 512);
+        assert_eq!(room(Some(100), 500), 50);
         assert_eq!(room(None, 500), 500);
     }
 }

@@ -253,20 +253,19 @@ fn network(
     credentials: Arc<Credentials>,
 ) -> Result<ServeNet, ServeError> {
     let keyring = Arc::new(Keyring::load(config, wall_clock_seconds())?);
-    if config.reads_again() {
-        let (keyring, guard, own) = (Arc::clone(&keyring), guard.cloned(), Arc::clone(&credentials));
-        let read_again = move || {
-            if !keyring.is_empty() {
-                keyring.reload(wall_clock_seconds());
-            }
-            if let Some(guard) = &guard {
-                guard.reload();
-            }
-            own.reload();
-        };
-        let reload = move || supervisor::while_reloading(&read_again);
-        at_each_hangup(reload).map_err(ServeError::Process)?;
-    }
+    // Also where there is nothing to read again: a signal that nobody expects ends the process.
+    let (keys, tokens, own) = (Arc::clone(&keyring), guard.cloned(), Arc::clone(&credentials));
+    let read_again = move || {
+        if !keys.is_empty() {
+            keys.reload(wall_clock_seconds());
+        }
+        if let Some(tokens) = &tokens {
+            tokens.reload();
+        }
+        own.reload();
+    };
+    let reload = move || supervisor::while_reloading(&read_again);
+    at_each_hangup(reload).map_err(ServeError::Process)?;
     let shows_certificate = config.tls.http.is_some() && config.tls.peers.is_some();
     if guard.is_some() && !shows_certificate && config.node_token_file.is_none() {
         warn!(
@@ -433,12 +432,14 @@ async fn start(
 
 /// The bounds on what is taken in. Connections are as many as there may be open files for.
 fn limits(config: &ServeConfig) -> Limits {
+    let connections = room_for(config.max_connections);
     Limits {
         value_bytes: config.max_value_bytes,
         request_bytes: config.max_request_bytes,
         pending_bytes: config.max_pending_bytes,
-        connections: room_for(config.max_connections),
-        watchers: config.max_watchers,
+        connections,
+        // Some are left for those who watch nothing: probes, other nodes, whoever wants to know what is wrong.
+        watchers: config.max_watchers.min(connections - connections / 5),
         txn_operations: config.max_txn_operations,
         backup_bytes_per_second: config.backup_bytes_per_second,
         flight_recorder_bytes: config.flight_recorder_bytes,

@@ -4,10 +4,16 @@
 //! caught up is what `/readyz` says: the first node of a cluster that is started again must not wait for the second one
 //! before its start counts as done.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sd_notify::NotifyState;
+
+/// Whether the node serves: only then does a reload begin and end.
+static SERVES: AtomicBool = AtomicBool::new(false);
 
 /// It serves.
 pub(crate) fn ready() {
+    SERVES.store(true, Ordering::Relaxed);
     tell(&[NotifyState::Ready, NotifyState::Status("serves")]);
 }
 
@@ -18,16 +24,22 @@ pub(crate) fn starting() {
 
 /// It ends.
 pub(crate) fn stopping() {
+    SERVES.store(false, Ordering::Relaxed);
     tell(&[NotifyState::Stopping, NotifyState::Status("hands over, and finishes the requests that it has")]);
 }
 
 /// Does what a reload is, and says when it begins and ends.
 pub(crate) fn while_reloading(reload: impl FnOnce()) {
+    if !SERVES.load(Ordering::Relaxed) {
+        return reload();
+    }
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[NotifyState::Reloading, now]);
     }
     reload();
-    ready();
+    if SERVES.load(Ordering::Relaxed) {
+        ready();
+    }
 }
 
 fn tell(state: &[NotifyState<'_>]) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use quorate_tests::cluster::Cluster;
 use quorate_tests::deadline::{PATIENCE, wait_until};
-use quorate_tests::program::Program;
+use quorate_tests::program::{Program, signal};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
@@ -80,5 +80,17 @@ fn few_open_files_are_few_connections() {
     let node = Program::new("/bin/sh", &["-c", &serve]).start(folder.path(), "few files");
     wait_until("the log says so", PATIENCE, || node.stderr().contains("LimitNOFILE=").then_some(()));
     let log = node.stderr();
-    assert!(log.contains("\"connections\":76") && log.contains("\"wanted\":10000"), "{log}");
+    assert!(log.contains("\"connections\":550") && log.contains("\"wanted\":10000"), "{log}");
+}
+
+/// SIGHUP reads files again; where there are none it must not end the node, as it ends a process that does not expect it.
+#[test]
+fn a_hangup_ends_no_node() {
+    let mut cluster = Cluster::start(QUORATE, 1);
+    let pid = cluster.nodes[0].process().pid();
+    for _ in 0..3 {
+        signal("HUP", pid);
+        cluster.nodes[0].client().must("PUT", "/key/a", b"v");
+    }
+    assert!(cluster.nodes[0].ended().is_none());
 }

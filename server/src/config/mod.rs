@@ -122,11 +122,6 @@ pub struct ServeConfig {
 }
 
 impl ServeConfig {
-    /// Whether it names files that can change while the node runs.
-    pub(crate) fn reads_again(&self) -> bool {
-        self.tls != TlsConfig::default() || self.tokens.is_some() || self.node_token_file.is_some()
-    }
-
     /// The base URL that others are told, once the HTTP port is bound.
     pub fn advertised_url(&self, bound_port: u16) -> Endpoint {
         let address = filled(&self.advertise_http, bound_port);

@@ -47,6 +47,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// told that this node ends; without that its client could not know that nothing was done.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
+/// How long a connection that makes room for another may still take to have its last answer sent.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+
 /// How long a watcher may then still take to receive what has happened before that.
 const LAST_EVENTS: Duration = Duration::from_millis(250);
 
@@ -121,8 +124,13 @@ async fn serve_connection<R: Runtime, N: Net>(
     let ended = match race(race(connection.as_mut(), place.line().makes_room()), over).await {
         Either::Left(Either::Left(ended)) => ended,
         Either::Left(Either::Right(())) => {
-            tracing::debug!("an idle HTTP connection was closed: there are too many");
-            return;
+            tracing::debug!("an idle HTTP connection is closed: there are too many");
+            connection.as_mut().graceful_shutdown();
+            // Its last answer may still be on its way.
+            match race(connection.as_mut(), runtime.sleep(LAST_ANSWER)).await {
+                Either::Left(ended) => ended,
+                Either::Right(()) => return,
+            }
         }
         Either::Right(()) => {
             connection.as_mut().graceful_shutdown();
