@@ -56,8 +56,8 @@ mod tests {
 
     #[test]
     fn connections_get_what_the_others_leave() {
-        assert_eq!(room(Some(2024), 5000), 1000);
-        assert_eq!(room(Some(2024), 500), 500);
+        assert_eq!(room(Some(3024), 5000), 2000);
+        assert_eq!(room(Some(3024), 500), 500);
         assert_eq!(room(Some(1024), 5000), 512);
         assert_eq!(room(Some(100), 500), 50);
         assert_eq!(room(None, 500), 500);

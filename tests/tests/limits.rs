@@ -74,7 +74,8 @@ fn more_idle_connections_than_may_be_keep_nobody_out() {
 fn few_open_files_are_few_connections() {
     let folder = tempfile::tempdir().unwrap();
     let serve = format!(
-        "ulimit -n 1100 && exec {QUORATE} serve --bootstrap --data-dir {} --listen 127.0.0.1:0 --raft-listen 127.0.0.1:0",
+        "ulimit -n 1100 && exec {QUORATE} serve --bootstrap --data-dir {} --listen 127.0.0.1:0 \
+         --raft-listen 127.0.0.1:0",
         folder.path().join("data").display()
     );
     let node = Program::new("/bin/sh", &["-c", &serve]).start(folder.path(), "few files");
@@ -83,7 +84,7 @@ fn few_open_files_are_few_connections() {
     assert!(log.contains("\"connections\":550") && log.contains("\"wanted\":10000"), "{log}");
 }
 
-/// SIGHUP reads files again; where there are none it must not end the node, as it ends a process that does not expect it.
+/// SIGHUP reads files again. Where there are none it must not end the node, as it does a process that expects none.
 #[test]
 fn a_hangup_ends_no_node() {
     let mut cluster = Cluster::start(QUORATE, 1);
