@@ -23,7 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::World;
 
 /// Seeds a shard runs when not told otherwise.
-const SEEDS_A_SHARD: u64 = 150;
+const SEEDS_A_SHARD: u64 = 200;
 const SHARDS: u64 = 4;
 /// Seeds that found something, and what that was.
 const NOTABLE: [(u64, &str); 5] = [
@@ -80,7 +80,7 @@ fn shard(number: u64) {
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
     println!("{happened:?}");
-    assert!(happened.values().all(|times| *times > 0), "something never came up: {happened:?}");
+    assert!(happened.values().all(|times| *times >= 3), "something never came up: {happened:?}");
 }
 
 #[test]
