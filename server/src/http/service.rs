@@ -106,10 +106,7 @@ async fn serve_connection<R: Runtime, N: Net>(
         let (app, sender, unread, is_endless) = (&app, &sender, &unread, &is_endless);
         let busy = place.begin();
         async move {
-            let response = match &busy {
-                Some(_) => app.answer(request, sender, unread).await,
-                None => app.turn_away(&request, unread),
-            };
+            let response = app.answer(request, sender, unread, busy.is_some()).await;
             is_endless.store(matches!(response.body(), AnswerBody::Endless(_)), Ordering::Relaxed);
             Ok::<_, Infallible>(response.map(|body| Answering { body, _busy: busy }))
         }
@@ -189,11 +186,13 @@ pub(super) struct Terms {
 }
 
 impl<R: Runtime, N: Net> App<R, N> {
+    /// Who has no place came when there were too many connections.
     async fn answer(
         &self,
         request: Request<Incoming>,
         sender: &Sender,
         unread: &AtomicBool,
+        has_place: bool,
     ) -> Response<AnswerBody> {
         let began = self.now();
         let metrics = &self.context.metrics.http;
@@ -201,7 +200,12 @@ impl<R: Runtime, N: Net> App<R, N> {
         let (head, incoming) = request.into_parts();
         let held = self.budget.hold();
         let upload = Upload::new(incoming, unread, &held, &self.context.shutdown);
-        let mut response = match self.call(&head, sender, upload).await {
+        let called = if has_place {
+            self.call(&head, sender, upload).await
+        } else {
+            Err(ApiError::TooManyConnections { most: self.context.limits.connections })
+        };
+        let mut response = match called {
             Ok(response) => response,
             Err(error) => {
                 metrics.refused(error.name().1);
@@ -215,22 +219,9 @@ impl<R: Runtime, N: Net> App<R, N> {
         headers.insert(QUORATE_HISTORY, self.history.clone());
         // Whoever keeps a connection to a node that ends could send a request on it in the moment in which it is
         // closed, and never know what became of it.
-        if unread.load(Ordering::Relaxed) || self.context.shutdown.is_leaving() {
+        if !has_place || unread.load(Ordering::Relaxed) || self.context.shutdown.is_leaving() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        response
-    }
-
-    /// The answer to who came when there were too many.
-    fn turn_away(&self, request: &Request<Incoming>, unread: &AtomicBool) -> Response<AnswerBody> {
-        unread.store(!request.body().is_end_stream(), Ordering::Relaxed);
-        let error = ApiError::TooManyConnections { most: self.context.limits.connections };
-        let mut response = refusal(&error);
-        let metrics = &self.context.metrics.http;
-        metrics.refused(error.name().1);
-        let operation = operation_of(request.method(), request.uri().path()).ok();
-        metrics.answered(operation, response.status().as_u16(), Duration::ZERO);
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         response
     }
 

@@ -227,6 +227,7 @@ async fn a_newcomer_is_told_when_there_is_no_connection_to_be_had() {
         let refused = cluster.ask(0, Method::GET, target, b"").await;
         assert_overloaded(&refused);
         assert_eq!(refused.header("connection"), Some("close"));
+        assert!(refused.header("quorate-history").is_some());
         assert!(refused.text().contains("--max-connections"), "{}", refused.text());
     }
     drop(watches);
