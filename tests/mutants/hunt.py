@@ -5,7 +5,7 @@
 Each mutant meets the tests that take no time first; those that are left meet simulated clusters, as many as `--seeds`
 says; and what is left then the tests that take long.
 
-Goes on where it stopped: what is known stands in `results.jsonl`, by the mutant's name.
+Goes on where it stopped: what is known stands in `PACKAGE.jsonl`, by the mutant's name.
 """
 
 import argparse
@@ -43,12 +43,16 @@ def copied(place):
     """The tree as it is, in a place where it may be changed; what did not change keeps its time."""
     place.mkdir(parents=True, exist_ok=True)
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    files = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
-    for file in filter(None, files):
+    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    files = {file for file in names if (ROOT / file).is_file()}
+    for file in files:
         to = place / file
-        if (ROOT / file).is_file() and not (to.exists() and to.read_bytes() == (ROOT / file).read_bytes()):
+        if not (to.exists() and to.read_bytes() == (ROOT / file).read_bytes()):
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, to)
+    # Cargo would take a test that is no more for one.
+    for left in [path for path in place.rglob("*") if path.is_file() and str(path.relative_to(place)) not in files]:
+        left.unlink()
     return place
 
 
@@ -192,7 +196,10 @@ def hunt(stage, judge, mutants, workers, results):
 def main():
     asked = arguments()
     place = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "mutants"
-    environment = os.environ | {"CARGO_TARGET_DIR": str(place / "target"), "RUSTFLAGS": "--cfg madsim -Awarnings"}
+    # Optimised, as tests run far more often than they are built; with all that a debug build checks.
+    profile = {"CARGO_PROFILE_TEST_OPT_LEVEL": "1", "CARGO_PROFILE_DEV_OPT_LEVEL": "1"}
+    places = {"CARGO_TARGET_DIR": str(place / "target"), "RUSTFLAGS": "--cfg madsim -Awarnings"}
+    environment = os.environ | profile | places
     tree = copied(place / "tree")
     mutants, programs = switch.build(ROOT, tree, asked.package, environment)
     package = tree / mutants[0].file.split("/src/")[0]
