@@ -3,9 +3,10 @@
 
 use std::fs;
 
-use quorate_tests::cluster::Cluster;
+use quorate_tests::cluster::{Cluster, Node};
+use quorate_tests::deadline::{PATIENCE, wait_until};
 use quorate_tests::ports::free_port;
-use quorate_tests::program::{Finished, Program};
+use quorate_tests::program::{Finished, Program, Running};
 use serde_json::Value;
 
 const QUORATE: &str = env!("CARGO_BIN_EXE_quorate-under-test");
@@ -68,6 +69,36 @@ fn the_cluster_is_shown_as_a_table_and_as_json() {
     assert!(status.stdout.contains("\"commit\""), "{status:?}");
     let version = Program::new(QUORATE, &["version"]).run();
     assert!(version.code == Some(0) && version.stdout.contains(env!("CARGO_PKG_VERSION")), "{version:?}");
+}
+
+#[test]
+fn a_status_that_is_watched_goes_on_while_nodes_come_and_go() {
+    let mut cluster = Cluster::start(QUORATE, 3);
+    let victim = cluster.follower();
+    let folder = tempfile::tempdir().unwrap();
+    let endpoints: Vec<String> = cluster.nodes.iter().map(Node::url).collect();
+    let arguments = ["status", "--watch=20ms", "-o", "json", "--timeout", "500ms", "--endpoints"];
+    let mut watching = Program::new(QUORATE, &[&arguments[..], &[&endpoints.join(",")]].concat())
+        .start(folder.path(), "watch");
+    let rounds = |watching: &Running| {
+        let lines = watching.stdout();
+        let whole = lines.rsplit_once('\n').map_or("", |(whole, _)| whole).to_owned();
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Vec<Value>>>()
+    };
+    let wait_for = |watching: &Running, nodes: usize, what: &str| {
+        let behind = rounds(watching).len();
+        wait_until(what, PATIENCE, || {
+            rounds(watching)[behind..].iter().any(|round| round.len() == nodes).then_some(())
+        });
+    };
+    wait_for(&watching, 3, "all nodes");
+    cluster.nodes[victim].kill();
+    wait_for(&watching, 2, "a node to be gone");
+    assert!(watching.stderr().contains(&endpoints[victim]), "{}", watching.stderr());
+    cluster.nodes[victim].start(&[]);
+    wait_for(&watching, 3, "all nodes again");
+    watching.interrupt();
+    assert!(!watching.wait("the watch to end", PATIENCE).success());
 }
 
 /// The format of the seed's file, byte for byte as Go's `json.Marshal` writes it.

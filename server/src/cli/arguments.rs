@@ -19,6 +19,7 @@ use crate::cli::output::{self, OutputFlags};
 use crate::cli::recover::RecoverCommand;
 use crate::cli::restore::RestoreCommand;
 use crate::cli::serve::ServeCommand;
+use crate::cli::status::StatusCommand;
 use crate::cli::tls_flags::TlsFlags;
 use crate::cli::token::TokenCommand;
 use crate::cli::txn::TxnCommand;
@@ -136,14 +137,6 @@ impl ClientFlags {
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         self.tls.client(self.endpoints.clone(), self.timeout)
     }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StatusCommand {
-    #[command(flatten)]
-    pub(crate) client: ClientFlags,
-    #[command(flatten)]
-    pub(crate) output: OutputFlags,
 }
 
 #[derive(Debug, Args)]

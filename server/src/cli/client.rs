@@ -1,63 +1,12 @@
-//! What the commands that are clients have in common, and `status`.
+//! What the commands that are clients have in common.
 
-use crate::cli::arguments::{ClientFlags, StatusCommand};
+use crate::cli::arguments::ClientFlags;
 use crate::cli::exit::Failure;
-use crate::cli::output::{self, Output, Table};
 use bytes::Bytes;
-use quorate_client::{Client, ClientError, Status};
-use serde::Serialize;
+use quorate_client::{Client, ClientError};
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
-
-#[derive(Serialize)]
-struct EndpointStatus {
-    endpoint: String,
-    #[serde(flatten)]
-    status: Status,
-}
-
-/// Shows every endpoint that answers; one that does not is named, and makes the command fail.
-pub(crate) fn status(command: &StatusCommand) -> Result<(), Failure> {
-    let mut answered = Vec::new();
-    let mut failure = None;
-    for endpoint in &command.client.endpoints {
-        match call(&command.client, async |client| client.status_of(endpoint).await) {
-            Ok(status) => answered.push(EndpointStatus { endpoint: endpoint.to_string(), status }),
-            Err(error) => {
-                // Each is said where it happens; the last one also becomes the exit code.
-                if let Some(Failure::Ended(_, message)) = failure.replace(error) {
-                    output::say(&format!("quorate: {message}"));
-                }
-            }
-        }
-    }
-    match command.output.output {
-        Output::Json => output::json(&answered)?,
-        Output::Table if answered.is_empty() => {}
-        Output::Table => status_table(&answered).print()?,
-    }
-    failure.map_or(Ok(()), Err)
-}
-
-fn status_table(answered: &[EndpointStatus]) -> Table<9> {
-    let header = ["ENDPOINT", "ID", "NAME", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "REVISION"];
-    let mut table = Table::new(header);
-    for EndpointStatus { endpoint, status } in answered {
-        table.row([
-            endpoint.clone(),
-            status.id.clone(),
-            status.name.clone().unwrap_or_default(),
-            status.role.clone(),
-            status.term.to_string(),
-            status.leader.as_ref().map(|leader| leader.id.clone()).unwrap_or_default(),
-            status.commit.to_string(),
-            status.applied.to_string(),
-            status.revision.to_string(),
-        ]);
-    }
-    table
-}
 
 /// All of a file, or of stdin.
 pub(crate) fn read_input(file: &Path) -> Result<Bytes, Failure> {

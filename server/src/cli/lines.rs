@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 use serde::Serialize;
 
 use crate::cli::exit::Failure;
+use crate::cli::output::json_line;
 
 /// stdout, as long as somebody reads it.
 #[derive(Debug)]
@@ -28,13 +29,18 @@ impl Lines {
 
     /// Writes a line; it may stay in memory for a while.
     pub(crate) fn line(&mut self, text: &str) -> Result<Reader, Failure> {
-        reader(self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.write_all(b"\n")))
+        self.text(text)?;
+        self.text("\n")
     }
 
     /// Writes `value` as a line of JSON; it may stay in memory for a while.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<Reader, Failure> {
-        let text = serde_json::to_string(value).map_err(|error| Failure::failed(error.to_string()))?;
-        self.line(&text)
+        self.text(&json_line(value)?)
+    }
+
+    /// Writes lines that have their ends; they may stay in memory for a while.
+    pub(crate) fn text(&mut self, text: &str) -> Result<Reader, Failure> {
+        reader(self.stdout.write_all(text.as_bytes()))
     }
 
     /// Writes what is in memory.

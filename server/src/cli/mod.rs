@@ -40,6 +40,7 @@ mod recover_report;
 mod restore;
 mod serve;
 mod signals;
+mod status;
 mod tls_flags;
 mod token;
 mod txn;
@@ -75,7 +76,7 @@ fn run(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<OsString>) ->
         Command::Lease(command) => lease::lease(&command),
         Command::Lock(command) => lock::lock(&command),
         Command::Elect(command) => elect::elect(command),
-        Command::Status(command) => client::status(&command),
+        Command::Status(command) => status::status(&command),
         Command::Members(command) => membership::members(command),
         Command::Add(command) => membership::add(command),
         Command::Remove(command) => membership::remove(&command),

@@ -45,8 +45,13 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
 
 /// Writes `value` as one line of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    data(json_line(value)?.as_bytes())
+}
+
+/// `value` as one line of JSON, with the line's end.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string(value).map_err(|error| Failure::failed(error.to_string()))?;
-    line(&text)
+    Ok(text + "\n")
 }
 
 /// Columns, aligned by spaces, without borders: easy to read, and easy for `awk`.
