@@ -14,6 +14,7 @@ use super::connections::Connections;
 use super::error::ApiError;
 use super::headers::JSON;
 use super::pool::Pool;
+use super::request_ids::RequestIds;
 use crate::context::Context;
 use crate::runtime::Runtime;
 use crate::said::Said;
@@ -25,6 +26,7 @@ pub(crate) struct App<R, N> {
     pub(super) pool: Arc<Pool>,
     pub(super) budget: Budget,
     pub(super) connections: Arc<Connections>,
+    pub(super) request_ids: RequestIds,
     /// Why the leader was last out of reach.
     pub(super) said: Said,
     /// Our ids, ready to be sent.
@@ -48,6 +50,7 @@ impl<R: Runtime, N> App<R, N> {
             said: Said::default(),
             budget: Budget::new(context.limits.pending_bytes),
             connections: Arc::new(Connections::new(context.limits.connections)),
+            request_ids: RequestIds::new(context.runtime.random()),
             node: id(identity.node.0),
             cluster: id(identity.cluster.0),
             history: id(identity.history.0),
@@ -83,12 +86,7 @@ pub(super) fn with_type(
 
 /// The answer that an error is.
 pub(super) fn refusal(error: &ApiError) -> Response<AnswerBody> {
-    let (status, code) = error.name();
-    if status == StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::error!(%error, code, "a request met a bug");
-    } else {
-        tracing::debug!(%error, code, "a request was refused");
-    }
+    let (status, _) = error.name();
     let mut response = with_type(status, JSON, AnswerBody::Whole(error.body().into()));
     error.add_headers(response.headers_mut());
     response

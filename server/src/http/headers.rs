@@ -26,6 +26,8 @@ pub(crate) const QUORATE_LEADER: HeaderName = HeaderName::from_static("quorate-l
 pub(crate) const QUORATE_LOST: HeaderName = HeaderName::from_static("quorate-lost");
 /// On a join: the join token that lets the node in.
 pub(crate) const QUORATE_JOIN_TOKEN: HeaderName = HeaderName::from_static("quorate-join-token");
+/// On every answer, and on a request that has one already: its name in the logs of the nodes that it goes through.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Makes a write safe to repeat.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// On the answer to a write that was done before: it is the answer of that time.

@@ -16,6 +16,7 @@
 //! | `lending` | what peers are lent of this node's checkpoints |
 //! | `leader` | having something done by the leader, here or elsewhere, once |
 //! | `proxy`, `pool` | passing a request on, and the connections for it |
+//! | `request_ids` | the name that a request has in the logs of the nodes that it goes through |
 //! | `app`, `headers`, `error` | what they share |
 //! | [`openapi`] | what `/openapi.json` says of all that |
 //! | `fuzzing` | what the fuzzer feeds |
@@ -47,6 +48,7 @@ mod pool;
 mod proxy;
 mod record;
 pub mod request;
+mod request_ids;
 mod service;
 mod status;
 mod stream;

@@ -14,20 +14,20 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 
 use super::app::{App, json, refusal};
 use super::body::{AnswerBody, BrokenBody, Upload};
 use super::checks::check_head;
 use super::connections::{Busy, Place};
 use super::error::ApiError;
-use super::headers::{QUORATE_HISTORY, QUORATE_TIMEOUT};
+use super::headers::{QUORATE_FORWARDED, QUORATE_HISTORY, QUORATE_TIMEOUT, X_REQUEST_ID};
 use super::json::{ALIVE, HELLO};
 use super::linger::Linger;
 use super::openapi::openapi_json;
 use super::paced::Paced;
 use super::proxy::speaks_for_node;
-use super::request::{Call, operation_of, parse_head, parse_timeout};
+use super::request::{Call, Operation, operation_of, parse_head, parse_timeout};
 use super::status::version;
 use crate::context::Context;
 use crate::net::{Listener, Net};
@@ -173,6 +173,20 @@ impl Body for Answering {
     }
 }
 
+fn log_refusal(id: &HeaderValue, error: &ApiError) {
+    let (request, (status, code)) = (text(id), error.name());
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::error!(request, %error, code, "a request met a bug");
+    } else {
+        tracing::debug!(request, %error, code, "a request was refused");
+    }
+}
+
+/// What a header says, as the log has it.
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or_default()
+}
+
 /// What every request brings along, besides its head and body.
 #[derive(Clone, Copy)]
 pub(super) struct Terms {
@@ -197,7 +211,10 @@ impl<R: Runtime, N: Net> App<R, N> {
         let began = self.now();
         let metrics = &self.context.metrics.http;
         let _in_flight = metrics.in_flight.hold();
-        let (head, incoming) = request.into_parts();
+        let (mut head, incoming) = request.into_parts();
+        let id = self.request_ids.of(&head.headers);
+        // So it goes to the leader with the request.
+        head.headers.insert(X_REQUEST_ID, id.clone());
         let held = self.budget.hold();
         let upload = Upload::new(incoming, unread, &held, &self.context.shutdown);
         let called = if has_place {
@@ -209,13 +226,24 @@ impl<R: Runtime, N: Net> App<R, N> {
             Ok(response) => response,
             Err(error) => {
                 metrics.refused(error.name().1);
+                log_refusal(&id, &error);
                 refusal(&error)
             }
         };
         // Not before all is known: so an answer to `/metrics` does not tell of itself.
         let operation = operation_of(&head.method, head.uri.path()).ok();
-        metrics.answered(operation, response.status().as_u16(), self.now().since(began));
+        let (status, after) = (response.status().as_u16(), self.now().since(began));
+        metrics.answered(operation, status, after);
+        tracing::debug!(
+            request = text(&id),
+            operation = operation.map(Operation::name),
+            status,
+            ms = after.as_secs_f64() * 1e3,
+            passed_on_by = head.headers.get(QUORATE_FORWARDED).map(text),
+            "a request was answered"
+        );
         let headers = response.headers_mut();
+        headers.insert(X_REQUEST_ID, id);
         headers.insert(QUORATE_HISTORY, self.history.clone());
         // Whoever keeps a connection to a node that ends could send a request on it in the moment in which it is
         // closed, and never know what became of it.

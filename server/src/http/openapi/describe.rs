@@ -278,7 +278,11 @@ fn of_a_node(operation: Operation, schemas: &mut Schemas) -> Description {
 
 fn said(description: &str) -> ResponseBuilder {
     let history = id_header("The history that revisions count in.");
-    ResponseBuilder::new().description(description).header("Quorate-History", history)
+    let name = header(text(""), "The request's name in the logs of the nodes that it went through.");
+    ResponseBuilder::new()
+        .description(description)
+        .header("Quorate-History", history)
+        .header("X-Request-Id", name)
 }
 
 fn answer_of(description: &str, kind: &str, schema: impl Into<RefOr<Schema>>) -> ResponseBuilder {

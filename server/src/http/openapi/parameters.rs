@@ -6,7 +6,7 @@ use utoipa::openapi::schema::ObjectBuilder;
 use utoipa::openapi::{RefOr, Required, Schema};
 
 use super::formats;
-use crate::http::headers::{IDEMPOTENCY_KEY, QUORATE_HISTORY, QUORATE_JOIN_TOKEN};
+use crate::http::headers::{IDEMPOTENCY_KEY, QUORATE_HISTORY, QUORATE_JOIN_TOKEN, X_REQUEST_ID};
 use crate::http::request::{LAST_EVENT_ID, MAX_IDEMPOTENCY_KEY_BYTES, Operation, Parameter};
 
 /// All parameters of an operation.
@@ -103,6 +103,12 @@ fn headers(operation: Operation) -> Vec<Described> {
         let form = formats::text("").min_length(Some(1)).max_length(Some(MAX_IDEMPOTENCY_KEY_BYTES));
         all.push(header(&IDEMPOTENCY_KEY, form, "Makes it safe to repeat the request as it is."));
     }
+    let form = formats::text("Visible ASCII, at most 128 bytes.");
+    all.push(header(
+        &X_REQUEST_ID,
+        form,
+        "The request's name in logs, and in its answer. Any other is replaced.",
+    ));
     match operation {
         Operation::Backup => {
             // What is no range, or no tag of ours, is ignored.

@@ -190,6 +190,7 @@ impl Refusal {
         let mut headers: Headers = vec![
             ("Quorate-Error", one_of(&self.codes), "The code that is also in the body."),
             ("Quorate-History", id(), "The history that revisions count in."),
+            ("X-Request-Id", text(""), "The request's name in the logs of the nodes that it went through."),
         ];
         if matches!(self.status, 404 | 412 | 422 | 423 | 503) {
             headers.push(("Quorate-Revision", revision(), "The store's revision, when it was looked at."));
