@@ -125,6 +125,21 @@ fn another_releases_directory_is_refused() {
     assert!(matches!(error(root.path()), DataDirError::UnknownVersion { .. }));
 }
 
+/// A recovery can do without term and vote where there is a log; without both nothing is left.
+#[test]
+fn a_recovery_needs_a_log_or_term_and_vote() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join(VERSION), VERSION_TEXT).unwrap();
+    fs::write(root.path().join(NODE), NodeFile::new(identity()).encode()).unwrap();
+    let refused = DataDir::open_for_recovery(root.path());
+    assert!(matches!(refused, Err(DataDirError::StateMissing { cluster: ClusterId(8), .. })), "{refused:?}");
+    fs::create_dir(root.path().join("log")).unwrap();
+    fs::write(root.path().join("log/00000001.spare"), "").unwrap();
+    assert!(DataDir::open_for_recovery(root.path()).is_err(), "a spare is no log");
+    fs::write(root.path().join("log/00000001.log"), "").unwrap();
+    assert!(DataDir::open_for_recovery(root.path()).is_ok());
+}
+
 #[test]
 fn a_recovery_that_was_begun_can_only_be_gone_on_with() {
     let root = tempfile::tempdir().unwrap();

@@ -168,6 +168,17 @@ mod tests {
 
     type Pairs = &'static [(&'static [u8], &'static [u8])];
 
+    #[test]
+    fn pieces_are_of_a_size_that_is_worth_sending() {
+        let keys: Vec<[u8; 4]> = (0..10_000_u32).map(u32::to_be_bytes).collect();
+        let pieces: Vec<Vec<u8>> = encode_in_pieces(keys.iter().map(|key| (&key[..], [7; 100]))).collect();
+        assert!(pieces.len() > 2, "{}", pieces.len());
+        let (last, others) = pieces.split_last().unwrap();
+        assert!(others.iter().all(|piece| (PIECE_BYTES..PIECE_BYTES + 1000).contains(&piece.len())));
+        assert!(last.len() < PIECE_BYTES + 1000);
+        assert_eq!(decode(&pieces.concat()).unwrap().len(), 10_000);
+    }
+
     /// What `json.Marshal` makes of a map whose keys and values went through `base64.URLEncoding.EncodeToString`,
     /// by the rules of Go's two packages, case by case.
     #[test]

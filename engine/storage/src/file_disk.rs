@@ -176,6 +176,16 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_is_there_afterwards_or_it_is_said_why_not() {
+        let (_root, disk) = disk();
+        disk.create_dir("d").unwrap();
+        disk.create_dir("d").unwrap();
+        put(&disk, "file", b"x");
+        assert_eq!(kind(disk.create_dir("file/d")), io::ErrorKind::NotADirectory);
+        assert_eq!(kind(disk.create_dir("none/d")), io::ErrorKind::NotFound);
+    }
+
+    #[test]
     fn a_file_holds_what_was_written_where_it_was_written() {
         let (_root, disk) = disk();
         assert_eq!(kind(disk.open("a")), io::ErrorKind::NotFound);

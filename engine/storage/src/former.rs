@@ -152,6 +152,24 @@ mod tests {
         dir.identify(identity(7)).unwrap();
     }
 
+    #[test]
+    fn what_was_put_aside_is_no_more_about_to_come_back() {
+        let root = tempfile::tempdir().unwrap();
+        member(root.path());
+        DataDir::open(root.path()).unwrap().begin_succession(NodeId(10)).unwrap();
+        let place = set_aside(root.path());
+        let former = DataDir::open(&place).unwrap();
+        assert_eq!((former.identity(), former.successor()), (Some(&identity(7)), None));
+    }
+
+    #[test]
+    #[should_panic(expected = "no successor is known")]
+    fn a_node_without_a_successor_has_nothing_to_put_aside() {
+        let root = tempfile::tempdir().unwrap();
+        member(root.path());
+        set_aside(root.path());
+    }
+
     fn set_aside(path: &Path) -> PathBuf {
         DataDir::open(path).unwrap().set_former_aside().unwrap()
     }

@@ -97,3 +97,19 @@ pub(crate) fn write_zeros<F: DiskFile>(file: &F, from: u64, count: u64) -> std::
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Disk, MemoryDisk};
+
+    #[test]
+    fn as_many_zeros_are_written_as_are_asked_for() {
+        for count in [0, 5, 1 << 20, (3 << 20) + 5] {
+            let disk = MemoryDisk::new();
+            let file = disk.create("zeros").unwrap();
+            write_zeros(&file, 10, count).unwrap();
+            assert_eq!(disk.len("zeros"), Some(if count == 0 { 0 } else { 10 + count }), "{count}");
+        }
+    }
+}

@@ -143,6 +143,16 @@ mod tests {
     use std::fs;
 
     #[test]
+    fn a_node_that_was_not_let_in_yet_is_no_member() {
+        for (cluster, history) in [(None, None), (Some(ClusterId(8)), None), (None, Some(HistoryId(9)))] {
+            let root = tempfile::tempdir().unwrap();
+            let identity = Identity { node: NodeId(7), cluster, history };
+            DataDir::open(root.path()).unwrap().identify(identity).unwrap();
+            assert!(matches!(Look::at(root.path()), Err(DataDirError::NoMember { .. })), "{identity:?}");
+        }
+    }
+
+    #[test]
     fn a_look_tells_who_uses_the_directory_and_leaves_no_trace() {
         let root = tempfile::tempdir().unwrap();
         assert!(matches!(Look::at(root.path()), Err(DataDirError::NoMember { .. })));

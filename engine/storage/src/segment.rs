@@ -255,6 +255,30 @@ mod tests {
     }
 
     #[test]
+    fn names_of_the_logs_files_are_read_as_they_are_written() {
+        let number = SegmentNumber(0x2a);
+        for file in [LogFile::Segment(number), LogFile::Spare(number), LogFile::Filling(number)] {
+            let path = file.path();
+            assert_eq!(LogFile::from_name(path.strip_prefix("log/").unwrap()), Some(file));
+        }
+        for other in ["2a.log", "0000002A.log", "0000002a.old", "0000002a", "ballast", "+000002a.log"] {
+            assert_eq!(LogFile::from_name(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_breaks_off_in_its_header_has_none() {
+        let whole = header(Members::default()).encode();
+        for bytes in 0..whole.len() / 2 {
+            assert_eq!(SegmentHeader::decode(&whole[..bytes], SegmentNumber(3)), None, "{bytes} bytes");
+        }
+        assert!(
+            SegmentHeader::decode(&whole[..whole.len() / 2], SegmentNumber(3)).is_some(),
+            "one copy is whole"
+        );
+    }
+
+    #[test]
     fn either_copy_is_enough() {
         let contact = Contact { name: "n".repeat(9000), ..Contact::default() };
         let plain = Members::founder(NodeId(7), contact);

@@ -266,6 +266,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_lost_tail_is_lost_until_an_entry_of_a_later_term_is_there() {
+        let value = StableValue { lost_tail: Term(3), acknowledged_batch: 6, ..StableValue::default() };
+        let with = |term| value.with_log(LogId::new(term, 9), 7);
+        for (term, lost_tail) in [(2, 3), (3, 3), (4, 0)] {
+            let expected = StableValue {
+                acknowledged: LogId::new(term, 9),
+                acknowledged_batch: 7,
+                lost_tail: Term(lost_tail),
+                ..value
+            };
+            assert_eq!(with(term), expected);
+            assert_eq!(with(term).lost_from(LogId::new(term, 9)), (lost_tail > 0).then_some(Index(10)));
+        }
+    }
+
+    #[test]
     fn a_value_is_read_as_written_and_no_flipped_bit_passes() {
         let value = StableValue {
             sequence: 4,

@@ -172,6 +172,15 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_can_not_be_listed_is_an_error_and_one_that_is_not_there_is_none() {
+        let disk = MemoryDisk::new();
+        assert!(refuse_other_versions(&disk).is_ok());
+        disk.create_dir("log").unwrap();
+        disk.fail(crate::Operation::Name, 0);
+        assert!(matches!(refuse_other_versions(&disk), Err(OpenError::Disk(_))));
+    }
+
+    #[test]
     fn a_file_of_another_version_is_refused_and_nothing_is_changed() {
         let manifest = include_bytes!("../tests/golden/3-2.snap");
         let run = include_bytes!("../tests/golden/3-2.run");

@@ -185,3 +185,42 @@ impl Header {
         Ok(header)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(manifest_bytes: u32) -> Header {
+        let manifest = Manifest::default();
+        let origin = Origin { cluster: ClusterId(1), history: HistoryId(2) };
+        Header { manifest_bytes, ..Header::new(origin, LogId::new(3, 4), &manifest, &[]) }
+    }
+
+    /// Changes some bytes, and the checksum so that it fits.
+    fn changed(at: usize, to: &[u8]) -> Result<Header, Flaw> {
+        let mut bytes = header(100).encode();
+        bytes[at..at + to.len()].copy_from_slice(to);
+        let checksum = crc32c::crc32c(&bytes[12..]);
+        bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+        Header::decode(&bytes)
+    }
+
+    #[test]
+    fn a_manifest_has_at_most_as_many_runs_as_there_may_be() {
+        let most = length(Manifest::HEAD_BYTES + Manifest::MAX_RUNS * Manifest::RUN_BYTES);
+        assert_eq!(Header::decode(&header(most).encode()), Ok(header(most)));
+        let flaw = Header::decode(&header(most + 1).encode()).unwrap_err();
+        assert_eq!((flaw.offset, flaw.place), (128, Place::Header));
+        let two = length(Manifest::HEAD_BYTES + 2 * Manifest::RUN_BYTES);
+        assert!(Header::decode(&header(two).encode()).is_ok());
+    }
+
+    #[test]
+    fn sizes_that_are_not_known_are_refused_each_by_itself() {
+        assert!(changed(0, &[]).is_ok());
+        for at in [16, 20] {
+            let flaw = changed(at, &7_u32.to_le_bytes()).unwrap_err();
+            assert_eq!((flaw.offset, flaw.reason.contains("are not known")), (16, true), "{flaw:?}");
+        }
+    }
+}

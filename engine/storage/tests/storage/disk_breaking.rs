@@ -53,13 +53,18 @@ fn what_corrupts_a_file_is_not_undone_by_a_crash() {
     disk.open("d/other").unwrap().sync_data().unwrap();
     disk.sync_dir("d").unwrap();
     slowly(&disk);
-    write(&disk, PATH, b"new", 0);
-    write(&disk, "d/other", b"behind", 0);
-    disk.open(PATH).unwrap().sync_data().unwrap();
-    disk.corrupt(PATH, |content| content.fill(b'!'));
-    disk.crash_at(Time(0), 1);
-    assert_eq!(disk.content(PATH).unwrap(), sectors("!!"));
-    assert_eq!(disk.content("d/other").unwrap(), b"before", "it had not begun");
+    for is_synced in [false, true] {
+        let disk = disk.duplicate();
+        write(&disk, PATH, b"new", 0);
+        write(&disk, "d/other", b"behind", 0);
+        if is_synced {
+            disk.open(PATH).unwrap().sync_data().unwrap();
+        }
+        disk.corrupt(PATH, |content| content.fill(b'!'));
+        disk.kill_at(Time(0), 1);
+        assert_eq!(disk.content(PATH).unwrap(), sectors("!!"));
+        assert_eq!(disk.content("d/other").unwrap(), b"before", "it had not begun");
+    }
 }
 
 #[test]
@@ -98,6 +103,10 @@ fn what_takes_longer_than_a_stall_is_not_shortened_by_it() {
     assert_eq!(disk.clock(), Time(250));
     write(&disk, PATH, b"y", 0);
     assert_eq!(disk.clock(), Time(350), "it is over");
+    assert_eq!(disk.counters().stalled_operations, 1);
+    disk.stall(Time(450));
+    write(&disk, PATH, b"y", 0);
+    assert_eq!((disk.clock(), disk.counters().stalled_operations), (Time(450), 1), "not made late");
 }
 
 #[test]
