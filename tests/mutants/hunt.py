@@ -3,7 +3,7 @@
     hunt.py PACKAGE [--workers N] [--shard K/N] [--seeds N]
 
 Each mutant meets the tests that take no time first; those that are left meet simulated clusters, as many as `--seeds`
-says; and what is left then the tests that take long.
+says; and what is left then the tests that take long. Constants, and functions that return `impl …`, are built one by one.
 
 Goes on where it stopped: what is known stands in `PACKAGE.jsonl`, by the mutant's name.
 """
@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -166,6 +167,47 @@ class Seeds:
         return ("missed", None) if failed is None else ("failed", failed)
 
 
+class Alone:
+    """Those that no switch can stand before: each is built by itself, as the code would be with it."""
+
+    def __init__(self, package, environment, tree):
+        self.package, self.environment, self.tree = package, environment, tree
+        self.command = ["cargo", "test", "--locked", "--package", package]
+        self.seconds = 60 + 5 * self.usual()
+
+    def usual(self):
+        for more in (["--no-run"], []):
+            begun = time.monotonic()
+            if self.run(more, None) != 0:
+                raise SystemExit("the tests fail without a mutant")
+        return time.monotonic() - begun
+
+    def run(self, more, seconds):
+        """The exit code, or none when it did not end."""
+        command = subprocess.Popen(
+            [*self.command, *more], cwd=self.tree, env=self.environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        try:
+            return command.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(command.pid, signal.SIGKILL)
+            command.wait()
+            return None
+
+    def judge(self, mutant):
+        file = self.tree / mutant.file
+        text = file.read_bytes()
+        file.write_bytes(text[: mutant.start] + mutant.replacement.encode() + text[mutant.end :])
+        try:
+            if self.run(["--no-run"], None) != 0:
+                return "does not compile", None
+            outcome = self.run([], self.seconds)
+        finally:
+            file.write_bytes(text)
+        return {0: "missed", None: "did not end"}.get(outcome, "failed"), None
+
+
 def known(path):
     if not path.exists():
         return {}
@@ -181,7 +223,7 @@ def hunt(stage, judge, mutants, workers, results):
         return found["outcome"] == "missed" and stage not in found["asked"]
 
     def one(mutant):
-        outcome, by = judge(mutant.number)
+        outcome, by = judge(mutant)
         asked = [*before.get(mutant.name, {"asked": []})["asked"], stage]
         found = {"name": mutant.name, "number": mutant.number, "outcome": outcome, "by": by, "asked": asked}
         with lock, results.open("a") as file:
@@ -213,12 +255,17 @@ def main():
     results = place / f"{asked.package}.jsonl"
     shard, of = map(int, asked.shard.split("/"))
     switched = [mutant for mutant in mutants if mutant.apart is None and mutant.number % of == shard]
-    hunt("quick", lambda number: tests.judge(number, True), switched, asked.workers, results)
+    hunt("quick", lambda mutant: tests.judge(mutant.number, True), switched, asked.workers, results)
     if asked.seeds:
         seeds = Seeds(tree, environment, asked.seeds)
-        hunt("seeds", seeds.judge, switched, asked.workers, results)
-    hunt("slow", lambda number: tests.judge(number, False), switched, asked.workers, results)
-    outcomes = [entry["outcome"] for entry in known(results).values()] + [m.apart for m in mutants if m.apart]
+        hunt("seeds", lambda mutant: seeds.judge(mutant.number), switched, asked.workers, results)
+    hunt("slow", lambda mutant: tests.judge(mutant.number, False), switched, asked.workers, results)
+    by_themselves = [mutant for mutant in mutants if mutant.apart == "one by one" and mutant.number % of == shard]
+    if by_themselves:
+        alone = Alone(asked.package, environment | {"CARGO_TARGET_DIR": str(place / "alone")}, copied(place / "plain"))
+        hunt("alone", alone.judge, by_themselves, 1, results)
+    outcomes = [entry["outcome"] for entry in known(results).values()]
+    outcomes += [mutant.apart for mutant in mutants if mutant.apart == "does not compile"]
     for outcome in sorted(set(outcomes)):
         print(f"{outcomes.count(outcome):6} {outcome}")
     for entry in known(results).values():
