@@ -178,8 +178,7 @@ fn waits(disk: &MemoryDisk, storage: &mut Storage<MemoryDisk>, job: Write, last:
 /// Who has work in hand, and whether anybody waits for it.
 #[test]
 fn only_what_somebody_waits_for_is_pressing() {
-    let disk = MemoryDisk::new();
-    let (mut storage, _) = Storage::open(disk.clone(), options(7)).unwrap();
+    let (mut storage, _) = open(&MemoryDisk::new()).unwrap();
     assert_eq!(storage.behind_gap(), None);
     assert!(storage.busy() && storage.is_pressed(), "a spare is wanted");
     vote(&mut storage, 1);

@@ -9,7 +9,7 @@ use crate::common::{
 };
 
 /// Where the first record of a segment begins that has no members: behind two copies of its header.
-const RECORDS_START: u64 = 8192;
+const RECORDS_START: u32 = 8192;
 
 fn survey(disk: &MemoryDisk) -> Surveyed {
     Survey::take(disk, &mut |_| {}).unwrap()
@@ -65,16 +65,16 @@ fn behind_damage_is_looked_at_too() {
     drop(storage);
     let path = newest_segment(&disk);
     // The header of slot 2: slots take two sectors.
-    disk.flip_bit(&path, (RECORDS_START + 1024 + 40) * 8);
+    disk.flip_bit(&path, u64::from(RECORDS_START + 1024 + 40) * 8);
     let surveyed = survey(&disk);
     let [fault] = &surveyed.faults[..] else { panic!("{:?}", surveyed.faults) };
-    assert_eq!((fault.offset, fault.index), (RECORDS_START + 1024, Some(Index(2))));
+    assert_eq!((fault.offset, fault.index), (u64::from(RECORDS_START + 1024), Some(Index(2))));
     assert_eq!(fault.reason, "the checksum of a record's header does not fit");
     assert_eq!((sight(&disk, &path).records, sight(&disk, &path).slots), (3, Some((Index(1), Index(4)))));
 
-    disk.zero(&path, (RECORDS_START + 1024) as usize..(RECORDS_START + 2048) as usize);
+    disk.zero(&path, 8192 + 1024..8192 + 2048);
     let [fault] = &survey(&disk).faults[..] else { panic!("one place is bad") };
-    assert_eq!((fault.offset, fault.index), (RECORDS_START + 1024, Some(Index(2))));
+    assert_eq!((fault.offset, fault.index), (u64::from(RECORDS_START + 1024), Some(Index(2))));
     assert_eq!(fault.reason, "zeros where a record should be");
 }
 
@@ -84,7 +84,7 @@ fn padding_that_is_not_what_was_written_is_a_fault() {
     append(&mut storage, &[command(1, 1, &[7; 300])]);
     vote(&mut storage, 2);
     let path = newest_segment(&disk);
-    disk.flip_bit(&path, (RECORDS_START + 511) * 8);
+    disk.flip_bit(&path, u64::from(RECORDS_START + 511) * 8);
     let [fault] = &survey(&disk).faults[..] else { panic!("one place is bad") };
     assert!(fault.reason.contains("padding") && fault.index == Some(Index(1)), "{fault:?}");
 }
@@ -101,7 +101,7 @@ fn a_file_that_the_log_does_not_lead_to_is_a_fault_only_where_it_should() {
         let header = surveyed.faults.iter().filter(|fault| fault.reason.contains("neither copy"));
         header.map(|fault| fault.file.clone()).collect::<Vec<_>>()
     };
-    assert_eq!(unreadable(&surveyed), [newest.clone()]);
+    assert_eq!(unreadable(&surveyed), std::slice::from_ref(&newest));
     let seen = sight(&disk, &newest);
     assert_eq!((seen.is_linked, seen.records, seen.slots, seen.bytes), (false, 0, None, 16 << 10));
     assert_eq!(surveyed.faulty_files().into_iter().filter(|file| *file == newest).count(), 1);
