@@ -237,6 +237,55 @@ fn secrets_are_in_no_log_recording_or_file() {
     }
 }
 
+/// All that is asked for help with: it must be fit to be sent to a stranger.
+#[test]
+fn a_bundle_holds_what_helps_and_no_secret_key_or_value() {
+    let mut guarded = Guarded::start(3, &[]);
+    let token = guarded.tokens.make("ci", "write", &[]);
+    guarded.reload(RELOADED);
+    let put = guarded.ask(0, Some(&guarded.admin), ("PUT", "/key/hidden-name", "hidden-value"));
+    assert_eq!(put.status, 200);
+    let folder = tempfile::tempdir().unwrap();
+    let (log, file, held) =
+        (folder.path().join("n.log"), folder.path().join("help.tar"), folder.path().join("token"));
+    fs::write(&log, format!("first line\nsomebody pasted {token} here\nlast line\n")).unwrap();
+    fs::write(&held, &guarded.admin).unwrap();
+    fs::set_permissions(&held, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let endpoints: Vec<String> = guarded.cluster.nodes.iter().map(|node| node.url()).collect();
+    let bundle = |more: &[&str]| {
+        let arguments = ["debug", "bundle", text(&file), "--log", text(&log), "--token-file", text(&held)];
+        let endpoints = ["--endpoints", &*endpoints.join(",")];
+        quorate_tests::program::Program::new(PROGRAM, &[&arguments[..], &endpoints, more].concat()).run()
+    };
+    let made = bundle(&["--config", text(&guarded.tokens.file())]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let archive = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
+    for name in ["about.txt", "logs/0-n.log", "config.toml", "machine/load.txt"] {
+        assert!(archive.contains(name), "{name}");
+    }
+    for node in &guarded.cluster.nodes {
+        let folder = node.http().to_string().replace(':', "_");
+        for name in ["version.json", "status.json", "members.json", "readyz.json", "metrics.txt"] {
+            assert!(archive.contains(&format!("nodes/{folder}/{name}")), "{name} of {folder}");
+        }
+    }
+    for there in ["first line", "last line", "q1.[removed] here", "quorate_raft_term", "\"commit\":"] {
+        assert!(archive.contains(there), "{there}");
+    }
+    for secret in [secret_of(&token), secret_of(&guarded.admin), "hidden-name", "hidden-value", "argon2id$v"]
+    {
+        assert!(!archive.contains(secret), "{secret} is in the bundle");
+    }
+
+    assert_eq!(bundle(&[]).code, Some(4), "it is there already");
+    guarded.cluster.nodes.iter_mut().for_each(quorate_tests::cluster::Node::kill);
+    let without = bundle(&["--overwrite", "--timeout", "1s"]);
+    assert_eq!(without.code, Some(5), "{}", without.stderr);
+    assert!(String::from_utf8_lossy(&fs::read(&file).unwrap()).contains("can't connect"));
+}
+
 /// What one principal names is not another's; two tokens of one name are one principal.
 #[test]
 fn idempotency_keys_are_their_principals_own() {

@@ -153,6 +153,15 @@ pub(crate) async fn attempt<T: Extent>(pool: &Pool, uri: Uri, call: &Call, patie
     }
 }
 
+/// Sends `call` to `uri` and waits at most `patience` for all of the answer, whatever it says.
+pub(crate) async fn answer(pool: &Pool, uri: Uri, call: &Call, patience: Duration) -> Result<Answer, String> {
+    match tokio::time::timeout(patience, exchange(pool, uri, call)).await {
+        Ok(Ok(Ok(answer) | Err(answer))) => Ok(answer),
+        Ok(Err(Broken { problem, .. })) => Err(problem),
+        Err(_) => Err(format!("no answer within {patience:?}")),
+    }
+}
+
 /// An answer did not come, or not all of it.
 #[derive(Debug)]
 pub(crate) struct Broken {

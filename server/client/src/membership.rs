@@ -2,10 +2,11 @@
 
 use crate::address::Address;
 use crate::answer::{JoinTokenMade, Members, Status};
-use crate::client::{Client, parse};
+use crate::client::{Client, parse, uri};
 use crate::endpoint::Endpoint;
-use crate::error::ClientError;
-use crate::exchange::{Answer, Call};
+use crate::error::{ClientError, Failed};
+use crate::exchange::{Answer, Call, answer};
+use bytes::Bytes;
 use hyper::Method;
 use std::time::Duration;
 
@@ -42,6 +43,21 @@ impl Client {
         let only = std::slice::from_ref(endpoint);
         let (endpoint, answer): (_, Answer) = self.in_turn(only, call).await?;
         parse(endpoint, &answer)
+    }
+
+    /// What one node answers to `GET` of a path, with a query if need be: the status and the body, whatever they are.
+    ///
+    /// # Errors
+    /// [`ClientError::Unavailable`] when it does not answer.
+    pub async fn answer_of(&self, endpoint: &Endpoint, path: &str) -> Result<(u16, Bytes), ClientError> {
+        let call = Call { takes_timeout: false, ..Call::read(path.to_owned()) };
+        let at = uri(endpoint, path)?;
+        match answer(self.pool(), at, &call, self.timeout()).await {
+            Ok(answer) => Ok((answer.status.as_u16(), answer.body)),
+            Err(problem) => {
+                Err(ClientError::Unavailable(vec![Failed { endpoint: endpoint.clone(), problem }]))
+            }
+        }
     }
 
     /// Who belongs to the cluster.

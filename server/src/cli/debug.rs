@@ -16,6 +16,7 @@ use quorate_node::wire::recording::{Kind, RecordingDecoder};
 use serde::Serialize;
 
 use crate::cli::arguments::parse_timeout;
+use crate::cli::bundle::{self, BundleCommand};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::files::{failed, name_durably, open_alone, refuse_existing};
 use crate::cli::output::{self, Output, OutputFlags, Table};
@@ -38,6 +39,8 @@ pub(crate) struct DebugCommand {
 enum DebugAction {
     /// Save what went into a node lately, for `cargo sim --replay FILE`. It holds keys and values
     Record(RecordCommand),
+    /// Put together what nodes say of themselves, for whoever is to help: no keys, no values, no secrets
+    Bundle(BundleCommand),
 }
 
 #[derive(Debug, Args)]
@@ -73,7 +76,13 @@ struct Record {
 }
 
 pub(crate) fn run(command: &DebugCommand) -> Result<(), Failure> {
-    let DebugAction::Record(command) = &command.action;
+    match &command.action {
+        DebugAction::Record(command) => record(command),
+        DebugAction::Bundle(command) => bundle::run(command),
+    }
+}
+
+fn record(command: &RecordCommand) -> Result<(), Failure> {
     refuse_existing(&command.file, command.overwrite)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let record = runtime.block_on(take(command))?;

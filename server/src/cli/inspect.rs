@@ -1,5 +1,7 @@
 //! `quorate inspect`: what a data dir holds.
 
+use std::path::Path;
+
 use quorate_node::raft::{Found, LogId, Members, NodeId};
 use quorate_storage::{
     CheckpointSight, Directory, FileDisk, SegmentSight, StableSight, Survey, Surveyed, newest_members,
@@ -82,20 +84,30 @@ struct Member {
 }
 
 pub(crate) fn inspect(command: &DirectoryCommand) -> Result<(), Failure> {
-    let directory = Directory::look(&command.dir).map_err(|error| unusable(&error))?;
-    let disk = FileDisk::read_only(&command.dir);
-    let mut report = Report::of(&directory);
-    if directory.in_use.is_none() {
-        let surveyed = Survey::take(&disk, &mut |_| {}).map_err(|error| unreadable(&error))?;
-        report.add(surveyed, &disk);
-    }
+    let report = Report::take(&command.dir)?;
     match command.output.output {
         Output::Json => output::json(&report),
         Output::Table => output::data(report.text().as_bytes()),
     }
 }
 
+/// What `-o json` prints.
+pub(crate) fn as_json(dir: &Path) -> Result<String, Failure> {
+    output::json_line(&Report::take(dir)?)
+}
+
 impl Report {
+    fn take(dir: &Path) -> Result<Report, Failure> {
+        let directory = Directory::look(dir).map_err(|error| unusable(&error))?;
+        let disk = FileDisk::read_only(dir);
+        let mut report = Report::of(&directory);
+        if directory.in_use.is_none() {
+            let surveyed = Survey::take(&disk, &mut |_| {}).map_err(|error| unreadable(&error))?;
+            report.add(surveyed, &disk);
+        }
+        Ok(report)
+    }
+
     fn of(directory: &Directory) -> Report {
         let identity = directory.identity;
         let user = |pid: Option<u32>| pid.map_or("another process".to_owned(), |pid| pid.to_string());

@@ -13,6 +13,7 @@
 mod arguments;
 mod backup;
 mod bench;
+mod bundle;
 mod certs;
 mod client;
 mod configuration;
