@@ -20,8 +20,8 @@ const ANEW: &str = "\x1b[2J\x1b[H";
 #[derive(Debug, Args)]
 pub(crate) struct StatusCommand {
     /// Go on until Ctrl-C: ask again after so long
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "1s")]
-    #[arg(value_parser = parse_timeout)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "1s")]
     pub(crate) watch: Option<Duration>,
     #[command(flatten)]
     pub(crate) client: ClientFlags,

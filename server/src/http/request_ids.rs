@@ -25,8 +25,8 @@ impl RequestIds {
         RequestIds { prefix, made: AtomicU64::new(0) }
     }
 
-    /// The name of a request with these headers: the one that it came with, or a new one when that has none, or one that
-    /// could spoil a log.
+    /// The name of a request with these headers: the one that it came with, or a new one when it has none, or one
+    /// that could spoil a log.
     pub(super) fn of(&self, headers: &HeaderMap) -> HeaderValue {
         match headers.get(X_REQUEST_ID) {
             Some(given) if is_sound(given) => given.clone(),
