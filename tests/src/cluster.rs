@@ -135,6 +135,11 @@ impl Node {
         code
     }
 
+    /// From the next start on it is this program.
+    pub fn run_as(&mut self, program: &str) {
+        program.clone_into(&mut self.program);
+    }
+
     /// Removes its data dir, as a lost disk does.
     ///
     /// # Panics
