@@ -132,3 +132,23 @@ pub(crate) fn entry_kind(entry: &Entry) -> Kind {
         Payload::Members(_) => Kind::Members,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_takes_as_many_bytes_as_is_said_before_it_is_written() {
+        let command = |bytes: usize| Payload::Command(vec![7; bytes].into());
+        let payloads = (0..40).map(command).chain([Payload::Noop, Payload::Members(Default::default())]);
+        for payload in payloads {
+            let entry = Entry { id: LogId::new(1, 1), payload };
+            let mut batch = Batch::default();
+            batch.begin(1, 5, SECTOR_BYTES, Identity::default());
+            let (commit_hint, members_index) = (Index(0), Index(0));
+            let kind = entry_kind(&entry);
+            batch.push(Draft { kind, flags: 0, id: entry.id, commit_hint, members_index }, Some(&entry));
+            assert_eq!(batch.end() - SECTOR_BYTES, entry_bytes(&entry), "{entry:?}");
+        }
+    }
+}

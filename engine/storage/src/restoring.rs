@@ -105,4 +105,16 @@ mod tests {
         let dir = DataDir::open(&path).unwrap();
         assert_eq!((dir.identity(), dir.restoring()), (Some(&identity), None));
     }
+    #[test]
+    fn what_can_not_be_removed_stops_a_restore() {
+        let root = tempfile::tempdir().unwrap();
+        for name in MADE {
+            let path = root.path().join(format!("without-{name}"));
+            let mut dir = DataDir::open_for_restore(&path).unwrap();
+            fs::write(path.join(name), "no directory").unwrap();
+            let stopped = dir.begin_restore(NodeId(7), HistoryId(9)).unwrap_err();
+            assert!(matches!(stopped, DataDirError::Unusable { .. }), "{stopped}");
+            assert!(path.join(name).exists(), "{name}");
+        }
+    }
 }

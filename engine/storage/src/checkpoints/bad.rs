@@ -47,3 +47,21 @@ impl BadRuns {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It counts until it has been read again, and no longer: the file may be another by then.
+    #[test]
+    fn what_was_bad_in_one_round_and_sound_in_the_next_is_good() {
+        let run = RunRef { digest: [7; 32], bytes: 9 };
+        let mut bad = BadRuns::default();
+        assert!(bad.note(run) && !bad.note(run), "news once a round");
+        bad.begin_round();
+        assert!(bad.contains(&run), "not read again yet");
+        bad.end_round();
+        assert!(!bad.contains(&run));
+        assert!(bad.note(run));
+    }
+}

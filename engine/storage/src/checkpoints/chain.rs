@@ -246,3 +246,104 @@ impl<F: DiskFile> Pending<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_wire::checkpoint::{Boundary, Manifest, RowHead};
+
+    use super::*;
+    use crate::checkpoints::run::{HEADER_BYTES, RunFileWriter};
+    use crate::memory_disk::{MemoryDisk, MemoryFile, Operation};
+
+    const ROW_BYTES: usize = 100;
+    const MERGING: &str = "snaps/merging-0.tmp";
+
+    /// A run of so many rows, whose keys begin at `first`.
+    fn put(disk: &MemoryDisk, first: u8, rows: u8) -> RunRef {
+        let mut writer = RunFileWriter::new(disk.create("snaps/new.tmp").unwrap());
+        for key in first..first + rows {
+            let head = RowHead { table: 1, is_tombstone: false, key_bytes: 1, body_bytes: 89 };
+            let row = [&head.encode()[..], &[key; 90]].concat();
+            assert_eq!(row.len(), ROW_BYTES);
+            writer.write(&row).unwrap();
+        }
+        let run = writer.finish().unwrap();
+        disk.rename("snaps/new.tmp", &run::path(&run)).unwrap();
+        run
+    }
+
+    fn described(index: u64, runs: &[RunRef]) -> Described {
+        let boundary = Boundary { term: 1, index, command_bytes: 0 };
+        let manifest = Manifest { boundary, runs: runs.to_vec(), ..Manifest::default() };
+        Described::new(LogId::new(1, index), Default::default(), LogId::ZERO, manifest)
+    }
+
+    /// Two runs that are to become one, and a third behind them: of 50 rows 16 should be merged by now.
+    fn behind() -> (MemoryDisk, Chain<MemoryFile>) {
+        let disk = MemoryDisk::new();
+        disk.create_dir(DIRECTORY).unwrap();
+        let mut runs = vec![put(&disk, 0, 40), put(&disk, 50, 10)];
+        let mut chain = Chain::of(&described(1, &runs));
+        assert!(!chain.wants_merge(), "it has time: nothing has come in behind it");
+        runs.push(put(&disk, 100, 2));
+        chain.advance(&disk, &described(2, &runs)).unwrap();
+        (disk, chain)
+    }
+
+    /// Of what is being merged.
+    fn merged_bytes(disk: &MemoryDisk) -> Option<u64> {
+        disk.len(MERGING).map(|bytes| bytes - HEADER_BYTES)
+    }
+
+    #[test]
+    fn as_much_is_merged_as_has_come_in_behind_it_and_no_more() {
+        let (disk, mut chain) = behind();
+        for merged in [800, 1600] {
+            assert!(chain.wants_merge() && !chain.owes_merge(), "before {merged}");
+            assert!(chain.merge(&disk, 800).unwrap() == Step::Done);
+            assert_eq!(merged_bytes(&disk), Some(merged));
+        }
+        assert!(!chain.wants_merge());
+        assert!(chain.merge(&disk, 800).unwrap() == Step::Done);
+        assert_eq!(merged_bytes(&disk), Some(1600), "there is nothing to do");
+    }
+
+    /// With more behind it all of it is due, and is done in the end.
+    #[test]
+    fn a_merge_that_is_due_is_done_to_its_end() {
+        let (disk, mut chain) = behind();
+        chain.merge(&disk, 800).unwrap();
+        let mut runs = chain.runs().to_vec();
+        runs.push(put(&disk, 110, 5));
+        chain.advance(&disk, &described(3, &runs)).unwrap();
+        assert_eq!(merged_bytes(&disk), Some(800), "it goes on");
+        while chain.owes_merge() {
+            assert!(chain.merge(&disk, 800).unwrap() == Step::Done);
+        }
+        assert!(!chain.wants_merge());
+        let merged = chain.merged_runs();
+        assert_eq!((merged.len(), merged[0].bytes, &merged[1..]), (3, 5000, &runs[2..]));
+        assert_eq!(merged_bytes(&disk), None);
+        // What is done is not given up with the others.
+        chain.forget_merges(&disk).unwrap();
+        assert_eq!(chain.merged_runs(), merged);
+    }
+
+    #[test]
+    fn a_merge_that_is_given_up_leaves_nothing_behind_and_has_its_time_again() {
+        let (disk, mut chain) = behind();
+        chain.merge(&disk, 800).unwrap();
+        chain.forget_merges(&disk).unwrap();
+        assert_eq!(merged_bytes(&disk), None);
+        assert!(!chain.wants_merge());
+        chain.forget_merges(&disk).unwrap();
+    }
+
+    #[test]
+    fn a_merge_that_can_not_be_removed_is_an_error() {
+        let (disk, mut chain) = behind();
+        chain.merge(&disk, 800).unwrap();
+        disk.fail_below(MERGING, Operation::Name, 0);
+        assert!(chain.forget_merges(&disk).is_err());
+    }
+}

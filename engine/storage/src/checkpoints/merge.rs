@@ -156,3 +156,42 @@ impl<F: DiskFile> Input<F> {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoints::{DIRECTORY, run};
+    use crate::disk::Disk;
+    use crate::memory_disk::MemoryDisk;
+
+    fn row(key: u8, body_bytes: usize) -> Vec<u8> {
+        let body = u32::try_from(body_bytes).unwrap();
+        let head = RowHead { table: 1, is_tombstone: false, key_bytes: 1, body_bytes: body };
+        [&head.encode()[..], &[key], &vec![key; body_bytes]].concat()
+    }
+
+    fn put(disk: &MemoryDisk, rows: &[u8]) -> RunRef {
+        let path = format!("{DIRECTORY}/new.tmp");
+        let mut writer = RunFileWriter::new(disk.create(&path).unwrap());
+        writer.write(rows).unwrap();
+        let run = writer.finish().unwrap();
+        disk.rename(&path, &run::path(&run)).unwrap();
+        run
+    }
+
+    /// Also the last one of a run, behind which there is nothing to be read.
+    #[test]
+    fn a_row_may_be_longer_than_what_is_read_at_a_time() {
+        let disk = MemoryDisk::new();
+        disk.create_dir(DIRECTORY).unwrap();
+        let long = row(2, position(READ_BYTES) + 1000);
+        let runs = [put(&disk, &[row(1, 10), long.clone()].concat()), put(&disk, &row(3, 10))];
+        let path = "snaps/merging.tmp";
+        let merge = Merge::begin(&disk, &runs, true, path).unwrap().unwrap();
+        let (Merged::Run(Some(merged)), None) = merge.go_on(1 << 20, path).unwrap() else {
+            panic!("all of it fits into one slice")
+        };
+        let expected = [row(1, 10), long, row(3, 10)].concat();
+        assert_eq!(merged.digest, *blake3::hash(&expected).as_bytes());
+    }
+}

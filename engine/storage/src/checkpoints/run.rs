@@ -338,3 +338,108 @@ pub(crate) fn read_exactly<F: DiskFile>(file: &F, offset: u64, count: usize) -> 
     let mut bytes = vec![0; count];
     (file.read_at(&mut bytes, offset).ok()? == count).then_some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+    use crate::memory_disk::MemoryDisk;
+
+    const MIB: usize = 1 << 20;
+
+    /// A file that takes everything, and notes what is asked of it beside that.
+    #[derive(Default)]
+    struct Noting {
+        syncs: Cell<u32>,
+        dropped: RefCell<Vec<(u64, u64)>>,
+    }
+
+    impl DiskFile for &Noting {
+        fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+            Ok(0)
+        }
+
+        fn write_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.syncs.set(self.syncs.get() + 1);
+            Ok(())
+        }
+
+        fn len(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+
+        fn drop_cached(&self, offset: u64, bytes: u64) {
+            self.dropped.borrow_mut().push((offset, bytes));
+        }
+    }
+
+    /// What was written since the last sync, wherever that ended.
+    #[test]
+    fn a_run_goes_to_the_disk_while_it_is_written_with_a_sync_every_four_mebibytes() {
+        let (file, mib) = (Noting::default(), vec![0; MIB]);
+        let mut writer = RunFileWriter::new(&file);
+        let mut sum = 0;
+        let mut write = |bytes: usize, expected: (u64, u32)| {
+            writer.write(&mib[..bytes]).unwrap();
+            writer.write_out().unwrap();
+            sum += bytes as u64;
+            let (dropped, syncs) = expected;
+            let noted = file.dropped.borrow_mut().drain(..).collect::<Vec<_>>();
+            let part = (dropped > 0).then_some((HEADER_BYTES + sum - dropped, dropped));
+            assert_eq!((noted, file.syncs.get()), (part.into_iter().collect(), syncs), "at {sum}");
+        };
+        let mib = MIB as u64;
+        write(MIB, (mib, 0));
+        write(MIB, (2 * mib, 0));
+        write(MIB, (3 * mib, 0));
+        write(MIB - 1, (4 * mib - 1, 0));
+        write(1, (0, 1));
+        write(100, (100, 1));
+        write(50, (150, 1));
+    }
+
+    #[test]
+    fn what_is_read_at_rest_comes_from_the_disk() {
+        let file = Noting::default();
+        let table = RunTable { run: RunRef { digest: [0; 32], bytes: 0 }, checksums: Vec::new() };
+        RunFile { file: &file, table }.drop_cached();
+        assert_eq!(*file.dropped.borrow(), [(0, u64::MAX)]);
+    }
+
+    /// Three blocks and a bit.
+    fn written() -> (MemoryDisk, RunRef) {
+        let disk = MemoryDisk::new();
+        let mut writer = RunFileWriter::new(disk.create("new").unwrap());
+        writer.write(&[7; 200_000]).unwrap();
+        (disk, writer.finish().unwrap())
+    }
+
+    #[test]
+    fn a_table_is_as_long_as_its_run_wants_and_as_its_checksum_says() {
+        let (disk, run) = written();
+        let table = RunFile::open_any(&disk, "new").unwrap().into_table();
+        assert_eq!((table.run, table.blocks()), (run, 4));
+        assert_eq!(RunTable::decode(&table.encode()), Some(table.clone()));
+        let mut rotten = table.encode();
+        *rotten.last_mut().unwrap() ^= 1;
+        assert_eq!(RunTable::decode(&rotten), None, "another checksum");
+        let long = RunTable { checksums: [&table.checksums[..], &[0; 4]].concat(), ..table };
+        assert_eq!(RunTable::decode(&long.encode()), None, "five blocks");
+    }
+
+    #[test]
+    fn what_stands_behind_a_run_does_not_hurt_and_what_is_missing_does() {
+        let (disk, run) = written();
+        disk.corrupt("new", |content| content.extend_from_slice(&[9; 100]));
+        let file = RunFile::open_any(&disk, "new").unwrap();
+        assert_eq!(*file.run(), run);
+        assert!(Verification::new(file).verdict());
+        disk.corrupt("new", |content| content.truncate(content.len() - 101));
+        assert!(RunFile::open_any(&disk, "new").is_none());
+    }
+}
