@@ -16,10 +16,10 @@ use quorate_wire::{ClusterId, HistoryId};
 use crate::common::{append, command, members, open, options, pieces, row, rows, settle, take, trials, vote};
 use crate::model::load_snapshot;
 
-const ORIGIN: Origin = Origin { cluster: ClusterId(0xc1), history: HistoryId(0xa5) };
+pub(crate) const ORIGIN: Origin = Origin { cluster: ClusterId(0xc1), history: HistoryId(0xa5) };
 
 /// A node whose log ends at slot 100.
-fn node() -> (MemoryDisk, Storage<MemoryDisk>) {
+pub(crate) fn node() -> (MemoryDisk, Storage<MemoryDisk>) {
     let disk = MemoryDisk::new();
     let (mut storage, _) = open(&disk).unwrap();
     vote(&mut storage, 1);
@@ -29,7 +29,7 @@ fn node() -> (MemoryDisk, Storage<MemoryDisk>) {
 }
 
 /// Takes a checkpoint at `index`, which adds these rows to the runs up to `base`; a boundary, or a tail.
-fn checkpoint(
+pub(crate) fn checkpoint(
     storage: &mut Storage<MemoryDisk>,
     index: u64,
     base: u64,
@@ -49,14 +49,14 @@ fn checkpoint(
 }
 
 /// A checkpoint of two runs: a boundary of three blocks, and a tail of one.
-fn with_two_runs() -> (MemoryDisk, Storage<MemoryDisk>, SnapshotMeta) {
+pub(crate) fn with_two_runs() -> (MemoryDisk, Storage<MemoryDisk>, SnapshotMeta) {
     let (disk, mut storage) = node();
     checkpoint(&mut storage, 10, 0, false, &rows(1, 150_000));
     let meta = checkpoint(&mut storage, 20, 10, true, &rows(2, 2_000));
     (disk, storage, meta)
 }
 
-fn ask<T: Send + 'static>(
+pub(crate) fn ask<T: Send + 'static>(
     storage: &mut Storage<MemoryDisk>,
     job: impl FnOnce(Box<dyn FnOnce(T) + Send>) -> BackupJob,
 ) -> (T, Vec<Done>) {
@@ -66,14 +66,19 @@ fn ask<T: Send + 'static>(
     (receiver.recv().unwrap(), done)
 }
 
-fn open_backup(
+pub(crate) fn open_backup(
     storage: &mut Storage<MemoryDisk>,
     wanted: Option<Tag>,
 ) -> (Result<Opened, Unopened>, Vec<Done>) {
     ask(storage, |answer| BackupJob::Open { origin: ORIGIN, wanted, answer })
 }
 
-fn read_at(storage: &mut Storage<MemoryDisk>, tag: Tag, offset: u64, bytes: u64) -> Option<Vec<u8>> {
+pub(crate) fn read_at(
+    storage: &mut Storage<MemoryDisk>,
+    tag: Tag,
+    offset: u64,
+    bytes: u64,
+) -> Option<Vec<u8>> {
     ask(storage, |answer| BackupJob::Read { tag, offset, bytes, answer }).0
 }
 
@@ -86,7 +91,7 @@ fn read_from(storage: &mut Storage<MemoryDisk>, opened: Opened, offset: u64, byt
     file
 }
 
-fn backup(storage: &mut Storage<MemoryDisk>) -> Vec<u8> {
+pub(crate) fn backup(storage: &mut Storage<MemoryDisk>) -> Vec<u8> {
     let opened = open_backup(storage, None).0.unwrap();
     let file = read_from(storage, opened, 0, 10_000);
     storage.perform(vec![Job::Backup(BackupJob::Close(opened.tag))]).unwrap();
@@ -94,7 +99,7 @@ fn backup(storage: &mut Storage<MemoryDisk>) -> Vec<u8> {
 }
 
 /// What comes of verifying a file that comes in pieces of that size, and how much of it was sound.
-fn verify(file: &[u8], piece: usize) -> (Result<(), Flaw>, u64) {
+pub(crate) fn verify(file: &[u8], piece: usize) -> (Result<(), Flaw>, u64) {
     let mut verifier = Verifier::new();
     let fed = file.chunks(piece).try_for_each(|piece| verifier.feed(piece));
     (fed.and_then(|()| verifier.finish()), verifier.sound_bytes())
@@ -467,11 +472,11 @@ fn what_only_a_reader_needs_is_let_go_on_a_full_disk() {
 }
 
 /// The content of a checkpoint of these runs, in any pieces, as [`build`] reads it.
-fn content_of(manifest: &Manifest, runs: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn content_of(manifest: &Manifest, runs: &[&[u8]]) -> Vec<u8> {
     [manifest.encode(), runs.concat()].concat()
 }
 
-fn manifest_of(runs: &[&[u8]]) -> Manifest {
+pub(crate) fn manifest_of(runs: &[&[u8]]) -> Manifest {
     let named = |run: &&[u8]| RunRef { digest: *blake3::hash(run).as_bytes(), bytes: run.len() as u64 };
     Manifest {
         totals: Totals { revision: Revision(5), rows: 3, state_hash: 9 },
@@ -481,7 +486,7 @@ fn manifest_of(runs: &[&[u8]]) -> Manifest {
     }
 }
 
-fn build_from(
+pub(crate) fn build_from(
     disk: &MemoryDisk,
     manifest: Manifest,
     content: &[u8],

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use quorate_raft::{
     Chunk, Digest, Done, LoadSnapshot, LogId, NodeId, Reader, SnapshotMeta, StoreSnapshot, Term,
 };
+use quorate_storage::checkpoint_files::list;
 use quorate_storage::{Job, MemoryDisk, Operation, Storage};
 use quorate_wire::checkpoint::RunRef;
 
@@ -449,4 +450,31 @@ fn what_lies_around_without_a_name_is_removed_at_a_start() {
     let files = replica.disk.files();
     assert!(!files.contains(&stray) && replica.files(".tmp") == 0);
     assert!(named.iter().all(|run| files.contains(run)));
+}
+
+/// There may be little space, and it is needed.
+#[test]
+fn what_was_merged_goes_before_the_state_is_written_anew() {
+    let mut replica = Replica::new();
+    replica.rows.change(0..1000, 100);
+    replica.boundary(2);
+    let unnamed = |replica: &Replica| {
+        let listing = list(&replica.disk, |_| {}).unwrap();
+        let is_named = |run: &RunRef| listing.checkpoints.iter().any(|it| it.manifest.runs.contains(run));
+        listing.runs.iter().filter(|run| !is_named(run)).count()
+    };
+    let mut index = 3;
+    while unnamed(&replica) == 0 {
+        assert!(index < 30, "nothing is merged before its time");
+        replica.rows.change((0..100).map(|key| (key * 7 + index * 109) % 1000), 100);
+        replica.boundary(index);
+        settle(&mut replica.storage);
+        index += 1;
+    }
+    replica.boundary = LogId::ZERO;
+    replica.rows.everything_changed();
+    let draft = replica.draft(index, true);
+    replica.storage.perform(vec![Job::Checkpoint(draft)]).unwrap();
+    replica.storage.perform(Vec::new()).unwrap();
+    assert_eq!(unnamed(&replica), 0);
 }

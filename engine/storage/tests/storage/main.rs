@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod backup;
+mod backup_choice;
 mod bad_reads;
+mod ballast;
 mod chain;
+mod checkpoint_pace;
+mod coming_and_going;
 mod common;
 mod crash;
 mod damage;
@@ -18,6 +22,7 @@ mod fuzz;
 mod golden;
 mod hints;
 mod join_tokens;
+mod leftovers;
 mod log;
 mod membership;
 mod memory_disk;

@@ -6,7 +6,7 @@ use quorate_raft::{Index, LogId, SnapshotMeta, Write};
 use quorate_storage::checkpoint_files::list;
 use quorate_storage::lending::{LENT_BYTES, Wanted, lend, manifest_in, name, slot_of, state_hash};
 use quorate_storage::mending::{Mending, Step};
-use quorate_storage::{Draft, Job, MemoryDisk, OpenError, Storage};
+use quorate_storage::{Disk, DiskFile, Draft, Job, MemoryDisk, OpenError, Operation, Storage};
 use quorate_wire::checkpoint::Totals;
 
 use crate::common::{
@@ -432,4 +432,46 @@ fn only_so_many_wait_for_what_is_lent() {
     assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [(0, true)]);
     settle(&mut storage);
     assert_eq!(receiver.try_iter().collect::<Vec<_>>(), (1..64).map(|at| (at, true)).collect::<Vec<_>>());
+}
+
+/// Whatever else is lost.
+#[test]
+fn no_run_is_written_to_that_is_sound() {
+    let (disk, meta, content) = replica();
+    let (peer, run) = (disk.duplicate(), file(&disk, ".run"));
+    disk.flip_bit(&file(&disk, ".snap"), 100);
+    let mut mending = Mending::new(disk.clone(), lost(&disk));
+    disk.fail_below(&run, Operation::Write, 0);
+    assert_eq!(round(&mut mending, &[&peer]), Some(Round::Whole));
+    is_back(&disk, &meta, &content);
+}
+
+#[test]
+fn a_damaged_file_that_can_not_be_removed_is_an_error() {
+    for end in [".run", ".snap"] {
+        let (disk, _, _) = replica();
+        let (peer, path) = (disk.duplicate(), file(&disk, end));
+        disk.flip_bit(&path, 100);
+        let mut mending = Mending::new(disk.clone(), lost(&disk));
+        // Before that it gets its name back, or is written anew.
+        disk.fail_below(&format!("{path}.damaged"), Operation::Name, 1);
+        assert_eq!(round(&mut mending, &[&peer]), None, "{path}");
+        disk.disarm();
+    }
+}
+
+/// All its blocks match their checksums.
+#[test]
+fn a_run_that_does_not_hash_to_its_name_is_told_from_one_with_a_bad_block() {
+    let (disk, _, _) = replica();
+    let mut forged = disk.content(&file(&disk, ".run")).unwrap();
+    forged[24] ^= 1;
+    let checksum = crc32c::crc32c(&forged[12..HEADER_BYTES]);
+    forged[8..12].copy_from_slice(&checksum.to_le_bytes());
+    let path = format!("snaps/{}.run", quorate_raft::Digest(forged[24..56].try_into().unwrap()));
+    disk.create(&path).unwrap().write_at(&forged, 0).unwrap();
+    let listing = list(&disk, |_| {}).unwrap();
+    let [flaw] = &listing.flaws[..] else { panic!("{listing:?}") };
+    assert_eq!((&flaw.path, flaw.offset), (&path, HEADER_BYTES as u64));
+    assert!(flaw.reason.contains("does not hash to its name"), "{flaw:?}");
 }

@@ -223,3 +223,42 @@ fn a_checkpoint_that_waits_for_space_says_so() {
     }
     panic!("it is not taken");
 }
+
+/// Appends as many entries as fill so many segments.
+fn use_up(storage: &mut Storage<MemoryDisk>, entries: u64) {
+    for index in 1..=entries {
+        assert!(is_written(&append(storage, vec![command(1, index, &[7; 3000])]), index));
+    }
+}
+
+/// The log goes on in a new segment, whose header has the members twice.
+#[test]
+fn what_follows_an_installed_checkpoint_is_counted_from_behind_the_header() {
+    let (disk, mut storage) = filled_up();
+    use_up(&mut storage, 6);
+    let (_, meta, _) = whole(LogId::new(1, 50), members(&["a"]), LogId::new(1, 1), &rows(5, 100));
+    let append = (51..=53).map(|index| command(1, index, &[7; 3000])).collect();
+    let done = perform(&mut storage, Write { install: Some(meta), append, ..write(7) });
+    assert!(!is_written(&done, 7), "two segments, and one is there: {done:?}");
+    disk.set_capacity(None);
+    assert!(is_written(&tend(&mut storage), 7));
+}
+
+/// They begin a segment of a later version, and another one behind themselves.
+#[test]
+fn the_first_join_tokens_take_two_segments() {
+    let (disk, mut storage) = filled_up();
+    use_up(&mut storage, 5);
+    let tokens = members(&["a"]).with_token(quorate_raft::TokenHash([1; 32]), 1_000, 0).unwrap();
+    waits(&disk, &mut storage, Write { append: vec![members_entry(6, tokens)], ..write(6) }, 6);
+}
+
+#[test]
+fn a_compaction_that_brings_no_room_is_tried_once() {
+    let (disk, mut storage) = brim();
+    assert!(!is_written(&append(&mut storage, vec![command(1, 9, &[7; 3000])]), 9));
+    let compaction = Write { compact_to: Some(Index(1)), ..write(10) };
+    assert!(!is_written(&perform(&mut storage, compaction), 10));
+    disk.set_capacity(None);
+    assert!(is_written(&tend(&mut storage), 10));
+}

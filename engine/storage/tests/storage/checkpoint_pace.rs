@@ -1,0 +1,110 @@
+//! How much of a checkpoint is done in one call, and when it is tried again.
+
+use quorate_raft::{Chunk, Done, LogId, Members, SnapshotMeta, StoreSnapshot, Write};
+use quorate_storage::{Draft, Job, MemoryDisk, Options, Storage};
+
+use crate::common::{append, command, noop, options, rows, settle, take, vote, whole, write};
+
+const SLICE_BYTES: u64 = 10_000;
+const RUN_HEADER_BYTES: u64 = 512;
+const WRITING: &str = "snaps/writing.tmp";
+
+/// A log of 20 slots, and nothing left to do.
+fn settled() -> (MemoryDisk, Storage<MemoryDisk>) {
+    let disk = MemoryDisk::new();
+    let slice_bytes = usize::try_from(SLICE_BYTES).unwrap();
+    let (mut storage, _) = Storage::open(disk.clone(), Options { slice_bytes, ..options(7) }).unwrap();
+    vote(&mut storage, 1);
+    for index in 1..=20 {
+        append(&mut storage, &[command(1, index, &[3; 3000])]);
+    }
+    settle(&mut storage);
+    (disk, storage)
+}
+
+fn draft(index: u64, bytes: usize) -> (Draft, SnapshotMeta, Vec<u8>) {
+    whole(LogId::new(1, index), Members::default(), LogId::ZERO, &rows(5, bytes))
+}
+
+fn written_bytes(disk: &MemoryDisk) -> u64 {
+    disk.len(WRITING).map_or(0, |bytes| bytes - RUN_HEADER_BYTES)
+}
+
+/// They hold rows in memory.
+#[test]
+fn checkpoints_that_wait_make_slices_larger_up_to_eight_times() {
+    for waiting in [1, 2, 6, 7, 12] {
+        let (disk, mut storage) = settled();
+        let drafts = (1..=waiting).map(|index| Job::Checkpoint(draft(index, 200_000).0));
+        storage.perform(drafts.collect()).unwrap();
+        assert_eq!(written_bytes(&disk), 0, "there was something else to do");
+        storage.perform(Vec::new()).unwrap();
+        assert_eq!(written_bytes(&disk), SLICE_BYTES * (1 + waiting).min(8), "{waiting} waited");
+    }
+}
+
+/// Whoever wants to write waits for it.
+#[test]
+fn under_load_a_checkpoint_goes_on_in_one_call_of_four() {
+    let (disk, mut storage) = settled();
+    storage.perform(vec![Job::Checkpoint(draft(2, 200_000).0)]).unwrap();
+    let mut written = Vec::new();
+    for index in 21..=31 {
+        append(&mut storage, &[noop(1, index)]);
+        written.push(written_bytes(&disk) / SLICE_BYTES);
+    }
+    assert_eq!(written, [0, 0, 2, 2, 2, 2, 3, 3, 3, 3, 4]);
+    storage.perform(Vec::new()).unwrap();
+    assert_eq!(written_bytes(&disk), 5 * SLICE_BYTES, "nobody waits");
+}
+
+/// Reading costs less than writing.
+#[test]
+fn runs_that_are_here_are_looked_at_four_slices_at_a_time() {
+    let (_, mut storage) = settled();
+    take(&mut storage, draft(2, 200_000).0).unwrap();
+    settle(&mut storage);
+    let (_, meta, content) = draft(50, 200_000);
+    let chunk = Chunk { offset: 0, data: content[..1000].into(), done: false };
+    let store = StoreSnapshot { meta: meta.clone(), chunk };
+    let mut done = storage.perform(vec![Job::Core(quorate_raft::Job::StoreSnapshot(store))]).unwrap();
+    let mut calls = 0;
+    while done.is_empty() {
+        assert!(storage.is_pressed());
+        done = storage.perform(Vec::new()).unwrap();
+        calls += 1;
+    }
+    let next = meta.bytes;
+    assert_eq!((done, calls), (vec![Done::SnapshotStored { meta, next, complete: true }], 5));
+}
+
+/// A small node has hardly any other calls.
+#[test]
+fn being_told_to_tend_the_disk_makes_up_for_sixteen_calls_of_waiting() {
+    let (disk, mut storage) = settled();
+    disk.set_capacity(Some(disk.bytes_used()));
+    storage.perform(vec![Job::Checkpoint(draft(2, 200_000).0)]).unwrap();
+    settle(&mut storage);
+    assert!(storage.waits_for_space());
+    disk.set_capacity(None);
+    let tend = |storage: &mut Storage<MemoryDisk>| {
+        storage.perform(vec![Job::Tend { scrub_bytes: 0 }]).unwrap();
+        storage.waits_for_space()
+    };
+    assert_eq!([(); 4].map(|()| tend(&mut storage)), [true, true, true, false]);
+    assert!(settle(&mut storage).iter().any(|done| matches!(done, Done::SnapshotTaken(_))));
+}
+
+/// What is allowed is read when there is time, and when storage is told to tend its disk.
+#[test]
+fn no_write_waits_for_reading_at_rest() {
+    let (_, mut storage) = settled();
+    storage.perform(vec![Job::Tend { scrub_bytes: 1 << 30 }]).unwrap();
+    let read = storage.scrubbed();
+    assert!(read.bytes > 0 && read.rounds == 0 && storage.busy());
+    let job = quorate_raft::Job::Write(Write { append: vec![noop(1, 21)], ..write(21) });
+    storage.perform(vec![Job::Core(job)]).unwrap();
+    assert_eq!(storage.scrubbed(), read);
+    storage.perform(Vec::new()).unwrap();
+    assert!(storage.scrubbed().bytes > read.bytes);
+}
