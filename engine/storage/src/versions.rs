@@ -255,7 +255,7 @@ mod tests {
         drop(Storage::open(disk.clone(), options()).unwrap());
         let other = [&b"QUORATKV"[..], &[9, 0], &[0; 200]].concat();
         change(&disk, "stable/a", |bytes| {
-            // A file of term and vote whose last bytes would be a manifest, where one would stand in a file of those.
+            // It would be a manifest of a later version, in the place where one stands without a configuration.
             bytes[56..56 + other.len()].copy_from_slice(&other);
             bytes[20..24].fill(0);
             let checksum = crc32c::crc32c(&bytes[12..512]);
