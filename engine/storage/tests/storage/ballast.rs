@@ -45,7 +45,7 @@ fn spares_come_before_the_ballast() {
 
 #[test]
 fn the_ballast_goes_when_there_is_no_space_for_two_slices_of_a_checkpoint_and_64_kib() {
-    const LEAST_BYTES: u64 = (2 * 8 << 10) + (64 << 10);
+    const LEAST_BYTES: u64 = (2 * (8 << 10)) + (64 << 10);
     for (free, is_kept) in [(LEAST_BYTES, true), (LEAST_BYTES - 1, false)] {
         let (disk, mut storage) = opened();
         append(&mut storage, vec![noop(1, 1)]);

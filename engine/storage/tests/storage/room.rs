@@ -224,7 +224,7 @@ fn a_checkpoint_that_waits_for_space_says_so() {
     panic!("it is not taken");
 }
 
-/// Appends as many entries as fill so many segments.
+/// Appends so many entries; two fill a segment.
 fn use_up(storage: &mut Storage<MemoryDisk>, entries: u64) {
     for index in 1..=entries {
         assert!(is_written(&append(storage, vec![command(1, index, &[7; 3000])]), index));
