@@ -85,3 +85,62 @@ impl LastSegment<'_> {
         Some((first.offset.into(), bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::length;
+    use crate::record::{Header, Identity};
+    use crate::segment::{Link, SegmentNumber};
+    use quorate_raft::{Index, LogId, Members};
+
+    const START: u32 = 8192;
+
+    /// Two records of 112 bytes in batch 2: their flags, and how the second one's payload reads.
+    fn items(flags: [u8; 2], payload: Condition) -> Vec<Item> {
+        let conditions = [Condition::Sound, payload];
+        let record = |at: u32, flags, payload| {
+            let header = Header {
+                payload_checksum: 0,
+                length: 16,
+                offset: START + at * 112,
+                segment: 9,
+                batch: 2,
+                id: LogId::new(1, 1),
+                commit_hint: Index(0),
+                members_index: Index(0),
+                previous: Identity::default(),
+                kind: Kind::Command,
+                flags,
+            };
+            Item::Record(Record { header, checksum: 0, payload })
+        };
+        (0..2).map(|at| record(length(at), flags[at], conditions[at])).collect()
+    }
+
+    #[test]
+    fn only_a_batch_that_ends_and_reads_well_is_written_back() {
+        let header = SegmentHeader {
+            version: 1,
+            number: SegmentNumber(1),
+            id: 9,
+            bytes: 16 << 10,
+            batch: 1,
+            last: LogId::ZERO,
+            commit_hint: Index(0),
+            members_at: LogId::ZERO,
+            members: Members::default(),
+            previous: Link::default(),
+        };
+        let content = vec![7; 16 << 10];
+        let bytes = |items: &[Item], number| {
+            let last =
+                LastSegment { header: &header, content: &content, kept: items, proven: 1, free_from: None };
+            last.whole_batch(number).map(|(start, bytes)| (start, bytes.len()))
+        };
+        assert_eq!(bytes(&items([0, FLAG_LAST], Condition::Sound), 2), Some((START.into(), 512)));
+        assert_eq!(bytes(&items([0, 0], Condition::Sound), 2), None, "it does not end");
+        assert_eq!(bytes(&items([0, FLAG_LAST], Condition::Rotten), 2), None);
+        assert_eq!(bytes(&items([0, FLAG_LAST], Condition::Sound), 3), None, "another one");
+    }
+}

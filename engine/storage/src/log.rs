@@ -347,3 +347,18 @@ pub(crate) fn needed_bytes(start: u32, record: u32) -> u32 {
     const PAGE_BYTES: u32 = 4096;
     round_up(start + record + 2 * SECTOR_BYTES, PAGE_BYTES)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_has_room_for_its_first_record_a_mark_and_a_sector_that_stays_free() {
+        let start = 8192;
+        for (record, bytes) in
+            [(0, 12 << 10), (3072, 12 << 10), (3073, 16 << 10), (7168, 16 << 10), (7169, 20 << 10)]
+        {
+            assert_eq!(needed_bytes(start, record), bytes, "a record of {record} bytes");
+        }
+    }
+}

@@ -316,4 +316,13 @@ mod tests {
             assert_eq!(bytes, plain);
         }
     }
+    #[test]
+    fn only_entries_fill_slots() {
+        for kind in [Kind::Noop, Kind::Command, Kind::Members] {
+            assert!(kind.is_slot(), "{kind:?}");
+        }
+        for kind in [Kind::Truncate, Kind::Mark] {
+            assert!(!kind.is_slot(), "{kind:?}");
+        }
+    }
 }

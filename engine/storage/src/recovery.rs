@@ -420,3 +420,123 @@ pub(crate) fn recover_bytes(file: &[u8]) -> usize {
     let Index(last) = replay.terms.last().index;
     usize::try_from(last - replay.terms.base().index.0).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Batch, Draft};
+    use quorate_raft::{Entry, LogId, Members, Payload};
+
+    /// A segment that begins behind slot 66, and where its last batch begins.
+    struct Built {
+        header: SegmentHeader,
+        file: Vec<u8>,
+        start: usize,
+        batch: u64,
+        last: u64,
+        end: u32,
+        previous: Identity,
+    }
+
+    impl Built {
+        fn new() -> Built {
+            let header = SegmentHeader {
+                version: segment::VERSION,
+                number: SegmentNumber(1),
+                id: 0x0123_4567_89ab_cdef,
+                bytes: 16 << 10,
+                batch: 1,
+                last: LogId::new(5, 66),
+                commit_hint: Index(60),
+                members_at: LogId::ZERO,
+                members: Members::default(),
+                previous: Link::default(),
+            };
+            let mut file = header.encode();
+            file.resize(16 << 10, 0);
+            let end = header.records_start();
+            Built { header, file, start: 0, batch: 1, last: 66, end, previous: Identity::default() }
+        }
+
+        /// Adds a batch of so many slots, each a record of 800 bytes.
+        fn batch(mut self, slots: usize) -> Built {
+            self.batch += 1;
+            let mut batch = Batch::default();
+            batch.begin(self.batch, self.header.id, self.end, self.previous);
+            for _ in 0..slots {
+                self.last += 1;
+                let entry =
+                    Entry { id: LogId::new(5, self.last), payload: Payload::Command([7; 700][..].into()) };
+                batch.push(draft(Kind::Command, entry.id), Some(&entry));
+            }
+            self.put(&mut batch);
+            self.previous = batch.clear();
+            self
+        }
+
+        fn mark(mut self) -> Built {
+            let mut mark = Batch::default();
+            mark.begin(self.batch, self.header.id, self.end, self.previous);
+            mark.push(draft(Kind::Mark, LogId::new(5, self.last)), None);
+            self.put(&mut mark);
+            self
+        }
+
+        fn put(&mut self, batch: &mut Batch) {
+            let (bytes, offset) = batch.finish();
+            self.start = offset as usize;
+            self.file[self.start..self.start + bytes.len()].copy_from_slice(bytes);
+            self.end = batch.end();
+        }
+
+        fn judged(&self, acknowledged: u64) -> (Verdict, usize) {
+            let scan = scan(&self.file, self.header.id, self.header.records_start());
+            let judged = judge(&scan, &self.file, &self.header, None, acknowledged);
+            (judged.verdict, judged.kept)
+        }
+    }
+
+    fn draft(kind: Kind, id: LogId) -> Draft {
+        Draft { kind, flags: 0, id, commit_hint: Index(60), members_index: Index(0) }
+    }
+
+    #[test]
+    fn slots_are_counted_from_where_the_segment_begins() {
+        assert_eq!(recover_bytes(&Built::new().file), 0);
+        assert_eq!(recover_bytes(&Built::new().batch(2).batch(1).file), 3);
+        let mut torn = Built::new().batch(1).batch(2);
+        let end = torn.end as usize;
+        torn.file[end - 512..end].fill(0);
+        assert_eq!((torn.judged(0), recover_bytes(&torn.file)), ((Verdict::Cut, 1), 1));
+        let mut rotten = Built::new().batch(1).batch(2);
+        rotten.file[end - 512] ^= 1;
+        assert_eq!((rotten.judged(0).0, recover_bytes(&rotten.file)), (Verdict::Damage, 3));
+    }
+
+    /// It costs its slot, and no more: the log ends behind it as it should.
+    #[test]
+    fn a_bad_payload_in_a_batch_that_is_proven_is_no_bad_end() {
+        let mut built = Built::new().batch(1);
+        built.file[built.start + 200] ^= 1;
+        assert_eq!(built.judged(built.batch), (Verdict::End, 1));
+        assert_eq!(built.judged(built.batch - 1), (Verdict::Damage, 0), "and nothing proves this one");
+    }
+
+    #[test]
+    fn a_batch_behind_a_mark_is_as_good_as_any() {
+        assert_eq!(Built::new().batch(1).mark().batch(2).judged(0), (Verdict::End, 4));
+        assert_eq!(Built::new().batch(1).mark().judged(0), (Verdict::End, 2));
+    }
+
+    /// A sector is written whole or not at all: where one holds the end of a record, what follows in it was written too.
+    #[test]
+    fn zeros_in_a_sector_that_was_written_are_no_torn_write() {
+        let mut built = Built::new().batch(1).batch(2);
+        let second = built.start + 800;
+        assert_ne!(second % SECTOR_BYTES as usize, 0);
+        built.file[second..].fill(0);
+        assert_eq!(built.judged(0), (Verdict::Damage, 1));
+        built.file[built.start + 512..].fill(0);
+        assert_eq!(built.judged(0), (Verdict::Cut, 1));
+    }
+}
