@@ -28,6 +28,7 @@ mod membership;
 mod memory_disk;
 mod mending;
 mod model;
+mod opening;
 mod replica;
 mod room;
 mod rot;

@@ -1,9 +1,12 @@
 //! What goes bad at rest is found by reading on, without anybody asking for it.
 
 use quorate_raft::{Done, LogId, SnapshotMeta};
-use quorate_storage::{Finding, Job, MemoryDisk, Storage};
+use quorate_storage::{Disk, DiskFile, Finding, Job, MemoryDisk, Storage};
 
-use crate::common::{append, command, newest_segment, noop, open, read, rows, settle, started, take, whole};
+use crate::common::{
+    append, changed_sectors, command, newest_segment, noop, open, read, rows, settle, started, take, vote,
+    whole,
+};
 
 /// Reads everything at rest once, and says what came of it.
 fn round(storage: &mut Storage<MemoryDisk>) -> (Vec<Done>, Vec<Finding>) {
@@ -149,6 +152,86 @@ fn term_and_vote_are_mended_from_memory() {
             assert_eq!(disk.durable_content(path).unwrap(), sound, "{path}");
         }
     }
+}
+
+/// Both are whole, and agree: on what is no longer so.
+#[test]
+fn an_older_term_and_vote_in_both_files_is_written_over() {
+    let (disk, mut storage) = started();
+    settle(&mut storage);
+    let paths = ["stable/a", "stable/b"];
+    let older = paths.map(|path| disk.content(path).unwrap());
+    vote(&mut storage, 2);
+    let sound = disk.content("stable/a").unwrap();
+    for (path, older) in paths.iter().zip(&older) {
+        disk.open(path).unwrap().write_at(older, 0).unwrap();
+    }
+    assert_eq!(round(&mut storage).1, paths.map(|path| Finding::StableMended { path }));
+    for path in paths {
+        assert_eq!(disk.durable_content(path).unwrap(), sound, "{path}");
+    }
+}
+
+/// Slots without a payload; each counts as a header and the byte that says what it is.
+const SLOT_BYTES: u64 = 97;
+/// Term and vote, and a segment's header.
+const OTHER_BYTES: u64 = 1024 + 8192;
+
+#[test]
+fn slots_are_read_one_by_one_when_no_more_is_allowed() {
+    for bad in 0..=3 {
+        let (disk, mut storage) = started();
+        let places = [1, 2, 3]
+            .map(|index| changed_sectors(&disk, || append(&mut storage, &[noop(1, index)])).1.start as u64);
+        settle(&mut storage);
+        let path = newest_segment(&disk);
+        if bad > 0 {
+            disk.flip_bit(&path, (places[bad - 1] + 30) * 8);
+        }
+        let mut tend = |scrub_bytes| {
+            let mut done = storage.perform(vec![Job::Tend { scrub_bytes }]).unwrap();
+            done.extend(settle(&mut storage));
+            (done, storage.scrubbed().bytes)
+        };
+        assert_eq!(tend(OTHER_BYTES + 1), (vec![], OTHER_BYTES), "what is behind the last header is nothing");
+        let mut read = OTHER_BYTES;
+        for index in 1..=3 {
+            let is_bad = index == bad as u64;
+            // Of a bad one nothing but the header counts.
+            let slot_bytes = SLOT_BYTES - u64::from(is_bad);
+            read += slot_bytes;
+            let damaged = is_bad.then_some(Done::Damaged(LogId::new(1, index)));
+            assert_eq!(tend(slot_bytes), (Vec::from_iter(damaged), read), "slot {index}, bad {bad}");
+        }
+    }
+}
+
+/// However much is allowed: everything once, and no more before the host asks again. And no call reads for long.
+#[test]
+fn a_round_ends_with_what_is_allowed_and_each_call_with_its_slice() {
+    let (_, mut storage) = started();
+    append(&mut storage, &[noop(1, 1)]);
+    settle(&mut storage);
+    for rounds in 1..=3 {
+        storage.perform(vec![Job::Tend { scrub_bytes: 1 << 30 }]).unwrap();
+        settle(&mut storage);
+        let scrubbed = storage.scrubbed();
+        assert_eq!((scrubbed.rounds, scrubbed.bytes), (rounds, rounds * (OTHER_BYTES + SLOT_BYTES)));
+    }
+
+    let (_, mut storage) = started();
+    append(&mut storage, &(1..=200).map(|index| command(1, index, &[3; 3000])).collect::<Vec<_>>());
+    settle(&mut storage);
+    let most = |storage: &Storage<MemoryDisk>| storage.scrubbed().bytes;
+    storage.perform(vec![Job::Tend { scrub_bytes: 1 << 30 }]).unwrap();
+    let (mut before, mut calls) = (most(&storage), 0);
+    while storage.scrubbed().rounds == 0 {
+        storage.perform(Vec::new()).unwrap();
+        // A slice, and what was begun in it.
+        assert!(most(&storage) - before <= 16 << 10, "{} bytes in a call", most(&storage) - before);
+        (before, calls) = (most(&storage), calls + 1);
+    }
+    assert!(calls > 40, "{calls} calls");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use quorate_storage::{Disk, DiskFile, MemoryDisk, Operation, SegmentSight, Surve
 
 use crate::common::{
     append, command, learn_commit, newest_segment, noop, open, perform, rows, settle, started, take, vote,
-    whole, write,
+    whole, with_a_batch_of_two, write,
 };
 
 /// Where the first record of a segment begins that has no members: behind two copies of its header.
@@ -78,6 +78,49 @@ fn behind_damage_is_looked_at_too() {
     assert_eq!(fault.reason, "zeros where a record should be");
 }
 
+/// Nothing says that it was synced; but no crash leaves it like this.
+#[test]
+fn a_last_batch_that_rotted_is_a_fault_though_nothing_proves_it() {
+    let (disk, path, sectors) = with_a_batch_of_two();
+    disk.flip_bit(&path, (sectors.start as u64 + 40) * 8);
+    let surveyed = survey(&disk);
+    let [fault] = &surveyed.faults[..] else { panic!("{:?}", surveyed.faults) };
+    assert_eq!((fault.offset, fault.index), (sectors.start as u64, Some(Index(2))));
+    assert_eq!(sight(&disk, &path).slots, Some((Index(1), Index(3))));
+
+    disk.zero(&path, sectors.start..sectors.start + 512);
+    assert_eq!(survey(&disk).faults, [], "torn");
+}
+
+/// The log goes on behind it, and names it.
+#[test]
+fn a_segment_without_a_header_in_the_middle_is_a_fault() {
+    let disk = long();
+    let paths = segments(&disk);
+    for path in &paths[1..paths.len() - 1] {
+        let disk = disk.duplicate();
+        disk.garbage(path, 0..8192, 7);
+        let surveyed = survey(&disk);
+        let unreadable = surveyed.faults.iter().filter(|fault| fault.reason.contains("neither copy"));
+        assert_eq!(unreadable.map(|fault| &fault.file).collect::<Vec<_>>(), [path]);
+    }
+}
+
+#[test]
+fn it_is_known_before_how_much_is_read() {
+    let (disk, mut storage) = started();
+    for index in 1..=12 {
+        append(&mut storage, &[command(1, index, &[7; 3000])]);
+    }
+    let (draft, ..) = whole(LogId::new(1, 9), Default::default(), LogId::ZERO, &rows(1, 3000));
+    take(&mut storage, draft).unwrap();
+    settle(&mut storage);
+    let read = |path: &String| [".log", ".snap", ".run"].iter().any(|end| path.ends_with(end));
+    let files = disk.files().into_iter().filter(read);
+    let bytes: u64 = files.map(|path| disk.len(&path).unwrap()).sum();
+    assert_eq!(Survey::bytes(&disk).unwrap(), bytes + 2 * 512, "and term and vote");
+}
+
 #[test]
 fn padding_that_is_not_what_was_written_is_a_fault() {
     let (disk, mut storage) = started();
@@ -143,6 +186,17 @@ fn a_directory_that_can_not_be_listed_ends_it() {
         disk.create_dir("snaps").ok();
         disk.fail_below(directory, Operation::Name, 0);
         assert!(Survey::bytes(&disk).is_err(), "{directory}");
+        disk.disarm();
+        // It is listed more than once.
+        for nth in 0..4 {
+            let before = disk.counters().failed_name_operations;
+            disk.fail_below(directory, Operation::Name, nth);
+            let ended = Survey::take(&disk, &mut |_| {}).is_err();
+            let failed = disk.counters().failed_name_operations > before;
+            assert_eq!(ended, failed, "{directory}, listing {nth}");
+            assert!(failed || nth > 1);
+            disk.disarm();
+        }
     }
 }
 

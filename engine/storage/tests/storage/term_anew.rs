@@ -3,7 +3,9 @@
 use std::fs;
 
 use quorate_raft::{HardState, Term};
-use quorate_storage::{Disk, DiskFile, FileDisk, MemoryDisk, OpenError, Options, Storage, write_term_anew};
+use quorate_storage::{
+    Disk, DiskFile, FileDisk, MemoryDisk, OpenError, Options, Storage, Survey, write_term_anew,
+};
 
 use crate::common::{append, command, ids, open, vote};
 
@@ -43,6 +45,8 @@ fn it_is_above_all_in_the_log_and_nobody_has_its_vote() {
         lose(&disk);
         assert!(matches!(open(&disk), Err(OpenError::TermAndVoteLost)));
         assert_eq!(write_term_anew(&disk).unwrap(), Some(Term(4)));
+        let written = Survey::take(&disk, &mut |_| {}).unwrap().stable;
+        assert_eq!(written.map(|value| value.unwrap().sequence), [1, 1], "the first value of all");
         let (_, found) = open(&disk).unwrap();
         assert_eq!(found.hard, HardState { term: Term(4), vote: None });
         assert_eq!((ids(&found), found.unknown), (before, None));
