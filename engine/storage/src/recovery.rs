@@ -427,7 +427,7 @@ mod tests {
     use crate::batch::{Batch, Draft};
     use quorate_raft::{Entry, LogId, Members, Payload};
 
-    /// A segment that begins behind slot 66, and where its last batch begins.
+    /// A segment that begins behind slot 66. `start` and `end` are those of what was put into it last.
     struct Built {
         header: SegmentHeader,
         file: Vec<u8>,

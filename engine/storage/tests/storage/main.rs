@@ -5,6 +5,7 @@ mod backup;
 mod backup_choice;
 mod bad_reads;
 mod ballast;
+mod cached;
 mod chain;
 mod checkpoint_pace;
 mod coming_and_going;

@@ -95,8 +95,8 @@ fn a_log_that_ends_well_goes_on_in_its_last_segment() {
     }
 }
 
-/// Slots 2 and 3 are lost, and with them where term 2 begins. Behind them are good records, some in further segments.
-/// Those of before the log went on with a slot of term 3.
+/// Slots 2 and 3 are lost, and with them where term 2 begins; so the good records behind them, most in further segments,
+/// were given up, and the log went on with a slot of term 3. Also the further segments as they were.
 fn given_up() -> (MemoryDisk, Vec<(String, Vec<u8>)>) {
     let disk = MemoryDisk::new();
     let (mut storage, _) = open(&disk).unwrap();
