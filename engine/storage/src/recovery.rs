@@ -528,7 +528,7 @@ mod tests {
         assert_eq!(Built::new().batch(1).mark().judged(0), (Verdict::End, 2));
     }
 
-    /// A sector is written whole or not at all: where one holds the end of a record, what follows in it was written too.
+    /// A sector is written whole or not at all: one that holds the end of a record holds what follows there, too.
     #[test]
     fn zeros_in_a_sector_that_was_written_are_no_torn_write() {
         let mut built = Built::new().batch(1).batch(2);
