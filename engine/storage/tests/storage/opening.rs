@@ -71,8 +71,8 @@ fn a_start_writes_a_mark_where_there_is_none_and_only_there() {
     }
 }
 
-/// A segment is begun for a log that ends in damage. One in which all is as it was written, or that has lost no more than
-/// a payload in the middle, goes on in the segment that it has.
+/// A segment is begun for a log that ends in damage. One in which all is as it was written, or that has lost no more
+/// than a payload that is known to have been there, goes on in the segment that it has.
 #[test]
 fn a_log_that_ends_well_goes_on_in_its_last_segment() {
     for (marked, rotten) in [(false, false), (true, false), (true, true)] {
@@ -95,8 +95,8 @@ fn a_log_that_ends_well_goes_on_in_its_last_segment() {
     }
 }
 
-/// Slots 2 and 3 are lost, and with them where term 2 begins; so the good records behind them, most in further segments,
-/// were given up, and the log went on with a slot of term 3. Also the further segments as they were.
+/// Slots 2 and 3 are lost, and with them where term 2 begins. So the good records behind them, most of them in further
+/// segments, were given up, and the log went on with a slot of term 3. Also the further segments as they were.
 fn given_up() -> (MemoryDisk, Vec<(String, Vec<u8>)>) {
     let disk = MemoryDisk::new();
     let (mut storage, _) = open(&disk).unwrap();
