@@ -170,16 +170,19 @@ class Seeds:
 class Alone:
     """Those that no switch can stand before: each is built by itself, as the code would be with it."""
 
-    def __init__(self, package, environment, tree):
-        self.package, self.environment, self.tree = package, environment, tree
+    def __init__(self, package, environment, tree, slow):
+        self.environment, self.tree = environment, tree
         self.command = ["cargo", "test", "--locked", "--package", package]
-        self.seconds = 60 + 5 * self.usual()
+        # All but those that take long; then all.
+        self.rounds = [["--", *(word for name in slow for word in ("--skip", name))], []]
+        if self.run(["--no-run"], None) != 0:
+            raise SystemExit("it does not compile without a mutant")
+        self.seconds = [60 + 5 * self.usual(more) for more in self.rounds]
 
-    def usual(self):
-        for more in (["--no-run"], []):
-            begun = time.monotonic()
-            if self.run(more, None) != 0:
-                raise SystemExit("the tests fail without a mutant")
+    def usual(self, more):
+        begun = time.monotonic()
+        if self.run(more, None) != 0:
+            raise SystemExit("the tests fail without a mutant")
         return time.monotonic() - begun
 
     def run(self, more, seconds):
@@ -202,10 +205,13 @@ class Alone:
         try:
             if self.run(["--no-run"], None) != 0:
                 return "does not compile", None
-            outcome = self.run([], self.seconds)
+            for more, seconds in zip(self.rounds, self.seconds):
+                outcome = self.run(more, seconds)
+                if outcome != 0:
+                    return "did not end" if outcome is None else "failed", None
         finally:
             file.write_bytes(text)
-        return {0: "missed", None: "did not end"}.get(outcome, "failed"), None
+        return "missed", None
 
 
 def known(path):
@@ -262,7 +268,9 @@ def main():
     hunt("slow", lambda mutant: tests.judge(mutant.number, False), switched, asked.workers, results)
     by_themselves = [mutant for mutant in mutants if mutant.apart == "one by one" and mutant.number % of == shard]
     if by_themselves:
-        alone = Alone(asked.package, environment | {"CARGO_TARGET_DIR": str(place / "alone")}, copied(place / "plain"))
+        slow = [name for (_, name), seconds in tests.seconds.items() if seconds > QUICK_SECONDS]
+        places = environment | {"CARGO_TARGET_DIR": str(place / "alone")}
+        alone = Alone(asked.package, places, copied(place / "plain"), slow)
         hunt("alone", alone.judge, by_themselves, 1, results)
     outcomes = [entry["outcome"] for entry in known(results).values()]
     outcomes += [mutant.apart for mutant in mutants if mutant.apart == "does not compile"]
