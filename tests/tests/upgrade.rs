@@ -56,7 +56,7 @@ fn a_cluster_is_upgraded_node_by_node_under_load_and_back_as_long_as_its_files_a
 
     // With a join token there are files that the older one does not know: it refuses them, and changes nothing.
     let leader = cluster.leader();
-    let token = cluster.nodes[leader].client().post("/raft/join-tokens", br#"{"TTL":"10m"}"#);
+    let token = cluster.nodes[leader].client().post("/raft/join-tokens", br#"{"ttl":"10m"}"#);
     assert_eq!(token.status, 200, "{}", token.text());
     cluster.nodes[leader].client().must("PUT", "/key/last", b"kept");
     let node = &mut cluster.nodes[leader];
