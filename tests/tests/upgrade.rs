@@ -1,8 +1,8 @@
-//! A cluster of an older release becomes one of this, a node at a time, while clients write; and what the older one does
-//! with files that it does not know.
+//! A cluster of an older release becomes one of this, a node at a time, while clients write; and what the older one
+//! does with files that it does not know.
 //!
-//! The older program is named by `QUORATE_OLDER`; `tests/upgrade/run` builds one and runs this. Its files are of version
-//! 1; with join tokens this release writes segments of version 2 and manifests of version 3.
+//! The older program is named by `QUORATE_OLDER`; `tests/upgrade/run` builds one and runs this. Its files are of
+//! version 1; with join tokens this release writes segments of version 2 and manifests of version 3.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use quorate_sim::history::check_revisions;
