@@ -14,6 +14,7 @@ use crate::cli::keys::{DeleteCommand, GetCommand, PutCommand};
 use crate::cli::lease::LeaseCommand;
 use crate::cli::list::ListCommand;
 use crate::cli::lock::LockCommand;
+use crate::cli::manual::ManCommand;
 use crate::cli::node_flags::NodeFlags;
 use crate::cli::output::{self, OutputFlags};
 use crate::cli::recover::RecoverCommand;
@@ -102,6 +103,8 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Write the manual pages of all commands, for a package
+    Man(ManCommand),
     /// Make a token for HTTP clients
     Token(TokenCommand),
     /// Make certificates for development

@@ -223,6 +223,7 @@ fn every_command_has_help_and_every_flag_is_explained() {
         "debug",
         "version",
         "completions",
+        "man",
         "token",
         "certs",
         "config",

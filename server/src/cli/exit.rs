@@ -26,6 +26,32 @@ pub(crate) enum Exit {
     BadConfiguration = 78,
 }
 
+impl Exit {
+    /// Every one, in the order of their numbers.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Failed,
+        Self::Usage,
+        Self::NotFound,
+        Self::PreconditionFailed,
+        Self::Unavailable,
+        Self::OutcomeUnknown,
+        Self::BadConfiguration,
+    ];
+
+    /// What it tells the user, as in the table of `docs/OPERATING.md`.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Failed => "it was tried and did not work",
+            Self::Usage => "the command line makes no sense",
+            Self::NotFound => "the key, the member or the lease is not there",
+            Self::PreconditionFailed => "a condition did not hold",
+            Self::Unavailable => "nobody could serve the request, and nothing was done",
+            Self::OutcomeUnknown => "a write may or may not have been done",
+            Self::BadConfiguration => "the configuration, the environment or the data dir can't be used",
+        }
+    }
+}
+
 /// Why a command did not succeed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -106,5 +132,22 @@ impl From<ServeError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::failed(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_table_has_each_code_and_its_meaning() {
+        let document = include_str!("../../../docs/OPERATING.md");
+        let (_, section) =
+            document.split_once("\n## Exit codes\n").expect("OPERATING.md has a section of them");
+        let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+        let known = Exit::ALL.map(|exit| format!("| {} | {} |", exit as u8, exit.meaning()));
+        let expected: Vec<&str> =
+            std::iter::once("| 0 | ok |").chain(known.iter().map(String::as_str)).collect();
+        assert_eq!(rows, expected);
     }
 }

@@ -32,6 +32,7 @@ mod lines;
 mod list;
 mod lock;
 mod logging;
+mod manual;
 mod membership;
 mod node_flags;
 mod output;
@@ -91,6 +92,7 @@ fn run(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<OsString>) ->
         Command::Bench(flags) => bench::run(&flags),
         Command::Version(output) => version::print(output.output),
         Command::Completions { shell } => arguments::print_completions(shell),
+        Command::Man(command) => manual::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Certs(command) => certs::run(&command),
         Command::Config(command) => configuration::run(&command),

@@ -11,7 +11,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::tokens::read_secret_file;
 
 /// Holds a token. There is no flag with that name: what stands on a command line others can see.
-const TOKEN_VARIABLE: &str = "QUORATE_TOKEN";
+pub(crate) const TOKEN_VARIABLE: &str = "QUORATE_TOKEN";
 
 /// How a client speaks TLS, and who it is.
 #[derive(Clone, Debug, Default, Args)]
