@@ -52,6 +52,7 @@ mod metrics;
 mod net;
 mod open_files;
 mod opening;
+mod overview;
 mod paths;
 mod peers;
 mod real;

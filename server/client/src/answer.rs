@@ -5,6 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::overview::Detail;
+
 /// A value that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
@@ -55,6 +57,9 @@ pub struct Status {
     /// How far each peer is; only the leader knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<Vec<Peer>>,
+    /// More of it, when that was asked for (`?verbose`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Detail>,
 }
 
 /// Who leads.

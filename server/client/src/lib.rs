@@ -51,6 +51,7 @@ mod keys;
 mod lease;
 mod listing;
 mod membership;
+mod overview;
 mod place;
 mod query;
 mod sse;
@@ -74,6 +75,7 @@ pub use keys::{Delete, Get, Put};
 pub use lease::{Lease, LeaseState};
 pub use listing::{List, Listing};
 pub use membership::NewMember;
+pub use overview::{Activity, Condition, Detail, Durations, NodeOverview, Overview, Rate};
 pub use place::{LineWatch, Place};
 pub use token::{Token, TokenError};
 pub use txn::{

@@ -16,6 +16,7 @@ use super::headers::JSON;
 use super::pool::Pool;
 use super::request_ids::RequestIds;
 use crate::context::Context;
+use crate::overview::Overviews;
 use crate::runtime::Runtime;
 use crate::said::Said;
 
@@ -27,6 +28,7 @@ pub(crate) struct App<R, N> {
     pub(super) budget: Budget,
     pub(super) connections: Arc<Connections>,
     pub(super) request_ids: RequestIds,
+    pub(super) overviews: Overviews,
     /// Why the leader was last out of reach.
     pub(super) said: Said,
     /// Our ids, ready to be sent.
@@ -51,6 +53,7 @@ impl<R: Runtime, N> App<R, N> {
             budget: Budget::new(context.limits.pending_bytes),
             connections: Arc::new(Connections::new(context.limits.connections)),
             request_ids: RequestIds::new(context.runtime.random()),
+            overviews: Overviews::default(),
             node: id(identity.node.0),
             cluster: id(identity.cluster.0),
             history: id(identity.history.0),

@@ -8,11 +8,13 @@
 //! | `joining` | what is answered before the node belongs to a cluster |
 //! | `linger` | closing a connection without cutting off its last answer |
 //! | `checks` | what is looked at in every head: sizes, `Host`, `Origin`, what this version can't keep |
+//! | `accept` | which form of an answer a client would rather have |
 //! | [`request`] | what a request asks for, parsed, without a node |
 //! | `body`, `json` | bodies as they are read, and as they are sent |
 //! | `keys`, `writes`, `listing`, `leases`, `data`, `backup` | the handlers of what is stored |
 //! | `adding`, `admission`, `membership`, `status` | the handlers of the cluster; what lets a node in |
 //! | `watch`, `stream`, `until` | the route of watches, the stream of events that it answers with, and what ends it |
+//! | `live` | how the cluster stands, once a second |
 //! | `lending` | what peers are lent of this node's checkpoints |
 //! | `leader` | having something done by the leader, here or elsewhere, once |
 //! | `proxy`, `pool` | passing a request on, and the connections for it |
@@ -21,6 +23,7 @@
 //! | [`openapi`] | what `/openapi.json` says of all that |
 //! | `fuzzing` | what the fuzzer feeds |
 
+mod accept;
 mod adding;
 mod admission;
 mod app;
@@ -41,6 +44,7 @@ mod leases;
 mod lending;
 mod linger;
 mod listing;
+mod live;
 mod membership;
 pub(crate) mod openapi;
 mod paced;
@@ -68,3 +72,4 @@ pub(crate) use lending::{Lender, path_to};
 pub(crate) use proxy::speaks_for_node;
 pub(crate) use request::{Need, Operation, behind, parse_import};
 pub(crate) use service::serve;
+pub(crate) use status::own_status;

@@ -17,8 +17,10 @@ use super::json::encode;
 use super::membership::text_or_none;
 use super::openapi::formats;
 use crate::announce::is_outside;
+use crate::context::Context;
 use crate::metrics::{self, Scrape};
 use crate::net::Net;
+use crate::overview::detail_of;
 use crate::runtime::Runtime;
 
 /// How many committed entries a node may have yet to apply and still count as caught up. Under load there are always
@@ -140,11 +142,9 @@ fn membership_detail(view: &View) -> String {
 
 impl<R: Runtime, N: Net> App<R, N> {
     /// `GET /raft/status`.
-    pub(super) async fn status(&self) -> Result<Response<AnswerBody>, ApiError> {
+    pub(super) async fn status(&self, verbose: bool) -> Result<Response<AnswerBody>, ApiError> {
         let view = self.context.handle.status().await.ok_or(ApiError::ShuttingDown)?;
-        let identity = &self.context.identity;
-        let status = status_of(&view, identity.cluster.to_string(), identity.history.to_string());
-        Ok(json(encode(&status)))
+        Ok(json(encode(&own_status(&self.context, &view, verbose))))
     }
 
     /// `GET /metrics`.
@@ -188,7 +188,8 @@ fn readiness(checks: Checks<Check>, verbose: bool) -> Response<AnswerBody> {
     with_type(code, JSON, AnswerBody::Whole(body))
 }
 
-fn status_of(view: &View, cluster: String, history: String) -> Status {
+/// How this node stands, which has this view of it.
+pub(crate) fn own_status<R: Runtime, N>(context: &Context<R, N>, view: &View, verbose: bool) -> Status {
     let contact = |id| view.members.contacts.get(&id);
     let role = match view.role {
         Role::Leader => "leader",
@@ -210,9 +211,10 @@ fn status_of(view: &View, cluster: String, history: String) -> Status {
         last: view.last.index.0,
         snapshot: view.snapshot.index.0,
         revision: view.revision.0,
-        cluster,
-        history,
+        cluster: context.identity.cluster.to_string(),
+        history: context.identity.history.to_string(),
         peers: (view.role == Role::Leader).then(|| view.peers.iter().map(peer).collect()),
+        detail: verbose.then(|| detail_of(context, view)),
     }
 }
 

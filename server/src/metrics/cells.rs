@@ -115,11 +115,20 @@ impl Histogram {
         self.sum_micros.fetch_add(micros, Ordering::Relaxed);
     }
 
+    /// The upper bounds of all buckets but the last, in microseconds.
+    pub(crate) fn bounds(&self) -> &'static [u64] {
+        self.bounds
+    }
+
+    /// How many are in each bucket and in none before.
+    pub(crate) fn counts(&self) -> Vec<u64> {
+        self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+
     /// All of it.
     pub(crate) fn distribution(&self) -> Distribution {
         let bounds = self.bounds.iter().map(|bound| seconds(*bound)).chain([f64::INFINITY]);
-        let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed));
-        let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
+        let buckets: Vec<(f64, u64)> = bounds.zip(self.counts()).collect();
         Distribution {
             sum: seconds(self.sum_micros.load(Ordering::Relaxed)),
             count: buckets.iter().map(|(_, count)| count).sum(),

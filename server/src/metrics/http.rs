@@ -118,6 +118,14 @@ impl HttpMetrics {
         names.zip(&self.operations)
     }
 
+    /// How long answers to these operations took.
+    pub(crate) fn durations(
+        &self,
+        operations: impl Iterator<Item = Operation>,
+    ) -> impl Iterator<Item = &Histogram> {
+        operations.map(|operation| &self.operations[operation as usize].durations)
+    }
+
     /// How many refusals there were with each code.
     pub(crate) fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
         REFUSALS.into_iter().zip(&self.refusals).map(|(code, counter)| (code, counter.total()))

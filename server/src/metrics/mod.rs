@@ -26,6 +26,7 @@ mod scrape;
 mod table;
 
 pub use cells::Counter;
+pub(crate) use cells::{Histogram, SHORT};
 pub(crate) use disk::{DiskTimes, TimedDisk};
 pub(crate) use exposition::text;
 pub(crate) use host::Machine;

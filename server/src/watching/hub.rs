@@ -44,6 +44,16 @@ pub struct Watches {
     overflows: AtomicU64,
 }
 
+/// A place among the watchers, for who is told of something else than keys, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Seat(Arc<Watches>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.lock().seats -= 1;
+    }
+}
+
 /// How the watchers of a node stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatchCounts {
@@ -94,6 +104,8 @@ struct State {
     position: Revision,
     next_id: u64,
     watchers: BTreeMap<WatcherId, Watcher>,
+    /// How many places are taken by others.
+    seats: usize,
     index: Index,
     recent: Recent,
     closed: bool,
@@ -130,6 +142,7 @@ impl Watches {
             position: Revision::ZERO,
             next_id: 0,
             watchers: BTreeMap::new(),
+            seats: 0,
             index: Index::default(),
             recent: Recent::new(recent),
             closed: false,
@@ -148,7 +161,7 @@ impl Watches {
         let state = self.lock();
         let watchers = || state.watchers.values();
         WatchCounts {
-            watchers: state.watchers.len(),
+            watchers: state.places(),
             behind: watchers().filter(|watcher| matches!(watcher.place, Place::Behind(_))).count(),
             queued: watchers().map(|watcher| watcher.queue.len()).sum(),
             delivered: self.delivered.load(Ordering::Relaxed),
@@ -199,7 +212,7 @@ impl Watches {
         most: usize,
     ) -> Option<(WatcherId, Revision)> {
         let mut state = self.lock();
-        if state.watchers.len() >= most {
+        if state.places() >= most {
             return None;
         }
         let id = WatcherId(state.next_id);
@@ -217,6 +230,16 @@ impl Watches {
         state.watchers.insert(id, watcher);
         state.join(id, after);
         Some((id, position))
+    }
+
+    /// A place for who is told of something else than keys, if there is one.
+    pub(crate) fn seat(self: &Arc<Self>, most: usize) -> Option<Seat> {
+        let mut state = self.lock();
+        if state.places() >= most {
+            return None;
+        }
+        state.seats += 1;
+        Some(Seat(Arc::clone(self)))
     }
 
     /// The watcher has been given all up to a place. Whether the hub tells it what comes behind that: else it has to
@@ -260,6 +283,11 @@ impl Watches {
 }
 
 impl State {
+    /// How many places are taken.
+    fn places(&self) -> usize {
+        self.watchers.len() + self.seats
+    }
+
     /// Tells what is new in `kv`. How many queues were full.
     fn advance(&mut self, kv: &Kv, wakers: &mut Vec<Waker>) -> u64 {
         let newest = kv.revision();

@@ -38,5 +38,6 @@ mod recent;
 pub(crate) use filter::{Kinds, Scope, Watch};
 pub(crate) use follower::{Follower, Step};
 pub(crate) use frame::{DeleteData, PutData, ResetData, ResetReason, reset};
+pub(crate) use hub::Seat;
 pub use hub::{WatchCounts, Watches};
 pub(crate) use pages::Page;

@@ -1,6 +1,6 @@
 //! What each operation is for, takes and answers.
 
-use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::content::{Content, ContentBuilder};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
@@ -35,6 +35,7 @@ const PEERS: &str = "between nodes";
 
 const JSON: &str = "application/json";
 const OCTETS: &str = "application/octet-stream";
+const EVENTS: &str = "text/event-stream";
 
 /// Describes an operation, and gathers the types of its bodies.
 pub(super) fn operation(operation: Operation, schemas: &mut Schemas) -> Description {
@@ -173,8 +174,9 @@ fn of_the_cluster(operation: Operation, schemas: &mut Schemas) -> Description {
         }
         Operation::Status => {
             let status = schemas.of::<quorate_client::Status>();
-            let answer = answer_of("The node's view.", JSON, status).build();
-            described("Tells how this node stands.", None, vec![(200, answer)])
+            let answer = answer_of("The node's view; as events, of the whole cluster.", JSON, status);
+            let answer = answer.content(EVENTS, overviews(schemas)).build();
+            described("Tells how this node stands, or once a second how all do.", None, vec![(200, answer)])
         }
         Operation::SetMembers => {
             let body = schemas.of::<MembersBody>();
@@ -385,23 +387,28 @@ fn events(schemas: &mut Schemas) -> Response {
     ];
     let mut event = OneOfBuilder::new();
     for (name, data) in kinds {
-        let data = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .content_media_type(JSON)
-            .content_schema(Some(data));
-        event = event.item(
-            ObjectBuilder::new()
-                .property("event", one_of(&[name]))
-                .required("event")
-                .property("id", text("Revision and number.").pattern(Some("^[0-9]+-[0-9]+$")))
-                .required("id")
-                .property("data", data)
-                .required("data"),
-        );
+        let id = text("Revision and number.").pattern(Some("^[0-9]+-[0-9]+$"));
+        event = event.item(event_of(name, data).property("id", id).required("id"));
     }
     let event = schemas.named("Event", event);
     let stream = ContentBuilder::new().item_schema(Some(event)).build();
-    revised(said("Events, for as long as the client listens.")).content("text/event-stream", stream).build()
+    revised(said("Events, for as long as the client listens.")).content(EVENTS, stream).build()
+}
+
+fn overviews(schemas: &mut Schemas) -> Content {
+    let event = event_of("overview", schemas.of::<quorate_client::Overview>());
+    let event = schemas.named("OverviewEvent", OneOfBuilder::new().item(event));
+    ContentBuilder::new().item_schema(Some(event)).build()
+}
+
+fn event_of(name: &str, data: Ref) -> ObjectBuilder {
+    let data =
+        ObjectBuilder::new().schema_type(Type::String).content_media_type(JSON).content_schema(Some(data));
+    ObjectBuilder::new()
+        .property("event", one_of(&[name]))
+        .required("event")
+        .property("data", data)
+        .required("data")
 }
 
 fn backups() -> Vec<(u16, Response)> {

@@ -83,7 +83,7 @@ fn headers(operation: Operation) -> Vec<Described> {
         parameter(name.as_str(), ParameterIn::Header, shaped(form), description)
     };
     // A write is refused when a condition of it can't be read; to a read it names nothing.
-    let is_read = matches!(operation, Operation::Get | Operation::Backup);
+    let is_read = matches!(operation, Operation::Get | Operation::Backup | Operation::Hello);
     let tags = || {
         let form = formats::text("Tags in quotes, with commas between them, or `*`.");
         if is_read { form } else { form.pattern(Some(r#"^(\*|"[0-9]{1,19}"(, "[0-9]{1,19}")*)$"#)) }

@@ -40,6 +40,7 @@ use quorate_node::ReadLevel;
 use quorate_node::kv::{Expiry, LeaseId, Revision};
 use quorate_storage::lending::Wanted;
 
+use super::accept::prefers;
 pub use super::error::ApiError;
 use super::headers::IDEMPOTENCY_KEY;
 use super::lending::wanted;
@@ -99,7 +100,12 @@ pub enum Call {
     /// `GET /debug/recording`
     Record,
     /// `GET /raft/status`
-    Status,
+    Status {
+        /// In detail.
+        verbose: bool,
+        /// Again and again, of all nodes, as events.
+        live: bool,
+    },
     /// `POST /raft/snapshot`
     Snapshot,
     /// `GET /raft/checkpoints…`, `GET /raft/runs/…`
@@ -178,7 +184,9 @@ pub fn parse_head(
         Operation::OpenApi => Call::OpenApi,
         Operation::Metrics => Call::Metrics,
         Operation::Record => Call::Record,
-        Operation::Status => Call::Status,
+        Operation::Status => {
+            Call::Status { verbose: asked.verbose, live: prefers(headers, "text/event-stream") }
+        }
         Operation::Snapshot => Call::Snapshot,
         Operation::Lend => Call::Lend(wanted(path).expect("a route is one of these only when its path is")),
         Operation::Get => Call::Get(GetCall {

@@ -33,7 +33,8 @@ impl Call {
             Call::Hello | Call::Livez | Call::Readyz { .. } | Call::Version | Call::OpenApi => Reach::Nothing,
             // It tells how many keys there are, and names none.
             Call::Metrics => Reach::Nothing,
-            Call::Status | Call::Snapshot | Call::Members(_) | Call::ChangeMembers(_) => Reach::Nothing,
+            Call::Status { .. } | Call::Snapshot => Reach::Nothing,
+            Call::Members(_) | Call::ChangeMembers(_) => Reach::Nothing,
         }
     }
 }

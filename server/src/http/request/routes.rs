@@ -300,9 +300,9 @@ impl Operation {
         };
         match self {
             Of::Hello | Of::Livez | Of::Version | Of::OpenApi | Of::Metrics => &[],
-            Of::Status | Of::Record | Of::Lend => &[],
+            Of::Record | Of::Lend => &[],
             Of::Watch => &[Timeout, Key, Prefix, From, Events, Previous],
-            Of::Readyz => &[Verbose],
+            Of::Readyz | Of::Status => &[Verbose],
             Of::Get => &[Timeout, Consistency, Revision, Holder],
             Of::Put => &[Timeout, Ttl, Lease, Holder],
             Of::Delete => &[Timeout, Holder],

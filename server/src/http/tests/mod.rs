@@ -4,6 +4,7 @@
 mod backups;
 mod cluster;
 mod contract;
+mod dashboard;
 mod joining;
 mod leases;
 mod limits;

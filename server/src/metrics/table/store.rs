@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Row] = &[
         "1 while the store is being restored from a checkpoint.",
         |scrape, to| to.put(scrape.figures.view.restoring),
     ),
-    gauge("quorate_watchers", "Watches that are open at this node.", |scrape, to| {
+    gauge("quorate_watchers", "Watches that are open at this node, dashboards included.", |scrape, to| {
         to.put(scrape.watches.watchers);
     }),
     gauge(

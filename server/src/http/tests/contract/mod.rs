@@ -161,7 +161,8 @@ fn judge(document: &Value, row: &Row, (method, template): (&str, &str), answer: 
         assert_eq!(checked, Ok(()), "{what}");
     }
     if kind == "text/event-stream" {
-        assert_eq!(judge_events(answer.text()).first().copied(), row.event, "{what}");
+        let schema = described["itemSchema"]["$ref"].as_str().and_then(|target| target.rsplit('/').next());
+        assert_eq!(judge_events(schema.unwrap(), answer.text()).first().copied(), row.event, "{what}");
     }
 }
 
@@ -231,14 +232,14 @@ fn promised(method: &str, template: &str, status: u16) -> &'static [Promise] {
     }
 }
 
-/// Holds the events of a stream to the document; their names.
-fn judge_events(stream: &str) -> Vec<&str> {
+/// Holds the events of a stream to a schema of the document; their names.
+fn judge_events<'a>(schema: &str, stream: &'a str) -> Vec<&'a str> {
     let mut names = Vec::new();
     for event in stream.split_terminator("\n\n") {
         let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
         let Some(name) = field("event: ") else { continue };
         let data = serde_json::from_str(field("data: ").unwrap()).unwrap();
-        check_event(name, field("id: ").unwrap(), &data);
+        check_one(schema, name, field("id: "), &data);
         names.push(name);
     }
     names
@@ -246,11 +247,18 @@ fn judge_events(stream: &str) -> Vec<&str> {
 
 /// Holds an event of a watch to the document.
 pub(super) fn check_event(name: &str, id: &str, data: &Value) {
+    check_one("Event", name, Some(id), data);
+}
+
+fn check_one(schema: &str, name: &str, id: Option<&str>, data: &Value) {
     let document = document();
-    let kinds = document["components"]["schemas"]["Event"]["oneOf"].as_array().unwrap();
+    let kinds = document["components"]["schemas"][schema]["oneOf"].as_array().unwrap();
     let kind = kinds.iter().find(|kind| kind["properties"]["event"]["enum"][0] == name);
     let kind = kind.unwrap_or_else(|| panic!("{name:?} is not described"));
-    let event = serde_json::json!({"event": name, "id": id, "data": data.to_string()});
+    let mut event = serde_json::json!({"event": name, "data": data.to_string()});
+    if let Some(id) = id {
+        event["id"] = id.into();
+    }
     assert_eq!(schema::check(&document, kind, &event, "event"), Ok(()));
 }
 

@@ -449,6 +449,12 @@ fn nodes() -> Vec<Row> {
     }
     rows.extend([
         row("GET /readyz", "in detail", "/readyz?verbose", "200"),
+        row("GET /raft/status", "in detail", "/raft/status?verbose", "200"),
+        row("GET /raft/status", "as events (`Accept: text/event-stream`)", "/raft/status", "200")
+            .with("accept", "text/event-stream")
+            .event("overview"),
+        row("HEAD /raft/status", "as events (`Accept: text/event-stream`)", "/raft/status", "200")
+            .with("accept", "text/event-stream"),
         row("GET /nowhere", "there is no such route", "/nowhere", "404 route_not_found"),
         row("PATCH /key/{key}", "the route has no such method", "/key/a", "405 method_not_allowed"),
         row("POST /livez", "the route has no such method", "/livez", "405 method_not_allowed"),
