@@ -37,6 +37,7 @@ mod comeback;
 mod compare;
 pub mod config;
 mod context;
+mod dashboard;
 mod disk_health;
 mod driver;
 #[cfg(test)]

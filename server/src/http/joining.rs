@@ -17,6 +17,7 @@ use hyper::{Request, Response};
 use super::app::{json, refusal};
 use super::body::AnswerBody;
 use super::error::ApiError;
+use super::hello::{hello, wants_page};
 use super::json::ALIVE;
 use super::lending::Lender;
 use super::linger::Linger;
@@ -132,6 +133,8 @@ fn answer<B>(request: &Request<B>, waits: &WaitsFor) -> Result<Response<AnswerBo
     let uri = request.uri();
     let head = parse_head(request.method(), uri.path(), uri.query(), request.headers())?;
     match head.call {
+        // What waits is said by the page, when it asks on.
+        Call::Hello if wants_page(request.headers()) => Ok(hello(request.headers())),
         Call::Livez => Ok(json(ALIVE)),
         Call::Version => Ok(version()),
         Call::Readyz { verbose } => Ok(joining_readiness(waits, verbose)),

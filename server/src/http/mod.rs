@@ -13,6 +13,7 @@
 //! | `body`, `json` | bodies as they are read, and as they are sent |
 //! | `keys`, `writes`, `listing`, `leases`, `data`, `backup` | the handlers of what is stored |
 //! | `adding`, `admission`, `membership`, `status` | the handlers of the cluster; what lets a node in |
+//! | `hello` | the handler of `/`, which is the dashboard for browsers |
 //! | `watch`, `stream`, `until` | the route of watches, the stream of events that it answers with, and what ends it |
 //! | `live` | how the cluster stands, once a second |
 //! | `lending` | what peers are lent of this node's checkpoints |
@@ -36,6 +37,7 @@ mod data;
 mod error;
 pub mod fuzzing;
 mod headers;
+mod hello;
 mod joining;
 mod json;
 mod keys;
@@ -66,6 +68,7 @@ pub(crate) use error::ApiError;
 #[cfg(test)]
 pub(crate) use headers::{NODE, QUORATE_FOR, QUORATE_FORWARDED};
 pub(crate) use headers::{QUORATE_ERROR, QUORATE_JOIN_TOKEN, QUORATE_LOST};
+pub(crate) use hello::wants_page;
 pub(crate) use joining::{Reception, WaitsFor, serve_joining};
 pub(crate) use json::{EntryAnswer, PLAIN_TO_TLS};
 pub(crate) use lending::{Lender, path_to};

@@ -22,7 +22,8 @@ use super::checks::check_head;
 use super::connections::{Busy, Place};
 use super::error::ApiError;
 use super::headers::{QUORATE_FORWARDED, QUORATE_HISTORY, QUORATE_TIMEOUT, X_REQUEST_ID};
-use super::json::{ALIVE, HELLO};
+use super::hello::hello;
+use super::json::ALIVE;
 use super::linger::Linger;
 use super::openapi::openapi_json;
 use super::paced::Paced;
@@ -270,7 +271,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         let is_for_node = matches!(asker, Asker::Node);
         let terms = Terms { is_for_node, ..self.terms(head, asked.timeout, is_forwarded)? };
         match asked.call {
-            Call::Hello => Ok(json(HELLO)),
+            Call::Hello => Ok(hello(&head.headers)),
             Call::Watch(watch) => self.watch(head, watch, &asker, terms).await,
             Call::Get(get) => self.get(get, terms).await,
             Call::List(list) => self.list(list, terms).await,

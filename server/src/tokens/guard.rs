@@ -16,7 +16,7 @@ use super::file::{Entry, TokenFileError};
 use super::rate::Pace;
 use super::rights::Reach;
 use super::secret::{Token, TokenId, same};
-use crate::http::{ApiError, Need, QUORATE_JOIN_TOKEN, speaks_for_node};
+use crate::http::{ApiError, Need, QUORATE_JOIN_TOKEN, speaks_for_node, wants_page};
 use crate::metrics::Counter;
 use crate::net::Certified;
 use crate::real::off_thread;
@@ -170,7 +170,8 @@ impl Guard {
     ) -> Result<Asker, ApiError> {
         let (role, nodes_may) = match need {
             Need::Probe(_) if !self.guards_probes => return Ok(Asker::Anybody),
-            Need::Probe(role) | Need::Role(role) => (role, false),
+            Need::RoleOrPage(_) if wants_page(headers) => return Ok(Asker::Anybody),
+            Need::Probe(role) | Need::Role(role) | Need::RoleOrPage(role) => (role, false),
             Need::RoleOrNode(role) | Need::Join(role) => (role, true),
         };
         let mut shown = headers.get_all(AUTHORIZATION).iter();

@@ -35,6 +35,7 @@ const PEERS: &str = "between nodes";
 
 const JSON: &str = "application/json";
 const OCTETS: &str = "application/octet-stream";
+const HTML: &str = "text/html";
 const EVENTS: &str = "text/event-stream";
 
 /// Describes an operation, and gathers the types of its bodies.
@@ -229,7 +230,13 @@ fn of_a_node(operation: Operation, schemas: &mut Schemas) -> Description {
     match operation {
         Operation::Hello => {
             let hello = ObjectBuilder::new().property("hello", one_of(&["world"])).required("hello");
-            described("Greets.", vec![(200, answer_of("A greeting.", JSON, hello).build())])
+            let greeting = answer_of("A greeting; for a browser, the dashboard.", JSON, hello);
+            let page = ContentBuilder::new().schema(Some(text("HTML."))).build();
+            let known = page_headers(said("It is the page that `If-None-Match` names."));
+            described(
+                "Greets, and shows browsers the dashboard.",
+                vec![(200, page_headers(greeting.content(HTML, page)).build()), (304, known.build())],
+            )
         }
         Operation::Livez => {
             let alive = ObjectBuilder::new().property("status", one_of(&["ok"])).required("status");
@@ -312,6 +319,14 @@ fn revised(response: ResponseBuilder) -> ResponseBuilder {
 fn tagged(response: ResponseBuilder) -> ResponseBuilder {
     let form = text("").pattern(Some(r#"^"[0-9]+"$"#));
     response.header("ETag", header(form, "The revision at which the key was last written."))
+}
+
+/// What comes with the dashboard, and not with a greeting.
+fn page_headers(response: ResponseBuilder) -> ResponseBuilder {
+    let tag = header(text("").pattern(Some(r#"^"[0-9a-f]{32}"$"#)), "Names the page.");
+    let policy = header(text("").pattern(Some("^default-src 'none'; ")), "What the page may do: little.");
+    let response = response.header("ETag", tag).header("Content-Security-Policy", policy);
+    response.header("X-Content-Type-Options", fixed("nosniff"))
 }
 
 fn once(response: ResponseBuilder) -> ResponseBuilder {

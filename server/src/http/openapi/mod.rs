@@ -114,7 +114,11 @@ fn add(
 
 /// What has to be shown where tokens are asked for; nothing is fine where they are not.
 fn securities(operation: Operation) -> Vec<SecurityRequirement> {
-    let (Need::Probe(role) | Need::Role(role) | Need::RoleOrNode(role) | Need::Join(role)) = operation.need();
+    let (Need::Probe(role)
+    | Need::Role(role)
+    | Need::RoleOrPage(role)
+    | Need::RoleOrNode(role)
+    | Need::Join(role)) = operation.need();
     vec![SecurityRequirement::default(), SecurityRequirement::new(TOKEN, [role.name()])]
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Need {
     Probe(Role),
     /// A token of this role, or of a higher one.
     Role(Role),
+    /// The same, but nothing of a browser, which is shown the page.
+    RoleOrPage(Role),
     /// The same, or the certificate of a peer: nodes ask each other for this.
     RoleOrNode(Role),
     /// The same, or a join token.
@@ -265,7 +267,7 @@ impl Operation {
         if *name == IF_MATCH {
             is_key_write || self == Of::Backup
         } else if *name == IF_NONE_MATCH {
-            is_key_write || matches!(self, Of::Get | Of::Backup)
+            is_key_write || matches!(self, Of::Get | Of::Backup | Of::Hello)
         } else if *name == IDEMPOTENCY_KEY {
             is_key_write || matches!(self, Of::Txn | Of::Import | Of::Grant | Of::KeepAlive | Of::Revoke)
         } else {
@@ -278,7 +280,8 @@ impl Operation {
         use Operation as Of;
         match self {
             Of::Livez | Of::Readyz => Need::Probe(Role::Read),
-            Of::Hello | Of::Version | Of::OpenApi | Of::Metrics => Need::Role(Role::Read),
+            Of::Hello => Need::RoleOrPage(Role::Read),
+            Of::Version | Of::OpenApi | Of::Metrics => Need::Role(Role::Read),
             Of::Get | Of::List | Of::Watch | Of::Lease | Of::Export | Of::Backup => Need::Role(Role::Read),
             Of::Put | Of::Delete | Of::Lock | Of::Unlock | Of::Txn | Of::Import => Need::Role(Role::Write),
             Of::Grant | Of::KeepAlive | Of::Revoke => Need::Role(Role::Write),

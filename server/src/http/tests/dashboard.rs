@@ -1,4 +1,4 @@
-//! The stream of how a cluster stands.
+//! What browsers get at `/`, and the stream that the page lives on.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
@@ -12,7 +12,46 @@ use crate::context::Limits;
 use crate::real::RealRuntime;
 use crate::runtime::Runtime;
 
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 const EVENTS: (&str, &str) = ("accept", "text/event-stream");
+
+#[tokio::test]
+async fn a_browser_gets_the_page_and_everybody_else_the_greeting() {
+    let cluster = Cluster::start(1).await;
+    let ask = async |accept| cluster.ask_with(0, Method::GET, "/", &[("accept", accept)], b"").await;
+    for accept in ["*/*", "application/json", "text/html;q=0"] {
+        let greeting = ask(accept).await;
+        assert_eq!(greeting.text(), r#"{"hello":"world"}"#, "{accept}");
+        assert_eq!(greeting.header("content-type"), Some("application/json; charset=utf-8"));
+        assert_eq!(greeting.header("vary"), Some("accept"));
+    }
+    let page = ask(BROWSER).await;
+    assert_eq!(page.status, 200);
+    assert!(page.text().starts_with("<!doctype html>"));
+    for (name, value) in [
+        ("content-type", "text/html; charset=utf-8"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-cache"),
+        ("vary", "accept"),
+    ] {
+        assert_eq!(page.header(name), Some(value), "{name}");
+    }
+    assert!(
+        page.header("content-security-policy").unwrap().starts_with("default-src 'none'; style-src 'sha256-")
+    );
+
+    let tag = page.header("etag").unwrap();
+    for (known, status) in
+        [(tag, 304), ("W/\"x\", *", 304), ("\"x\"", 200), (&*format!("\"x\", W/{tag}"), 304)]
+    {
+        let headers = [("accept", BROWSER), ("if-none-match", known)];
+        let answer = cluster.ask_with(0, Method::GET, "/", &headers, b"").await;
+        assert_eq!(answer.status, status, "{known}");
+        assert_eq!(answer.header("etag"), Some(tag));
+        assert_eq!(answer.body.is_empty(), status == 304);
+    }
+}
 
 /// The stream of a node, read event by event.
 struct Live(hyper::body::Incoming);

@@ -28,6 +28,8 @@ async fn a_node_that_waits_to_join_lives_and_says_so() {
             ("GET /readyz?verbose HTTP/1.1\r\n\r\n", "503", "still joining"),
             ("GET /key/a HTTP/1.1\r\n\r\n", "503", r#""code":"no_leader""#),
             ("GET /raft/status HTTP/1.1\r\n\r\n", "503", "quorate-error: no_leader"),
+            ("GET / HTTP/1.1\r\n\r\n", "503", r#""code":"no_leader""#),
+            ("GET / HTTP/1.1\r\naccept: text/html\r\n\r\n", "200", "<!doctype html>"),
             ("GET /nowhere HTTP/1.1\r\n\r\n", "404", "route_not_found"),
             (&large, "503", r#""code":"no_leader""#),
         ];

@@ -63,7 +63,6 @@ fn page() -> String {
         write_section(&mut page, &format!("`{path}`"), &lines(of_path));
     }
     page.push_str("\n## What is in no line\n\n");
-    page.push_str("The dashboard that `/` is to show to a browser is not built yet.\n\n");
     page.push_str("| code | why |\n|---|---|\n");
     for (code, why) in WITHOUT_ROW {
         writeln!(page, "| [`{code}`](ERRORS.md#{code}) | {why} |").unwrap();

@@ -55,6 +55,9 @@ impl Row {
     }
 }
 
+/// What a browser accepts that is to show a page.
+pub(super) const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
 const KEY_ROUTES: [&str; 7] = [
     "GET /key/{key}",
     "HEAD /key/{key}",
@@ -448,6 +451,14 @@ fn nodes() -> Vec<Row> {
         rows.push(row(head, "all is well", target, "200"));
     }
     rows.extend([
+        row("GET /", "a browser asks (`Accept: text/html`)", "/", "200").with("accept", BROWSER),
+        row("HEAD /", "a browser asks (`Accept: text/html`)", "/", "200").with("accept", BROWSER),
+        row("GET /", "a browser asks, and has the page", "/", "304")
+            .with("accept", BROWSER)
+            .with("if-none-match", "*"),
+        row("HEAD /", "a browser asks, and has the page", "/", "304")
+            .with("accept", BROWSER)
+            .with("if-none-match", "*"),
         row("GET /readyz", "in detail", "/readyz?verbose", "200"),
         row("GET /raft/status", "in detail", "/raft/status?verbose", "200"),
         row("GET /raft/status", "as events (`Accept: text/event-stream`)", "/raft/status", "200")

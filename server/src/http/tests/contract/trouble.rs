@@ -1,6 +1,6 @@
 //! The rows of clusters that are not well, each with what is wrong with it.
 
-use super::rows::{Row, row};
+use super::rows::{BROWSER, Row, row};
 
 /// What is wrong with a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,6 +306,7 @@ fn of_a_guarded_cluster() -> Vec<Row> {
         reader(row("GET /keys", "a prefix", "/keys?prefix=team/b", "200")),
         reader(row("GET /watch", writes, "/watch?prefix=", "403 forbidden")),
         reader(row("GET /raft/status", "all is well", "/raft/status", "200")),
+        row("GET /", "a browser asks, without a token", "/", "200").with("accept", BROWSER),
         reader(row("GET /metrics", "all is well", "/metrics", "200")),
         writer(row("PUT /key/{key}", "a value", "/key/team/a", "200").body(VALUE)),
         writer(row("PUT /key/{key}", writes, "/key/a", "403 forbidden").body(VALUE)),
