@@ -24,7 +24,8 @@ pub(crate) struct Overviews {
     live: Mutex<Weak<Live>>,
 }
 
-/// What was seen last. It is there for as long as somebody looks on, and so whoever looks for them sees their end.
+/// What was seen last. Who looks holds it, and lets go for an instant after each pause: when nobody else has it then,
+/// nobody looks on any more.
 #[derive(Debug)]
 struct Live {
     seen: watch::Sender<Seen>,
@@ -54,7 +55,7 @@ impl Overviews {
         let live = present.upgrade().unwrap_or_else(|| {
             let live = Arc::new(Live { seen: watch::Sender::new(Seen::Nothing) });
             *present = Arc::downgrade(&live);
-            context.runtime.spawn(look_on(Arc::clone(context), Arc::downgrade(&live)));
+            context.runtime.spawn(look_on(Arc::clone(context), Arc::clone(&live)));
             live
         });
         Onlooker { seen: live.seen.subscribe(), _live: live, is_new: true }
@@ -78,15 +79,13 @@ impl Onlooker {
 }
 
 /// Looks until nobody looks on, or this node has stopped.
-async fn look_on<R: Runtime, N: Net>(context: Arc<Context<R, N>>, live: Weak<Live>) {
+async fn look_on<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut live: Arc<Live>) {
     let mut counted = Counted::default();
     let mut views = context.handle.view();
-    while live.strong_count() > 0 {
+    loop {
         let overview = look(&context, &mut counted).await;
         let is_over = overview.is_none();
-        let Some(live) = live.upgrade() else { return };
         live.seen.replace(overview.map_or(Seen::Over, |overview| Seen::Now(event(&overview))));
-        drop(live);
         if is_over {
             return;
         }
@@ -97,6 +96,11 @@ async fn look_on<R: Runtime, N: Net>(context: Arc<Context<R, N>>, live: Weak<Liv
             // The driver is gone: the next look tells.
             context.runtime.sleep(LEAST_PAUSE).await;
         }
+        // Whoever came meanwhile found this one: there are never two.
+        let left = Arc::downgrade(&live);
+        drop(live);
+        let Some(still) = left.upgrade() else { return };
+        live = still;
     }
 }
 

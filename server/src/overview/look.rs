@@ -81,6 +81,10 @@ async fn ask<R: Runtime, N: Net>(context: &Context<R, N>, id: NodeId, url: &str)
         return Err("it has not said yet where it serves HTTP".to_owned());
     }
     let endpoint: Endpoint = url.parse().map_err(|error: EndpointError| error.to_string())?;
+    // The token that goes with it is not to be read on the way.
+    if context.contact.url.starts_with("https:") && !url.starts_with("https:") {
+        return Err("its URL is not https, as this node's is: it is not asked".to_owned());
+    }
     let request = Request::get("/raft/status?verbose").body(Full::new(Bytes::new())).expect(NOTHING_STRANGE);
     let answer = exchange(&context.net, &endpoint, request, ANSWER_BYTES).await;
     let answer = answer.map_err(|error: JoinError| error.to_string())?;
@@ -100,15 +104,17 @@ fn status_in(body: &[u8], id: NodeId, cluster: &str) -> Result<Status, Problem> 
     let status: Status =
         serde_json::from_slice(body).map_err(|error| format!("its answer can't be understood: {error}"))?;
     if status.id != id.to_string() || status.cluster != cluster {
-        return Err(format!("another node answers there: {} of the cluster {}", status.id, status.cluster));
+        return Err("another node answers there, or one of another cluster".to_owned());
     }
     Ok(status)
 }
 
-/// The text of an error.
+/// The text of an error, as far as it is worth showing to everybody who looks on.
 fn said_in(body: &[u8]) -> String {
+    const MOST_CHARS: usize = 300;
     let error: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    error.and_then(|error| Some(error.get("error")?.as_str()?.to_owned())).unwrap_or_default()
+    let text = error.as_ref().and_then(|error| error.get("error")?.as_str()).unwrap_or_default();
+    text.chars().take(MOST_CHARS).collect()
 }
 
 /// What there is to say of a node that gave this answer.

@@ -136,6 +136,26 @@ async fn one_who_comes_later_sees_what_was_seen_last_and_all_hear_the_end() {
     while third.next().await.is_some() {}
 }
 
+/// Whoever opens streams and hangs up again costs the other nodes no more than whoever keeps one.
+#[tokio::test]
+async fn who_comes_and_goes_has_nobody_asked_more_often() {
+    let cluster = Cluster::start(3).await;
+    let [leader, follower] = cluster.both().await;
+    let http = &cluster.servers[3 - leader - follower].context.metrics.http;
+    let asked = || {
+        let (_, status) = http.operations().find(|(name, _)| *name == "status").unwrap();
+        status.answers.iter().map(|count| count.total()).sum::<u64>()
+    };
+    let (before, runtime) = (asked(), RealRuntime::start());
+    let began = runtime.now();
+    for _ in 0..50 {
+        let mut live = Live::open(&cluster, follower).await;
+        live.next().await.unwrap();
+    }
+    let most = 3 + 2 * runtime.now().since(began).as_secs();
+    assert!(asked() - before <= most, "{} times, and not {most}", asked() - before);
+}
+
 #[tokio::test]
 async fn who_looks_on_takes_the_place_of_a_watch() {
     let limits = Limits { watchers: 1, ..LIMITS };
