@@ -5,7 +5,7 @@
 mod scrub;
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -110,8 +110,15 @@ impl Bundle {
     /// For its owner alone: it tells addresses and names.
     fn begin(file: &Path) -> Result<Bundle, Failure> {
         let path = with_suffix(file, ".partial");
-        let open = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-        let archive = tar::Builder::new(open.map_err(|error| failed("write", &path, &error))?);
+        let made = || {
+            // What is left of one that broke off may be somebody else's, or lead elsewhere.
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)
+        };
+        let archive = tar::Builder::new(made().map_err(|error| failed("write", &path, &error))?);
         Ok(Bundle { path, archive })
     }
 
@@ -173,7 +180,10 @@ fn end_of(path: &Path) -> Result<String, Failure> {
         file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::new();
         file.take(MOST_LOG_BYTES).read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        // A secret that is cut in two can't be told any more: so not in the middle of a line.
+        let whole_lines = || text.split_once('\n').map_or_else(String::new, |(_, rest)| rest.to_owned());
+        Ok(if from == 0 { text } else { whole_lines() })
     };
     read().map_err(|error| failed("read", path, &error))
 }

@@ -14,18 +14,22 @@ pub(super) fn scrub(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut is_key = false;
     for line in text.split_inclusive('\n') {
-        let is_boundary = line.contains("-----") && line.contains("PRIVATE KEY");
-        if is_boundary && line.contains("BEGIN") {
-            is_key = true;
+        if !(line.contains("-----") && line.contains("PRIVATE KEY")) {
+            if !is_key {
+                scrub_line(line, &mut out);
+            }
+            continue;
+        }
+        let (begins, ends) = (line.rfind("BEGIN"), line.rfind("END"));
+        // Of a key whose beginning is not there, all before its end may be a part.
+        if !is_key && begins.is_none() {
+            out.clear();
+        }
+        if !is_key {
             out.push_str(REMOVED);
             out.push('\n');
         }
-        if !is_key {
-            scrub_line(line, &mut out);
-        }
-        if is_boundary && line.contains("END") {
-            is_key = false;
-        }
+        is_key = begins > ends;
     }
     out
 }
@@ -89,6 +93,10 @@ mod tests {
         let expected = "a\n-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n[removed]\nb\n";
         assert_eq!(scrub(text), expected);
         assert_eq!(scrub("-----BEGIN PRIVATE KEY-----\nit breaks off"), "[removed]\n");
+        assert_eq!(scrub("the rest of one\n-----END PRIVATE KEY-----\nb\n"), "[removed]\nb\n");
+        let two =
+            "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY----------BEGIN PRIVATE KEY-----\ndef\n";
+        assert_eq!(scrub(two), "[removed]\n");
     }
 
     #[test]
