@@ -99,8 +99,8 @@ async fn next_page<R: Runtime, N>(context: &Context<R, N>, list: &List) -> Optio
             Answer::Overloaded | Answer::Reply(Reply::Refused(Refusal::Overloaded)) => {
                 context.runtime.sleep(PAGE_PAUSE).await;
             }
-            Answer::Reply(reply) => {
-                tracing::debug!(?reply, "a list broke off");
+            Answer::Reply(_) => {
+                tracing::debug!("a list broke off");
                 return None;
             }
             Answer::DeadlinePassed | Answer::Stopped | Answer::Abandoned => return None,

@@ -15,6 +15,7 @@ use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
+use quorate_node::raft::NodeId;
 
 use super::app::{App, json, refusal};
 use super::body::{AnswerBody, BrokenBody, Upload};
@@ -179,8 +180,15 @@ fn log_refusal(id: &HeaderValue, error: &ApiError) {
     if status == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(request, %error, code, "a request met a bug");
     } else {
-        tracing::debug!(request, %error, code, "a request was refused");
+        // Not the text, which the client has: it may name keys, and values.
+        tracing::debug!(request, code, "a request was refused");
     }
+}
+
+/// Which node says that it has passed the request on, if it is one's id.
+fn forwarded_by(head: &Parts) -> Option<String> {
+    let id: NodeId = head.headers.get(QUORATE_FORWARDED)?.to_str().ok()?.parse().ok()?;
+    Some(id.to_string())
 }
 
 /// What a header says, as the log has it.
@@ -240,7 +248,7 @@ impl<R: Runtime, N: Net> App<R, N> {
             operation = operation.map(Operation::name),
             status,
             ms = after.as_secs_f64() * 1e3,
-            passed_on_by = head.headers.get(QUORATE_FORWARDED).map(text),
+            passed_on_by = forwarded_by(&head),
             "a request was answered"
         );
         let headers = response.headers_mut();
