@@ -65,7 +65,8 @@ fn no_request_is_smuggled_to_the_leader_in_the_body_of_another() {
     ];
     for bytes in &refused {
         let answers = answers(follower.http(), bytes.as_bytes());
-        assert!(answers.iter().all(|(status, _)| (400..500).contains(status)), "{bytes:?}: {answers:?}");
+        let is_refused = |(status, _): &(u16, String)| (400..500).contains(status);
+        assert!(!answers.is_empty() && answers.iter().all(is_refused), "{bytes:?}: {answers:?}");
     }
     for node in &cluster.nodes {
         assert_eq!(node.client().get("/key/smuggled").status, 404);
@@ -94,15 +95,15 @@ fn no_spelling_of_a_path_leads_anywhere_else() {
     assert_eq!(client.get("/key/etc/passwd").status, 404, "two slashes are two");
     let long = format!("/key/{}", "%41".repeat(30_000));
     let nowhere = [
-        ("/", "/raft/../key/a", 404),
-        ("/key", "/key/", 400),
-        ("/", "/KEY/a", 404),
-        ("/", "/raft/snapshots/..%2f..%2fstable%2fa", 404),
-        ("/raft/checkpoints", "/raft/checkpoints/..%2f..%2fnode.toml", 404),
-        ("/raft/runs", "/raft/runs/%2e%2e%2fnode.toml", 404),
-        ("/key", &*long, 414),
+        ("/raft/../key/a", 404),
+        ("/key/", 400),
+        ("/KEY/a", 404),
+        ("/raft/snapshots/..%2f..%2fstable%2fa", 404),
+        ("/raft/checkpoints/..%2f..%2fnode.toml", 404),
+        ("/raft/runs/%2e%2e%2fnode.toml", 404),
+        (&*long, 414),
     ];
-    for (_, target, status) in nowhere {
+    for (target, status) in nowhere {
         assert_eq!(client.get(target).status, status, "{}", &target[..target.len().min(60)]);
     }
     for line in [
@@ -177,7 +178,7 @@ fn what_is_oversized_costs_the_node_nothing() {
     }
     let many: String = (0..5000).map(|number| format!("x-{number}: y\r\n")).collect();
     let answers = answers(node.http(), format!("{name}{many}\r\n").as_bytes());
-    assert!(answers.iter().all(|(status, _)| *status == 431), "{answers:?}");
+    assert!(!answers.is_empty() && answers.iter().all(|(status, _)| *status == 431), "{answers:?}");
     assert_eq!(node.client().get("/livez").status, 200);
 }
 
