@@ -97,7 +97,7 @@ fn a_status_that_is_watched_goes_on_while_nodes_come_and_go() {
     assert!(watching.stderr().contains(&endpoints[victim]), "{}", watching.stderr());
     cluster.nodes[victim].start(&[]);
     wait_for(&watching, 3, "all nodes again");
-    watching.interrupt();
+    watching.terminate();
     assert!(!watching.wait("the watch to end", PATIENCE).success());
 }
 
