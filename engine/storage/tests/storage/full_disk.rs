@@ -6,12 +6,12 @@ use quorate_storage::{Job, MemoryDisk, Options, Storage};
 use crate::common::{command, noop, open, options, read, rows, settle, trials, vote, whole, write};
 
 /// The usual segments of tests, with the usual reserve.
-fn full_options() -> Options {
+pub(crate) fn full_options() -> Options {
     Options { spare_segments: 3, ..options(7) }
 }
 
 /// A storage with all its spares, in term 1, on a disk that takes not a byte more.
-fn filled_up() -> (MemoryDisk, Storage<MemoryDisk>) {
+pub(crate) fn filled_up() -> (MemoryDisk, Storage<MemoryDisk>) {
     let disk = MemoryDisk::new();
     let (mut storage, _) = Storage::open(disk.clone(), full_options()).unwrap();
     vote(&mut storage, 1);
@@ -20,7 +20,7 @@ fn filled_up() -> (MemoryDisk, Storage<MemoryDisk>) {
     (disk, storage)
 }
 
-fn perform(storage: &mut Storage<MemoryDisk>, write: Write) -> Vec<Done> {
+pub(crate) fn perform(storage: &mut Storage<MemoryDisk>, write: Write) -> Vec<Done> {
     let mut done = storage.perform(vec![Job::Core(quorate_raft::Job::Write(write))]).unwrap();
     done.extend(settle(storage));
     done
@@ -31,15 +31,15 @@ fn append_one(storage: &mut Storage<MemoryDisk>, index: u64, bytes: usize) -> Ve
     perform(storage, Write { append: vec![entry], commit_hint: Index(index - 1), ..write(index) })
 }
 
-fn is_written(done: &[Done], id: u64) -> bool {
+pub(crate) fn is_written(done: &[Done], id: u64) -> bool {
     done.contains(&Done::Written(WriteId(id)))
 }
 
-fn told(done: &[Done]) -> Option<Option<Room>> {
+pub(crate) fn told(done: &[Done]) -> Option<Option<Room>> {
     done.iter().rev().find_map(|done| if let Done::Room(room) = done { Some(*room) } else { None })
 }
 
-fn tend(storage: &mut Storage<MemoryDisk>) -> Vec<Done> {
+pub(crate) fn tend(storage: &mut Storage<MemoryDisk>) -> Vec<Done> {
     let mut done = storage.perform(vec![Job::Tend { scrub_bytes: 0 }]).unwrap();
     done.extend(settle(storage));
     done

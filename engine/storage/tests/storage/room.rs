@@ -1,47 +1,18 @@
 //! How much room is told, to the byte, and that what does not fit is known before any of it is written.
 
-use quorate_raft::{Done, Entry, Index, LogId, Members, NodeId, Payload, Room, Write, WriteId};
-use quorate_storage::{Job, MemoryDisk, Options, Storage};
+use quorate_raft::{Done, Entry, Index, LogId, Members, NodeId, Payload, Room, Write};
+use quorate_storage::{Job, MemoryDisk, Storage};
 
-use crate::common::{command, hard, members, noop, open, options, rows, settle, take, vote, whole, write};
+use crate::common::{command, hard, members, noop, open, rows, settle, take, vote, whole, write};
+use crate::full_disk::{filled_up, full_options, is_written, perform, tend, told};
 
 /// Records begin here in a segment whose header has no or few members.
 const START: u64 = 2 * 4096;
 const SEGMENT: u64 = 16 << 10;
 
-fn filled_up() -> (MemoryDisk, Storage<MemoryDisk>) {
-    let disk = MemoryDisk::new();
-    let usual = Options { spare_segments: 3, ..options(7) };
-    let (mut storage, _) = Storage::open(disk.clone(), usual).unwrap();
-    vote(&mut storage, 1);
-    settle(&mut storage);
-    disk.set_capacity(Some(disk.bytes_used()));
-    (disk, storage)
-}
-
-fn perform(storage: &mut Storage<MemoryDisk>, write: Write) -> Vec<Done> {
-    let mut done = storage.perform(vec![Job::Core(quorate_raft::Job::Write(write))]).unwrap();
-    done.extend(settle(storage));
-    done
-}
-
 fn append(storage: &mut Storage<MemoryDisk>, entries: Vec<Entry>) -> Vec<Done> {
     let id = entries[0].id.index.0;
     perform(storage, Write { append: entries, ..write(id) })
-}
-
-fn is_written(done: &[Done], id: u64) -> bool {
-    done.contains(&Done::Written(WriteId(id)))
-}
-
-fn told(done: &[Done]) -> Option<Option<Room>> {
-    done.iter().rev().find_map(|done| if let Done::Room(room) = done { Some(*room) } else { None })
-}
-
-fn tend(storage: &mut Storage<MemoryDisk>) -> Vec<Done> {
-    let mut done = storage.perform(vec![Job::Tend { scrub_bytes: 0 }]).unwrap();
-    done.extend(settle(storage));
-    done
 }
 
 /// Members whose header takes two pages a copy.
@@ -94,7 +65,7 @@ fn room_is_told_to_the_byte() {
 #[test]
 fn room_is_kept_for_the_next_checkpoint_to_the_byte() {
     let disk = MemoryDisk::new();
-    let (mut storage, _) = Storage::open(disk.clone(), Options { spare_segments: 3, ..options(7) }).unwrap();
+    let (mut storage, _) = Storage::open(disk.clone(), full_options()).unwrap();
     vote(&mut storage, 1);
     for index in 1..=6 {
         append(&mut storage, vec![command(1, index, &[7; 3000])]);
@@ -118,7 +89,7 @@ fn room_is_kept_for_the_next_checkpoint_to_the_byte() {
 fn no_write_waits_for_a_spare_that_it_does_not_need() {
     let (disk, mut storage) = {
         let disk = MemoryDisk::new();
-        let usual = Options { spare_segments: 3, ..options(7) };
+        let usual = full_options();
         let (storage, _) = Storage::open(disk.clone(), usual).unwrap();
         (disk, storage)
     };
