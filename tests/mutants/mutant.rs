@@ -1,6 +1,7 @@
 //! Which mutant is on, by the environment; and which were reached, in a file.
 
 use std::io::Write as _;
+use std::string::String;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -33,6 +34,6 @@ fn note(path: &str, number: u32) {
     let bit = 1_u64 << (number % 64);
     if REACHED[number as usize / 64].fetch_or(bit, Ordering::Relaxed) & bit == 0 {
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("opens");
-        file.write_all(format!("{number}\n").as_bytes()).expect("writes");
+        writeln!(file, "{number}").expect("writes");
     }
 }

@@ -224,7 +224,9 @@ def build(root, tree, package, environment):
             (tree / file).write_bytes(Source((root / file).read_bytes(), inside).switched())
         lib = tree / library
         text = lib.read_bytes() if library in files else (root / library).read_bytes()
-        lib.write_bytes(text + b"\n#[allow(missing_docs)]\npub mod mutant;\n")
+        # A crate that does without the standard library does not here.
+        standard = b"extern crate std;\n" if b"no_std" in text else b""
+        lib.write_bytes(text + b"\n" + standard + b"#[allow(missing_docs)]\npub mod mutant;\n")
         (lib.parent / "mutant.rs").write_bytes((HERE / "mutant.rs").read_bytes())
         errors, programs = errors_of(tree, package, environment)
         if not errors:
