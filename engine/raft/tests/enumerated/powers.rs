@@ -2,7 +2,7 @@
 //! with the end of the log and without.
 
 use crate::host::{FREE, Host, LATE, found, members};
-use quorate_raft::{Index, Input, LogId, Message, NodeId, Term};
+use quorate_raft::{Index, Input, LogId, Message, NodeId, Term, Time};
 
 const LAST: u64 = 5;
 
@@ -66,6 +66,35 @@ fn who_lacks_nothing_above_its_commit_runs() {
         let is_whole = standing.damaged.iter().all(|index| *index <= standing.commit);
         assert_eq!(runs, is_whole && !standing.has_lost_a_tail, "{standing:?}");
     }
+}
+
+/// A node whose log is whole runs one to two time-outs after it has heard its leader, a damaged one four later: led by
+/// one of the others it can be given what it lacks.
+#[test]
+fn who_is_damaged_lets_the_others_go_first() {
+    let runs_by = |damaged: &[u64], micros: u64| {
+        let standing = Standing { damaged: damaged.to_vec(), commit: LAST, has_lost_a_tail: false };
+        let mut host = node(&standing);
+        let append = Message::Append { prev: LogId::new(1, LAST), entries: Vec::new(), commit: Index(LAST) };
+        host.hear(FREE, 2, 2, append);
+        host.feed(Time(FREE.0 + micros), Input::Timeout);
+        said(&host, |message| matches!(message, Message::PreVote { .. }))
+    };
+    assert!(runs_by(&[], 2_000_000));
+    assert!(!runs_by(&[2], 4_999_999), "early");
+    assert!(runs_by(&[2], 6_000_000), "late");
+}
+
+/// Or the two could ignore each other for ever.
+#[test]
+fn who_asks_for_a_vote_in_an_old_term_is_told_of_the_new_one() {
+    let mut host = node(&Standing { damaged: Vec::new(), commit: LAST, has_lost_a_tail: false });
+    let vote = |index| Message::Vote { last: LogId::new(1, index), transfer: false };
+    host.hear(FREE, 2, 5, vote(LAST));
+    host.hear(FREE, 3, 3, vote(LAST + 1));
+    let told = host.sent.last().expect("an answer");
+    assert_eq!((told.to, told.term), (NodeId(3), Term(5)));
+    assert_eq!(told.message, Message::VoteReply { granted: false });
 }
 
 #[test]
