@@ -256,13 +256,18 @@ mod tests {
 
     #[test]
     fn names_of_the_logs_files_are_read_as_they_are_written() {
-        let number = SegmentNumber(0x2a);
-        for file in [LogFile::Segment(number), LogFile::Spare(number), LogFile::Filling(number)] {
-            let path = file.path();
-            assert_eq!(LogFile::from_name(path.strip_prefix("log/").unwrap()), Some(file));
+        for number in [1, 0x2a, 0xfffe_ffff].map(SegmentNumber) {
+            for file in [LogFile::Segment(number), LogFile::Spare(number), LogFile::Filling(number)] {
+                let path = file.path();
+                assert_eq!(LogFile::from_name(path.strip_prefix("log/").unwrap()), Some(file));
+            }
         }
+        assert_eq!(LogFile::Filling(SegmentNumber(255)).path(), "log/000000ff.filling");
         for other in ["2a.log", "0000002A.log", "0000002a.old", "0000002a", "ballast", "+000002a.log"] {
             assert_eq!(LogFile::from_name(other), None, "{other}");
+        }
+        for no_room_behind in ["ffff0000.log", "ffffffff.log"] {
+            assert_eq!(LogFile::from_name(no_room_behind), None, "{no_room_behind}");
         }
     }
 
@@ -295,18 +300,6 @@ mod tests {
             }
             assert_eq!(SegmentHeader::decode(&bytes, SegmentNumber(4)), None, "under another name");
             assert_eq!(SegmentHeader::decode(&vec![0; bytes.len()], SegmentNumber(3)), None);
-        }
-    }
-
-    #[test]
-    fn names_are_read_as_written() {
-        for file in [LogFile::Segment(SegmentNumber(0xab)), LogFile::Spare(SegmentNumber(1))] {
-            let path = file.path();
-            assert_eq!(LogFile::from_name(path.strip_prefix("log/").unwrap()), Some(file));
-        }
-        assert_eq!(LogFile::Filling(SegmentNumber(255)).path(), "log/000000ff.filling");
-        for name in ["000000FF.log", "ff.log", "+00000ff.log", "000000ff.tmp", "000000ff", "ffffffff.log"] {
-            assert_eq!(LogFile::from_name(name), None, "{name}");
         }
     }
 }
