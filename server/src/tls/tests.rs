@@ -7,8 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
+use quorate_client::tls::{Authorities, Identity, Tls};
 use quorate_node::raft::Time;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use super::{Keyring, TlsListener, TlsNet};
@@ -61,8 +63,14 @@ impl Authority {
 
     /// A certificate for 127.0.0.1 that ends so many days from now, or has ended, and its key, under a name.
     fn certify(&self, name: &str, days: i64) {
+        self.certify_for(&[], name, days);
+    }
+
+    /// The same for these uses, without any for all.
+    fn certify_for(&self, usages: &[ExtendedKeyUsagePurpose], name: &str, days: i64) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.extended_key_usages = usages.to_vec();
         params.not_after = time::OffsetDateTime::now_utc() + time::Duration::days(days);
         let certificate = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).unwrap();
         std::fs::write(self.path(&format!("{name}.pem")), certificate.pem()).unwrap();
@@ -170,6 +178,26 @@ async fn each_side_of_a_refused_connection_says_why() {
     let (heard, answered) = between_peers(&ours.net("a"), &both).await;
     assert!(reason(heard).contains("no CA that is believed"));
     assert!(reason(answered).contains("does not believe the CA"));
+}
+
+/// The CA is the one of peers.
+#[tokio::test]
+async fn a_certificate_for_clients_alone_makes_no_links() {
+    let ours = Authority::new("ours");
+    ours.certify("a", 30);
+    ours.certify_for(&[ExtendedKeyUsagePurpose::ClientAuth], "client", 30);
+    let listener = ours.net("a").listen_peers("127.0.0.1:0").await.unwrap();
+    let (address, authorities) = (address(&listener), Authorities::read(&ours.path("ca.pem")).unwrap());
+    let identity = Identity::read(&ours.path("client.pem"), &ours.path("client.key")).unwrap();
+    let tls = Tls::for_protocol(&authorities, &identity, b"quorate-peer/1");
+    let (heard, said) = tokio::join!(received(listener), async {
+        let stream = TokioIo::new(RealNet.dial(&address).await.unwrap());
+        let mut stream = TokioIo::new(tls.connect("127.0.0.1", stream).await.unwrap());
+        write_all(&mut stream, b"hello").await
+    });
+    assert!(said.is_ok(), "with TLS 1.3 a client has shaken hands before its certificate is looked at");
+    let reason = reason(heard);
+    assert!(reason.contains("for another use"), "{reason}");
 }
 
 /// At the start both were good: looked at as of two days ago.

@@ -15,6 +15,10 @@ use time::{Duration, OffsetDateTime};
 /// What nodes of these tests are dialed as.
 const HOST: &str = "127.0.0.1";
 
+/// What a node's certificate is for.
+const BOTH: [ExtendedKeyUsagePurpose; 2] =
+    [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+
 /// A CA.
 pub(crate) struct Authority {
     key: KeyPair,
@@ -43,24 +47,28 @@ impl Authority {
 
     /// For a node or a client; it names the loopback address.
     pub(crate) fn certify(&self) -> Certified {
-        self.certify_until(HOST, Duration::days(30))
+        self.certify_for(&BOTH, HOST, Duration::days(30))
     }
 
     /// The same under another name.
     pub(crate) fn certify_as(&self, host: &str) -> Certified {
-        self.certify_until(host, Duration::days(30))
+        self.certify_for(&BOTH, host, Duration::days(30))
     }
 
     /// One that has ended an hour ago.
     pub(crate) fn certify_expired(&self) -> Certified {
-        self.certify_until(HOST, -Duration::hours(1))
+        self.certify_for(&BOTH, HOST, -Duration::hours(1))
     }
 
-    fn certify_until(&self, host: &str, lasts: Duration) -> Certified {
+    /// For a client, which is no server.
+    pub(crate) fn certify_client(&self) -> Certified {
+        self.certify_for(&[ExtendedKeyUsagePurpose::ClientAuth], HOST, Duration::days(30))
+    }
+
+    fn certify_for(&self, usages: &[ExtendedKeyUsagePurpose], host: &str, lasts: Duration) -> Certified {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([host.to_owned()]).unwrap();
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = usages.to_vec();
         params.not_before = OffsetDateTime::now_utc() - Duration::days(2);
         params.not_after = OffsetDateTime::now_utc() + lasts;
         let issuer = Issuer::from_params(&self.params, &self.key);
