@@ -150,7 +150,7 @@ impl Keys {
         };
         let https = http.as_ref().map(|http| Side {
             config: server_config(http, verifier, &[&TLS13, &TLS12], HTTP_PROTOCOL),
-            peers: known.map(Authorities::client_verifier),
+            peers: known.map(Authorities::peer_verifier),
         });
         let own = [("http", http.as_ref()), ("peers", peers.as_ref().map(|(identity, _)| identity))];
         let ends =
@@ -160,7 +160,7 @@ impl Keys {
             https,
             client: nodes.as_ref().map(|nodes| Tls::new(nodes, shown)),
             peers: peers.as_ref().map(|(identity, authorities)| {
-                let verifier = authorities.client_verifier();
+                let verifier = authorities.peer_verifier();
                 let config = server_config(identity, verifier, &[&TLS13], PEER_PROTOCOL);
                 (Side { config, peers: None }, Tls::for_protocol(authorities, identity, PEER_PROTOCOL))
             }),

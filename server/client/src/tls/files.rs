@@ -18,6 +18,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{InconsistentKeys, RootCertStore};
 
 use super::cryptography;
+use super::peers::PeerVerifier;
 use super::trouble::explain_tls;
 
 /// What an encrypted key begins with. Nobody is there to type its passphrase when a node starts at night.
@@ -116,6 +117,11 @@ impl Authorities {
         WebPkiClientVerifier::builder_with_provider(self.roots(), cryptography())
             .build()
             .expect("a file of certificates was read, so there is a root")
+    }
+
+    /// The same where only peers connect: their certificates have to be for servers as well.
+    pub fn peer_verifier(&self) -> Arc<dyn ClientCertVerifier> {
+        Arc::new(PeerVerifier { clients: self.client_verifier(), roots: self.roots() })
     }
 }
 

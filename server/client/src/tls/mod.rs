@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `files` | certificates and keys as files |
+//! | `peers` | who is a peer, by its certificate |
 //! | `trouble` | what went wrong, in words for whoever has to mend it |
 //! | `connector` | how a client's connections are made |
 //!
@@ -10,6 +11,7 @@
 
 mod connector;
 mod files;
+mod peers;
 mod trouble;
 
 pub(crate) use connector::Connector;
