@@ -28,6 +28,10 @@ pub(crate) const QUORATE_LOST: HeaderName = HeaderName::from_static("quorate-los
 pub(crate) const QUORATE_JOIN_TOKEN: HeaderName = HeaderName::from_static("quorate-join-token");
 /// On every answer, and on a request that has one already: its name in the logs of the nodes that it goes through.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// On a request: the span that it comes from (W3C Trace Context).
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Beside it: what tracing systems want to have passed on.
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Makes a write safe to repeat.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// On the answer to a write that was done before: it is the answer of that time.

@@ -33,7 +33,7 @@ use super::body::{AnswerBody, ForwardedBody};
 use super::error::ApiError;
 use super::headers::{
     IDEMPOTENCY_KEY, NODE, QUORATE_ERROR, QUORATE_FOR, QUORATE_FORWARDED, QUORATE_HISTORY,
-    QUORATE_JOIN_TOKEN, QUORATE_LEADER, QUORATE_TIMEOUT, X_REQUEST_ID,
+    QUORATE_JOIN_TOKEN, QUORATE_LEADER, QUORATE_TIMEOUT, TRACEPARENT, TRACESTATE, X_REQUEST_ID,
 };
 use super::pool::Lease;
 use super::request::format_timeout;
@@ -50,8 +50,17 @@ const HOP_BY_HOP: [HeaderName; 4] =
     [CONNECTION, TRANSFER_ENCODING, UPGRADE, HeaderName::from_static("keep-alive")];
 
 /// What of a client's headers the leader has to see.
-const PASSED_ON: [HeaderName; 7] =
-    [AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY, QUORATE_JOIN_TOKEN, X_REQUEST_ID];
+const PASSED_ON: [HeaderName; 9] = [
+    AUTHORIZATION,
+    CONTENT_TYPE,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    IDEMPOTENCY_KEY,
+    QUORATE_JOIN_TOKEN,
+    X_REQUEST_ID,
+    TRACEPARENT,
+    TRACESTATE,
+];
 
 /// A request that can be sent as often as need be: its body has been read.
 pub(crate) struct Asked<'a> {

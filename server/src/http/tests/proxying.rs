@@ -270,7 +270,8 @@ async fn a_forwarded_request_is_marked() {
         write_all(&mut stream, response("200 OK", "connection: close\r\n").as_bytes()).await.unwrap();
         let _ = heard.0.send(String::from_utf8(seen).unwrap());
     });
-    let headers = [("content-type", "text/plain"), ("cookie", "secret"), ("x-other", "1")];
+    let traceparent = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let headers = [("content-type", "text/plain"), traceparent, ("cookie", "secret"), ("x-other", "1")];
     let target = "/key/a%2Fb?timeout=3s";
     let answer = cluster.ask_with(follower, Method::PUT, target, &headers, b"value").await;
     assert_eq!((answer.status.as_u16(), answer.text(), answer.header("connection")), (200, "{}", None));
@@ -285,6 +286,8 @@ async fn a_forwarded_request_is_marked() {
         format!("quorate-history: {HISTORY}"),
         "content-type: text/plain".to_owned(),
         "content-length: 5".to_owned(),
+        // A node that makes no span of its own hands the client's on.
+        format!("traceparent: {}", traceparent.1),
     ];
     for line in expected {
         assert!(heard.contains(&format!("{line}\r\n")), "{heard} should have {line}");
