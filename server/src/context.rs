@@ -15,6 +15,7 @@ use crate::peers::PeerCounters;
 use crate::runtime::Runtime;
 use crate::shutdown::Shutdown;
 use crate::storage_port::StorageLine;
+use crate::telemetry::Telemetry;
 use crate::tokens::Guard;
 use crate::watch;
 use crate::watching::Watches;
@@ -50,6 +51,8 @@ pub struct Context<R, N> {
     pub counters: Arc<PeerCounters>,
     /// What else is counted and measured.
     pub metrics: Arc<Metrics>,
+    /// Where requests leave their spans.
+    pub telemetry: Telemetry,
     /// Set when this node's state was found to be another one than that of a majority: then it ends.
     pub divergence: watch::Sender<Option<Divergence>>,
     /// How the parts hear that the server ends. HTTP holds a guard for each open connection.

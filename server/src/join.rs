@@ -206,8 +206,21 @@ pub(crate) async fn ask_to_add<N: Net>(
 /// Why a request of ours can always be built.
 pub(crate) const NOTHING_STRANGE: &str = "a path and headers without strange bytes";
 
-/// Sends a request to a node, on a connection of its own. Of the answer's body at most so many bytes are looked at.
+/// Sends a request to a node, with what this node shows to others. Otherwise as [`round_trip`].
 pub(crate) async fn exchange<N: Net>(
+    net: &N,
+    endpoint: &Endpoint,
+    mut request: Request<Full<Bytes>>,
+    most_bytes: usize,
+) -> Result<Response<Bytes>, JoinError> {
+    if let Some(credentials) = net.credentials() {
+        request.headers_mut().insert(AUTHORIZATION, credentials);
+    }
+    round_trip(net, endpoint, request, most_bytes).await
+}
+
+/// Sends a request on a connection of its own. Of the answer's body at most so many bytes are looked at.
+pub(crate) async fn round_trip<N: Net>(
     net: &N,
     endpoint: &Endpoint,
     mut request: Request<Full<Bytes>>,
@@ -215,9 +228,6 @@ pub(crate) async fn exchange<N: Net>(
 ) -> Result<Response<Bytes>, JoinError> {
     let host = HeaderValue::from_str(&endpoint.address().to_string()).expect(NOTHING_STRANGE);
     request.headers_mut().insert(HOST, host);
-    if let Some(credentials) = net.credentials() {
-        request.headers_mut().insert(AUTHORIZATION, credentials);
-    }
     let stream = dial_endpoint(net, endpoint).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
     let exchange = async {

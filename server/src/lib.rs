@@ -17,6 +17,7 @@
 //! | `http` | the HTTP interface |
 //! | `handle` | how the server asks the node for something |
 //! | `metrics` | what is counted and measured, and told at `/metrics` |
+//! | `telemetry` | traces of requests for OpenTelemetry, in builds with the feature `otel` |
 //! | `recordings` | what a flight recorder remembers, made into a file |
 //! | `context` | what every part of a running server knows |
 //! | `cli` | the command line: the commands, `dev` and `bench` |
@@ -71,6 +72,7 @@ mod storage_loop;
 mod storage_port;
 mod supervisor;
 mod sync;
+mod telemetry;
 mod tls;
 mod tokens;
 pub mod watch;
@@ -95,6 +97,7 @@ pub use runtime::{DeadlinePassed, Either, HyperExecutor, HyperTimer, Runtime, ra
 pub use server::{Parts, Server};
 pub use shutdown::{Shutdown, ShutdownGuard};
 pub use storage_port::{StorageEnd, StoragePort, storage_channel};
+pub use telemetry::Telemetry;
 pub use tls::{TlsListener, TlsNet, TlsStream};
 pub use tokens::JoinToken;
 pub use watching::{WatchCounts, Watches};

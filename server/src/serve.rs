@@ -42,6 +42,7 @@ use crate::runtime::{Either, Runtime, race, random_id, timeout_at};
 use crate::server::{Parts, Server};
 use crate::shutdown::Shutdown;
 use crate::supervisor;
+use crate::telemetry::Telemetry;
 use crate::tls::{Keyring, TlsListener, TlsNet};
 use crate::tokens::{Credentials, Guard, TokenFileError};
 
@@ -423,6 +424,7 @@ async fn start(
         joins_are_open: config.joins_are_open(),
         inspector: None,
         metrics: Metrics::on(machine),
+        telemetry: Telemetry::start(config, identity, (runtime, net)),
     };
     if parts.joins_are_open {
         info!("no token is asked for, on loopback alone: any process on this machine may join a node");

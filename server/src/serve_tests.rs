@@ -55,6 +55,7 @@ fn config(dir: &Path) -> ServeConfig {
         snapshot_bytes_per_second: 128 << 20,
         remove_dead_voters_after: None,
         min_voters: 3,
+        otlp_endpoint: None,
         log: LogConfig { format: LogFormat::Text, level: "info".to_owned() },
     }
 }

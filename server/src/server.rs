@@ -24,6 +24,7 @@ use crate::peers::{Inbound, Links};
 use crate::runtime::{Runtime, race, timeout_at};
 use crate::shutdown::Shutdown;
 use crate::storage_port::{StorageLine, StoragePort};
+use crate::telemetry::Telemetry;
 use crate::tokens::Guard;
 use crate::watch;
 use crate::watching::Watches;
@@ -75,6 +76,8 @@ pub struct Parts<R, N: Net> {
     pub inspector: Option<Box<dyn Inspector>>,
     /// What is counted and measured.
     pub metrics: Metrics,
+    /// Where requests leave their spans.
+    pub telemetry: Telemetry,
 }
 
 /// A running server.
@@ -94,7 +97,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
     /// Starts the driver and HTTP. They run on their own; dropping the server does not end them.
     pub fn start(parts: Parts<R, N>) -> Result<Self, OpenError> {
         let Parts { config, runtime, net, storage, found, identity, contact, .. } = parts;
-        let Parts { limits, inbound, http, guard, joins_are_open, inspector, metrics, .. } = parts;
+        let Parts { limits, inbound, http, guard, joins_are_open, inspector, metrics, telemetry, .. } = parts;
         // The core gives a hand-over up after one election timeout, and a successor then has to be heard.
         let election_timeout = config.raft.election_timeout;
         let hand_over_limit = election_timeout * 3 / 2;
@@ -134,6 +137,7 @@ impl<R: Runtime, N: Net> Server<R, N> {
             backups,
             counters,
             metrics,
+            telemetry,
             divergence,
             shutdown,
             watches,
@@ -170,8 +174,8 @@ impl<R: Runtime, N: Net> Server<R, N> {
     }
 
     /// Ends in good order: hands leadership over while it serves on, then takes no new requests, finishes those in
-    /// progress, then the node, then its storage. The membership stays as it is. Returns once all is done, or its time
-    /// is up.
+    /// progress, then the node, then its storage, then the sending of traces. The membership stays as it is. Returns
+    /// once all is done, or its time is up.
     pub async fn stop(&self) -> DriverEnd {
         let runtime = &self.context.runtime;
         self.context.shutdown.leave();
@@ -185,10 +189,12 @@ impl<R: Runtime, N: Net> Server<R, N> {
             self.context.handle.stop().await;
             self.ended().await
         };
-        timeout_at(runtime, runtime.now() + STORAGE, stop).await.unwrap_or_else(|_| {
+        let ended = timeout_at(runtime, runtime.now() + STORAGE, stop).await.unwrap_or_else(|_| {
             tracing::error!("the storage did not finish within {} s", STORAGE.as_secs());
             DriverEnd::StorageFailed
-        })
+        });
+        self.context.telemetry.flush(runtime).await;
+        ended
     }
 
     /// Lets the requests in progress come to their end: for a moment while new ones are still taken, then for

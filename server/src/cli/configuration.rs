@@ -125,6 +125,7 @@ fn value_text(config: &ServeConfig, setting: &str) -> String {
             config.remove_dead_voters_after.map_or_else(|| "never".to_owned(), duration_text)
         }
         "min-voters" => config.min_voters.to_string(),
+        "otlp-endpoint" => config.otlp_endpoint.as_ref().map(ToString::to_string).unwrap_or_default(),
         "log-format" => match config.log.format {
             LogFormat::Text => "text".to_owned(),
             LogFormat::Json => "json".to_owned(),

@@ -11,6 +11,7 @@
 //! [`SETTINGS`] is the one table of all settings: flags, variables, file keys and help are made from it. A value that
 //! can't be used gives a [`ConfigError`] that names where it came from, the value, and what to write instead.
 
+mod collector;
 mod duration;
 mod error;
 mod example;
@@ -22,6 +23,7 @@ mod setting;
 mod size;
 mod tls;
 
+pub use collector::Collector;
 pub use duration::{DurationError, duration_text, parse_duration};
 pub use error::{ConfigError, Origin};
 pub(crate) use example::example;
@@ -117,6 +119,8 @@ pub struct ServeConfig {
     pub remove_dead_voters_after: Option<Duration>,
     /// How many voters are left at least when a dead one is removed.
     pub min_voters: usize,
+    /// Where traces of requests are sent; `None` in builds without the feature `otel`.
+    pub otlp_endpoint: Option<Collector>,
     /// How the log is written.
     pub log: LogConfig,
 }

@@ -1,5 +1,6 @@
 //! From texts to a [`ServeConfig`].
 
+use super::collector::parse_collector;
 use super::duration::{duration_text, parse_duration};
 use super::error::{ConfigError, Origin, place};
 use super::lookup::{Flags, Found, Lookup, Surroundings};
@@ -88,6 +89,7 @@ pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolve
         flight_recorder_bytes: lookup.single("flight-recorder-bytes", "32MiB", parse_recorder)?,
         remove_dead_voters_after: lookup.single("remove-dead-voters-after", "never", parse_patience)?,
         min_voters: lookup.single("min-voters", "3", parse_count)?,
+        otlp_endpoint: lookup.optional("otlp-endpoint", &[], parse_collector)?,
         log: LogConfig {
             format: lookup.single("log-format", "auto", parse_log_format)?,
             level: lookup.single("log-level", "info", parse_log_level)?,

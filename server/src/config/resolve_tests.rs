@@ -75,6 +75,7 @@ fn the_defaults() {
         snapshot_bytes_per_second: 134_217_728,
         remove_dead_voters_after: None,
         min_voters: 3,
+        otlp_endpoint: None,
         log: LogConfig { format: LogFormat::Auto, level: "info".to_owned() },
     };
     assert_eq!(config, expected);
@@ -296,6 +297,16 @@ fn a_bad_value_names_its_place_itself_and_what_to_write() {
         }
         assert_eq!(error.is_usage(), usage, "{error}");
     }
+}
+
+#[test]
+#[cfg(feature = "otel")]
+fn telemetry_over_https_needs_a_ca() {
+    const COLLECTOR: (&str, &str) = ("otlp-endpoint", "https://collector:4318/x");
+    let error = resolved(&[DIRECTORY, COLLECTOR], &[], None).unwrap_err().to_string();
+    assert!(error.contains("--otlp-endpoint is https://collector:4318/x, and neither --tls-ca"), "{error}");
+    let config = config(&[DIRECTORY, COLLECTOR, ("tls-ca", "/ca.pem")], &[], None);
+    assert_eq!(config.otlp_endpoint.unwrap().traces(), "/x/v1/traces");
 }
 
 #[test]

@@ -240,6 +240,12 @@ pub const SETTINGS: &[Setting] = &[
         "Never remove a dead voter when fewer than this many would be left [default: 3]",
     ),
     setting(
+        "otlp-endpoint",
+        "URL",
+        Shape::Single,
+        "Where to send traces of requests, by OTLP over HTTP, in builds with the feature otel [default: no traces]",
+    ),
+    setting(
         "log-format",
         "FORMAT",
         Shape::Single,

@@ -121,5 +121,13 @@ pub(super) fn check_schemes(config: &ServeConfig, advertised_https: Option<bool>
              certificate"
         )));
     }
+    if let Some(collector) = config.otlp_endpoint.as_ref().filter(|collector| collector.endpoint().is_https())
+        && !config.tls.believes_nodes()
+    {
+        return Err(ConfigError::Unusable(format!(
+            "--otlp-endpoint is {collector}, and neither --tls-ca nor --peer-tls-ca is given: give with --tls-ca the CA of \
+             its certificate, or send to a collector on this machine, over http://"
+        )));
+    }
     Ok(())
 }

@@ -68,11 +68,15 @@ pub(crate) use error::ApiError;
 #[cfg(test)]
 pub(crate) use headers::{NODE, QUORATE_FOR, QUORATE_FORWARDED};
 pub(crate) use headers::{QUORATE_ERROR, QUORATE_JOIN_TOKEN, QUORATE_LOST};
+#[cfg(feature = "otel")]
+pub(crate) use headers::{TRACEPARENT, TRACESTATE, X_REQUEST_ID};
 pub(crate) use hello::wants_page;
 pub(crate) use joining::{Reception, WaitsFor, serve_joining};
 pub(crate) use json::{EntryAnswer, PLAIN_TO_TLS};
 pub(crate) use lending::{Lender, path_to};
 pub(crate) use proxy::speaks_for_node;
+#[cfg(feature = "otel")]
+pub(crate) use request::template_of;
 pub(crate) use request::{Need, Operation, behind, parse_import};
 pub(crate) use service::serve;
 pub(crate) use status::own_status;

@@ -224,6 +224,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         let id = self.request_ids.of(&head.headers);
         // So it goes to the leader with the request.
         head.headers.insert(X_REQUEST_ID, id.clone());
+        let span = self.context.telemetry.begin(&mut head);
         let held = self.budget.hold();
         let upload = Upload::new(incoming, unread, &held, &self.context.shutdown);
         let called = if has_place {
@@ -243,6 +244,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         let operation = operation_of(&head.method, head.uri.path()).ok();
         let (status, after) = (response.status().as_u16(), self.now().since(began));
         metrics.answered(operation, status, after);
+        span.end(&response);
         tracing::debug!(
             request = text(&id),
             operation = operation.map(Operation::name),

@@ -3,8 +3,8 @@
 use quorate_node::raft::Found;
 use quorate_node::wire::{ClusterId, HistoryId};
 use quorate_server::{
-    DriverEnd, Either, Endpoint, Identity, Inbound, Joined, Limits, Local, Metrics, Net, Parts, Server, join,
-    race, storage_channel,
+    DriverEnd, Either, Endpoint, Identity, Inbound, Joined, Limits, Local, Metrics, Net, Parts, Server,
+    Telemetry, join, race, storage_channel,
 };
 use quorate_storage::{MemoryDisk, OpenError, Storage};
 
@@ -120,6 +120,7 @@ impl Process {
             joins_are_open: true,
             inspector: Some(Box::new(Witness::new(self.stack.clone(), self.server))),
             metrics: Metrics::default(),
+            telemetry: Telemetry::default(),
         };
         Ok(Server::start(parts).expect("what recovery found opens"))
     }

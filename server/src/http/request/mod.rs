@@ -59,6 +59,8 @@ pub use query::parse_timeout;
 pub(crate) use query::{MAX_TIMEOUT, format_timeout};
 use query::{Query, parse_lease};
 use routes::Route;
+#[cfg(feature = "otel")]
+pub(crate) use routes::template_of;
 pub(crate) use routes::{Need, Operation, PATHS, Path};
 pub use ttl::TTL_MS;
 pub(crate) use ttl::{remaining_text, ttl_text};

@@ -156,6 +156,12 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiE
     }
 }
 
+/// The template that a path is of, which names no key.
+#[cfg(feature = "otel")]
+pub(crate) fn template_of(path: &str) -> Option<&'static str> {
+    PATHS.iter().map(|row| row.template).find(|template| named(template, path).is_some())
+}
+
 /// What stands in the path for the first `{…}` of a template, if the path is of that form.
 fn named<'a>(template: &str, path: &'a str) -> Option<&'a str> {
     let Some((before, rest)) = template.split_once('{') else {

@@ -23,6 +23,7 @@ use crate::real::{RealNet, RealRuntime, spawn_storage};
 use crate::runtime::{Runtime, timeout_at};
 use crate::server::{Parts, Server};
 use crate::storage_port::{StorageEnd, storage_channel};
+use crate::telemetry::Telemetry;
 use crate::tokens::Guard;
 
 pub(super) const CLUSTER: ClusterId = ClusterId(0xc);
@@ -366,6 +367,7 @@ fn server(
         joins_are_open: settings.joins_are_open,
         inspector: None,
         metrics: Metrics::default(),
+        telemetry: Telemetry::default(),
     })
     .unwrap()
 }
