@@ -34,7 +34,10 @@ impl Program {
         command.args(arguments).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
-            if name.starts_with("QUORATE_") || FOREIGN_VARIABLES.contains(&name.as_ref()) {
+            if name.starts_with("QUORATE_")
+                || name.starts_with("OTEL_")
+                || FOREIGN_VARIABLES.contains(&name.as_ref())
+            {
                 command.env_remove(name.as_ref());
             }
         }

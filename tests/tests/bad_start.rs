@@ -87,6 +87,21 @@ fn a_command_line_that_makes_no_sense_is_usage() {
     }
 }
 
+/// Only builds with the feature `otel` have somebody who could do it.
+#[test]
+#[cfg(not(feature = "otel"))]
+fn what_this_build_lacks_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (setting, url) = ("--otlp-endpoint", "http://127.0.0.1:4318");
+    let words = [setting, "can't export traces", "--features otel"];
+    ended(&serve(folder.path(), &["--bootstrap", setting, url]), USAGE, &words);
+
+    let file = folder.path().join("quorate.toml");
+    fs::write(&file, format!("otlp-endpoint = \"{url}\"")).unwrap();
+    let words = ["otlp-endpoint", text(&file), "--features otel"];
+    ended(&serve(folder.path(), &["--bootstrap", "--config", text(&file)]), BAD_CONFIGURATION, &words);
+}
+
 #[test]
 fn an_empty_data_dir_needs_exactly_one_of_bootstrap_and_join() {
     let folder = tempfile::tempdir().unwrap();
