@@ -106,6 +106,11 @@ impl<T: Clone> Receiver<T> {
         state.value.clone()
     }
 
+    /// Whether the value can change no more.
+    pub fn is_closed(&self) -> bool {
+        self.shared.lock().senders == 0
+    }
+
     /// Ready when there is a value that was not seen; it is seen by that.
     ///
     /// # Errors
@@ -192,7 +197,9 @@ mod tests {
         drop(sender);
         assert_eq!(poll(receiver.changed()), Poll::Pending);
         other.replace(2);
+        assert!(!receiver.is_closed());
         drop(other);
+        assert!(receiver.is_closed());
         assert_eq!(poll(receiver.changed()), Poll::Ready(Ok(())));
         assert_eq!(poll(receiver.changed()), Poll::Ready(Err(Closed)));
         assert_eq!(poll(receiver.wait_for(|value| *value == 2)), Poll::Ready(Ok(2)));

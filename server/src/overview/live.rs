@@ -18,89 +18,85 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The least time between two looks, when a change of leaders makes for one in between.
 const LEAST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where those who look on find the one who looks for them.
+/// Where those who look on find what is seen for them.
 #[derive(Debug, Default)]
 pub(crate) struct Overviews {
     live: Mutex<Weak<Live>>,
 }
 
-/// What was seen last. Who looks holds it, and lets go for an instant after each pause: when nobody else has it then,
-/// nobody looks on any more.
+/// What those who look on share. Who looks for them holds it, too, and lets go for an instant after each pause: when
+/// nobody else has it then, nobody looks on any more.
+///
+/// Nobody but who looks can say anything: when they are gone, whatever they have died of, all others hear the end.
 #[derive(Debug)]
 struct Live {
-    seen: watch::Sender<Seen>,
+    /// The event that was seen last, as it is sent; none before the first.
+    seen: watch::Receiver<Option<Bytes>>,
 }
 
-#[derive(Clone, Debug)]
-enum Seen {
-    Nothing,
-    /// An event, as it is sent.
-    Now(Bytes),
-    /// Nothing more comes: this node has stopped.
-    Over,
+/// One who looks for all.
+struct Looker {
+    seen: watch::Sender<Option<Bytes>>,
+    live: Arc<Live>,
 }
 
 /// Somebody who looks on. What they do not take in time they miss: they are always given the newest.
 #[derive(Debug)]
 pub(crate) struct Onlooker {
     _live: Arc<Live>,
-    seen: watch::Receiver<Seen>,
-    is_new: bool,
+    seen: watch::Receiver<Option<Bytes>>,
 }
 
 impl Overviews {
     /// One more who looks on.
     pub(crate) fn join<R: Runtime, N: Net>(&self, context: &Arc<Context<R, N>>) -> Onlooker {
+        self.join_or(|looker| context.runtime.spawn(looker.look_on(Arc::clone(context))))
+    }
+
+    /// The same; where nobody looks, or nobody any more, `begin` has somebody do it.
+    fn join_or(&self, begin: impl FnOnce(Looker)) -> Onlooker {
         let mut present = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let live = present.upgrade().unwrap_or_else(|| {
-            let live = Arc::new(Live { seen: watch::Sender::new(Seen::Nothing) });
+        let live = present.upgrade().filter(|live| !live.seen.is_closed()).unwrap_or_else(|| {
+            let (sender, seen) = watch::channel(None);
+            let live = Arc::new(Live { seen });
             *present = Arc::downgrade(&live);
-            context.runtime.spawn(look_on(Arc::clone(context), Arc::clone(&live)));
+            begin(Looker { seen: sender, live: Arc::clone(&live) });
             live
         });
-        Onlooker { seen: live.seen.subscribe(), _live: live, is_new: true }
+        // It has seen nothing yet, so what was seen last is the first that it is given.
+        Onlooker { seen: live.seen.clone(), _live: live }
     }
 }
 
 impl Onlooker {
     /// The next event; none when there will be no more.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            if !std::mem::take(&mut self.is_new) {
-                self.seen.changed().await.ok()?;
-            }
-            match self.seen.look() {
-                Seen::Nothing => {}
-                Seen::Now(event) => return Some(event),
-                Seen::Over => return None,
-            }
-        }
+        self.seen.changed().await.ok()?;
+        self.seen.look()
     }
 }
 
-/// Looks until nobody looks on, or this node has stopped.
-async fn look_on<R: Runtime, N: Net>(context: Arc<Context<R, N>>, mut live: Arc<Live>) {
-    let mut counted = Counted::default();
-    let mut views = context.handle.view();
-    loop {
-        let overview = look(&context, &mut counted).await;
-        let is_over = overview.is_none();
-        live.seen.replace(overview.map_or(Seen::Over, |overview| Seen::Now(event(&overview))));
-        if is_over {
-            return;
-        }
-        context.runtime.sleep(LEAST_PAUSE).await;
-        // An election shows at once.
-        if let Either::Right(Err(_)) = race(context.runtime.sleep(PAUSE - LEAST_PAUSE), views.changed()).await
-        {
-            // The driver is gone: the next look tells.
+impl Looker {
+    /// Looks until nobody looks on, or this node has stopped.
+    async fn look_on<R: Runtime, N: Net>(self, context: Arc<Context<R, N>>) {
+        let Looker { seen, mut live } = self;
+        let mut counted = Counted::default();
+        let mut views = context.handle.view();
+        while let Some(overview) = look(&context, &mut counted).await {
+            seen.replace(Some(event(&overview)));
             context.runtime.sleep(LEAST_PAUSE).await;
+            // An election shows at once.
+            let rest = context.runtime.sleep(PAUSE - LEAST_PAUSE);
+            if let Either::Right(Err(_)) = race(rest, views.changed()).await {
+                // The driver is gone: the next look tells.
+                context.runtime.sleep(LEAST_PAUSE).await;
+            }
+            // Whoever came meanwhile found this one: there are never two.
+            let left = Arc::downgrade(&live);
+            drop(live);
+            let Some(still) = left.upgrade() else { return };
+            live = still;
         }
-        // Whoever came meanwhile found this one: there are never two.
-        let left = Arc::downgrade(&live);
-        drop(live);
-        let Some(still) = left.upgrade() else { return };
-        live = still;
     }
 }
 
@@ -109,4 +105,39 @@ fn event(overview: &Overview) -> Bytes {
     let json =
         serde_json::to_string(overview).expect("structs with fields of text and numbers are always JSON");
     Bytes::from(format!("event: overview\ndata: {json}\n\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context as Waking, Poll, Waker};
+
+    /// Polls once, without a runtime.
+    fn next(onlooker: &mut Onlooker) -> Poll<Option<Bytes>> {
+        pin!(onlooker.next()).poll(&mut Waking::from_waker(Waker::noop()))
+    }
+
+    /// 1. Whoever looks for all dies of a bug, between two events.
+    /// 2. All who look on hear the end, so that they can come again.
+    /// 3. The first who does has somebody else look.
+    #[test]
+    fn when_the_looker_dies_all_hear_the_end_and_the_next_onlooker_has_another_look() {
+        let (overviews, mut looker) = (Overviews::default(), None);
+        let mut first = overviews.join_or(|begun| looker = Some(begun));
+        let mut second = overviews.join_or(|_| panic!("somebody looks already"));
+        assert_eq!(next(&mut first), Poll::Pending);
+        looker.as_ref().unwrap().seen.replace(Some(Bytes::from_static(b"1")));
+        drop(looker.take());
+        assert_eq!(next(&mut first), Poll::Ready(Some(Bytes::from_static(b"1"))));
+        assert_eq!(next(&mut first), Poll::Ready(None));
+
+        let mut third = overviews.join_or(|begun| looker = Some(begun));
+        looker.as_ref().unwrap().seen.replace(Some(Bytes::from_static(b"2")));
+        assert_eq!(next(&mut third), Poll::Ready(Some(Bytes::from_static(b"2"))));
+        assert_eq!(next(&mut third), Poll::Pending);
+        assert_eq!(next(&mut second), Poll::Ready(Some(Bytes::from_static(b"1"))), "it took its time");
+        assert_eq!(next(&mut second), Poll::Ready(None));
+    }
 }
