@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 
 import { assertAccessible, assertFits, launch, open, picture, verdict } from "./browser.js";
-import { startCluster } from "./cluster.js";
+import { eventually, startCluster } from "./cluster.js";
 
 let browser;
 let cluster;
@@ -50,8 +50,9 @@ function node(number, changes = {}) {
     : { ...seen, problem: null, status, condition, activity: null };
 }
 
-/** Opens the page at a stand-in that tells of these nodes, the first of which it is. */
+/** Opens the page at a stand-in that tells of these nodes, the first of which it is; `streams` counts who listens. */
 async function told(nodes, work) {
+  const streams = { begun: 0, open: 0 };
   const event = `event: overview\ndata: ${JSON.stringify({ node: nodes[0].id, nodes })}\n\n`;
   const server = createServer((request, answer) => {
     if (request.url === "/") {
@@ -60,8 +61,13 @@ async function told(nodes, work) {
     } else if (request.url === "/raft/status") {
       answer.setHeader("content-type", "text/event-stream");
       answer.write(event);
+      streams.begun += 1;
+      streams.open += 1;
       const timer = setInterval(() => answer.write(event), 1000);
-      answer.on("close", () => clearInterval(timer));
+      answer.on("close", () => {
+        clearInterval(timer);
+        streams.open -= 1;
+      });
     } else {
       answer.setHeader("content-type", "application/json");
       answer.end('{"revision":40,"keys":[],"more":false}');
@@ -70,7 +76,7 @@ async function told(nodes, work) {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const opened = await open(browser, `http://127.0.0.1:${server.address().port}/`);
   try {
-    await work(opened);
+    await work(opened, streams);
     assert.deepEqual(opened.faults, []);
   } finally {
     await opened.context().close();
@@ -148,5 +154,30 @@ test("a node that lies about its name and address does no harm", async () => {
     assert.deepEqual(links, ["http://127.0.0.1:8082/"]);
     assert.equal(await opened.evaluate(() => globalThis.hit), undefined);
     await assertFits(opened, "strange names");
+  });
+});
+
+/** As a browser does for a tab that another one covers; without a screen none is ever covered. */
+const setHidden = (opened, isHidden) => opened.evaluate((hidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}, isHidden);
+
+test("a tab in the background lets go of its stream, and takes it up again when it is looked at", async () => {
+  await told([node(1), node(2), node(3)], async (opened, streams) => {
+    const link = (text) => opened.locator("#link", { hasText: text }).waitFor();
+    await verdict(opened, "Healthy");
+    // A glance at another tab costs nothing.
+    await setHidden(opened, true);
+    await setHidden(opened, false);
+    await setHidden(opened, true);
+    await eventually("nobody listens", () => streams.open === 0);
+    assert.equal(streams.begun, 1);
+    await link("Resting");
+    assert.equal(await opened.title(), "Quorate");
+    await setHidden(opened, false);
+    await link("Live");
+    assert.equal(await opened.title(), "Healthy – Quorate");
+    assert.deepEqual(streams, { begun: 2, open: 1 });
   });
 });

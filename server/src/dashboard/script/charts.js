@@ -14,6 +14,11 @@ class Series {
     if (this.values.length > POINTS) this.values.shift();
   }
 
+  /** Leaves a gap of so many seconds. */
+  skip(seconds) {
+    for (let left = Math.min(seconds, POINTS); left > 0; left -= 1) this.add(null);
+  }
+
   get highest() {
     return Math.max(0, ...this.values.filter((value) => value !== null));
   }

@@ -12,6 +12,9 @@ const SIGNS = {
 /** `overview` is what was told last, `shown` what was shown last: another one while the page is paused. */
 const page = { overview: null, shown: null, isPaused: false, turns: 0, retry: 0, told: "", wantsKeys: true };
 
+/** After so long in the background the page lets go of its stream: each takes one of the node's places for watches. */
+const HIDDEN_MS = 5_000;
+
 const wantsStillness = matchMedia("(prefers-reduced-motion: reduce)");
 
 function showVerdict({ level, title, summary, problems }) {
@@ -40,8 +43,20 @@ function showFacts({ node, nodes }) {
     plural(condition?.keys ?? 0, "key", "keys"),
   ];
   setText(byId("facts"), facts.join(" · "));
-  const verdict = byId("health-title").textContent;
-  document.title = `${verdict} – Quorate`;
+  showTitle();
+}
+
+/** Says in the tab what the page says. */
+function showTitle() {
+  document.title = `${byId("health-title").textContent} – Quorate`;
+}
+
+const isOutdated = () => document.body.classList.contains("stale");
+
+function showLiveness() {
+  if (page.isPaused) showLink("unknown", "Paused");
+  else if (isOutdated()) showLink("bad", "Not live");
+  else showLink("good", "Live");
 }
 
 /** Shows the newest overview, when there is somebody to see it. */
@@ -56,13 +71,15 @@ function render() {
 
 function takeOverview(overview) {
   const before = page.overview;
+  const now = new Date();
+  const missed = before ? Math.round((now - page.at) / 1000) - 1 : 0;
   overview.nodes.sort((one, other) => byName.compare(nameOf(one), nameOf(other)));
-  Object.assign(page, { overview, at: new Date() });
+  Object.assign(page, { overview, at: now });
   page.turns += 1;
   clearInterval(page.retry);
   document.body.classList.remove("stale");
-  if (!page.isPaused) showLink("good", "Live");
-  noteNodes(overview);
+  showLiveness();
+  noteNodes(overview, missed);
   if (!before) showToken(false);
   if (!page.isPaused) {
     if (page.shown) showChanges(changesOf(page.shown, overview));
@@ -93,7 +110,7 @@ function takeTrouble(refusal, ms) {
     page.retry = setInterval(tick, 1000);
   }
   if (byId("announce").textContent !== verdict.title) announce(verdict.title);
-  document.title = `${verdict.title} – Quorate`;
+  showTitle();
 }
 
 function verdictOf(refusal) {
@@ -160,15 +177,38 @@ function beginPause() {
   byId("pause").addEventListener("click", () => {
     page.isPaused = !page.isPaused;
     setAttribute(byId("pause"), "aria-pressed", String(page.isPaused));
-    if (page.isPaused) showLink("unknown", "Paused");
-    else if (document.body.classList.contains("stale")) showLink("bad", "Not live");
-    else showLink("good", "Live");
+    showLiveness();
     render();
   });
-  document.addEventListener("visibilitychange", render);
+}
+
+/** Whoever has many tabs looks at one of them. */
+function beginRest(stream) {
+  let timer;
+  const rest = () => {
+    stream.rest();
+    // The tab can still be seen, and what it says is not kept up to date any more.
+    document.title = "Quorate";
+    if (isOutdated()) return;
+    document.body.classList.add("stale");
+    showLink("unknown", "Resting");
+  };
+  const look = () => {
+    clearTimeout(timer);
+    if (document.hidden) timer = setTimeout(rest, HIDDEN_MS);
+    else {
+      stream.goOn();
+      showTitle();
+      render();
+    }
+  };
+  document.addEventListener("visibilitychange", look);
+  look();
 }
 
 beginKeys();
 beginEntry();
 beginPause();
-beginToken(follow(takeOverview, takeTrouble));
+const stream = follow(takeOverview, takeTrouble);
+beginToken(stream);
+beginRest(stream);

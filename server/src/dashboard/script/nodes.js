@@ -39,11 +39,12 @@ function makeRow(id) {
   return row;
 }
 
-/** Adds what was told to each series, shown or not. */
-function noteNodes({ nodes }) {
+/** Adds what was told to each series, shown or not, after so many seconds of which nothing was told. */
+function noteNodes({ nodes }, missed) {
   const leader = leaderOf(nodes);
   for (const node of nodes) {
     const { series } = rows.get(node.id) ?? makeRow(node.id);
+    for (const what of Object.keys(CHARTS)) series[what].skip(missed);
     series.lag.add(lagOf(node, leader));
     for (const what of ["reads", "writes", "syncs"]) series[what].add(node.activity?.[what].p99_ms);
   }

@@ -113,18 +113,21 @@ async function readStream(abort, onOverview) {
 /**
  * Follows how the cluster stands, for ever: `onOverview` is given each event, `onTrouble` why there are none and when
  * it is tried again. `restart()` tries at once, with the token there is then. A token that is refused is not tried
- * again: the node would count that as guessing.
+ * again: the node would count that as guessing. `rest()` lets go of the stream until `goOn()`.
  */
 function follow(onOverview, onTrouble) {
   let abort = new AbortController();
   let isRestarted = false;
+  let isResting = false;
   let wake = () => {};
+  let rouse = () => {};
   const pause = (ms) => new Promise((resolve) => {
     wake = resolve;
     if (ms !== null) setTimeout(resolve, ms);
   });
   const run = async () => {
     for (let failures = 0; ; failures += 1) {
+      if (isResting) await new Promise((resolve) => { rouse = resolve; });
       const began = Date.now();
       abort = new AbortController();
       isRestarted = false;
@@ -143,6 +146,15 @@ function follow(onOverview, onTrouble) {
       isRestarted = true;
       abort.abort();
       wake();
+    },
+    rest() {
+      isResting = true;
+      isRestarted = true;
+      abort.abort();
+    },
+    goOn() {
+      isResting = false;
+      rouse();
     },
   };
 }
