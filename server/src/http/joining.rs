@@ -21,7 +21,7 @@ use super::hello::{hello, wants_page};
 use super::json::ALIVE;
 use super::lending::Lender;
 use super::linger::Linger;
-use super::request::{Call, operation_of, parse_head};
+use super::request::{Call, parse_head, route_of};
 use super::status::{joining_readiness, version};
 use crate::net::Listener;
 use crate::runtime::{HyperTimer, Runtime, race};
@@ -125,7 +125,7 @@ async fn admit<R: Runtime, B>(
 ) -> Result<(), ApiError> {
     let Some(guard) = guard else { return Ok(()) };
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    let asker = guard.admit(runtime, operation_of(method, uri.path())?.need(), headers, sender).await?;
+    let asker = guard.admit(runtime, route_of(method, uri.path())?.operation.need(), headers, sender).await?;
     asker.must_reach(&parse_head(method, uri.path(), uri.query(), headers)?.call.reach())
 }
 

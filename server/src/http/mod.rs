@@ -19,7 +19,7 @@
 //! | `lending` | what peers are lent of this node's checkpoints |
 //! | `leader` | having something done by the leader, here or elsewhere, once |
 //! | `proxy`, `pool` | passing a request on, and the connections for it |
-//! | `request_ids` | the name that a request has in the logs of the nodes that it goes through |
+//! | `request_ids`, `log` | the name that a request has in the logs of the nodes that it goes through; what stands there |
 //! | `app`, `headers`, `error` | what they share |
 //! | [`openapi`] | what `/openapi.json` says of all that |
 //! | `fuzzing` | what the fuzzer feeds |
@@ -47,6 +47,7 @@ mod lending;
 mod linger;
 mod listing;
 mod live;
+mod log;
 mod membership;
 pub(crate) mod openapi;
 mod paced;

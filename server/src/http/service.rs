@@ -10,26 +10,27 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use quorate_node::raft::NodeId;
+use quorate_node::raft::Time;
 
 use super::app::{App, json, refusal};
 use super::body::{AnswerBody, BrokenBody, Upload};
 use super::checks::check_head;
 use super::connections::{Busy, Place};
 use super::error::ApiError;
-use super::headers::{QUORATE_FORWARDED, QUORATE_HISTORY, QUORATE_TIMEOUT, X_REQUEST_ID};
+use super::headers::{QUORATE_HISTORY, QUORATE_TIMEOUT, X_REQUEST_ID};
 use super::hello::hello;
 use super::json::ALIVE;
 use super::linger::Linger;
+use super::log::{log_answer, log_refusal};
 use super::openapi::openapi_json;
 use super::paced::Paced;
 use super::proxy::speaks_for_node;
-use super::request::{Call, Operation, operation_of, parse_head, parse_timeout};
+use super::request::{Call, Operation, Route, parse_routed, parse_timeout, route_of};
 use super::status::version;
 use crate::context::Context;
 use crate::net::{Listener, Net};
@@ -175,27 +176,6 @@ impl Body for Answering {
     }
 }
 
-fn log_refusal(id: &HeaderValue, error: &ApiError) {
-    let (request, (status, code)) = (text(id), error.name());
-    if status == StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::error!(request, %error, code, "a request met a bug");
-    } else {
-        // Not the text, which the client has: it may name keys, and values.
-        tracing::debug!(request, code, "a request was refused");
-    }
-}
-
-/// Which node says that it has passed the request on, if it is one's id.
-fn forwarded_by(head: &Parts) -> Option<String> {
-    let id: NodeId = head.headers.get(QUORATE_FORWARDED)?.to_str().ok()?.parse().ok()?;
-    Some(id.to_string())
-}
-
-/// What a header says, as the log has it.
-fn text(value: &HeaderValue) -> &str {
-    value.to_str().unwrap_or_default()
-}
-
 /// What every request brings along, besides its head and body.
 #[derive(Clone, Copy)]
 pub(super) struct Terms {
@@ -218,55 +198,71 @@ impl<R: Runtime, N: Net> App<R, N> {
         has_place: bool,
     ) -> Response<AnswerBody> {
         let began = self.now();
-        let metrics = &self.context.metrics.http;
-        let _in_flight = metrics.in_flight.hold();
+        let _in_flight = self.context.metrics.http.in_flight.hold();
         let (mut head, incoming) = request.into_parts();
-        let id = self.request_ids.of(&head.headers);
-        // So it goes to the leader with the request.
-        head.headers.insert(X_REQUEST_ID, id.clone());
+        let id = self.name(&mut head.headers);
         let span = self.context.telemetry.begin(&mut head);
+        let route = route_of(&head.method, head.uri.path());
+        let operation = route.as_ref().ok().map(|route| route.operation);
         let held = self.budget.hold();
         let upload = Upload::new(incoming, unread, &held, &self.context.shutdown);
-        let called = if has_place {
-            self.call(&head, sender, upload).await
+        let answered = if has_place {
+            self.call(&head, route, sender, upload).await
         } else {
             Err(ApiError::TooManyConnections { most: self.context.limits.connections })
         };
-        let mut response = match called {
-            Ok(response) => response,
-            Err(error) => {
-                metrics.refused(error.name().1);
-                log_refusal(&id, &error);
-                refusal(&error)
-            }
-        };
+        let mut response = answered.unwrap_or_else(|error| self.refuse(&id, &error));
+        let closes = !has_place || unread.load(Ordering::Relaxed);
         // Not before all is known: so an answer to `/metrics` does not tell of itself.
-        let operation = operation_of(&head.method, head.uri.path()).ok();
-        let (status, after) = (response.status().as_u16(), self.now().since(began));
-        metrics.answered(operation, status, after);
+        self.note(&id, &head, operation, response.status(), began);
         span.end(&response);
-        tracing::debug!(
-            request = text(&id),
-            operation = operation.map(Operation::name),
-            status,
-            ms = after.as_secs_f64() * 1e3,
-            passed_on_by = forwarded_by(&head),
-            "a request was answered"
-        );
-        let headers = response.headers_mut();
+        self.sign(response.headers_mut(), id, closes);
+        response
+    }
+
+    /// Gives a request its name, under which it goes to the leader, too.
+    fn name(&self, headers: &mut HeaderMap) -> HeaderValue {
+        let id = self.request_ids.of(headers);
+        headers.insert(X_REQUEST_ID, id.clone());
+        id
+    }
+
+    fn refuse(&self, id: &HeaderValue, error: &ApiError) -> Response<AnswerBody> {
+        self.context.metrics.http.refused(error.name().1);
+        log_refusal(id, error);
+        refusal(error)
+    }
+
+    /// Counts an answer, and says in the log that it was given.
+    fn note(
+        &self,
+        id: &HeaderValue,
+        head: &Parts,
+        operation: Option<Operation>,
+        status: StatusCode,
+        began: Time,
+    ) {
+        let after = self.now().since(began);
+        self.context.metrics.http.answered(operation, status.as_u16(), after);
+        log_answer(id, &head.headers, operation, status, after);
+    }
+
+    /// Adds what every answer says.
+    fn sign(&self, headers: &mut HeaderMap, id: HeaderValue, closes: bool) {
         headers.insert(X_REQUEST_ID, id);
         headers.insert(QUORATE_HISTORY, self.history.clone());
         // Whoever keeps a connection to a node that ends could send a request on it in the moment in which it is
         // closed, and never know what became of it.
-        if !has_place || unread.load(Ordering::Relaxed) || self.context.shutdown.is_leaving() {
+        if closes || self.context.shutdown.is_leaving() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        response
     }
 
+    /// Finds out whether it may be done, and what it is, and does it.
     async fn call(
         &self,
         head: &Parts,
+        route: Result<Route<'_>, ApiError>,
         sender: &Sender,
         upload: Upload<'_>,
     ) -> Result<Response<AnswerBody>, ApiError> {
@@ -274,19 +270,29 @@ impl<R: Runtime, N: Net> App<R, N> {
             return Err(ApiError::ShuttingDown);
         }
         let is_forwarded = check_head(head, &self.hosts, self.context.identity.node)?.is_some();
-        let uri = &head.uri;
-        let asker = self.admit(head, sender).await?;
-        let asked = parse_head(&head.method, uri.path(), uri.query(), &head.headers)?;
+        let (route, uri) = (route?, &head.uri);
+        let asker = self.admit(route.operation, head, sender).await?;
+        let asked = parse_routed(route, &head.method, uri.path(), uri.query(), &head.headers)?;
         asker.must_reach(&asked.call.reach())?;
         let is_for_node = matches!(asker, Asker::Node);
         let terms = Terms { is_for_node, ..self.terms(head, asked.timeout, is_forwarded)? };
-        match asked.call {
+        self.perform(head, asked.call, (upload, &asker), terms).await
+    }
+
+    async fn perform(
+        &self,
+        head: &Parts,
+        call: Call,
+        (upload, asker): (Upload<'_>, &Asker),
+        terms: Terms,
+    ) -> Result<Response<AnswerBody>, ApiError> {
+        match call {
             Call::Hello => Ok(hello(&head.headers)),
-            Call::Watch(watch) => self.watch(head, watch, &asker, terms).await,
+            Call::Watch(watch) => self.watch(head, watch, asker, terms).await,
             Call::Get(get) => self.get(get, terms).await,
             Call::List(list) => self.list(list, terms).await,
             Call::Lease { lease, level } => self.lease(head, lease, level, terms).await,
-            Call::Write(write) => self.write(head, write, (upload, &asker), terms).await,
+            Call::Write(write) => self.write(head, write, (upload, asker), terms).await,
             Call::Export(level) => self.export(level, terms).await,
             Call::Backup(backup) => self.backup(head, &backup, terms).await,
             Call::Livez => Ok(json(ALIVE)),
@@ -295,23 +301,22 @@ impl<R: Runtime, N: Net> App<R, N> {
             Call::OpenApi => Ok(json(openapi_json())),
             Call::Metrics => self.metrics().await,
             Call::Record => self.record(head).await,
-            Call::Status { verbose: _, live: true } => self.live(head, &asker),
+            Call::Status { verbose: _, live: true } => self.live(head, asker),
             Call::Status { verbose, live: false } => self.status(verbose).await,
             Call::Members(level) => self.members(level, terms).await,
-            Call::ChangeMembers(change) => self.change_members(head, change, (upload, &asker), terms).await,
+            Call::ChangeMembers(change) => self.change_members(head, change, (upload, asker), terms).await,
             Call::Snapshot => self.snapshot(terms).await,
             Call::Lend(wanted) => self.lend(wanted).await,
         }
     }
 
     /// Who asks, as far as anybody wants to know.
-    async fn admit(&self, head: &Parts, sender: &Sender) -> Result<Asker, ApiError> {
+    async fn admit(&self, operation: Operation, head: &Parts, sender: &Sender) -> Result<Asker, ApiError> {
         let Some(guard) = &self.context.guard else {
             let is_node = sender.certified.is_proven() && speaks_for_node(&head.headers);
             return Ok(if is_node { Asker::Node } else { Asker::Anybody });
         };
-        let need = operation_of(&head.method, head.uri.path())?.need();
-        guard.admit(&self.context.runtime, need, &head.headers, sender).await
+        guard.admit(&self.context.runtime, operation.need(), &head.headers, sender).await
     }
 
     /// A peer says how long it will wait in a header of its own: the query stays as the client wrote it.

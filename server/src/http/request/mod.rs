@@ -1,9 +1,13 @@
 //! From the parts of a request to what it asks for, typed: the only way into the node.
 //!
-//! Two steps, both pure, because a body comes later than its head, and is held to limits that the head tells:
+//! Three steps, all pure. Who asks has to be known before the rest of a head is worth a look, and a body comes later
+//! than its head, and is held to limits that the head tells:
 //!
-//! 1. [`parse_head`] makes a [`Head`] of method, path, query and headers.
-//! 2. [`WriteCall::with_body`] and [`MemberCall::with_body`] make a change of that and the body.
+//! 1. [`route_of`] looks up what method and path are for.
+//! 2. [`parse_routed`] makes a [`Head`] of that, query and headers.
+//! 3. [`WriteCall::with_body`] and [`MemberCall::with_body`] make a change of that and the body.
+//!
+//! [`parse_head`] does the first two, for whoever has nobody to ask in between.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -58,10 +62,9 @@ pub(crate) use query::Parameter;
 pub use query::parse_timeout;
 pub(crate) use query::{MAX_TIMEOUT, format_timeout};
 use query::{Query, parse_lease};
-use routes::Route;
 #[cfg(feature = "otel")]
 pub(crate) use routes::template_of;
-pub(crate) use routes::{Need, Operation, PATHS, Path};
+pub(crate) use routes::{Need, Operation, PATHS, Path, Route, route_of};
 pub use ttl::TTL_MS;
 pub(crate) use ttl::{remaining_text, ttl_text};
 pub(crate) use txn::TxnBody;
@@ -152,14 +155,6 @@ pub struct GetCall {
     pub level: ReadLevel,
 }
 
-/// What a request is for, which is all that has to be known to ask who sends it.
-///
-/// # Errors
-/// `route_not_found`, `method_not_allowed`.
-pub(crate) fn operation_of(method: &Method, path: &str) -> Result<Operation, ApiError> {
-    routes::find(method, path).map(|route| route.operation)
-}
-
 /// Reads a request's head. The path is as it stands in the request, percent-encoded.
 ///
 /// # Errors
@@ -170,7 +165,20 @@ pub fn parse_head(
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Head, ApiError> {
-    let Route { operation, named } = routes::find(method, path)?;
+    parse_routed(route_of(method, path)?, method, path, query, headers)
+}
+
+/// The same, of a request whose method and path were looked up already.
+///
+/// # Errors
+/// Those of [`parse_head`] but the first two.
+pub(crate) fn parse_routed(
+    Route { operation, named }: Route<'_>,
+    method: &Method,
+    path: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Head, ApiError> {
     check_headers(method, operation, headers)?;
     let asked = Query::parse(query, operation.parameters())?;
     let write = |what| -> Result<Call, ApiError> {

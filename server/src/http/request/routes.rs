@@ -76,8 +76,8 @@ pub(crate) struct Path {
 
 /// A request's operation, and what stands in its path for the `{…}`, still percent-encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Route<'a> {
-    pub(super) operation: Operation,
+pub(crate) struct Route<'a> {
+    pub(crate) operation: Operation,
     pub(super) named: &'a str,
 }
 
@@ -138,7 +138,7 @@ const fn path(template: &'static str, methods: &'static [(&'static str, Operatio
 ///
 /// # Errors
 /// `route_not_found`, `method_not_allowed`.
-pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> {
+pub(crate) fn route_of<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, ApiError> {
     let found = PATHS.iter().find_map(|row| Some((row, named(row.template, path)?)));
     let is_there =
         found.is_some_and(|(row, _)| row.methods[0].1 != Operation::Lend || wanted(path).is_some());
@@ -375,7 +375,7 @@ mod tests {
         ];
         for (method, path, operation, named) in cases {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            assert_eq!(find(&method, path).unwrap(), Route { operation, named }, "{method} {path}");
+            assert_eq!(route_of(&method, path).unwrap(), Route { operation, named }, "{method} {path}");
         }
     }
 
@@ -395,7 +395,7 @@ mod tests {
         for path in
             ["", "*", "/key", "/keys/", "/txn/", "/Key/a", "//", "/livez/", "/raft", "/raft/", "/index.html"]
         {
-            assert_eq!(find(&Method::GET, path), Err(ApiError::RouteNotFound(path.to_owned())));
+            assert_eq!(route_of(&Method::GET, path), Err(ApiError::RouteNotFound(path.to_owned())));
         }
     }
 
@@ -416,7 +416,7 @@ mod tests {
         ];
         for (method, path, expected) in cases {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            match find(&method, path) {
+            match route_of(&method, path) {
                 Err(ApiError::MethodNotAllowed { allow, .. }) => assert_eq!(allow, expected),
                 other => panic!("{method} {path} gave {other:?}"),
             }
