@@ -17,16 +17,19 @@ use hyper::{Request, Response};
 use super::app::{json, refusal};
 use super::body::AnswerBody;
 use super::error::ApiError;
+use super::headers::X_REQUEST_ID;
 use super::hello::{hello, wants_page};
 use super::json::ALIVE;
 use super::lending::Lender;
 use super::linger::Linger;
-use super::request::{Call, parse_head, route_of};
+use super::log::{log_answer, log_refusal};
+use super::request::{Call, Route, parse_routed, route_of};
+use super::request_ids::RequestIds;
 use super::status::{joining_readiness, version};
 use crate::net::Listener;
 use crate::runtime::{HyperTimer, Runtime, race};
 use crate::shutdown::Shutdown;
-use crate::tokens::{Guard, Sender};
+use crate::tokens::{Asker, Guard, Sender};
 
 /// How long a request's head may take. Each connection is for one request, so that none is left when the node has
 /// joined and answers for real.
@@ -73,12 +76,17 @@ pub(crate) async fn serve_joining<R: Runtime, L>(
 where
     L: Listener<Stream: Read + Write + Unpin + Send + 'static>,
 {
+    let waiting = Arc::new(Waiting {
+        runtime: runtime.clone(),
+        guard: reception.guard.clone(),
+        waits: waits.clone(),
+        request_ids: RequestIds::new(runtime.random()),
+    });
     loop {
         match reception.listener.accept().await {
             Ok((stream, from)) => {
                 let sender = Sender { address: from.ip(), certified: L::certified(&stream) };
-                let who = (sender, reception.guard.clone());
-                runtime.spawn(serve_connection(stream, who, runtime.clone(), over.clone(), waits.clone()));
+                runtime.spawn(serve_connection((stream, sender), Arc::clone(&waiting), over.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -89,26 +97,19 @@ where
 }
 
 async fn serve_connection<R: Runtime, S>(
-    stream: S,
-    (sender, guard): (Sender, Option<Arc<Guard>>),
-    runtime: R,
+    (stream, sender): (S, Sender),
+    waiting: Arc<Waiting<R>>,
     over: Shutdown,
-    waits: WaitsFor,
 ) where
     S: Read + Write + Unpin + Send + 'static,
 {
     let unread = Arc::new(AtomicBool::new(false));
+    let runtime = &waiting.runtime;
     let stream = Linger::new(stream, runtime.clone(), Arc::clone(&unread));
     let service = service_fn(|request: Request<Incoming>| {
         unread.store(!request.body().is_end_stream(), Ordering::Relaxed);
-        let (runtime, guard, sender, waits) = (&runtime, guard.as_deref(), &sender, &waits);
-        async move {
-            let answered = match admit(runtime, guard, &request, sender).await {
-                Ok(()) => answer(&request, waits),
-                Err(error) => Err(error),
-            };
-            Ok::<_, Infallible>(answered.unwrap_or_else(|error| refusal(&error)))
-        }
+        let (waiting, sender) = (&waiting, &sender);
+        async move { Ok::<_, Infallible>(waiting.answer(&request, sender).await) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(HyperTimer::new(runtime.clone())).header_read_timeout(HEAD_TIMEOUT).keep_alive(false);
@@ -116,32 +117,58 @@ async fn serve_connection<R: Runtime, S>(
     let _ = race(pin!(builder.serve_connection(stream, service)), over.begun()).await;
 }
 
-/// What is lent here is the same as later, and so are those who may have it.
-async fn admit<R: Runtime, B>(
-    runtime: &R,
-    guard: Option<&Guard>,
-    request: &Request<B>,
-    sender: &Sender,
-) -> Result<(), ApiError> {
-    let Some(guard) = guard else { return Ok(()) };
-    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    let asker = guard.admit(runtime, route_of(method, uri.path())?.operation.need(), headers, sender).await?;
-    asker.must_reach(&parse_head(method, uri.path(), uri.query(), headers)?.call.reach())
+/// A node that waits, as its connections know it.
+struct Waiting<R> {
+    runtime: R,
+    guard: Option<Arc<Guard>>,
+    waits: WaitsFor,
+    request_ids: RequestIds,
 }
 
-fn answer<B>(request: &Request<B>, waits: &WaitsFor) -> Result<Response<AnswerBody>, ApiError> {
-    let uri = request.uri();
-    let head = parse_head(request.method(), uri.path(), uri.query(), request.headers())?;
-    match head.call {
-        // What waits is said by the page, when it asks on.
-        Call::Hello if wants_page(request.headers()) => Ok(hello(request.headers())),
-        Call::Livez => Ok(json(ALIVE)),
-        Call::Version => Ok(version()),
-        Call::Readyz { verbose } => Ok(joining_readiness(waits, verbose)),
-        Call::Lend(wanted) => match waits {
-            WaitsFor::Pieces(lender) | WaitsFor::Successor(lender) => lender.lend(&wanted),
-            WaitsFor::Cluster => Err(waits.refusal()),
-        },
-        _ => Err(waits.refusal()),
+impl<R: Runtime> Waiting<R> {
+    /// Each has a name and its lines in the log, as at a node that serves. Nobody counts them yet.
+    async fn answer<B>(&self, request: &Request<B>, sender: &Sender) -> Response<AnswerBody> {
+        let began = self.runtime.now();
+        let id = self.request_ids.of(request.headers());
+        let route = route_of(request.method(), request.uri().path());
+        let operation = route.as_ref().ok().map(|route| route.operation);
+        let mut response = self.call(request, route, sender).await.unwrap_or_else(|error| {
+            log_refusal(&id, &error);
+            refusal(&error)
+        });
+        let after = self.runtime.now().since(began);
+        log_answer(&id, request.headers(), operation, response.status(), after);
+        response.headers_mut().insert(X_REQUEST_ID, id);
+        response
+    }
+
+    /// What is lent here is the same as later, and so are those who may have it.
+    async fn call<B>(
+        &self,
+        request: &Request<B>,
+        route: Result<Route<'_>, ApiError>,
+        sender: &Sender,
+    ) -> Result<Response<AnswerBody>, ApiError> {
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let route = route?;
+        let asker = match &self.guard {
+            Some(guard) => guard.admit(&self.runtime, route.operation.need(), headers, sender).await?,
+            None => Asker::Anybody,
+        };
+        let asked = parse_routed(route, method, uri.path(), uri.query(), headers)?;
+        asker.must_reach(&asked.call.reach())?;
+        let waits = &self.waits;
+        match asked.call {
+            // What waits is said by the page, when it asks on.
+            Call::Hello if wants_page(headers) => Ok(hello(headers)),
+            Call::Livez => Ok(json(ALIVE)),
+            Call::Version => Ok(version()),
+            Call::Readyz { verbose } => Ok(joining_readiness(waits, verbose)),
+            Call::Lend(wanted) => match waits {
+                WaitsFor::Pieces(lender) | WaitsFor::Successor(lender) => lender.lend(&wanted),
+                WaitsFor::Cluster => Err(waits.refusal()),
+            },
+            _ => Err(waits.refusal()),
+        }
     }
 }

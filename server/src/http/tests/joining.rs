@@ -38,7 +38,10 @@ async fn a_node_that_waits_to_join_lives_and_says_so() {
             let answer = ask_raw(&address, request.as_bytes()).await;
             assert_eq!(&answer[9..12], status, "{head}");
             assert!(answer.contains(expected) && answer.contains("connection: close"), "{head}: {answer}");
+            assert!(answer.contains("x-request-id: "), "{head}: {answer}");
         }
+        let named = ask_raw(&address, b"GET /key/a HTTP/1.1\r\nx-request-id: order-17\r\n\r\n").await;
+        assert!(named.contains("x-request-id: order-17\r\n"), "{named}");
         // One that has not asked yet when the node has joined is sent away, to be served for real.
         let mut idle = Line::open(&address).await;
         over.begin();
