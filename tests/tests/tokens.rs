@@ -134,12 +134,19 @@ fn tokens_come_and_go_while_nodes_run() {
     }
 }
 
-/// Begins a watch of all keys, and reads up to the end of the answer's head.
+/// Begins a watch of all keys.
 fn watch(address: SocketAddr, token: &str) -> BufReader<TcpStream> {
+    listen(address, "/watch?prefix=", token)
+}
+
+/// Asks for a stream of events, and reads up to the end of the answer's head.
+fn listen(address: SocketAddr, target: &str, token: &str) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let head =
-        format!("GET /watch?prefix= HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\r\n");
+    let head = format!(
+        "GET {target} HTTP/1.1\r\nhost: {address}\r\naccept: text/event-stream\r\n\
+         authorization: Bearer {token}\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).unwrap();
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
@@ -170,6 +177,32 @@ fn a_watch_ends_with_its_token() {
     assert!(seen.contains("seen") && !seen.contains("unseen"), "{seen}");
     let mut seen = String::new();
     while !seen.contains("unseen") {
+        assert_ne!(going_on.read_line(&mut seen).unwrap(), 0, "{seen}");
+    }
+}
+
+/// One event a second comes until then, and for who has another token from then on.
+#[test]
+fn a_status_stream_ends_with_its_token() {
+    let mut guarded = Guarded::start(1, &[]);
+    let (goes, stays) = (guarded.tokens.make("goes", "read", &[]), guarded.tokens.make("stays", "read", &[]));
+    guarded.reload(RELOADED);
+    let mut ending = listen(guarded.address(0), "/raft/status", &goes);
+    let mut going_on = listen(guarded.address(0), "/raft/status", &stays);
+    let mut seen = String::new();
+    while !seen.contains("event: overview") {
+        assert_ne!(ending.read_line(&mut seen).unwrap(), 0, "{seen}");
+    }
+    guarded.tokens.remove("goes");
+    guarded.reload(RELOADED);
+    let events = |seen: &str| seen.matches("event: overview").count();
+    let before = events(&seen);
+    while !seen.ends_with("\r\n0\r\n\r\n") {
+        assert_ne!(ending.read_line(&mut seen).unwrap(), 0, "{seen}");
+        assert!(events(&seen) < before + 60, "it goes on for a minute: {seen}");
+    }
+    let (mut seen, most) = (String::new(), events(&seen) + 2);
+    while events(&seen) < most {
         assert_ne!(going_on.read_line(&mut seen).unwrap(), 0, "{seen}");
     }
 }
