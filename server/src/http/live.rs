@@ -10,13 +10,13 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 
 use super::app::{App, with_type};
-use super::body::{AnswerBody, BrokenBody, EndlessBody};
+use super::body::{AnswerBody, BrokenBody};
 use super::error::ApiError;
 use super::headers::EVENT_STREAM;
 use super::until::Until;
 use crate::net::Net;
 use crate::overview::Onlooker;
-use crate::runtime::{Runtime, race};
+use crate::runtime::Runtime;
 use crate::tokens::Asker;
 use crate::watching::Seat;
 
@@ -29,19 +29,9 @@ impl<R: Runtime, N: Net> App<R, N> {
         let most = self.context.limits.watchers;
         let seat = self.context.watches.seat(most).ok_or(ApiError::TooManyWatchers { most })?;
         let events = Events::new(self.overviews.join(&self.context), seat);
-        let (shutdown, guard, asker) =
-            (self.context.shutdown.clone(), self.context.guard.clone(), asker.clone());
-        let taken = async move {
-            match guard {
-                Some(guard) => guard.taken_from(&asker).await,
-                None => std::future::pending().await,
-            }
-        };
-        let end = async move {
-            race(shutdown.begun(), taken).await;
-        };
-        let stream: EndlessBody = Box::pin(Until::new(events, end));
-        Ok(answer(AnswerBody::Endless(stream)))
+        let shutdown = self.context.shutdown.clone();
+        let stream = Until::new(events, async move { shutdown.begun().await });
+        Ok(answer(AnswerBody::Endless(self.while_allowed(stream, asker))))
     }
 }
 

@@ -1,12 +1,15 @@
 //! A body that ends when something has happened.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 
-use super::body::BrokenBody;
+use super::app::App;
+use super::body::{BrokenBody, EndlessBody};
+use crate::tokens::Asker;
 
 /// A body, and what ends it.
 pub(super) struct Until<B> {
@@ -36,6 +39,18 @@ impl<B: Body<Data = Bytes, Error = BrokenBody> + Unpin> Body for Until<B> {
             return Poll::Ready(None);
         }
         Pin::new(&mut this.body).poll_frame(context)
+    }
+}
+
+impl<R, N> App<R, N> {
+    /// `stream`, for as long as `asker` may have it: until the token is taken away that it was asked for with.
+    pub(super) fn while_allowed<B>(&self, stream: B, asker: &Asker) -> EndlessBody
+    where
+        B: Body<Data = Bytes, Error = BrokenBody> + Send + Unpin + 'static,
+    {
+        let Some(guard) = &self.context.guard else { return Box::pin(stream) };
+        let (guard, asker) = (Arc::clone(guard), asker.clone());
+        Box::pin(Until::new(stream, async move { guard.taken_from(&asker).await }))
     }
 }
 

@@ -10,14 +10,13 @@ use quorate_node::kv::Revision;
 use quorate_node::{Query, ReadLevel, Reply, Request};
 
 use super::app::{App, with_type};
-use super::body::{AnswerBody, EndlessBody};
+use super::body::AnswerBody;
 use super::error::ApiError;
 use super::headers::{EVENT_STREAM, QUORATE_REVISION};
 use super::leader::unexpected;
 use super::request::WatchCall;
 use super::service::Terms;
 use super::stream::EventStream;
-use super::until::Until;
 use crate::net::Net;
 use crate::runtime::Runtime;
 use crate::tokens::Asker;
@@ -47,14 +46,7 @@ impl<R: Runtime, N: Net> App<R, N> {
         let (follower, position) = Follower::new(Arc::clone(watches), watch, after, most)
             .ok_or(ApiError::TooManyWatchers { most })?;
         let stream = EventStream::new(self.context.runtime.clone(), self.context.handle.clone(), follower);
-        let stream: EndlessBody = match &self.context.guard {
-            None => Box::pin(stream),
-            Some(guard) => {
-                let (guard, asker) = (Arc::clone(guard), asker.clone());
-                Box::pin(Until::new(stream, async move { guard.taken_from(&asker).await }))
-            }
-        };
-        Ok(answer(position, AnswerBody::Endless(stream)))
+        Ok(answer(position, AnswerBody::Endless(self.while_allowed(stream, asker))))
     }
 
     /// A node whose store is still being read from its checkpoint has nothing to tell.
