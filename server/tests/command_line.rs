@@ -230,6 +230,31 @@ fn bench_fails_loudly_on_errors() {
 }
 
 #[test]
+fn who_does_not_answer_a_bundle_is_asked_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("help.tar");
+    let bundle = |server: &Server, code, said: &str| {
+        let arguments = ["debug", "bundle", "--overwrite", file.to_str().unwrap()];
+        let file = format!("{}\n", file.display());
+        assert_ended(&at(&server.url(), &arguments), code, &file, &[said]);
+    };
+    let archive = || String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+    let all = ["/version", "/raft/status", "/raft/members", "/readyz", "/metrics"]
+        .map(|path| format!("GET {path}"));
+
+    let dead = Server::start(&[("GET", "/", 0, "")]);
+    bundle(&dead, 5, "no node answered");
+    assert_eq!(dead.seen(), all[..1]);
+    assert!(archive().contains("no-answer.txt") && archive().contains("was asked nothing but /version"));
+
+    // One that can't say how it stands may still have something to say.
+    let ill = Server::start(&[("GET", "/raft/status", 0, ""), ("GET", "/", 200, "an answer")]);
+    bundle(&ill, 0, "/raft/status");
+    assert_eq!(ill.seen(), all);
+    assert!(archive().contains("metrics.txt") && !archive().contains("no-answer.txt"));
+}
+
+#[test]
 fn configuration_is_checked_and_printed() {
     assert_ended(&quorate(&["config", "check", "--data-dir", "d"]).output().unwrap(), 0, "", &[]);
     assert_ended(&quorate(&["config", "check"]).output().unwrap(), 2, "", &["--data-dir"]);

@@ -137,19 +137,33 @@ impl Bundle {
     async fn add_nodes(&mut self, client: &Client) -> Result<bool, Failure> {
         let mut answered = false;
         for endpoint in client.endpoints() {
-            for (path, name) in QUESTIONS {
-                let answer = client.answer_of(endpoint, path).await;
-                answered |= answer.is_ok();
-                let text = match answer {
-                    Ok((200, body)) => String::from_utf8_lossy(&body).into_owned(),
-                    Ok((status, body)) => format!("{status}\n{}", String::from_utf8_lossy(&body)),
-                    Err(error) => {
-                        output::say(&format!("quorate: {endpoint}{path}: {error}"));
-                        format!("{error}\n")
+            answered |= self.add_node(client, endpoint).await?;
+        }
+        Ok(answered)
+    }
+
+    /// The same of one. When it does not answer the first question it is asked no other: on each of them a dead
+    /// machine would be waited for to the end of the time-out.
+    async fn add_node(&mut self, client: &Client, endpoint: &Endpoint) -> Result<bool, Failure> {
+        let (folder, mut answered) = (folder_of(endpoint), false);
+        for (path, name) in QUESTIONS {
+            let text = match client.answer_of(endpoint, path).await {
+                Ok((status, body)) => {
+                    answered = true;
+                    let head = if status == 200 { String::new() } else { format!("{status}\n") };
+                    head + &String::from_utf8_lossy(&body)
+                }
+                Err(error) => {
+                    output::say(&format!("quorate: {endpoint}{path}: {error}"));
+                    if !answered {
+                        let note = format!("It does not answer, and was asked nothing but {path}: {error}\n");
+                        self.add(&format!("nodes/{folder}/no-answer.txt"), &note)?;
+                        return Ok(false);
                     }
-                };
-                self.add(&format!("nodes/{}/{name}", folder_of(endpoint)), &text)?;
-            }
+                    format!("{error}\n")
+                }
+            };
+            self.add(&format!("nodes/{folder}/{name}"), &text)?;
         }
         Ok(answered)
     }
