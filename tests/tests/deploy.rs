@@ -41,6 +41,23 @@ fn nothing_that_runs_again_founds_a_cluster() {
     assert!(without_comments(&read("kubernetes/found.yaml")).contains("args: [bootstrap]"));
 }
 
+/// Whoever has the CA's key can make a node of the cluster: it stays where certificates are made.
+#[test]
+fn the_key_of_the_ca_lies_on_no_node() {
+    let install = fs::read_to_string(deploy().join("../../docs/INSTALL.md")).unwrap();
+    let folders: BTreeSet<&str> =
+        install.split("certs dev ").skip(1).filter_map(|rest| rest.split_whitespace().next()).collect();
+    assert_eq!(folders, BTreeSet::from(["pki"]), "where a CA is made");
+    for name in ["compose/compose.yaml", "kubernetes/quorate.yaml", "kubernetes/found.yaml"] {
+        let text = read(name);
+        assert!(!text.contains("pki/") && !text.contains("ca.key"), "{name} takes it along");
+    }
+    let given = install.lines().filter(|line| line.contains("cp ") || line.contains("--from-file"));
+    for line in given {
+        assert!(!line.contains("ca.key") && !line.contains("pki/*"), "{line}");
+    }
+}
+
 /// The variables of a text that begin with the program's name.
 fn variables(text: &str) -> BTreeSet<String> {
     let part = |character: char| character.is_ascii_uppercase() || character == '_';
