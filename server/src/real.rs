@@ -248,3 +248,21 @@ pub(crate) fn spawn_closer() -> io::Result<impl Fn(File) + Send + Sync> {
     // Without the thread it is closed here.
     Ok(move |file| drop(sender.send(file)))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    /// As a look-up of a name goes on when its time is over.
+    #[test]
+    fn nobody_waits_for_what_goes_on_in_another_thread() {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let begun = block_on(async {
+            tokio::task::spawn_blocking(move || ended.recv());
+            "done"
+        });
+        assert_eq!(begun.unwrap(), "done");
+        drop(end);
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::cli::arguments::ClientFlags;
 use crate::cli::exit::Failure;
+use crate::real::block_on;
 use bytes::Bytes;
 use quorate_client::{Client, ClientError};
 use std::fs;
@@ -39,7 +40,6 @@ pub(crate) fn run<T>(
     flags: &ClientFlags,
     action: impl AsyncFnOnce(Client) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = flags.client()?;
-    runtime.block_on(action(client))
+    block_on(action(client))?
 }

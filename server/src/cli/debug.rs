@@ -22,6 +22,7 @@ use crate::cli::files::{failed, name_durably, open_alone, refuse_existing};
 use crate::cli::output::{self, Output, OutputFlags, Table};
 use crate::cli::tls_flags::TlsFlags;
 use crate::paths::with_suffix;
+use crate::real::block_on;
 
 /// The pause before the node is asked again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -84,8 +85,7 @@ pub(crate) fn run(command: &DebugCommand) -> Result<(), Failure> {
 
 fn record(command: &RecordCommand) -> Result<(), Failure> {
     refuse_existing(&command.file, command.overwrite)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let record = runtime.block_on(take(command))?;
+    let record = block_on(take(command))??;
     output::say(&format!(
         "{} holds keys and values of the store as they are: keep it as you keep the data",
         command.file.display()

@@ -15,7 +15,7 @@ use crate::cli::output::{self, OutputFlags};
 use crate::cli::recover_report::{Live, Report};
 use crate::cli::tls_flags::TlsFlags;
 use crate::context::Identity;
-use crate::real::RealRuntime;
+use crate::real::{RealRuntime, block_on};
 use crate::recover::{Applied, ApplyError, Order, Survivor, apply};
 
 /// How long a node that may be gone is waited for.
@@ -235,9 +235,8 @@ fn takes_connections(url: &Endpoint) -> bool {
 }
 
 fn ask(url: &Endpoint, tls: &TlsFlags) -> Result<Status, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = tls.client(vec![url.clone()], PATIENCE)?;
-    Ok(runtime.block_on(client.status_of(url))?)
+    Ok(block_on(client.status_of(url))??)
 }
 
 impl Live {

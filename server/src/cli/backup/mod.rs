@@ -26,7 +26,7 @@ use crate::cli::progress::Progress;
 use crate::cli::tls_flags::TlsFlags;
 use crate::config::parse_rate;
 use crate::paths::with_suffix;
-use crate::real::RealRuntime;
+use crate::real::{RealRuntime, block_on};
 use crate::runtime::Runtime;
 use partial::{NotTaken, Partial};
 
@@ -108,8 +108,7 @@ fn take(command: &BackupCommand) -> Result<Record, Failure> {
             file.display()
         ));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (partial, resumed_bytes) = runtime.block_on(Fetch::new(command, client, partial).run())?;
+    let (partial, resumed_bytes) = block_on(Fetch::new(command, client, partial).run())??;
     let record = record(file, resumed_bytes, &partial)?;
     partial.finish(file)?;
     Ok(record)

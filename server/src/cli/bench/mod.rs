@@ -20,6 +20,7 @@ use crate::cli::arguments::{ClientFlags, parse_timeout};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{self, OutputFlags};
 use crate::config::parse_size;
+use crate::real::block_on;
 use clap::{Args, value_parser};
 use connection::MOST_KEYS;
 use quorate_client::Endpoint;
@@ -53,8 +54,7 @@ pub(crate) struct BenchFlags {
 }
 
 pub(crate) fn run(flags: &BenchFlags) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(tokio::task::LocalSet::new().run_until(measure(flags)))?;
+    let report = block_on(tokio::task::LocalSet::new().run_until(measure(flags)))??;
     report.print(flags.output.output)?;
     report.verdict()
 }

@@ -17,6 +17,7 @@ mod ports;
 
 use crate::cli::arguments::parse_timeout;
 use crate::cli::exit::Failure;
+use crate::real::block_on;
 use clap::Args;
 use plan::Plan;
 use std::path::PathBuf;
@@ -61,9 +62,6 @@ pub(crate) fn run(flags: &DevFlags) -> Result<(), Failure> {
     };
     let plan = Plan::new(flags.nodes, ports::of_nodes_in(folder, flags.port)?, folder)?;
     ports::remember(folder, plan.nodes[0].endpoint.address().port())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(cluster::run(
-        &plan,
-        cluster::Chaos { kill_every: flags.kill_every, restart: !flags.no_restart },
-    ))
+    let chaos = cluster::Chaos { kill_every: flags.kill_every, restart: !flags.no_restart };
+    block_on(cluster::run(&plan, chaos))?
 }
