@@ -12,7 +12,7 @@ mod nodes;
 mod tokens;
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -203,6 +203,20 @@ fn the_command_line_speaks_tls_and_says_what_is_missing() {
         assert!(put.stderr.contains(said), "{flags:?}: {}", put.stderr);
     }
     assert_eq!(cluster.get(0, "a"), "b");
+}
+
+/// Nothing was sent, and that is known.
+#[test]
+fn whoever_does_not_shake_hands_is_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, &Authority::new("ours").pem).unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    let put = ["put", "a", "b", "--endpoints", &url, "--cacert", &text(&ca), "--timeout", "1s"];
+    let put = Program::new(PROGRAM, &put).run();
+    assert_eq!(put.code, Some(5), "{}", put.stderr);
+    assert!(put.stderr.contains("the TLS handshake took too long"), "{}", put.stderr);
 }
 
 /// A node that answers and can't be asked may be one of a quorum.

@@ -186,7 +186,8 @@ impl Client {
 
 fn pool(endpoints: &[Endpoint], timeout: Duration, tls: Option<&Tls>) -> Pool {
     let share = timeout / u32::try_from(endpoints.len()).unwrap_or(u32::MAX);
-    let connector = Connector::new(tls, share);
+    // Less than the request has: so it is told what took so long, and known that nothing was sent.
+    let connector = Connector::new(tls, share * 9 / 10);
     let connections = Builder::new(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
     Pool { connections, token: None }
 }

@@ -73,10 +73,6 @@ impl Tls {
         Tls { config: Arc::new(config) }
     }
 
-    pub(crate) fn config(&self) -> ClientConfig {
-        ClientConfig::clone(&self.config)
-    }
-
     /// Makes a connection a TLS one, with a server whose certificate has to name `host`.
     ///
     /// # Errors
