@@ -8,9 +8,10 @@
 //! | term and vote, the log, or a change of members is lost | it comes back under a new id ([`crate::comeback`]) |
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use quorate_node::raft::{Found, LogId};
-use quorate_storage::data_dir::DataDir;
+use quorate_storage::data_dir::{DataDir, DataDirError};
 use quorate_storage::mending::Mending;
 use quorate_storage::{FileDisk, OpenError, Options, Storage};
 
@@ -28,6 +29,10 @@ use crate::storage_port::{StoragePort, storage_channel};
 /// The disk of a process.
 type ServeDisk = TimedDisk<FileDisk, RealRuntime>;
 
+/// How long a start waits for somebody who only looks at the data dir, and how often it asks.
+const LOOK_PATIENCE: Duration = Duration::from_secs(1);
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
 /// What is found when a member's storage is opened.
 enum Opening {
     Whole(StoragePort, Found),
@@ -35,6 +40,40 @@ enum Opening {
     NeedsMending(Former, LogId),
     /// It must not go on as who it was.
     Lost(Former),
+}
+
+/// Takes the data dir, and says what is lost, when that can be told without opening the storage. `quorate doctor` and
+/// others of its kind hold a directory for a moment: a start that comes just then waits for them.
+pub(crate) async fn take_dir(
+    config: &ServeConfig,
+    runtime: &RealRuntime,
+) -> Result<(DataDir, Option<String>), ServeError> {
+    let deadline = runtime.now() + LOOK_PATIENCE;
+    loop {
+        match open_dir(config) {
+            Err(ServeError::DataDir(DataDirError::LookedAt { .. })) if runtime.now() < deadline => {
+                runtime.sleep(LOOK_PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn open_dir(config: &ServeConfig) -> Result<(DataDir, Option<String>), ServeError> {
+    match DataDir::open(&config.data_dir) {
+        Err(error @ DataDirError::StateMissing { .. }) => {
+            Ok((DataDir::open_without_state(&config.data_dir)?, Some(error.to_string())))
+        }
+        opened => {
+            let dir = opened?;
+            if let Some(what) = dir.divergence()? {
+                return Err(ServeError::Diverged { dir: dir.path().to_owned(), what });
+            }
+            let loss =
+                dir.successor().map(|_| "its state was found to be lost at an earlier start".to_owned());
+            Ok((dir, loss))
+        }
+    }
 }
 
 /// Opens a member's storage. If all that is missing is a checkpoint, its peers are asked for what of it is damaged.

@@ -103,7 +103,7 @@ impl RestoreError {
         match self {
             RestoreError::NotEmpty { .. } => 4,
             RestoreError::Flawed { flaw, .. } if flaw.is_other_version() => 78,
-            RestoreError::DataDir(DataDirError::Locked { .. }) => 78,
+            RestoreError::DataDir(DataDirError::Locked { .. } | DataDirError::LookedAt { .. }) => 78,
             _ => 1,
         }
     }
@@ -227,7 +227,11 @@ pub(crate) fn take_empty(path: &Path) -> Result<DataDir, RestoreError> {
     let not_empty = |reason: String| RestoreError::NotEmpty { path: path.to_owned(), reason };
     let dir = match DataDir::open_for_restore(path) {
         Ok(dir) => dir,
-        Err(error @ (DataDirError::Locked { .. } | DataDirError::Unusable { .. })) => {
+        Err(
+            error @ (DataDirError::Locked { .. }
+            | DataDirError::LookedAt { .. }
+            | DataDirError::Unusable { .. }),
+        ) => {
             return Err(error.into());
         }
         Err(error) => return Err(not_empty(error.to_string())),

@@ -35,7 +35,7 @@ use crate::log_lines;
 use crate::metrics::{Machine, Metrics};
 use crate::net::Listener;
 use crate::open_files::room_for;
-use crate::opening::{lender, open_member, open_storage, storage_options};
+use crate::opening::{lender, open_member, open_storage, storage_options, take_dir};
 use crate::peers::{Inbound, Local};
 use crate::real::{RealNet, RealRuntime, Termination, at_each_hangup, block_on, wall_clock_seconds};
 use crate::runtime::{Either, Runtime, race, random_id, timeout_at};
@@ -193,9 +193,9 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
         let ports = open.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         warn!(ports, "--insecure was given: whoever reaches these ports may do everything");
     }
-    let (mut dir, loss) = open_dir(&config)?;
-    let origin = origin(&config, &dir, loss)?;
     let runtime = RealRuntime::start();
+    let (mut dir, loss) = take_dir(&config, &runtime).await?;
+    let origin = origin(&config, &dir, loss)?;
     let (guard, credentials) = load_tokens(&config)?;
     let net = network(&config, runtime, guard.as_ref(), Arc::new(credentials))?;
     let http = net.listen_http(&config.listen.to_string()).await;
@@ -313,24 +313,6 @@ pub(crate) enum Origin {
     Joins,
     /// It was a member, and has lost what it must not forget.
     ComesBack(Former),
-}
-
-/// The data dir, and what is lost, when that can be told without opening the storage.
-fn open_dir(config: &ServeConfig) -> Result<(DataDir, Option<String>), ServeError> {
-    match DataDir::open(&config.data_dir) {
-        Err(error @ DataDirError::StateMissing { .. }) => {
-            Ok((DataDir::open_without_state(&config.data_dir)?, Some(error.to_string())))
-        }
-        opened => {
-            let dir = opened?;
-            if let Some(what) = dir.divergence()? {
-                return Err(ServeError::Diverged { dir: dir.path().to_owned(), what });
-            }
-            let loss =
-                dir.successor().map(|_| "its state was found to be lost at an earlier start".to_owned());
-            Ok((dir, loss))
-        }
-    }
 }
 
 /// Decides by the table above.

@@ -55,6 +55,15 @@ pub enum DataDirError {
         /// The other process, if it has said who it is.
         pid: Option<u32>,
     },
+    /// Nobody uses it, and a command that only looks wants it to stay as it is. Most are done in a moment.
+    #[error(
+        "the data dir {} is being looked at, by quorate verify or another command of that kind: wait until it has ended",
+        path.display()
+    )]
+    LookedAt {
+        /// The directory.
+        path: PathBuf,
+    },
     /// It is not empty, and what is in it is not a node's.
     #[error(
         "the data dir {} holds {entry:?}, which is no file of a node; give an empty directory or a node's",
@@ -434,7 +443,12 @@ fn lock(directory: &Path) -> Result<File, DataDirError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(DataDirError::Locked { path: directory.to_owned(), pid: pid(&path) });
+            let directory = directory.to_owned();
+            // Who only looks shares the lock with others who do.
+            return Err(match file.try_lock_shared() {
+                Ok(()) => DataDirError::LookedAt { path: directory },
+                Err(_) => DataDirError::Locked { path: directory, pid: pid(&path) },
+            });
         }
         Err(TryLockError::Error(error)) => return Err(unusable("lock", &path)(error)),
     }

@@ -54,7 +54,7 @@ pub use disk::{Disk, DiskFile};
 pub use error::{Fatal, OpenError};
 pub use file_disk::FileDisk;
 pub use job::Job;
-pub use look::{Directory, InUse, Look};
+pub use look::{Directory, InUse, Look, user_of};
 pub use memory_disk::{Counters, MemoryDisk, MemoryFile, Microseconds, Operation, Pace};
 pub use options::Options;
 pub use overlay::{Overlay, OverlayFile};

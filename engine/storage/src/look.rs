@@ -119,6 +119,14 @@ impl Directory {
     }
 }
 
+/// Who uses a directory, whatever it holds. It is asked for the lock, which is given back at once.
+///
+/// # Errors
+/// [`DataDirError::Unusable`]: that can't be told.
+pub fn user_of(path: &Path) -> Result<Option<InUse>, DataDirError> {
+    ask_for_lock(path).map(|(in_use, _)| in_use)
+}
+
 fn ask_for_lock(directory: &Path) -> Result<(Option<InUse>, Option<File>), DataDirError> {
     let path = directory.join(LOCK);
     let file = match File::open(&path) {
@@ -153,6 +161,17 @@ mod tests {
     }
 
     #[test]
+    fn who_uses_a_directory_is_told_before_anything_is_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(user_of(root.path()).unwrap(), None);
+        let user = DataDir::open(root.path()).unwrap();
+        assert_eq!(user_of(root.path()).unwrap(), Some(InUse { pid: Some(std::process::id()) }));
+        drop(user);
+        assert_eq!(user_of(root.path()).unwrap(), None);
+        assert!(DataDir::open(root.path()).is_ok(), "nothing is kept");
+    }
+
+    #[test]
     fn a_look_tells_who_uses_the_directory_and_leaves_no_trace() {
         let root = tempfile::tempdir().unwrap();
         assert!(matches!(Look::at(root.path()), Err(DataDirError::NoMember { .. })));
@@ -171,7 +190,7 @@ mod tests {
         let mut look = Look::at(root.path()).unwrap();
         assert_eq!((look.in_use, look.recovering), (None, None));
         assert!(Look::at(root.path()).is_ok_and(|second| second.in_use.is_none()), "two may look");
-        assert!(matches!(DataDir::open(root.path()), Err(DataDirError::Locked { .. })));
+        assert!(matches!(DataDir::open(root.path()), Err(DataDirError::LookedAt { .. })));
         look.release();
         assert!(DataDir::open(root.path()).is_ok());
 

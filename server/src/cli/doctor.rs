@@ -10,7 +10,7 @@ use std::path::Path;
 
 use clap::Args;
 use quorate_client::Address;
-use quorate_storage::{Directory, InUse};
+use quorate_storage::{Directory, InUse, user_of};
 use serde::Serialize;
 
 use crate::cli::configuration::check;
@@ -56,7 +56,7 @@ impl Finding {
 
 pub(crate) fn run(command: &DoctorCommand) -> Result<(), Failure> {
     let config = command.node.resolve()?.config;
-    let used_by = Directory::look(&config.data_dir).ok().and_then(|directory| directory.in_use);
+    let used_by = user(&config.data_dir);
     let mut findings = vec![configuration(&config), data_dir(&config.data_dir, used_by)];
     findings.extend(disk::findings(&config));
     findings.push(clock::finding());
@@ -70,6 +70,11 @@ pub(crate) fn run(command: &DoctorCommand) -> Result<(), Failure> {
         0 => Ok(()),
         failed => Err(Failure::Ended(Exit::Failed, format!("{failed} of {} checks failed", findings.len()))),
     }
+}
+
+/// Who uses a data dir, also one that has nothing in it yet, as that of a node which is about to join.
+fn user(path: &Path) -> Option<InUse> {
+    user_of(path).ok().flatten()
 }
 
 fn report(findings: &[Finding], output: Output) -> Result<(), Failure> {
@@ -173,6 +178,17 @@ mod tests {
         assert!(finding.detail.contains("--listen"), "{}", finding.detail);
         drop(taken);
         assert_eq!(port("http port", "listen", &address).health, Health::Ok);
+    }
+
+    /// A node that joins has taken its ports, and there may be nothing in its data dir but the lock.
+    #[test]
+    fn who_has_nothing_yet_may_use_a_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let _node = quorate_storage::data_dir::DataDir::open(folder.path()).unwrap();
+        let used_by = user(folder.path());
+        assert_eq!(used_by.unwrap().pid, Some(std::process::id()));
+        let finding = data_dir(folder.path(), used_by);
+        assert!(finding.health == Health::Ok && finding.detail.contains("uses it"), "{finding:?}");
     }
 
     #[test]

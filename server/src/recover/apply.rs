@@ -179,7 +179,9 @@ impl ApplyError {
     /// The exit code that the contract has for it.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            ApplyError::DataDir(DataDirError::Locked { .. } | DataDirError::NoMember { .. }) => 4,
+            ApplyError::DataDir(
+                DataDirError::Locked { .. } | DataDirError::LookedAt { .. } | DataDirError::NoMember { .. },
+            ) => 4,
             ApplyError::DataDir(DataDirError::Unusable { .. }) => 1,
             ApplyError::DataDir(_) | ApplyError::Storage(OpenError::UnknownVersion { .. }) => 78,
             ApplyError::Aside(AsideError::Io { .. })
