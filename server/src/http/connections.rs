@@ -6,6 +6,13 @@
 //!
 //! So idle connections keep nobody out. Only when a request is under way on each of them is a newcomer refused; it is
 //! told so, as long as not too many have to be told.
+//!
+//! | a connection is | from | and |
+//! |---|---|---|
+//! | idle | its beginning, and when its answer was handed to the system | makes room |
+//! | busy | the head of a request | |
+//! | answered | when all of an answer is in our own buffer: what a slow client has not taken yet would be cut off | |
+//! | over | when it makes room | serves nobody any more |
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -18,7 +25,8 @@ const MOST_REFUSED: usize = 256;
 
 const IDLE: u8 = 0;
 const BUSY: u8 = 1;
-const OVER: u8 = 2;
+const ANSWERED: u8 = 2;
+const OVER: u8 = 3;
 
 /// All connections of a node.
 #[derive(Debug)]
@@ -61,7 +69,7 @@ pub(super) struct Place {
     line: Arc<Line>,
 }
 
-/// A request is under way, until its answer was sent.
+/// A request is under way, until all of its answer was given out.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Line>);
 
@@ -129,6 +137,15 @@ impl Line {
         self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
+    /// All that was written on it is with the system now.
+    pub(super) fn flushed(&self) {
+        if self.state.load(Ordering::Relaxed) == ANSWERED {
+            self.idle_since.store(self.turns.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+            // The next request may have come before.
+            self.step(ANSWERED, IDLE);
+        }
+    }
+
     /// How many requests have begun on it, and whether one is under way.
     pub(super) fn progress(&self) -> (u64, bool) {
         (self.requests.load(Ordering::Acquire), self.state.load(Ordering::Acquire) == BUSY)
@@ -148,7 +165,7 @@ impl Place {
     /// A request has begun; none, when this connection makes room or should not be here.
     pub(super) fn begin(&self) -> Option<Busy> {
         self.line.requests.fetch_add(1, Ordering::AcqRel);
-        let may = !self.line.is_refused && self.line.step(IDLE, BUSY);
+        let may = !self.line.is_refused && (self.line.step(IDLE, BUSY) || self.line.step(ANSWERED, BUSY));
         may.then(|| Busy(Arc::clone(&self.line)))
     }
 }
@@ -168,9 +185,7 @@ impl Drop for Place {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let Line { idle_since, turns, .. } = &*self.0;
-        idle_since.store(turns.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        assert!(self.0.step(BUSY, IDLE), "nothing else ends a request");
+        assert!(self.0.step(BUSY, ANSWERED), "nothing else ends a request");
     }
 }
 
@@ -181,6 +196,11 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Waker};
 
+    fn answer(place: &Place) {
+        drop(place.begin().unwrap());
+        place.line().flushed();
+    }
+
     fn is_closed(place: &Place) -> bool {
         pin!(place.line().makes_room()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
@@ -189,7 +209,7 @@ mod tests {
     fn the_connection_that_is_idle_for_longest_makes_room() {
         let connections = Arc::new(Connections::new(3));
         let [first, second, third] = [(); 3].map(|()| connections.open().unwrap());
-        drop(first.begin().unwrap());
+        answer(&first);
         let fourth = connections.open().unwrap();
         assert_eq!([&first, &second, &third, &fourth].map(is_closed), [false, true, false, false]);
         assert!(second.begin().is_none(), "it is closed by now");
@@ -206,11 +226,33 @@ mod tests {
         let third = connections.open().unwrap();
         assert!(third.begin().is_none());
         assert_eq!([&first, &second, &third].map(is_closed), [false; 3]);
+        // Its answer is not with the system yet, of whatever client it is.
         drop(of_first);
+        second.line().flushed();
+        let refused = connections.open().unwrap();
+        assert!(refused.begin().is_none());
+        assert_eq!([&first, &second].map(is_closed), [false; 2]);
+        first.line().flushed();
         let fourth = connections.open().unwrap();
         assert_eq!([&first, &second, &third, &fourth].map(is_closed), [true, false, false, false]);
         assert!(fourth.begin().is_some());
         drop(of_second);
+    }
+
+    /// Requests that come without waiting for answers.
+    #[test]
+    fn the_next_request_may_begin_before_the_last_answer_is_flushed() {
+        let connections = Arc::new(Connections::new(1));
+        let place = connections.open().unwrap();
+        for _ in 0..2 {
+            drop(place.begin().unwrap());
+        }
+        let busy = place.begin().unwrap();
+        place.line().flushed();
+        assert!(connections.open().unwrap().begin().is_none(), "a part of an answer was flushed");
+        drop(busy);
+        place.line().flushed();
+        assert!(connections.open().unwrap().begin().is_some());
     }
 
     #[test]

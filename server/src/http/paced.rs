@@ -4,6 +4,7 @@
 //! |---|---|
 //! | sends nothing | what hyper gives it: see `service.rs` |
 //! | has begun a head | [`HEAD_TIMEOUT`] for all of it |
+//! | has begun one along with the request before | the same, from its next byte on |
 //! | sends a body | what `body.rs` gives it |
 //! | takes nothing of its answer | [`STALL_TIMEOUT`] for each piece |
 //!
@@ -124,6 +125,10 @@ impl<S: Write + Unpin, R: Runtime> Write for Paced<S, R> {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_flush(context);
+        // hyper asks for it only when its own buffer is empty.
+        if let Poll::Ready(Ok(())) = polled {
+            this.line.flushed();
+        }
         this.unless_stalled(polled, context)
     }
 
@@ -189,7 +194,7 @@ mod tests {
         }
     }
 
-    /// Gives what was put into it, and takes while `takes`.
+    /// Gives what was put into it, and takes, and flushes, while `takes`.
     #[derive(Default)]
     struct Wire {
         coming: VecDeque<u8>,
@@ -214,7 +219,7 @@ mod tests {
         }
 
         fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
+            if self.takes { Poll::Ready(Ok(())) } else { Poll::Pending }
         }
 
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -275,6 +280,34 @@ mod tests {
             assert!(reads(&mut stream));
             drop(busy);
         }
+    }
+
+    #[test]
+    fn a_head_that_began_with_the_request_before_is_timed_from_its_next_byte() {
+        let (mut stream, hand, place) = set_up();
+        assert!(sends(&mut stream, b"a request, and the beginning of the next"));
+        drop(place.begin().unwrap());
+        assert!(reads(&mut stream));
+        hand.pass(HEAD_TIMEOUT * 2);
+        assert!(sends(&mut stream, b"E"), "until then it is as one that sends nothing");
+        hand.pass(HEAD_TIMEOUT);
+        assert!(!sends(&mut stream, b"T"));
+    }
+
+    #[test]
+    fn a_connection_is_idle_when_its_answer_is_flushed() {
+        let connections = Arc::new(Connections::new(1));
+        let place = connections.open().unwrap();
+        let mut stream = Paced::new(Wire::default(), &Hand::default(), Arc::clone(place.line()));
+        drop(place.begin().unwrap());
+        let flush = |stream: &mut Stream| {
+            Pin::new(stream).poll_flush(&mut Context::from_waker(Waker::noop())).is_ready()
+        };
+        assert!(!flush(&mut stream));
+        assert!(connections.open().unwrap().begin().is_none(), "the client has not taken it all");
+        stream.stream.takes = true;
+        assert!(flush(&mut stream));
+        assert!(connections.open().unwrap().begin().is_some());
     }
 
     #[test]

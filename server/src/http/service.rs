@@ -50,8 +50,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// told that this node ends; without that its client could not know that nothing was done.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
-/// How long a connection that makes room for another may still take to have its last answer sent.
-const LAST_ANSWER: Duration = Duration::from_secs(1);
+/// How long a connection that makes room for another may still take to end.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// How long a watcher may then still take to receive what has happened before that.
 const LAST_EVENTS: Duration = Duration::from_millis(250);
@@ -126,8 +126,7 @@ async fn serve_connection<R: Runtime, N: Net>(
         Either::Left(Either::Right(())) => {
             tracing::debug!("an idle HTTP connection is closed: there are too many");
             connection.as_mut().graceful_shutdown();
-            // Its last answer may still be on its way.
-            match race(connection.as_mut(), runtime.sleep(LAST_ANSWER)).await {
+            match race(connection.as_mut(), runtime.sleep(PARTING)).await {
                 Either::Left(ended) => ended,
                 Either::Right(()) => return,
             }
@@ -150,7 +149,7 @@ async fn serve_connection<R: Runtime, N: Net>(
     }
 }
 
-/// The body of an answer, until which was sent the connection is busy.
+/// The body of an answer, until whose end the connection is busy.
 struct Answering {
     body: AnswerBody,
     _busy: Option<Busy>,
