@@ -57,6 +57,8 @@ pub(super) struct Settings<'a> {
     /// The limits of their store.
     pub(super) store: kv::Settings,
     pub(super) election_timeout: Duration,
+    /// That of the last node, if it has one of its own.
+    pub(super) last_election_timeout: Option<Duration>,
     /// Who asks for tokens at each of them.
     pub(super) guard: Option<fn() -> Guard>,
     /// Whether they take in a new node without a join token.
@@ -74,6 +76,7 @@ impl Default for Settings<'_> {
             stands_still: None,
             store: kv::Settings::default(),
             election_timeout: Duration::from_millis(600),
+            last_election_timeout: None,
             guard: None,
             joins_are_open: true,
         }
@@ -151,7 +154,10 @@ impl Cluster {
         }
         let members = founding.contacts.clone().into_iter().zip(listeners);
         let mut servers = Vec::new();
-        for ((id, contact), (peers, http)) in members {
+        for (number, ((id, contact), (peers, http))) in members.enumerate() {
+            let own_timeout = settings.last_election_timeout.filter(|_| number + 1 == size);
+            let election_timeout = own_timeout.unwrap_or(settings.election_timeout);
+            let settings = Settings { election_timeout, ..settings };
             servers.push(server(settings, (id, contact), &founding, peers, http));
         }
         let cluster = Cluster { servers, addresses };

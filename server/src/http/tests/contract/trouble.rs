@@ -132,14 +132,14 @@ fn of_a_full_disk() -> Vec<Row> {
 fn of_a_full_table() -> Vec<Row> {
     let full = "no more idempotency keys can be remembered";
     let refused = [
-        ("PUT /key/{key}", "/key/a?timeout=300ms", VALUE),
-        ("POST /key/{key}", "/key/a?timeout=300ms", VALUE),
-        ("DELETE /key/{key}", "/key/a?timeout=300ms", ""),
-        ("POST /txn", "/txn?timeout=300ms", TXN),
-        ("POST /data.json", "/data.json?timeout=300ms", FILE),
-        ("POST /leases", "/leases?timeout=300ms", TTL),
-        ("POST /leases/{id}/keepalive", "/leases/{lease}/keepalive?timeout=300ms", ""),
-        ("DELETE /leases/{id}", "/leases/{lease}?timeout=300ms", ""),
+        ("PUT /key/{key}", "/key/a", VALUE),
+        ("POST /key/{key}", "/key/a", VALUE),
+        ("DELETE /key/{key}", "/key/a", ""),
+        ("POST /txn", "/txn", TXN),
+        ("POST /data.json", "/data.json", FILE),
+        ("POST /leases", "/leases", TTL),
+        ("POST /leases/{id}/keepalive", "/leases/{lease}/keepalive", ""),
+        ("DELETE /leases/{id}", "/leases/{lease}", ""),
     ];
     let row = |(route, target, body)| {
         row(route, full, target, "503 idempotency_full").with("idempotency-key", "new {at}").body(body)
@@ -236,16 +236,19 @@ fn of_a_node_alone() -> Vec<Row> {
 
 fn of_disks_that_stand_still() -> Vec<Row> {
     let unknown = "it is in the log, and was not committed until the deadline";
-    let asked = [("PUT /key/{key}", "/key/a?timeout=300ms", VALUE), ("POST /txn", "/txn?timeout=300ms", TXN)];
+    let asked = [
+        ("PUT /key/{key}", "/key/a?timeout={patience}", VALUE),
+        ("POST /txn", "/txn?timeout={patience}", TXN),
+    ];
     let row_of = |(route, target, body)| row(route, unknown, target, "504 outcome_unknown").body(body);
     let mut rows = asked.map(row_of).to_vec();
     rows.push(
-        row("POST /raft/members", unknown, "/raft/members?timeout=300ms", "504 outcome_unknown")
+        row("POST /raft/members", unknown, "/raft/members?timeout={patience}", "504 outcome_unknown")
             .body(r#"{"voters":[{all but one}]}"#),
     );
     let change = "another change is not done until the deadline";
     rows.push(
-        row("POST /raft/remove", change, "/raft/remove?timeout=300ms", "409 change_in_progress")
+        row("POST /raft/remove", change, "/raft/remove?timeout={patience}", "409 change_in_progress")
             .body(r#"{"ID":"{up}"}"#),
     );
     rows
