@@ -195,9 +195,7 @@ pub(crate) async fn ask_to_add<N: Net>(
     }
     let mut request = Request::post("/raft/add").header(CONTENT_TYPE, "application/json; charset=utf-8");
     if let Some(token) = token {
-        let mut shown = HeaderValue::try_from(token.reveal()).expect(NOTHING_STRANGE);
-        shown.set_sensitive(true);
-        request = request.header(QUORATE_JOIN_TOKEN, shown);
+        request = request.header(QUORATE_JOIN_TOKEN, token.header());
     }
     let request = request.body(Full::new(Bytes::from(body.to_string())));
     belongs(&exchange(net, endpoint, request.expect(NOTHING_STRANGE), ANSWER_BYTES).await?)

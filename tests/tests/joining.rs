@@ -100,6 +100,25 @@ fn again(cluster: &mut Cluster, number: usize) -> Value {
     json!({ "ID": node.id(), "Address": node.raft().to_string(), "URL": node.url() })
 }
 
+/// The node itself need not have it then.
+#[test]
+fn who_adds_a_node_by_hand_can_show_a_join_token_for_it() {
+    let cluster = Cluster::start_exposed(QUORATE);
+    let file = file_of(&cluster, "by-hand", &make_token(&cluster, 0, "1h"));
+    let (url, nowhere) = (cluster.nodes[0].url(), format!("127.0.0.1:{}", free_port()));
+    let add = |more: &[&str]| {
+        Program::new(QUORATE, &[&["add", STRANGER, &nowhere, "--endpoints", &url], more].concat()).run()
+    };
+    let without = add(&[]);
+    assert!(without.code == Some(1) && without.stderr.contains("join_token_needed"), "{}", without.stderr);
+    // Nobody is there to answer the leader: the token was good.
+    let with = ["--join-token-file", file.to_str().unwrap()];
+    let refused = add(&with);
+    assert!(refused.code == Some(1) && refused.stderr.contains("address_unreachable"), "{}", refused.stderr);
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(add(&with).code, BAD_CONFIGURATION, "everybody can read it");
+}
+
 #[test]
 fn a_cluster_beyond_loopback_takes_nobody_in_without_a_token_and_with_one_it_does() {
     let mut cluster = Cluster::start_exposed(QUORATE);

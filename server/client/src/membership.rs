@@ -8,7 +8,10 @@ use crate::error::{ClientError, Failed};
 use crate::exchange::{Answer, Call, answer};
 use bytes::Bytes;
 use hyper::Method;
+use hyper::header::{HeaderName, HeaderValue};
 use std::time::Duration;
+
+const JOIN_TOKEN: HeaderName = HeaderName::from_static("quorate-join-token");
 
 /// A node that is to join (`POST /raft/add`).
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct NewMember {
     pub learner: bool,
     /// Return only once it is a voter.
     pub wait_for_voter: bool,
+    /// The join token that lets it in; mark it as sensitive, so that it is not printed.
+    pub join_token: Option<HeaderValue>,
 }
 
 impl Client {
@@ -80,7 +85,11 @@ impl Client {
             body["Role"] = "learner".into();
         }
         let target = if member.wait_for_voter { "/raft/add?wait=voter" } else { "/raft/add" };
-        self.post_json(target, &body).await
+        let mut call = post(target, &body);
+        if let Some(token) = &member.join_token {
+            call.headers.insert(JOIN_TOKEN, token.clone());
+        }
+        self.call(call).await.map(drop)
     }
 
     /// Makes a join token that lives for so long, a second to thirty days. What nobody hears of expires by itself.
@@ -127,9 +136,12 @@ impl Client {
         self.post_json("/raft/transfer", &body).await
     }
 
-    // These routes know no idempotency keys. What is repeated by hand does no harm: what is so already is a success.
     async fn post_json(&self, target: &str, body: &serde_json::Value) -> Result<(), ClientError> {
-        let call = Call::write_once(Method::POST, target.to_owned()).with_json(body.to_string().into());
-        self.call(call).await.map(drop)
+        self.call(post(target, body)).await.map(drop)
     }
+}
+
+/// These routes know no idempotency keys. What is repeated by hand does no harm: what is so already is a success.
+fn post(target: &str, body: &serde_json::Value) -> Call {
+    Call::write_once(Method::POST, target.to_owned()).with_json(body.to_string().into())
 }

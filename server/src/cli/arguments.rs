@@ -217,6 +217,9 @@ pub(crate) struct AddCommand {
     /// Wait until it votes
     #[arg(long, conflicts_with = "learner")]
     pub(crate) wait: bool,
+    /// The file of the join token that lets it in, as `quorate token join` printed it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) join_token_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) client: ClientFlags,
 }

@@ -6,6 +6,7 @@ use crate::cli::arguments::{
 use crate::cli::client::call;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{self, Output, Table};
+use crate::tokens::read_join_file;
 use quorate_client::{Member, Members, NewMember};
 use quorate_node::raft::NodeId;
 
@@ -54,8 +55,11 @@ fn set(command: &SetMembersCommand) -> Result<(), Failure> {
 }
 
 pub(crate) fn add(command: AddCommand) -> Result<(), Failure> {
-    let AddCommand { id, address, learner, wait, client } = command;
-    let member = NewMember { id, address, learner, wait_for_voter: wait };
+    let AddCommand { id, address, learner, wait, join_token_file, client } = command;
+    let token = join_token_file.as_deref().map(read_join_file).transpose();
+    let token = token.map_err(|problem| Failure::Ended(Exit::BadConfiguration, problem.to_string()))?;
+    let join_token = token.map(|token| token.header());
+    let member = NewMember { id, address, learner, wait_for_voter: wait, join_token };
     call(&client, async |client| client.add(&member).await)
 }
 

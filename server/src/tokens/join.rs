@@ -14,6 +14,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hyper::header::HeaderValue;
 use quorate_node::raft::TokenHash;
 use quorate_node::wire::ClusterId;
 
@@ -76,6 +77,13 @@ impl JoinToken {
         let checked = format!("{PREFIX}{}.{}", self.cluster, URL_SAFE_NO_PAD.encode(self.secret));
         let check = check_of(&checked);
         format!("{checked}.{check}")
+    }
+
+    /// The text as a header, which is not printed.
+    pub(crate) fn header(&self) -> HeaderValue {
+        let mut header = HeaderValue::try_from(self.reveal()).expect("it is letters, digits and points");
+        header.set_sensitive(true);
+        header
     }
 
     /// What the cluster keeps of it.
