@@ -267,6 +267,7 @@ fn network(
     };
     let reload = move || supervisor::while_reloading(&read_again);
     at_each_hangup(reload).map_err(ServeError::Process)?;
+    runtime.spawn(Arc::clone(&keyring).warn_daily(runtime, wall_clock_seconds));
     let shows_certificate = config.tls.http.is_some() && config.tls.peers.is_some();
     if guard.is_some() && !shows_certificate && config.node_token_file.is_none() {
         warn!(

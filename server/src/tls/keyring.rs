@@ -1,6 +1,7 @@
 //! The certificates, keys and CAs in force.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use quorate_client::tls::{Authorities, Identity, Tls, TlsFileError, Usage, cryptography};
 use rustls::server::danger::ClientCertVerifier;
@@ -11,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::expiry::earliest_end;
 use crate::config::{ServeConfig, TlsConfig};
+use crate::runtime::Runtime;
 
 /// What peers call the protocol between them, so that neither port is taken for the other (RFC 7301).
 const PEER_PROTOCOL: &[u8] = b"quorate-peer/1";
@@ -20,6 +22,8 @@ const HTTP_PROTOCOL: &[u8] = b"http/1.1";
 
 /// A certificate that ends sooner is warned of.
 const SOON_SECONDS: u64 = 14 * 86_400;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// What a node shows and believes. Each connection takes what is in force when it begins.
 pub(crate) struct Keyring {
@@ -71,7 +75,9 @@ impl Keyring {
         let knows_peers = config.tokens.is_some() || !config.joins_are_open();
         let keys = Keys::read(&config.tls, knows_peers, &names, now_seconds)?;
         let current = Mutex::new(Arc::new(keys));
-        Ok(Keyring { config: config.tls.clone(), knows_peers, names, current })
+        let keyring = Keyring { config: config.tls.clone(), knows_peers, names, current };
+        keyring.warn_of_ends(now_seconds);
+        Ok(keyring)
     }
 
     /// Whether there is anything that could be read again.
@@ -85,6 +91,7 @@ impl Keyring {
             Ok(keys) => {
                 *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
                 info!("the files of TLS were read again; new connections use them");
+                self.warn_of_ends(now_seconds);
             }
             Err(problem) => {
                 error!(%problem, "the files of TLS were read again and can't be used; the ones before stay in force");
@@ -95,6 +102,33 @@ impl Keyring {
     /// When each certificate of this node ends, in seconds since 1970: `http` and `peers`.
     pub(crate) fn ends(&self) -> Vec<(&'static str, u64)> {
         self.current().ends.clone()
+    }
+
+    /// Warns once a day, for as long as it is polled: a node may run for longer than its certificate is good. `now`
+    /// gives the seconds since 1970.
+    pub(crate) async fn warn_daily<R: Runtime>(self: Arc<Self>, runtime: R, now: impl Fn() -> u64) {
+        loop {
+            runtime.sleep(DAY).await;
+            self.warn_of_ends(now());
+        }
+    }
+
+    fn warn_of_ends(&self, now_seconds: u64) {
+        for (certificate, problem) in self.ends_soon(now_seconds) {
+            warn!(certificate, problem, "give this node a new certificate, and send it SIGHUP");
+        }
+    }
+
+    /// What is to be said of certificates of this node that end soon, or have ended.
+    pub(super) fn ends_soon(&self, now_seconds: u64) -> Vec<(&'static str, String)> {
+        let soon = |(certificate, end): (&'static str, u64)| match end.checked_sub(now_seconds) {
+            None => Some((certificate, "it has ended: nobody believes it any more".to_owned())),
+            Some(left) if left <= SOON_SECONDS => {
+                Some((certificate, format!("it ends in {} days", left / 86_400)))
+            }
+            Some(_) => None,
+        };
+        self.ends().into_iter().filter_map(soon).collect()
     }
 
     pub(super) fn current(&self) -> Arc<Keys> {
@@ -125,11 +159,11 @@ impl Keys {
             (None, None) => None,
         };
         if let Some((identity, authorities)) = &peers {
-            check(identity, authorities, Usage::Server(&names.peers), now_seconds)?;
-            check(identity, authorities, Usage::Client, now_seconds)?;
+            identity.verify(authorities, Usage::Server(&names.peers), now_seconds)?;
+            identity.verify(authorities, Usage::Client, now_seconds)?;
         }
         if let (Some(identity), Some(authorities)) = (&http, &nodes) {
-            check(identity, authorities, Usage::Server(&names.http), now_seconds)?;
+            identity.verify(authorities, Usage::Server(&names.http), now_seconds)?;
         }
         // Peers are members, so they may do what clients may: pass requests on, for one.
         let shown = peers.as_ref().map(|(identity, _)| identity).or(http.as_ref());
@@ -138,7 +172,7 @@ impl Keys {
             (clients, _) => clients,
         };
         if let (Some(shown), Some(welcome)) = (shown, &welcome) {
-            check(shown, welcome, Usage::Client, now_seconds)?;
+            shown.verify(welcome, Usage::Client, now_seconds)?;
         }
         // Where tokens are asked for, or a join token, a peer may show its certificate instead, and a client need not
         // have one.
@@ -166,20 +200,6 @@ impl Keys {
             }),
         })
     }
-}
-
-/// An error now, or a warning when it will be one soon.
-fn check(
-    identity: &Identity,
-    authorities: &Authorities,
-    usage: Usage<'_>,
-    now_seconds: u64,
-) -> Result<(), TlsFileError> {
-    identity.verify(authorities, usage, now_seconds)?;
-    if let Err(problem) = identity.verify(authorities, usage, now_seconds + SOON_SECONDS) {
-        warn!(%problem, "in {} days a certificate will have ended", SOON_SECONDS / 86_400);
-    }
-    Ok(())
 }
 
 fn server_config(

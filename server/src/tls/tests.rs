@@ -4,7 +4,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -17,7 +17,7 @@ use super::{Keyring, TlsListener, TlsNet};
 use crate::config::{Flags, ServeConfig, Surroundings, resolve};
 use crate::net::{Listener, Net, read_some, write_all};
 use crate::real::{RealNet, RealRuntime, wall_clock_seconds};
-use crate::runtime::Runtime;
+use crate::runtime::{Either, Runtime, race};
 
 /// The clock of the system, and sleeps that take a tenth of their time: a handshake may still take a second.
 #[derive(Clone)]
@@ -214,6 +214,66 @@ async fn a_certificate_that_ends_while_a_node_runs_makes_no_more_links() {
     let (heard, answered) = between_peers(&ended, &ours.net("a")).await;
     assert!(reason(heard).contains("has expired"));
     assert!(reason(answered).contains("the certificate expired"));
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_warned_of() {
+    let ours = Authority::new("ours");
+    ours.certify("a", 30);
+    let now = wall_clock_seconds();
+    let keyring = Keyring::load(&ours.config("a"), now).unwrap();
+    let said = |in_days: u64| keyring.ends_soon(now + in_days * DAY_SECONDS);
+    assert_eq!(said(15), []);
+    let soon = said(17);
+    assert_eq!(soon.iter().map(|(port, _)| *port).collect::<Vec<_>>(), ["http", "peers"]);
+    assert!(
+        soon.iter().all(|(_, problem)| problem == "it ends in 12 days" || problem == "it ends in 13 days")
+    );
+    assert!(said(31).iter().all(|(_, problem)| problem.contains("has ended")) && said(31).len() == 2);
+}
+
+/// Its sleeps are over at once, and counted.
+#[derive(Clone)]
+struct Days(RealRuntime, Arc<Mutex<Vec<Duration>>>);
+
+impl Runtime for Days {
+    fn now(&self) -> Time {
+        self.0.now()
+    }
+
+    fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(future);
+    }
+
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static {
+        self.1.lock().unwrap().push(duration);
+        tokio::task::yield_now()
+    }
+
+    fn random(&self) -> u64 {
+        self.0.random()
+    }
+}
+
+#[tokio::test]
+async fn who_runs_for_long_looks_at_its_certificates_each_day() {
+    let ours = Authority::new("ours");
+    ours.certify("a", 30);
+    let keyring = Arc::new(Keyring::load(&ours.config("a"), wall_clock_seconds()).unwrap());
+    let days = Days(RealRuntime::start(), Arc::default());
+    let (looks, mut looked) = tokio::sync::mpsc::unbounded_channel();
+    let now = move || {
+        looks.send(()).unwrap();
+        wall_clock_seconds()
+    };
+    let three = async {
+        for _ in 0..3 {
+            looked.recv().await.unwrap();
+        }
+    };
+    assert!(matches!(race(three, keyring.warn_daily(days.clone(), now)).await, Either::Left(())));
+    let slept = days.1.lock().unwrap();
+    assert!(slept.len() >= 3 && slept.iter().all(|time| time.as_secs() == DAY_SECONDS), "{slept:?}");
 }
 
 #[tokio::test]
