@@ -207,11 +207,6 @@ impl Identity {
         &self.certified.cert
     }
 
-    /// The file of its certificate.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// What shows it to everybody who asks.
     pub fn resolver(&self) -> Arc<SingleCertAndKey> {
         Arc::new(SingleCertAndKey::from(Arc::clone(&self.certified)))
