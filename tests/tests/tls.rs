@@ -16,13 +16,17 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use certificates::{Authority, Certified, client};
+use certificates::{Authority, Certified, client, client_of};
 use nodes::{NOT_RELOADED, PROGRAM, RELOADED, TlsCluster, give, request, text};
 use quorate_tests::cluster::{Cluster, Node};
 use quorate_tests::deadline::{PATIENCE, wait_until};
 use quorate_tests::http::Client;
 use quorate_tests::program::{Finished, Program};
-use rustls::{AlertDescription, CertificateError, ClientConfig};
+use rustls::pki_types::ServerName;
+use rustls::version::TLS12;
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, ProtocolVersion, StreamOwned,
+};
 
 /// What TLS said when a request was refused.
 #[track_caller]
@@ -89,6 +93,28 @@ fn handshakes_that_hang_hold_up_nobody() {
     }
 }
 
+/// A handshake has a place among the connections, as a request has: there are no more of them.
+#[test]
+fn handshakes_that_hang_make_room_for_others() {
+    let few = |flags: Vec<String>| [flags, ["--max-connections", "20"].map(str::to_owned).to_vec()].concat();
+    let cluster = TlsCluster::start_with(1, &Authority::new("ours"), few, None);
+    let hanging: Vec<TcpStream> = (0..60)
+        .map(|_| {
+            let stream = TcpStream::connect(cluster.nodes[0].http()).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            stream
+        })
+        .collect();
+    cluster.put(0, "a", "b");
+    let is_open = |mut stream: &TcpStream| {
+        stream.read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    };
+    wait_until("all but twenty to be closed", PATIENCE, || {
+        (hanging.iter().filter(|stream| is_open(stream)).count() <= 20).then_some(())
+    });
+    assert_eq!(cluster.get(0, "a"), "b");
+}
+
 #[test]
 fn a_cluster_over_mutual_tls_writes_proxies_and_survives_its_leader() {
     let mut cluster = TlsCluster::start(3, &Authority::new("ours"));
@@ -109,18 +135,44 @@ fn a_cluster_over_mutual_tls_writes_proxies_and_survives_its_leader() {
     cluster.put(leader, "again", "here");
 }
 
-/// Its HTTP certificate is good, so that it may ask; its peers' is of another CA, so that it is not let in.
+/// Speaks as a peer does, and says what TLS said to that, if it said anything.
+fn refusal_of_peer(address: SocketAddr, mut tls: ClientConfig) -> Option<rustls::Error> {
+    tls.alpn_protocols = vec![b"quorate-peer/1".to_vec()];
+    let connection = ClientConnection::new(Arc::new(tls), ServerName::from(address.ip())).unwrap();
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = StreamOwned::new(connection, stream);
+    // No hello of a peer is so long: the node closes, at once or when it has read the head.
+    let spoken = stream.write_all(&[0xff; 64]).and_then(|()| stream.read(&mut [0]));
+    let error = spoken.err()?;
+    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).cloned()
+}
+
+/// Over HTTP it may ask, as everybody may there. Whoever of the two dials the other's port for peers, it gets no
+/// further than the handshake.
 #[test]
 fn a_peer_of_a_foreign_ca_is_not_let_in() {
     let (ours, foreign) = (Authority::new("ours"), Authority::new("foreign"));
-    let cluster = TlsCluster::start(1, &ours);
+    let for_all = |mut flags: Vec<String>| {
+        let at = flags.iter().position(|flag| flag == "--tls-client-ca").unwrap();
+        flags.drain(at..at + 2);
+        flags
+    };
+    let cluster = TlsCluster::start_with(1, &ours, for_all, None);
+    let address = cluster.nodes[0].raft();
+    let shown = |certified: Option<&Certified>| client_of(rustls::DEFAULT_VERSIONS, &[&ours], certified);
+    assert_eq!(refusal_of_peer(address, shown(Some(&ours.certify()))), None, "a peer is believed");
+    let alert = rustls::Error::AlertReceived;
+    let refused = refusal_of_peer(address, shown(Some(&foreign.certify())));
+    assert_eq!(refused, Some(alert(AlertDescription::UnknownCA)));
+    assert_eq!(refusal_of_peer(address, shown(None)), Some(alert(AlertDescription::CertificateRequired)));
+
     let folder = cluster.folder.path();
-    let mut flags = give(folder, "stranger", &ours.certify(), &ours.pem);
+    let mut flags = for_all(give(folder, "stranger", &ours.certify(), &ours.pem));
     let outside = give(folder, "outside", &foreign.certify(), &foreign.pem);
-    flags.truncate(6);
+    flags.truncate(4);
     flags.extend(outside[6..].iter().cloned());
     flags.extend(["--tls-ca".to_owned(), text(&folder.join("stranger.ca"))]);
-    // The port for clients takes the peers' CA too; what is shown there is the stranger's own.
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let mut stranger = Node::new(PROGRAM, folder.to_owned(), "stranger", &flags);
     stranger.start(&["--join", &cluster.url(0)]);
@@ -128,8 +180,30 @@ fn a_peer_of_a_foreign_ca_is_not_let_in() {
         let log = stranger.process().stderr();
         (log.contains("could not join") || stranger.ended().is_some()).then_some(log)
     });
-    assert!(log.contains("CA"), "{log}");
+    assert!(log.contains("address_unreachable") && log.contains("no CA that is believed"), "{log}");
     assert_eq!(cluster.members().unwrap().len(), 1);
+}
+
+/// Of 1.2 what is safe: keys that are new for each connection, and ciphers that notice a change.
+#[test]
+fn clients_may_speak_tls_1_2_and_peers_may_not() {
+    let ours = Authority::new("ours");
+    let cluster = TlsCluster::start(1, &ours);
+    let (address, shown) = (cluster.nodes[0].http(), ours.certify());
+    let old = || client_of(&[&TLS12], &[&ours], Some(&shown));
+    let put = request(address, &Arc::new(old()), "PUT", "/key/a", b"1").unwrap();
+    assert_eq!(put.status, 200, "{}", put.text());
+
+    let mut connection = ClientConnection::new(Arc::new(old()), ServerName::from(address.ip())).unwrap();
+    connection.complete_io(&mut TcpStream::connect(address).unwrap()).unwrap();
+    assert_eq!(connection.protocol_version(), Some(ProtocolVersion::TLSv1_2));
+    let suite = format!("{:?}", connection.negotiated_cipher_suite().unwrap().suite());
+    let is_safe =
+        suite.starts_with("TLS_ECDHE_") && (suite.contains("_GCM_") || suite.contains("_POLY1305_"));
+    assert!(is_safe, "{suite}");
+
+    let refused = refusal_of_peer(cluster.nodes[0].raft(), old());
+    assert_eq!(refused, Some(rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)));
 }
 
 #[test]
@@ -351,6 +425,25 @@ fn a_plain_cluster_becomes_one_of_https() {
             let members = request(address, &tls, "GET", "/raft/members", b"").ok()?.text();
             members.contains(&format!("https://{address}")).then_some(())
         });
+    }
+
+    // From now on all can show one, so it may be asked for.
+    let known = client(&[&ours], Some(&ours.certify()));
+    for number in 0..3 {
+        assert_eq!(plain.nodes[number].stop(), Some(0));
+        let [certificate, key] =
+            ["pem", "key"].map(|end| text(&folder.path().join(format!("node-{number}.{end}"))));
+        let flags = ["--tls-cert", &certificate, "--tls-key", &key, "--tls-client-ca", &ca];
+        plain.nodes[number].start(&flags);
+        for at in 0..3 {
+            let address = plain.nodes[at].http();
+            wait_until(&format!("node {at} to write, {number} the last to have changed"), PATIENCE, || {
+                let put = request(address, &known, "PUT", &format!("/key/{number}-{at}"), b"again").ok()?;
+                (put.status == 200).then_some(())
+            });
+        }
+        let refused = refusal(plain.nodes[number].http(), &tls);
+        assert_eq!(refused, rustls::Error::AlertReceived(AlertDescription::CertificateRequired));
     }
 }
 

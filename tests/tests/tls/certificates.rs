@@ -9,7 +9,7 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use time::{Duration, OffsetDateTime};
 
 /// What nodes of these tests are dialed as.
@@ -89,21 +89,30 @@ impl Certified {
 
 /// What a client believes and shows.
 pub(crate) fn client(authorities: &[&Authority], shown: Option<&Certified>) -> Arc<ClientConfig> {
+    Arc::new(client_of(rustls::DEFAULT_VERSIONS, authorities, shown))
+}
+
+/// The same of one that speaks these versions of TLS.
+pub(crate) fn client_of(
+    versions: &[&'static SupportedProtocolVersion],
+    authorities: &[&Authority],
+    shown: Option<&Certified>,
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots);
-    Arc::new(match shown {
+    match shown {
         None => builder.with_no_client_auth(),
         Some(Certified { certificate, key }) => {
             let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
             let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
             builder.with_client_auth_cert(chain, key).unwrap()
         }
-    })
+    }
 }
