@@ -62,6 +62,25 @@ pub(crate) fn perform(storage: &mut Storage<MemoryDisk>, writes: Vec<Write>) -> 
 }
 
 /// Appends entries in one batch; all before them are committed.
+/// Makes a change to what `begin` gives, once for each of the disk's changes that it takes: at that one the power is
+/// cut. `look` is given each disk after the crash.
+pub(crate) fn cut_everywhere(
+    begin: impl Fn() -> (MemoryDisk, Storage<MemoryDisk>),
+    change: impl Fn() -> Vec<Write>,
+    mut look: impl FnMut(u64, &MemoryDisk),
+) {
+    let (disk, mut storage) = begin();
+    let before = disk.changes();
+    perform(&mut storage, change()).unwrap();
+    for cut in 0..disk.changes() - before {
+        let (disk, mut storage) = begin();
+        disk.cut_power_at(disk.changes() + cut);
+        perform(&mut storage, change()).unwrap_err();
+        disk.crash(cut);
+        look(cut, &disk);
+    }
+}
+
 pub(crate) fn append(storage: &mut Storage<MemoryDisk>, entries: &[Entry]) {
     let append = entries.to_vec();
     let commit_hint = entries[0].id.index.previous();

@@ -4,7 +4,7 @@
 use quorate_raft::{Entry, LogId, Members, Payload, SnapshotMeta, TokenHash, Write};
 use quorate_storage::{MemoryDisk, OpenError, Storage};
 
-use crate::common::{append, members, noop, open, perform, rows, take, vote, whole, write};
+use crate::common::{append, cut_everywhere, members, noop, open, perform, rows, take, vote, whole, write};
 
 fn with_tokens(count: u8) -> Members {
     let add = |members: Members, number| members.with_token(TokenHash([number; 32]), 1_000, 0).unwrap();
@@ -65,21 +65,14 @@ fn the_version_of_a_log_never_falls() {
 #[test]
 fn a_crash_leaves_no_tokens_in_a_segment_of_the_first_version() {
     let change = || vec![Write { append: vec![entry(1, 3, with_tokens(3)), noop(1, 4)], ..write(2) }];
-    let (disk, mut storage) = begun();
-    let before = disk.changes();
-    perform(&mut storage, change()).unwrap();
     let mut seen = [0, 0];
-    for cut in 0..disk.changes() - before {
-        let (disk, mut storage) = begun();
-        disk.cut_power_at(disk.changes() + cut);
-        perform(&mut storage, change()).unwrap_err();
-        disk.crash(cut);
-        let newest = versions(&disk, ".log").into_iter().max();
-        let (_, found) = open(&disk).unwrap();
+    cut_everywhere(begun, change, |cut, disk| {
+        let newest = versions(disk, ".log").into_iter().max();
+        let (_, found) = open(disk).unwrap();
         let has_tokens = found.members.len() == 2;
         assert!(!has_tokens || newest == Some(2), "cut {cut}");
         seen[usize::from(has_tokens)] += 1;
-    }
+    });
     assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
 }
 

@@ -5,8 +5,8 @@ use quorate_raft::{Entry, Found, Index, LogId, SnapshotMeta, Write};
 use quorate_storage::{MemoryDisk, OpenError, Storage, newest_members};
 
 use crate::common::{
-    append, changed_sectors, command, members, members_entry, newest_segment, noop, open, perform, rows,
-    settle, take, vote, whole, write,
+    append, changed_sectors, command, cut_everywhere, members, members_entry, newest_segment, noop, open,
+    perform, rows, settle, take, vote, whole, write,
 };
 
 type Damage = fn(&MemoryDisk, &str, usize);
@@ -81,19 +81,12 @@ fn a_crash_between_the_entry_and_its_copy_is_made_up_for() {
     };
     let entry = members_entry(1, 2, &["a", "b"]);
     let change = || vec![Write { append: vec![entry.clone(), noop(1, 3)], ..write(2) }];
-    let (disk, mut storage) = begun();
-    let before = disk.changes();
-    perform(&mut storage, change()).unwrap();
     let mut seen = [0, 0];
-    for cut in 0..disk.changes() - before {
-        let (disk, mut storage) = begun();
-        disk.cut_power_at(disk.changes() + cut);
-        perform(&mut storage, change()).unwrap_err();
-        disk.crash(cut);
-        let (_, found) = open(&disk).unwrap();
+    cut_everywhere(begun, change, |cut, disk| {
+        let (_, found) = open(disk).unwrap();
         seen[found.members.len()] += 1;
-        every_sector_may_rot(&disk, &found.members, &format!("cut {cut}"));
-    }
+        every_sector_may_rot(disk, &found.members, &format!("cut {cut}"));
+    });
     assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
 }
 
