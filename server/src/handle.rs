@@ -104,23 +104,14 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
-    use quorate_node::kv::Settings;
-    use quorate_node::raft::{Config, NodeId};
-    use quorate_node::{Node, NodeConfig, ReadLevel};
-    use quorate_storage::{MemoryDisk, Options, Storage};
+    use quorate_node::ReadLevel;
+
+    use crate::idle_node::idle_node;
 
     /// A line to a driver that takes nothing up.
     #[test]
     fn who_finds_the_line_full_is_refused_at_once() {
-        let (_, found) = Storage::open(MemoryDisk::new(), Options::new(1)).unwrap();
-        let config = NodeConfig {
-            raft: Config::new(NodeId(1), 1),
-            checkpoint_entries: 1,
-            checkpoint_bytes: 1,
-            pending_requests: 1,
-            settings: Settings::default(),
-        };
-        let view = Node::open(config, found, Time(0)).unwrap().view();
+        let view = idle_node().view();
         let (asks, mut line) = mpsc::channel(1);
         let handle = Handle::new(asks, watch::Sender::new(Arc::new(view)).subscribe());
 

@@ -46,6 +46,8 @@ mod driver_tests;
 mod founding;
 mod handle;
 mod http;
+#[cfg(test)]
+mod idle_node;
 mod inspector;
 mod join;
 mod log_lines;

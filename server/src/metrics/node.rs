@@ -200,23 +200,9 @@ impl NodeWatch {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use quorate_node::NodeConfig;
-    use quorate_node::kv::Settings;
-    use quorate_node::raft::{CampaignCause, Config, Digest, Members, NodeId, SnapshotMeta, StepDownCause};
-    use quorate_storage::{MemoryDisk, Options, Storage};
+    use crate::idle_node::idle_node;
+    use quorate_node::raft::{CampaignCause, Digest, Members, NodeId, SnapshotMeta, StepDownCause};
     use std::time::Duration;
-
-    fn follower() -> Node {
-        let (_, found) = Storage::open(MemoryDisk::new(), Options::new(1)).unwrap();
-        let config = NodeConfig {
-            raft: Config::new(NodeId(1), 1),
-            checkpoint_entries: 1,
-            checkpoint_bytes: 1,
-            pending_requests: 1,
-            settings: Settings::default(),
-        };
-        Node::open(config, found, Time(0)).unwrap()
-    }
 
     fn watch() -> (Arc<Metrics>, NodeWatch) {
         let metrics = Arc::<Metrics>::default();
@@ -229,7 +215,7 @@ mod tests {
         let (metrics, mut watch) = watch();
         watch.leads_in = Some(Term(3));
         watch.appended.push_back((Index(0), Time(5)));
-        watch.turned(Time(9), &follower());
+        watch.turned(Time(9), &idle_node());
         assert_eq!((watch.appended.len(), metrics.node.replication.distribution().count), (0, 0));
     }
 
@@ -239,7 +225,7 @@ mod tests {
         for (index, at) in [(0, 1_000), (0, 3_000), (7, 4_000)] {
             watch.appended.push_back((Index(index), Time(at)));
         }
-        watch.turned(Time(6_000), &follower());
+        watch.turned(Time(6_000), &idle_node());
         let seen = metrics.node.replication.distribution();
         assert_eq!((watch.appended.len(), seen.count, seen.sum), (1, 2, 0.008));
     }
@@ -276,7 +262,7 @@ mod tests {
     #[test]
     fn events_are_counted() {
         let (metrics, mut watch) = watch();
-        let (node, term) = (follower(), Term(2));
+        let (node, term) = (idle_node(), Term(2));
         for event in [
             Event::Campaign { term, cause: CampaignCause::NoLeader },
             Event::BecameLeader { term },
