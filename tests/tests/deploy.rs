@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use quorate_tests::program::Program;
 
@@ -39,6 +40,23 @@ fn nothing_that_runs_again_founds_a_cluster() {
         assert!(!lowercase.contains("bootstrap"), "{name} founds a cluster");
     }
     assert!(without_comments(&read("kubernetes/found.yaml")).contains("args: [bootstrap]"));
+}
+
+/// Packages and images carry the licences of all that is in the program, its every crate's.
+#[test]
+fn the_licences_of_others_go_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("licences");
+    let made = Command::new(deploy().join("licenses")).arg(&file).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let text = fs::read_to_string(&file).unwrap();
+    for crate_name in ["hyper", "ring", "rustls", "tokio"] {
+        assert!(text.lines().any(|line| line.starts_with(&format!("{crate_name} "))), "{crate_name}");
+    }
+    for told in ["the Rust standard library", "Permission is hereby granted", "Apache License", "LLVM"] {
+        assert!(text.contains(told), "{told}");
+    }
+    assert!(!text.lines().any(|line| line.starts_with("quorate-")), "what is ours is no other's");
 }
 
 /// Whoever has the CA's key can make a node of the cluster: it stays where certificates are made.
