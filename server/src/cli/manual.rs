@@ -22,7 +22,7 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 /// The seed's variables, and whose places they take.
-const SEEDS_VARIABLES: [(&str, &str); 4] = [
+pub(super) const SEEDS_VARIABLES: [(&str, &str); 4] = [
     ("STORAGE_PATH", "--data-dir"),
     ("HOST, PORT", "--listen"),
     ("RAFT_PORT", "the port of --raft-listen"),

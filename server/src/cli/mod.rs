@@ -39,6 +39,8 @@ mod output;
 mod progress;
 mod recover;
 mod recover_report;
+#[cfg(test)]
+mod reference;
 mod restore;
 mod serve;
 mod signals;
