@@ -19,7 +19,7 @@ fn older() -> String {
     std::env::var("QUORATE_OLDER").expect("QUORATE_OLDER names the older program: see tests/upgrade/run")
 }
 
-/// Restarts every node as `program`, the leader last, as OPERATING.md says.
+/// Restarts every node as `program`, the leader last, as docs/how-to/upgrade.md says.
 fn roll(cluster: &mut Cluster, program: &str) {
     let leader = cluster.leader();
     for number in (0..cluster.nodes.len()).filter(|number| *number != leader).chain([leader]) {

@@ -69,7 +69,7 @@ fn page() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
          What `GET /metrics` tells, in the text format of Prometheus (0.0.4), at every node of itself. The page is made of the\n\
-         table in `server/src/metrics/table/`, from which the answers are made, too. [OPERATING.md](OPERATING.md#metrics-and-alerts)\n\
+         table in `server/src/metrics/table/`, from which the answers are made, too. [Monitoring](how-to/monitor.md#metrics-and-alerts)\n\
          tells how to scrape them, [ALERTS.md](ALERTS.md) what to do when an alert looks at one and rings.\n\n\
          Counters begin at 0 with the process. A histogram has `_bucket`, `_sum` and `_count`. Metrics *on the leader* have no\n\
          values on other nodes, those of the disk and the process none where the system does not tell.\n",
