@@ -1,7 +1,7 @@
 //! Style is a test: the checks of `quorate_tests::style`, on this repository.
 
 use quorate_tests::style::{
-    Complaint, TextFile, assert_no_complaints, documents, manifests, repository_files, sources,
+    Complaint, TextFile, assert_no_complaints, book, documents, manifests, repository_files, sources,
 };
 
 fn files_ending(end: &str) -> Vec<TextFile> {
@@ -36,6 +36,11 @@ fn links_and_mentions_of_documents_lead_somewhere() {
     let outside_of_checks: Vec<TextFile> =
         files.into_iter().filter(|file| !file.path.starts_with("tests/src/style/")).collect();
     assert_no_complaints(&documents::mentioned_documents(&outside_of_checks));
+}
+
+#[test]
+fn every_document_is_in_the_book_and_the_book_leads_only_to_itself() {
+    assert_no_complaints(&book::check(&repository_files()));
 }
 
 #[test]

@@ -187,7 +187,7 @@ pub fn machine_paths(file: &TextFile) -> Vec<Complaint> {
 }
 
 /// The targets of `[text](target)` outside of code, with their lines.
-fn link_targets(text: &str) -> Vec<(usize, String)> {
+pub(super) fn link_targets(text: &str) -> Vec<(usize, String)> {
     let mut targets = Vec::new();
     let mut in_code = false;
     for (number, line) in text.lines().enumerate() {
@@ -222,7 +222,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 }
 
 /// The path that a link in `from` leads to.
-fn resolve(from: &str, link: &str) -> String {
+pub(super) fn resolve(from: &str, link: &str) -> String {
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();
     for part in link.trim_end_matches('/').split('/') {

@@ -1,0 +1,83 @@
+//! The book: what a page tells people to type does what it says.
+//!
+//! A page of `docs/SUMMARY.md` (and README.md) with commands is in one of two lists here: it is run, or it says why it
+//! is not.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod examples;
+mod run;
+
+use std::collections::BTreeSet;
+
+use quorate_tests::style::{book, repository_files};
+
+/// Pages with commands that no test can run, and what stands in its place.
+const NOT_RUN: [(&str, &str); 5] = [
+    ("docs/EVIDENCE.md", "it names all the tests that there are, which take hours"),
+    (
+        "docs/INSTALL.md",
+        "apt, podman and kubectl change the machine: `tests/packages/` does it in machines of its own",
+    ),
+    ("docs/MUTANTS.md", "a run takes days"),
+    ("docs/PROTOCOL.md", "the search in full takes gigabytes; `cargo test` does a part of it"),
+    ("docs/SIMULATION.md", "`sim/` tests the command; what the page shows takes hours"),
+];
+
+/// Each page as a test of its own.
+macro_rules! pages {
+    ($($test:ident $page:literal)*) => {
+        const RUN: &[&str] = &[$($page),*];
+        $(#[test]
+        fn $test() {
+            run::page(stringify!($test), $page);
+        })*
+    };
+}
+
+pages! {
+    readme "README.md"
+    tutorial "docs/tutorial.md"
+    guide "docs/GUIDE.md"
+    http "docs/HTTP.md"
+    recovery "docs/RECOVERY.md"
+    how_to_back_up "docs/how-to/backup.md"
+    how_to_look_into_a_data_dir "docs/how-to/data-dir.md"
+    how_to_deploy "docs/how-to/deploy.md"
+    how_to_get_out_of_a_full_disk "docs/how-to/full-disk.md"
+    how_to_get_help "docs/how-to/help.md"
+    how_to_join "docs/how-to/join.md"
+    how_to_change_the_members "docs/how-to/members.md"
+    how_to_monitor "docs/how-to/monitor.md"
+    how_to_replace_a_machine "docs/how-to/replace-a-machine.md"
+    how_to_speak_tls "docs/how-to/tls.md"
+    how_to_give_tokens "docs/how-to/tokens.md"
+    how_to_tune "docs/how-to/tune.md"
+    how_to_upgrade "docs/how-to/upgrade.md"
+    consistency "docs/explain/consistency.md"
+    exercises "docs/explain/exercises.md"
+    locks "docs/explain/locks.md"
+}
+
+#[test]
+fn every_page_with_commands_is_run_or_says_why_not() {
+    let files = repository_files();
+    let pages: Vec<String> = book::pages(&files).into_iter().chain(["README.md".to_owned()]).collect();
+    assert!(pages.len() > 40, "{pages:?}");
+    let not_run: BTreeSet<&str> = NOT_RUN.iter().map(|(page, _)| *page).collect();
+    let listed: BTreeSet<&str> = RUN.iter().copied().chain(not_run.iter().copied()).collect();
+    assert_eq!(listed.len(), RUN.len() + NOT_RUN.len(), "a page is in both lists, or twice in one");
+
+    let mut with_commands = BTreeSet::new();
+    for page in &pages {
+        let text = &files.iter().find(|file| file.path == *page).unwrap().text;
+        let kinds = examples::kinds(text);
+        if kinds.contains("console") || kinds.contains("sh") {
+            with_commands.insert(page.as_str());
+        }
+        let is_run = !not_run.contains(page.as_str());
+        assert!(!is_run || !kinds.contains("sh"), "{page}: commands that are run stand in `console` blocks");
+        let unknown: Vec<&str> = kinds.into_iter().filter(|kind| !examples::KINDS.contains(kind)).collect();
+        assert!(unknown.is_empty(), "{page} has blocks of these kinds: {unknown:?}");
+    }
+    assert_eq!(with_commands, listed, "pages with commands, and those that are listed");
+}
