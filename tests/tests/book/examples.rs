@@ -54,8 +54,8 @@ pub fn kinds(document: &str) -> BTreeSet<&str> {
 
 /// Whether a command printed what the document shows.
 ///
-/// There `…` stands for anything within a line, a line of `…` alone for any lines, and an id (32 hex digits) for any id.
-/// Tables are in the order of ids: where there are some, the order of lines is not looked at. How many spaces stand
+/// There `…` stands for anything within a line, a line of `…` alone for any lines, and an id (32 hex digits) for any
+/// id. Tables are in the order of ids: where there are some, the order of lines is not looked at. How many spaces stand
 /// between two words is not looked at either: the columns of a table are as wide as what is in them.
 pub fn matches(shown: &str, printed: &str) -> bool {
     let one_space =
