@@ -2,7 +2,7 @@
 //!
 //! | the client | has |
 //! |---|---|
-//! | sends nothing | what hyper gives it: see `service.rs` |
+//! | asks nothing | [`IDLE_TIMEOUT`], twice that at most |
 //! | has begun a head | [`HEAD_TIMEOUT`] for all of it |
 //! | has begun one along with the request before | the same, from its next byte on |
 //! | sends a body | what `body.rs` gives it |
@@ -22,6 +22,10 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use super::connections::Line;
 use crate::runtime::Runtime;
 
+/// How long a connection may be idle. Longer than clients and peers keep idle connections, so that it is them who close.
+/// It is looked at this often whether there was a request since, which costs a request nothing.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// How long a request's head may take from its first byte.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -35,6 +39,9 @@ pub(super) struct Paced<S, R> {
     /// How many requests there had been when the first byte of a head arrived, if one did.
     head_after: Option<u64>,
     head: Patience<R>,
+    idle: Patience<R>,
+    /// How many requests there had been when `idle` began.
+    idle_after: u64,
     stall: Patience<R>,
 }
 
@@ -68,8 +75,22 @@ impl<S, R: Runtime> Paced<S, R> {
             line,
             head_after: None,
             head: Patience::new(runtime.clone(), HEAD_TIMEOUT),
+            idle: Patience::new(runtime.clone(), IDLE_TIMEOUT),
+            idle_after: 0,
             stall: Patience::new(runtime.clone(), STALL_TIMEOUT),
         }
+    }
+
+    /// Whether none has come for all of the time that was given. The timer runs on while requests come and go.
+    fn is_idle_for_long(&mut self, requests: u64, context: &mut Context<'_>) -> bool {
+        while self.idle.is_over(context) {
+            if self.idle_after == requests {
+                return true;
+            }
+            self.idle_after = requests;
+            self.idle.renew();
+        }
+        false
     }
 
     /// What comes of waiting for the client to take something.
@@ -81,10 +102,14 @@ impl<S, R: Runtime> Paced<S, R> {
         if polled.is_ready() {
             self.stall.renew();
         } else if self.stall.is_over(context) {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nobody takes the answer")));
+            return timed_out("nobody takes the answer");
         }
         polled
     }
+}
+
+fn timed_out<T>(what: &'static str) -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, what)))
 }
 
 impl<S: Read + Unpin, R: Runtime> Read for Paced<S, R> {
@@ -105,11 +130,12 @@ impl<S: Read + Unpin, R: Runtime> Read for Paced<S, R> {
         }
         if polled.is_ready() {
             this.head_after.get_or_insert(requests);
-        } else if this.head_after.is_some() && this.head.is_over(context) {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the head of a request did not end",
-            )));
+        } else if this.head_after.is_some() {
+            if this.head.is_over(context) {
+                return timed_out("the head of a request did not end");
+            }
+        } else if this.is_idle_for_long(requests, context) {
+            return timed_out("no request came");
         }
         polled
     }
@@ -280,6 +306,22 @@ mod tests {
             assert!(reads(&mut stream));
             drop(busy);
         }
+    }
+
+    #[test]
+    fn who_asks_nothing_for_long_is_hung_up_on() {
+        let (mut stream, hand, place) = set_up();
+        for _ in 0..3 {
+            assert!(reads(&mut stream));
+            hand.pass(IDLE_TIMEOUT * 9 / 10);
+            assert!(sends(&mut stream, b"a request"));
+            drop(place.begin().unwrap());
+        }
+        assert!(reads(&mut stream));
+        hand.pass(IDLE_TIMEOUT);
+        assert!(reads(&mut stream), "there was one since it was looked at last");
+        hand.pass(IDLE_TIMEOUT);
+        assert!(!reads(&mut stream));
     }
 
     #[test]

@@ -12,6 +12,10 @@ use super::headers::X_REQUEST_ID;
 /// The longest that a client may give, in bytes.
 const LONGEST: usize = 128;
 
+/// Of a name that a node makes: what tells this start of this node, and the most that the number has.
+const PREFIX_DIGITS: usize = 16;
+const NUMBER_DIGITS: usize = 16;
+
 /// Makes names that no other node makes, nor this one after a restart.
 pub(super) struct RequestIds {
     /// Of this start of this node.
@@ -36,7 +40,22 @@ impl RequestIds {
 
     fn make(&self) -> HeaderValue {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        HeaderValue::try_from(format!("{:016x}-{number:x}", self.prefix)).expect("digits are a header value")
+        let mut text = [b'-'; PREFIX_DIGITS + 1 + NUMBER_DIGITS];
+        hex(self.prefix, &mut text[..PREFIX_DIGITS]);
+        let digits = (number.checked_ilog2().unwrap_or(0) / 4 + 1) as usize;
+        let end = PREFIX_DIGITS + 1 + digits;
+        hex(number, &mut text[PREFIX_DIGITS + 1..end]);
+        HeaderValue::from_bytes(&text[..end]).expect("digits are a header value")
+    }
+}
+
+/// Fills `digits` with the last digits of a number, in hexadecimal. A request needs one of these, so there is no detour
+/// over a formatter.
+fn hex(number: u64, digits: &mut [u8]) {
+    let mut rest = number;
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(rest & 15) as usize];
+        rest >>= 4;
     }
 }
 
@@ -59,6 +78,16 @@ mod tests {
         for given in ["a", "01HF-x/y=", &"z".repeat(LONGEST)] {
             assert_eq!(ids.of(&named(given)), given);
         }
+    }
+
+    #[test]
+    fn numbers_have_as_many_digits_as_they_need() {
+        let ids = RequestIds { prefix: u64::MAX, made: AtomicU64::new(0xf) };
+        for last in ["f", "10", "11"] {
+            assert_eq!(ids.make(), format!("ffffffffffffffff-{last}"));
+        }
+        ids.made.store(u64::MAX, Ordering::Relaxed);
+        assert_eq!(ids.make(), "ffffffffffffffff-ffffffffffffffff");
     }
 
     #[test]

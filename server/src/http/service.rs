@@ -34,13 +34,9 @@ use super::request::{Call, Operation, Route, parse_routed, parse_timeout, route_
 use super::status::version;
 use crate::context::Context;
 use crate::net::{Listener, Net};
-use crate::runtime::{Either, HyperTimer, Runtime, race};
+use crate::runtime::{Either, Runtime, race};
 use crate::shutdown::ShutdownGuard;
 use crate::tokens::{Asker, Sender};
-
-/// How long a connection may be idle. Longer than clients and peers keep idle
-/// connections, so that it is them who close.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long nothing is accepted after an error. Mostly the process has too many files open, and accepting again at once
 /// would fail again.
@@ -115,7 +111,8 @@ async fn serve_connection<R: Runtime, N: Net>(
         }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(HyperTimer::new(runtime.clone())).header_read_timeout(IDLE_TIMEOUT);
+    // `Paced` keeps time, with fewer timers.
+    builder.header_read_timeout(None);
     let mut connection = pin!(builder.serve_connection(stream, service));
     let over = async {
         app.context.shutdown.begun().await;
