@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::answers::Known;
 use crate::bytes::Pair;
-use crate::changes::Body;
+use crate::changed_keys::ChangeNumber;
 use crate::command::{
     Action, ClusterTime, Command, Compare, Expiry, LeaseId, Once, Op, Operand, Order, Put, Relation,
     Revision, Txn,
@@ -18,7 +18,6 @@ use crate::expiries::{Due, Until};
 use crate::history::{Event, EventId, EventKind};
 use crate::locks::Lock;
 use crate::outcome::{Applied, OpResult, Outcome};
-use crate::rows::TABLE_KEYS;
 use crate::settings::Meta;
 use crate::store::{Entry, Kv, Row};
 
@@ -253,31 +252,33 @@ impl Kv {
         until: Option<Until>,
     ) -> Revision {
         let (value, mod_revision) = (value.clone(), batch.revision(&mut self.revision));
-        let previous = if let Some(row) = self.rows.get_mut(&**key) {
+        let (changes, next) = (&mut self.ledger.changes.keys, self.history.next_number());
+        let (key, previous) = if let Some((key, row)) = self.rows.get_mut(key) {
+            let key = key.clone();
             let Entry { create_revision, mod_revision: written, version, .. } = row.entry;
             // Written before in this very revision, by the same import: the later value takes the place of the
             // earlier.
             let is_again = written == mod_revision;
             let version = if is_again { version } else { version + 1 };
             let entry = Entry { value, create_revision, mod_revision, version };
-            let last = if is_again { row.last } else { self.history.next_number() };
-            let before = core::mem::replace(row, Row { last, ..Row::new(key, entry) });
-            let (hash, entry) = (row.hash, row.entry.clone());
-            self.forget(key, &before);
+            let last = if is_again { row.last } else { next };
+            let changed = changes.set(&key, row.changed, Some(entry.clone()));
+            let before = core::mem::replace(row, Row { last, changed, ..Row::new(&key, entry) });
+            let (hash, bytes) = (row.hash, key.len() + row.entry.value.len());
+            self.forget(&key, &before);
             self.ledger.enter(hash);
-            self.live_bytes += (key.len() + entry.value.len()) as u64;
-            self.ledger.changes.set(TABLE_KEYS, key.clone(), Some(Body::Entry(entry)));
-            if is_again { None } else { Some(Some(before)) }
+            self.live_bytes += bytes as u64;
+            (key, if is_again { None } else { Some(Some(before)) })
         } else {
             let entry = Entry { value, create_revision: mod_revision, mod_revision, version: 1 };
-            self.ledger.changes.set(TABLE_KEYS, key.clone(), Some(Body::Entry(entry.clone())));
-            self.insert(key.clone(), Row { last: self.history.next_number(), ..Row::new(key, entry) });
-            Some(None)
+            let changed = changes.set(key, ChangeNumber::NONE, Some(entry.clone()));
+            self.insert(key.clone(), Row { last: next, changed, ..Row::new(key, entry) });
+            (key.clone(), Some(None))
         };
         if let Some(previous) = previous {
             self.happened(batch, EventKind::Put, key.clone(), previous);
         }
-        self.expiries.set(key, until, &mut self.ledger);
+        self.expiries.set(&key, until, &mut self.ledger);
         mod_revision
     }
 
@@ -286,7 +287,7 @@ impl Kv {
         let Some((key, row)) = self.rows.remove_entry(key) else { return false };
         batch.revision(&mut self.revision);
         self.forget(&key, &row);
-        self.ledger.changes.set(TABLE_KEYS, key.clone(), None);
+        self.ledger.changes.keys.set(&key, row.changed, None);
         self.expiries.set(&key, None, &mut self.ledger);
         self.happened(batch, kind, key, Some(row));
         true

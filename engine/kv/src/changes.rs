@@ -5,9 +5,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
+use crate::changed_keys::{ChangedKeys, Walk};
 use crate::hash::{RowHash, RowSum};
 use crate::history::{Event, EventId};
-use crate::rows::{TABLE_HISTORY, TABLE_LEASES};
+use crate::rows::{TABLE_HISTORY, TABLE_KEYS, TABLE_LEASES};
 use crate::store::Entry;
 
 /// Table and key of a row.
@@ -23,13 +24,14 @@ pub(crate) enum Body {
 
 /// Rows that changed: what each is now, or nothing when it is gone.
 ///
-/// Events are never changed, only added at one end and dropped at the other, so they need no map: this costs a write
-/// little.
+/// Keys change often, and their rows know where; see [`ChangedKeys`]. Events are never changed, only added at one end
+/// and dropped at the other, so they need no map: this costs a write little.
 ///
 /// Invariants: both `dropped` and `events` ascend, and the first event lies above the last one dropped; no row in
-/// `rows` is of the history.
+/// `rows` is of the keys or of the history.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
+    pub(crate) keys: ChangedKeys,
     rows: BTreeMap<RowKey, Option<Body>>,
     dropped: Vec<EventId>,
     events: VecDeque<Event>,
@@ -43,6 +45,8 @@ pub(crate) enum Position {
     Start,
     /// Behind this row.
     Row(RowKey),
+    /// So far with the keys.
+    Keys(Walk),
     /// So many of the events that were dropped are out.
     Dropped(usize),
     /// So many of the new events are out.
@@ -50,7 +54,9 @@ pub(crate) enum Position {
 }
 
 impl Changes {
+    /// A row is `body` now; it is in none of the tables that have something of their own here.
     pub(crate) fn set(&mut self, table: u8, key: Arc<[u8]>, body: Option<Body>) {
+        assert!(table != TABLE_KEYS && table != TABLE_HISTORY, "table {table} has its own changes");
         self.rows.insert((table, key), body);
     }
 
@@ -76,20 +82,26 @@ impl Changes {
         loop {
             match position {
                 Position::Start | Position::Row(_) => {
-                    let is_before_history = !matches!(position, Position::Row((TABLE_LEASES.., _)));
+                    let is_before_keys = !matches!(position, Position::Row((TABLE_LEASES.., _)));
                     let from = match position {
                         Position::Row(last) => Bound::Excluded(&*last),
                         _ => Bound::Unbounded,
                     };
                     let next = self.rows.range::<RowKey, _>((from, Bound::Unbounded)).next();
-                    match next.filter(|((table, _), _)| !is_before_history || *table < TABLE_HISTORY) {
+                    match next.filter(|((table, _), _)| !is_before_keys || *table < TABLE_KEYS) {
                         Some((row, body)) => {
                             *position = Position::Row(row.clone());
                             return Some((row.0, row.1.clone(), body.clone()));
                         }
-                        None if is_before_history => *position = Position::Dropped(0),
+                        None if is_before_keys => *position = Position::Keys(self.keys.walk()),
                         None => return None,
                     }
+                }
+                Position::Keys(walk) => {
+                    if let Some((key, entry)) = self.keys.next(walk) {
+                        return Some((TABLE_KEYS, key, entry.map(Body::Entry)));
+                    }
+                    *position = Position::Dropped(0);
                 }
                 Position::Dropped(out) => {
                     if let Some(id) = self.dropped.get(*out) {

@@ -16,6 +16,7 @@ use core::ops::Bound;
 use crate::changes::Ledger;
 use crate::command::Revision;
 use crate::hash::RowHash;
+use crate::key_map::KeyMap;
 use crate::rows::TABLE_HISTORY;
 use crate::store::{Entry, Row};
 
@@ -301,7 +302,7 @@ impl History {
 
     /// An event that did not lead to what came after it: to what the next event of its key replaced, or, without one,
     /// to what is there now. Or one that replaced what was written since the oldest event, but not by any event.
-    pub(crate) fn contradiction(&self, rows: &BTreeMap<Arc<[u8]>, Row>) -> Option<EventId> {
+    pub(crate) fn contradiction(&self, rows: &KeyMap) -> Option<EventId> {
         let wrong = self.events.iter().find(|event| {
             let after = match self.event(event.newer) {
                 Some(newer) => newer.previous.as_ref(),
@@ -315,13 +316,13 @@ impl History {
     }
 
     /// Links the events of a history that was restored, whose keys are in `rows`.
-    pub(crate) fn link(&mut self, rows: &mut BTreeMap<Arc<[u8]>, Row>) {
+    pub(crate) fn link(&mut self, rows: &mut KeyMap) {
         self.absent.clear();
         for position in 0..self.events.len() {
             let number = EventNumber(self.first + position as u64);
             let key = self.events[position].key.clone();
             let older = match rows.get_mut(&key) {
-                Some(row) => core::mem::replace(&mut row.last, number),
+                Some((_, row)) => core::mem::replace(&mut row.last, number),
                 None => self.absent.insert(key, number).unwrap_or(EventNumber::NONE),
             };
             (self.events[position].older, self.events[position].newer) = (older, EventNumber::NONE);

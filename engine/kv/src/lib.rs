@@ -2,7 +2,7 @@
 //!
 //! This is what the log is *for*: every node feeds the same committed [`Command`]s in the same order to
 //! [`Kv::apply`], and so every node holds the same state. Nothing else goes in: no clock, no random number,
-//! no thread, no hash map with a seed of its own. Whatever two nodes hold after the same commands compares
+//! no thread, no hash map that is gone through. Whatever two nodes hold after the same commands compares
 //! equal, hashes equal ([`Kv::state_hash`]), and what changed between the same two commands is written to a
 //! checkpoint as the same bytes ([`Kv::seal`]).
 //!
@@ -17,13 +17,14 @@
 //! | `command` | what goes in: [`Command`], [`Order`], [`Action`], [`Revision`], [`ClusterTime`] |
 //! | `outcome` | what comes out: [`Outcome`] |
 //! | `apply` | what each command does |
-//! | `store` | [`Kv`]: the ordered map, what is read, what checkpoints are made of |
+//! | `store` | [`Kv`]: what is read, what checkpoints are made of |
+//! | `key_map` | the map of keys: found by a hash, gone through in order |
 //! | `history` | the past: what every change replaced |
 //! | `expiries` | leases, and keys that go by themselves |
 //! | `answers` | answers remembered for their idempotency keys; their bytes in `outcome_bytes` |
 //! | `locks` | locks with a name |
 //! | `settings` | limits that all replicas agree on |
-//! | `changes` | which rows have changed since the last checkpoint |
+//! | `changes` | which rows have changed since the last checkpoint; of keys, in `changed_keys` |
 //! | `hash` | the hash of a row and of the whole state |
 //! | [`rows`] | the bytes of rows, drawn one by one, and the writer of a run |
 //! | [`manifest`] | which runs make a state, and what must come out |
@@ -36,12 +37,14 @@ extern crate alloc;
 mod answers;
 mod apply;
 mod bytes;
+mod changed_keys;
 mod changes;
 mod command;
 mod expiries;
 mod gathered;
 mod hash;
 mod history;
+mod key_map;
 mod locks;
 pub mod manifest;
 mod outcome;

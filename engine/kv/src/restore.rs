@@ -8,7 +8,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::changes::{Body, Changes};
+use crate::changed_keys::ChangeNumber;
+use crate::changes::Changes;
 use crate::gathered::{self, Gathered, Wrong};
 use crate::manifest::{Boundary, Manifest, VERSION};
 use crate::rows::{CHUNK_BYTES, ROW_HEAD_BYTES, RowHead, TABLE_KEYS, TABLE_META};
@@ -306,7 +307,7 @@ impl Restore {
         }
         let entry = if head.is_tombstone { None } else { Some(gathered::entry(body, self.kv.revision())?) };
         if is_tail {
-            self.tail.set(TABLE_KEYS, key.clone(), entry.clone().map(Body::Entry));
+            self.tail.keys.set(&key, ChangeNumber::NONE, entry.clone());
         }
         match entry {
             Some(entry) if number == 0 => self.oldest.push((key.clone(), Row::new(&key, entry))),

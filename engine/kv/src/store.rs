@@ -1,16 +1,17 @@
 //! The store itself: an ordered map whose entries carry revisions, its past, and what ends by itself.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::iter;
 use core::ops::Bound;
 
 use crate::answers::Answers;
+use crate::changed_keys::ChangeNumber;
 use crate::changes::{Body, Changes, Ledger};
 use crate::command::{ClusterTime, LeaseId, Revision};
 use crate::expiries::{Expiries, Lease};
 use crate::hash::RowHash;
 use crate::history::{Change, Compacted, EventNumber, History};
+use crate::key_map::KeyMap;
 use crate::locks::{Lock, Locks};
 use crate::manifest::Totals;
 use crate::rows::{RunWriter, TABLE_KEYS, TABLE_META};
@@ -51,13 +52,15 @@ impl Entry {
 }
 
 /// The row of a key: its entry; the entry's share in the state hash, kept so that overwriting a large value needn't
-/// read the old one again; and where its past begins, which is each store's own affair.
+/// read the old one again; and where its past and its change are, which is each store's own affair.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) entry: Entry,
     pub(crate) hash: u64,
     /// The key's latest event. It may be gone.
     pub(crate) last: EventNumber,
+    /// Which of the changes since the last checkpoint is the key's.
+    pub(crate) changed: ChangeNumber,
 }
 
 impl PartialEq for Row {
@@ -77,7 +80,7 @@ impl Row {
             .number(entry.version)
             .bytes(&entry.value)
             .finish();
-        Row { entry, hash, last: EventNumber::NONE }
+        Row { entry, hash, last: EventNumber::NONE, changed: ChangeNumber::NONE }
     }
 }
 
@@ -94,7 +97,7 @@ impl Row {
 /// differ in them are equal.
 #[derive(Clone, Debug, Default)]
 pub struct Kv {
-    pub(crate) rows: BTreeMap<Arc<[u8]>, Row>,
+    pub(crate) rows: KeyMap,
     pub(crate) revision: Revision,
     pub(crate) live_bytes: u64,
     pub(crate) meta: Meta,
@@ -162,7 +165,7 @@ impl Kv {
     ) -> impl Iterator<Item = (&'a [u8], &'a Entry)> + use<'a> {
         // The map's own range panics when it is told to run backwards.
         let end = end.map_or(Bound::Unbounded, |end| Bound::Excluded(end.max(start)));
-        let rows = self.rows.range::<[u8], _>((Bound::Included(start), end));
+        let rows = self.rows.range((Bound::Included(start), end));
         rows.map(|(key, row)| (&**key, &row.entry))
     }
 
@@ -176,7 +179,7 @@ impl Kv {
         revision: Revision,
     ) -> Result<impl Iterator<Item = (&'a Arc<[u8]>, &'a Entry)> + use<'a, 'b>, Compacted> {
         self.reach(revision)?;
-        let mut present = self.rows.range::<[u8], _>((start, Bound::Unbounded)).peekable();
+        let mut present = self.rows.range((start, Bound::Unbounded)).peekable();
         // Nothing that is gone is looked at when the present is asked for.
         let past = self.history.absent_keys_from(start).take_while(move |_| revision < self.revision);
         let mut past = past.peekable();
@@ -365,8 +368,8 @@ impl Kv {
     /// row.
     pub fn count_all_as_changed(&mut self) {
         let mut all = Changes::default();
-        for (key, row) in &self.rows {
-            all.set(TABLE_KEYS, key.clone(), Some(Body::Entry(row.entry.clone())));
+        for (key, row) in self.rows.iter() {
+            all.keys.set(key, ChangeNumber::NONE, Some(row.entry.clone()));
         }
         self.history.live_events().for_each(|event| all.add_event(event.clone()));
         let others = self.expiries.rows().chain(self.answers.rows()).chain(self.locks.rows());
