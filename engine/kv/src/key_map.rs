@@ -48,20 +48,23 @@ pub(crate) struct KeyMap {
     hasher: DefaultHashBuilder,
 }
 
+/// A key with its row.
+type Pair = (Arc<[u8]>, Row);
+
 /// Rows that stay where they are.
 #[derive(Clone, Default)]
 struct Rows {
-    blocks: Vec<Vec<Option<(Arc<[u8]>, Row)>>>,
+    blocks: Vec<Vec<Option<Pair>>>,
     free: Vec<Place>,
 }
 
 impl Rows {
-    fn at(&self, place: Place) -> Option<&(Arc<[u8]>, Row)> {
+    fn at(&self, place: Place) -> Option<&Pair> {
         let at = place.0 as usize;
         self.blocks[at / BLOCK][at % BLOCK].as_ref()
     }
 
-    fn slot(&mut self, place: Place) -> &mut Option<(Arc<[u8]>, Row)> {
+    fn slot(&mut self, place: Place) -> &mut Option<Pair> {
         let at = place.0 as usize;
         &mut self.blocks[at / BLOCK][at % BLOCK]
     }
@@ -82,7 +85,7 @@ impl Rows {
         Place(place)
     }
 
-    fn take(&mut self, place: Place) -> Option<(Arc<[u8]>, Row)> {
+    fn take(&mut self, place: Place) -> Option<Pair> {
         let taken = self.slot(place).take();
         self.free.push(place);
         taken
@@ -126,7 +129,7 @@ impl KeyMap {
         self.index[shard].insert_unique(spread(short), known, |known| spread(known.hash));
     }
 
-    pub(crate) fn remove_entry(&mut self, key: &[u8]) -> Option<(Arc<[u8]>, Row)> {
+    pub(crate) fn remove_entry(&mut self, key: &[u8]) -> Option<Pair> {
         let hash = Hash::of(key, &self.hasher);
         let place = self.find(hash, key)?;
         let known = self.index[hash.shard].find_entry(spread(hash.short), |known| known.place == place);
@@ -169,8 +172,8 @@ impl Default for KeyMap {
 }
 
 /// From keys that ascend: the tree is denser, and made faster, than key by key.
-impl FromIterator<(Arc<[u8]>, Row)> for KeyMap {
-    fn from_iter<I: IntoIterator<Item = (Arc<[u8]>, Row)>>(rows: I) -> KeyMap {
+impl FromIterator<Pair> for KeyMap {
+    fn from_iter<I: IntoIterator<Item = Pair>>(rows: I) -> KeyMap {
         let mut map = KeyMap::default();
         let mut order = Vec::new();
         for (key, row) in rows {

@@ -320,7 +320,7 @@ impl Restore {
 
     /// Takes a row of a newer run: what it says counts, whatever was there.
     fn overwrite(&mut self, key: Arc<[u8]>, entry: Option<Entry>) {
-        if let Some((key, row)) = self.kv.rows.remove_entry(&*key) {
+        if let Some((key, row)) = self.kv.rows.remove_entry(&key) {
             self.kv.forget(&key, &row);
         }
         if let Some(entry) = entry {
