@@ -228,7 +228,6 @@ mod tests {
     use super::*;
     use crate::command::Revision;
     use crate::store::Entry;
-    use alloc::vec;
     use proptest::prelude::*;
 
     fn key(number: u16) -> Arc<[u8]> {
@@ -304,6 +303,6 @@ mod tests {
             check(&map);
         }
         assert_eq!(map.rows.blocks.len(), 3);
-        assert_eq!(map.iter().map(|(key, _)| key.to_vec()).collect::<Vec<_>>(), vec![Vec::<u8>::new(); 0]);
+        assert!(map.iter().next().is_none());
     }
 }

@@ -283,7 +283,8 @@ async fn status_and_members_are_parsed_and_unknown_fields_ignored() {
 async fn adding_a_member_speaks_the_seed_s_language() {
     let server = Server::start(200, r#"{"status":"success"}"#).await;
     let address = "127.0.0.1:9080".parse().unwrap();
-    let mut member = NewMember { id: "ab".to_owned(), address, learner: false, wait_for_voter: true };
+    let mut member =
+        NewMember { id: "ab".to_owned(), address, learner: false, wait_for_voter: true, join_token: None };
     server.client().add(&member).await.unwrap();
     member = NewMember { learner: true, wait_for_voter: false, ..member };
     server.client().add(&member).await.unwrap();
