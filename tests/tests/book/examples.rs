@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 
 /// What a block may hold: commands that are run, commands that are not, output, and files.
-pub const KINDS: [&str; 7] = ["console", "sh", "text", "toml", "json", "yaml", "hcl"];
+pub(crate) const KINDS: [&str; 7] = ["console", "sh", "text", "toml", "json", "yaml", "hcl"];
 
 /// A command after `$ `, with the lines after `> ` that go on with it, and the lines that must follow.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Example {
-    pub command: String,
-    pub output: String,
+pub(crate) struct Example {
+    pub(crate) command: String,
+    pub(crate) output: String,
 }
 
 impl Example {
     /// Whether it starts a local cluster, which goes on while the other commands are run.
-    pub fn is_dev(&self) -> bool {
+    pub(crate) fn is_dev(&self) -> bool {
         self.command.ends_with("quorate dev")
     }
 }
@@ -23,7 +23,7 @@ impl Example {
 ///
 /// # Panics
 /// When such a block does not begin with a command.
-pub fn examples(document: &str) -> Vec<Example> {
+pub(crate) fn examples(document: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
     let mut in_console = false;
     for line in document.lines() {
@@ -47,7 +47,7 @@ pub fn examples(document: &str) -> Vec<Example> {
 }
 
 /// What kinds of blocks a document has, by the word after the three backticks.
-pub fn kinds(document: &str) -> BTreeSet<&str> {
+pub(crate) fn kinds(document: &str) -> BTreeSet<&str> {
     let fences = document.lines().filter_map(|line| line.trim_start().strip_prefix("```"));
     fences.step_by(2).collect()
 }
@@ -57,7 +57,7 @@ pub fn kinds(document: &str) -> BTreeSet<&str> {
 /// There `…` stands for anything within a line, a line of `…` alone for any lines, and an id (32 hex digits) for any
 /// id. Tables are in the order of ids: where there are some, the order of lines is not looked at. How many spaces stand
 /// between two words is not looked at either: the columns of a table are as wide as what is in them.
-pub fn matches(shown: &str, printed: &str) -> bool {
+pub(crate) fn matches(shown: &str, printed: &str) -> bool {
     let one_space =
         |line: &str| line.trim_end().split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     let lines =

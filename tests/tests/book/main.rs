@@ -99,7 +99,7 @@ fn what_the_evidence_names_is_there() {
             let name = pair[1];
             let is_there = match pair[0] {
                 "--test" => has(&format!("/tests/{name}.rs")) || has(&format!("/tests/{name}/main.rs")),
-                "--bench" => has(&format!("/benches/{name}.rs")),
+                "--bench" => has(&format!("/benches/{name}.rs")) || has(&format!("/benches/{name}/main.rs")),
                 "-p" => has_package(name),
                 "run" => has(&format!("/fuzz_targets/{name}.rs")),
                 _ => continue,

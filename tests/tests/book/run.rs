@@ -34,7 +34,7 @@ cargo() { shift; quorate \"$@\"; }
 ///
 /// # Panics
 /// When a command fails, or prints something else.
-pub fn page(test: &str, page: &str) {
+pub(crate) fn page(test: &str, page: &str) {
     if let Some(missing) = missing() {
         skip(test, missing);
         return;
@@ -42,7 +42,8 @@ pub fn page(test: &str, page: &str) {
     let examples = examples(&fs::read_to_string(repository().join(page)).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let (home, programs) = (folder.path().join("home"), folder.path().join("programs"));
-    [&home, &programs].map(|folder| fs::create_dir(folder).unwrap());
+    fs::create_dir(&home).unwrap();
+    fs::create_dir(&programs).unwrap();
     symlink(QUORATE, programs.join("quorate")).unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
     let script = script(&examples, folder.path());
