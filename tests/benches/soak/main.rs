@@ -68,9 +68,9 @@ fn main() {
 
 /// In even minutes the leader, in odd ones a follower, and never node 0.
 fn kill_one(cluster: &mut Cluster, minute: usize, clients: &Clients) {
-    let chosen = 1 + minute / 2 % 2;
+    let (chosen, of_leader) = (1 + minute / 2 % 2, minute.is_multiple_of(2));
     let mut leader = cluster.leader();
-    if minute % 2 == 0 && leader != chosen {
+    if of_leader && leader != chosen {
         let id = cluster.nodes[chosen].id();
         cluster.change(leader, "/raft/transfer", &serde_json::json!({ "ID": id }));
         wait_until("the leader to be the one that is killed", PATIENCE, || {
@@ -78,7 +78,7 @@ fn kill_one(cluster: &mut Cluster, minute: usize, clients: &Clients) {
             (leader == chosen).then_some(())
         });
     }
-    let victim = if minute % 2 == 0 { leader } else { (1..3).find(|&node| node != leader).unwrap() };
+    let victim = if of_leader { leader } else { (1..3).find(|&node| node != leader).unwrap() };
     cluster.nodes[victim].kill();
     let before = clients.answered();
     // More than may have been on their way.

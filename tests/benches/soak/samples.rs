@@ -19,8 +19,10 @@ pub(crate) struct Taken {
     pub(crate) disk_bytes: u64,
 }
 
-/// How to name each measure, and how to get it.
-pub(crate) const MEASURES: [(&str, fn(&Taken) -> f64); 4] = [
+/// What to call it, and how to get it.
+type Measure = (&'static str, fn(&Taken) -> f64);
+
+pub(crate) const MEASURES: [Measure; 4] = [
     ("memory in MB", |taken| taken.memory_bytes as f64 / 1e6),
     ("file descriptors", |taken| taken.descriptors as f64),
     ("threads", |taken| taken.threads as f64),
