@@ -27,7 +27,7 @@ operator() {
 
 # Asks a node from a machine, with a client's certificate: ask MACHINE NODE TARGET [OPTION OF CURL…].
 ask() {
-    on "$1" curl --silent --max-time 20 --cacert "$place/client/pki/ca.pem" \
+    on "$1" curl --silent --max-time 90 --cacert "$place/client/pki/ca.pem" \
         --cert "$place/client/pki/operator.pem" --key "$place/client/pki/operator.key" \
         "${@:4}" "https://${address[$2]}:8080$3"
 }
@@ -90,11 +90,13 @@ start() {
 
 # With a join token that is made for it.
 join() {
-    operator token join --ttl 1h >"$place/client/join.token"
+    wait_for "there is a join token" make_join_token
     bring client join.token "$1"
     start "$1" --join https://10.0.0.1:8080 --join-token-file join.token
     wait_ready "$1"
 }
+# Where a disk stands still too long, nobody knows whether one was made: then another one is.
+make_join_token() { operator token join --ttl 1h >"$place/client/join.token"; }
 
 stop() {
     kill -TERM "${running[$1]}"

@@ -1,17 +1,18 @@
 # An older build beside this one. Sourced at the root of the repository by the scripts that upgrade a cluster.
 
-# Builds the program as it was at a commit, in a folder of its own, and prints where it is. That takes minutes, once.
+# Builds the program as it was at a commit, and prints where it is. This build's own has to be made after it.
 build_older() {
-    local commit folder place
+    local commit target place
     commit="$(git rev-parse --verify "$1^{commit}")"
-    folder="$(realpath -m "${CARGO_TARGET_DIR:-target}")/upgrade"
-    place="$folder/$commit"
+    target="$(realpath -m "${CARGO_TARGET_DIR:-target}")"
+    place="$target/upgrade/$commit"
     if [[ ! -x "$place/quorate" ]]; then
         mkdir -p "$place/source"
         git archive "$commit" | tar -x -C "$place/source"
-        CARGO_TARGET_DIR="$folder/target" \
+        # Beside this build, as most dependencies are the same. Its program takes the name of this one's.
+        CARGO_TARGET_DIR="$target" \
             cargo build --manifest-path "$place/source/Cargo.toml" --locked --package quorate-server --bin quorate
-        cp "$folder/target/debug/quorate" "$place/quorate"
+        mv "$target/debug/quorate" "$place/quorate"
         rm -r "$place/source"
     fi
     printf '%s\n' "$place/quorate"
