@@ -22,7 +22,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use super::connections::Line;
 use crate::runtime::Runtime;
 
-/// How long a connection may be idle. Longer than clients and peers keep idle connections, so that it is them who close.
+/// How long a connection may be idle. Longer than clients and peers keep idle ones, so that it is them who close.
 /// It is looked at this often whether there was a request since, which costs a request nothing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 

@@ -1,4 +1,4 @@
-//! Does a cluster stay as it is? `cargo bench -p quorate-tests --bench soak [-- MINUTES]`, an hour unless told otherwise.
+//! Does a cluster stay as it is? `cargo bench -p quorate-tests --bench soak [-- MINUTES]`; an hour if not told.
 //!
 //! Three real nodes serve 70 % of the most that the same clients got out of them before, three writes to a read.
 //! Each minute one node is killed (`kill -9`), in turn the leader and a follower, and started again when the others
