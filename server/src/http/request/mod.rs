@@ -3,8 +3,8 @@
 //! Three steps, all pure. Who asks has to be known before the rest of a head is worth a look, and a body comes later
 //! than its head, and is held to limits that the head tells:
 //!
-//! 1. [`route_of`] looks up what method and path are for.
-//! 2. [`parse_routed`] makes a [`Head`] of that, query and headers.
+//! 1. `route_of` looks up what method and path are for.
+//! 2. `parse_routed` makes a [`Head`] of that, query and headers.
 //! 3. [`WriteCall::with_body`] and [`MemberCall::with_body`] make a change of that and the body.
 //!
 //! [`parse_head`] does the first two, for whoever has nobody to ask in between.
