@@ -20,6 +20,8 @@ pub(crate) struct Load {
     /// Connections are spread over these in turn.
     pub(crate) targets: Vec<Endpoint>,
     pub(crate) connections: u32,
+    /// How many requests are due in a second, over all connections; without it each sends when it has its answer.
+    pub(crate) rate: Option<u32>,
     pub(crate) value_bytes: usize,
     pub(crate) keys: u32,
     pub(crate) reads_percent: u8,
@@ -32,10 +34,26 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    #[cfg(test)]
+    pub(crate) fn to_nobody() -> Self {
+        Self {
+            targets: vec!["http://127.0.0.1:8080".parse().expect("it is an endpoint")],
+            tls: None,
+            token: None,
+            connections: 64,
+            rate: None,
+            value_bytes: 256,
+            keys: 10,
+            reads_percent: 50,
+            patience: Duration::from_secs(5),
+        }
+    }
+
     pub(crate) fn description(&self, duration: Duration) -> String {
         let targets = self.targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let rate = self.rate.map(|rate| format!(", {rate} requests per second")).unwrap_or_default();
         format!(
-            "{targets} for {}: {} connections, {} keys, {}-byte values, {}% reads",
+            "{targets} for {}: {} connections{rate}, {} keys, {}-byte values, {}% reads",
             duration_text(duration),
             self.connections,
             self.keys,
@@ -83,7 +101,8 @@ pub(crate) async fn measure(load: Load, duration: Duration) -> Report {
     let mut workers = JoinSet::new();
     for (index, connection) in load.open() {
         let random = Random(u64::from(index));
-        workers.spawn_local(work(connection, random, load.clone(), end, Rc::clone(&measured)));
+        let schedule = Schedule::new(&load, index, started);
+        workers.spawn_local(work((connection, schedule), random, load.clone(), end, Rc::clone(&measured)));
     }
     let all_ended = async { while workers.join_next().await.is_some() {} };
     // The rest hangs in requests without an answer; an error each.
@@ -97,8 +116,41 @@ pub(crate) async fn measure(load: Load, duration: Duration) -> Report {
     Report { load, elapsed, measured }
 }
 
+/// When the requests of one connection are due.
+struct Schedule {
+    /// The next one, and how long after it the one behind it is; without a rate each is due when it can be sent.
+    paced: Option<(Instant, Duration)>,
+}
+
+impl Schedule {
+    /// Connections take turns.
+    fn new(load: &Load, index: u32, started: Instant) -> Self {
+        let paced = load.rate.map(|rate| {
+            let turn = Duration::from_secs(1) / rate;
+            (started + turn * index, turn * load.connections)
+        });
+        Self { paced }
+    }
+
+    /// When the next request is due, if not at once.
+    fn next(&mut self) -> Option<Instant> {
+        let (due, interval) = self.paced.as_mut()?;
+        let next = *due;
+        *due += *interval;
+        Some(next)
+    }
+
+    /// Waits until the next request is due, and returns when that was: it may be long ago, when answers took longer than
+    /// the rate allows.
+    async fn wait(&mut self) -> Instant {
+        let Some(due) = self.next() else { return Instant::now() };
+        tokio::time::sleep_until(due.into()).await;
+        due
+    }
+}
+
 async fn work(
-    mut connection: Connection,
+    (mut connection, mut schedule): (Connection, Schedule),
     mut random: Random,
     load: Load,
     end: Instant,
@@ -107,13 +159,13 @@ async fn work(
     loop {
         let read = random.below(100) < u32::from(load.reads_percent);
         let operation = if read { Operation::Get } else { Operation::Put };
-        let sent = Instant::now();
-        if sent >= end {
+        let due = schedule.wait().await;
+        if due >= end || Instant::now() >= end {
             return;
         }
         let result = checked(&mut connection, operation, random.below(load.keys)).await;
         match result {
-            Ok(()) => measured.borrow_mut().success(operation, sent.elapsed()),
+            Ok(()) => measured.borrow_mut().success(operation, due.elapsed()),
             Err(problem) => {
                 measured.borrow_mut().error(problem);
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
@@ -149,6 +201,18 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_take_turns_and_what_is_late_is_due_all_the_same() {
+        let load = Load { connections: 4, rate: Some(100), ..Load::to_nobody() };
+        let started = Instant::now();
+        let mut second = Schedule::new(&load, 1, started);
+        let due: Vec<_> = (0..3).map(|_| second.next()).collect();
+        let after = |milliseconds| Some(started + Duration::from_millis(milliseconds));
+        assert_eq!(due, [after(10), after(50), after(90)]);
+        let mut hasty = Schedule::new(&Load { rate: None, ..load }, 1, started);
+        assert_eq!(hasty.next(), None);
+    }
 
     #[test]
     fn draws_stay_below_their_bound_and_reach_all_of_it() {

@@ -1,6 +1,6 @@
-//! `quorate bench`: closed-loop load, and how the cluster bears it.
+//! `quorate bench`: load, and how the cluster bears it.
 //!
-//! Each connection sends a request, waits for the answer, and sends the next. The generator usually shares its
+//! Each connection sends a request, waits for the answer, and sends the next, at once or when it is due. The generator usually shares its
 //! machine with the servers it measures, so it does as little as it can: one thread, requests patched in place,
 //! answers read by a parser that knows only what it must.
 //!
@@ -33,7 +33,14 @@ pub(crate) struct BenchFlags {
     /// How many connections, each with one request under way
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..=10_000))]
     connections: u32,
-    /// How long to measure
+    /// Measure with 1 connection, with 2, with 4, and so on up to --connections, and name the knee: the first number that
+    /// gives nine tenths of the most
+    #[arg(long, conflicts_with = "rate")]
+    ramp: bool,
+    /// Send so many requests per second, whether the cluster keeps up or not; one that is late counts from when it was due
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000_000))]
+    rate: Option<u32>,
+    /// How long to measure, each time
     #[arg(long, default_value = "10s", value_parser = parse_timeout)]
     duration: Duration,
     /// The size of a value
@@ -54,12 +61,22 @@ pub(crate) struct BenchFlags {
 }
 
 pub(crate) fn run(flags: &BenchFlags) -> Result<(), Failure> {
-    let report = block_on(tokio::task::LocalSet::new().run_until(measure(flags)))??;
-    report.print(flags.output.output)?;
-    report.verdict()
+    let reports = block_on(tokio::task::LocalSet::new().run_until(measure(flags)))??;
+    report::print(&reports, flags.output.output)?;
+    if flags.ramp {
+        output::say(&report::knee(&reports));
+    }
+    reports.iter().try_for_each(report::Report::verdict)
 }
 
-async fn measure(flags: &BenchFlags) -> Result<report::Report, Failure> {
+/// How many connections each measurement has.
+fn steps(flags: &BenchFlags) -> Vec<u32> {
+    let doubled = std::iter::successors(Some(1_u32), |connections| connections.checked_mul(2));
+    let below = doubled.take_while(|connections| flags.ramp && *connections < flags.connections);
+    below.chain([flags.connections]).collect()
+}
+
+async fn measure(flags: &BenchFlags) -> Result<Vec<report::Report>, Failure> {
     let targets = match flags.any_endpoint {
         true => flags.client.endpoints.clone(),
         false => vec![find_leader(&flags.client).await?],
@@ -67,6 +84,7 @@ async fn measure(flags: &BenchFlags) -> Result<report::Report, Failure> {
     let load = load::Load {
         targets,
         connections: flags.connections,
+        rate: flags.rate,
         value_bytes: flags.value_size,
         keys: flags.keys,
         reads_percent: flags.reads,
@@ -78,8 +96,13 @@ async fn measure(flags: &BenchFlags) -> Result<report::Report, Failure> {
         output::say(&format!("quorate: writing the {} keys to be read", flags.keys));
         load::fill(&load).await?;
     }
-    output::say(&format!("quorate: measuring {}", load.description(flags.duration)));
-    Ok(load::measure(load, flags.duration).await)
+    let mut reports = Vec::new();
+    for connections in steps(flags) {
+        let load = load::Load { connections, ..load.clone() };
+        output::say(&format!("quorate: measuring {}", load.description(flags.duration)));
+        reports.push(load::measure(load, flags.duration).await);
+    }
+    Ok(reports)
 }
 
 /// The leader that the first answering endpoint knows; waits for an election to end.

@@ -13,7 +13,7 @@ const LONGEST_MICROSECONDS: u64 = 600_000_000;
 const SIGNIFICANT_DIGITS: u8 = 3;
 
 /// Latencies in microseconds, and errors by what happened.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Measured {
     puts: Histogram<u64>,
     gets: Histogram<u64>,
@@ -51,21 +51,68 @@ impl Measured {
 }
 
 /// One whole run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Report {
     pub(crate) load: Load,
     pub(crate) elapsed: Duration,
     pub(crate) measured: Measured,
 }
 
-impl Report {
-    pub(crate) fn print(&self, output: Output) -> Result<(), Failure> {
-        match output {
-            Output::Json => output::json(&self.json()),
-            Output::Table => self.table().print(),
+/// Prints one measurement, or several.
+pub(crate) fn print(reports: &[Report], output: Output) -> Result<(), Failure> {
+    match (output, reports) {
+        (Output::Json, [report]) => output::json(&report.json()),
+        (Output::Json, _) => output::json(&Value::from_iter(reports.iter().map(Report::json))),
+        (Output::Table, _) => table(reports).print(),
+    }
+}
+
+/// Where more connections begin to bring little.
+pub(crate) fn knee(reports: &[Report]) -> String {
+    let most = reports.iter().map(Report::all_per_second).fold(0.0, f64::max);
+    match reports.iter().find(|report| report.all_per_second() >= 0.9 * most) {
+        Some(knee) if most > 0.0 => format!(
+            "quorate: the knee is at {} connections, with {:.0} of {most:.0} requests per second",
+            knee.load.connections,
+            knee.all_per_second()
+        ),
+        _ => "quorate: nothing was answered, so there is no knee".to_owned(),
+    }
+}
+
+fn table(reports: &[Report]) -> Table<9> {
+    let mut table = Table::new([
+        "CONNECTIONS",
+        "OPERATION",
+        "COUNT",
+        "PER_SECOND",
+        "P50_MS",
+        "P90_MS",
+        "P99_MS",
+        "P99.9_MS",
+        "MAX_MS",
+    ]);
+    for report in reports {
+        for (name, histogram) in report.histograms() {
+            let milliseconds = |microseconds: u64| format!("{:.3}", microseconds as f64 / 1000.0);
+            let quantile = |quantile| milliseconds(histogram.value_at_quantile(quantile));
+            table.row([
+                report.load.connections.to_string(),
+                name.to_owned(),
+                histogram.len().to_string(),
+                format!("{:.0}", report.per_second(&histogram)),
+                quantile(0.5),
+                quantile(0.9),
+                quantile(0.99),
+                quantile(0.999),
+                milliseconds(histogram.max()),
+            ]);
         }
     }
+    table
+}
 
+impl Report {
     /// A benchmark with errors measured something else than it says, so it fails, loudly.
     pub(crate) fn verdict(&self) -> Result<(), Failure> {
         let (errors, successes) = (self.measured.error_count(), self.measured.success_count());
@@ -96,32 +143,8 @@ impl Report {
         histogram.len() as f64 / self.elapsed.as_secs_f64()
     }
 
-    fn table(&self) -> Table<8> {
-        let mut table = Table::new([
-            "OPERATION",
-            "COUNT",
-            "PER_SECOND",
-            "P50_MS",
-            "P90_MS",
-            "P99_MS",
-            "P99.9_MS",
-            "MAX_MS",
-        ]);
-        for (name, histogram) in self.histograms() {
-            let milliseconds = |microseconds: u64| format!("{:.3}", microseconds as f64 / 1000.0);
-            let quantile = |quantile| milliseconds(histogram.value_at_quantile(quantile));
-            table.row([
-                name.to_owned(),
-                histogram.len().to_string(),
-                format!("{:.0}", self.per_second(&histogram)),
-                quantile(0.5),
-                quantile(0.9),
-                quantile(0.99),
-                quantile(0.999),
-                milliseconds(histogram.max()),
-            ]);
-        }
-        table
+    fn all_per_second(&self) -> f64 {
+        self.measured.success_count() as f64 / self.elapsed.as_secs_f64()
     }
 
     fn json(&self) -> Value {
@@ -129,6 +152,7 @@ impl Report {
         let mut object = json!({
             "targets": targets,
             "connections": self.load.connections,
+            "rate": self.load.rate,
             "keys": self.load.keys,
             "value_bytes": self.load.value_bytes,
             "reads_percent": self.load.reads_percent,
@@ -156,16 +180,7 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let load = Load {
-            targets: vec!["http://127.0.0.1:8080".parse().expect("it is an endpoint")],
-            tls: None,
-            token: None,
-            connections: 64,
-            value_bytes: 256,
-            keys: 10,
-            reads_percent: 50,
-            patience: Duration::from_secs(5),
-        };
+        let load = Load::to_nobody();
         Report { load, elapsed: Duration::from_secs(2), measured: Measured::new() }
     }
 
@@ -175,12 +190,12 @@ mod tests {
         (1..=1000).for_each(|n| report.measured.success(Operation::Put, Duration::from_micros(n)));
         (0..100).for_each(|_| report.measured.success(Operation::Get, Duration::from_millis(20)));
         let expected = "\
-OPERATION  COUNT  PER_SECOND  P50_MS  P90_MS  P99_MS  P99.9_MS  MAX_MS
-put        1000   500         0.500   0.900   0.990   0.999     1.000
-get        100    50          20.015  20.015  20.015  20.015    20.015
-all        1100   550         0.550   0.990   20.015  20.015    20.015
+CONNECTIONS  OPERATION  COUNT  PER_SECOND  P50_MS  P90_MS  P99_MS  P99.9_MS  MAX_MS
+64           put        1000   500         0.500   0.900   0.990   0.999     1.000
+64           get        100    50          20.015  20.015  20.015  20.015    20.015
+64           all        1100   550         0.550   0.990   20.015  20.015    20.015
 ";
-        assert_eq!(report.table().text(), expected);
+        assert_eq!(table(&[report.clone()]).text(), expected);
         let json = report.json();
         assert_eq!((&json["put"]["p50_us"], &json["all"]["count"]), (&json!(500), &json!(1100)));
         assert_eq!((&json["errors"], &json["seconds"]), (&json!(0), &json!(2.0)));
@@ -199,6 +214,20 @@ all        1100   550         0.550   0.990   20.015  20.015    20.015
             assert!(message.contains(expected), "{message}");
         }
         assert_eq!(report.json()["error_kinds"]["put answered 503"], json!(2));
+    }
+
+    #[test]
+    fn the_knee_is_where_more_connections_bring_little() {
+        let with = |connections: u32, count: u64| {
+            let mut report = report();
+            report.load.connections = connections;
+            (0..count).for_each(|_| report.measured.success(Operation::Put, Duration::from_millis(1)));
+            report
+        };
+        let reports = [with(1, 20), with(2, 50), with(4, 92), with(8, 100), with(16, 98)];
+        let expected = "quorate: the knee is at 4 connections, with 46 of 50 requests per second";
+        assert_eq!(knee(&reports), expected);
+        assert!(knee(&[with(1, 0)]).contains("no knee"));
     }
 
     #[test]
