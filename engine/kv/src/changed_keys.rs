@@ -26,7 +26,7 @@ impl ChangeNumber {
 
 /// Keys with what they are now: an entry, or gone.
 ///
-/// A key that went and came again may be there twice: the later one counts.
+/// A key that went and came again is there each time that it did: the last one counts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChangedKeys {
     changes: Vec<(Arc<[u8]>, Option<Entry>)>,
@@ -57,7 +57,7 @@ impl ChangedKeys {
         ChangeNumber(number)
     }
 
-    /// The numbers of a block in the order of their keys; of a key that is there twice the later one comes last.
+    /// The numbers of a block in the order of their keys; of a key that is there again the later one comes last.
     fn sorted(&self, block: usize) -> Vec<u32> {
         let end = self.changes.len().min((block + 1) * BLOCK);
         let number = |at: usize| u32::try_from(at).expect("it was given as a number");

@@ -58,14 +58,15 @@ impl ServeConfig {
         let http = OpenPort {
             flag: "listen",
             address: self.listen.clone(),
-            remedy: "--tls-cert and --tls-key, or --tokens",
+            remedy: "--tokens, or --tls-cert, --tls-key and --tls-client-ca",
         };
         let peers = OpenPort {
             flag: "raft-listen",
             address: self.raft_listen.clone(),
             remedy: "--peer-tls-cert, --peer-tls-key and --peer-tls-ca",
         };
-        let is_closed = [self.tls.http.is_some() || self.tokens.is_some(), self.tls.peers.is_some()];
+        // A certificate of ours tells nobody who asks.
+        let is_closed = [self.tls.client_ca.is_some() || self.tokens.is_some(), self.tls.peers.is_some()];
         let ports = [http, peers].into_iter().zip(is_closed);
         ports
             .filter(|(port, is_closed)| !is_closed && !port.address.is_loopback())
@@ -80,6 +81,7 @@ mod tests {
     use super::super::{Flags, ServeConfig, Surroundings, resolve};
 
     const HTTP: [(&str, &str); 3] = [("tls-cert", "c"), ("tls-key", "k"), ("tls-ca", "a")];
+    const CLIENTS: [(&str, &str); 1] = [("tls-client-ca", "a")];
     const PEERS: [(&str, &str); 3] = [("peer-tls-cert", "c"), ("peer-tls-key", "k"), ("peer-tls-ca", "a")];
 
     fn refused(flags: &[(&str, &str)]) -> Result<Vec<String>, String> {
@@ -133,13 +135,15 @@ mod tests {
         let open = ("listen", "0.0.0.0:1");
         let with =
             |more: &[&[(&'static str, &'static str)]]| refused(&[&[open][..], &more.concat()].concat());
-        assert!(with(&[&HTTP]).unwrap_err().contains("--raft-listen"));
+        assert!(with(&[&HTTP, &CLIENTS]).unwrap_err().contains("--raft-listen"));
         assert!(with(&[&PEERS]).unwrap_err().contains("--listen"));
-        assert_eq!(with(&[&HTTP, &PEERS]), Ok(vec![]));
+        assert_eq!(with(&[&HTTP, &CLIENTS, &PEERS]), Ok(vec![]));
+        let hidden_and_open = with(&[&HTTP, &PEERS]).unwrap_err();
+        assert!(hidden_and_open.contains("--listen") && hidden_and_open.contains("--tls-client-ca"));
         assert_eq!(with(&[&[("tokens", "t")], &PEERS]), Ok(vec![]));
         assert!(with(&[&[("tokens", "t")]]).unwrap_err().contains("--raft-listen"));
         let insecure = ("insecure", "true");
         assert_eq!(with(&[&[insecure]]), Ok(vec!["listen".to_owned(), "raft-listen".to_owned()]));
-        assert_eq!(with(&[&[insecure], &HTTP]), Ok(vec!["raft-listen".to_owned()]));
+        assert_eq!(with(&[&[insecure], &HTTP, &CLIENTS]), Ok(vec!["raft-listen".to_owned()]));
     }
 }

@@ -151,6 +151,11 @@ impl Line {
         (self.requests.load(Ordering::Acquire), self.state.load(Ordering::Acquire) == BUSY)
     }
 
+    /// Whether an answer is on its way to the client.
+    pub(super) fn is_answering(&self) -> bool {
+        self.state.load(Ordering::Acquire) == ANSWERED
+    }
+
     /// Ready when it is closed for somebody else.
     pub(super) async fn makes_room(&self) {
         self.makes_room.notified().await;

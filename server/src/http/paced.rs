@@ -40,8 +40,8 @@ pub(super) struct Paced<S, R> {
     head_after: Option<u64>,
     head: Patience<R>,
     idle: Patience<R>,
-    /// How many requests there had been when `idle` began.
-    idle_after: u64,
+    /// How many requests there had been when `idle` began; none when there was something to do since.
+    idle_after: Option<u64>,
     stall: Patience<R>,
 }
 
@@ -76,18 +76,22 @@ impl<S, R: Runtime> Paced<S, R> {
             head_after: None,
             head: Patience::new(runtime.clone(), HEAD_TIMEOUT),
             idle: Patience::new(runtime.clone(), IDLE_TIMEOUT),
-            idle_after: 0,
+            idle_after: Some(0),
             stall: Patience::new(runtime.clone(), STALL_TIMEOUT),
         }
     }
 
     /// Whether none has come for all of the time that was given. The timer runs on while requests come and go.
     fn is_idle_for_long(&mut self, requests: u64, context: &mut Context<'_>) -> bool {
+        if self.line.is_answering() {
+            self.idle_after = None;
+            return false;
+        }
         while self.idle.is_over(context) {
-            if self.idle_after == requests {
+            if self.idle_after == Some(requests) {
                 return true;
             }
-            self.idle_after = requests;
+            self.idle_after = Some(requests);
             self.idle.renew();
         }
         false
@@ -316,11 +320,31 @@ mod tests {
             hand.pass(IDLE_TIMEOUT * 9 / 10);
             assert!(sends(&mut stream, b"a request"));
             drop(place.begin().unwrap());
+            place.line().flushed();
         }
         assert!(reads(&mut stream));
         hand.pass(IDLE_TIMEOUT);
         assert!(reads(&mut stream), "there was one since it was looked at last");
         hand.pass(IDLE_TIMEOUT);
+        assert!(!reads(&mut stream));
+    }
+
+    /// A large value over a slow line.
+    #[test]
+    fn who_takes_an_answer_for_long_is_not_idle() {
+        let (mut stream, hand, place) = set_up();
+        assert!(reads(&mut stream) && sends(&mut stream, b"a request"));
+        drop(place.begin().unwrap());
+        for _ in 0..9 {
+            hand.pass(IDLE_TIMEOUT * 9 / 10);
+            assert!(reads(&mut stream));
+        }
+        stream.stream.takes = true;
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut stream).poll_flush(context).is_ready());
+        hand.pass(IDLE_TIMEOUT * 9 / 10);
+        assert!(reads(&mut stream), "it has all of the time from then on");
+        hand.pass(IDLE_TIMEOUT * 2);
         assert!(!reads(&mut stream));
     }
 

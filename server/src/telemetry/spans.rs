@@ -1,7 +1,8 @@
 //! A span from its request's head to its answer's, and what is said in it.
 //!
 //! Names are those of the semantic conventions for HTTP. Paths, queries and bodies are in none of them: they hold keys
-//! and values. So is whatever else a client could have put a secret into, but for the request's own name.
+//! and values. Nor is whatever else a client could have put a secret into, but for the request's own name and
+//! `tracestate`.
 
 use std::fmt;
 use std::sync::Arc;
