@@ -3,10 +3,10 @@
 //! A key that is there is found in a few steps, however many there are: its hash leads to the place of its row, and no
 //! other key is looked at. The ordered tree is only touched when a key comes or goes, and to go through a range.
 //!
-//! No write waits for all of it to grow. Rows lie in blocks, which stay where they are. The hash index is in [`SHARDS`]
-//! parts, each of which grows by itself and keeps the hashes, so that no key is looked at for that. What it has taken it
-//! keeps for the keys that come next: a store takes the memory of the most keys that it ever had, but for the keys and
-//! values themselves.
+//! No write waits for all of it to grow. Rows lie in blocks, which stay where they are. The hash index is in
+//! [`SHARDS`] parts, each of which grows by itself and keeps the hashes, so that no key is looked at for that. What
+//! the map has taken it keeps for the keys that come next: a store takes the memory of the most keys that it ever
+//! had, but for the keys and values themselves.
 //!
 //! The index is never gone through, so that its order, and the seed of its hash, show in nothing.
 

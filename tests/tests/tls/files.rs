@@ -109,6 +109,7 @@ fn certs_dev_makes_what_a_node_needs_and_overwrites_nothing() {
             ("--peer-tls-cert", &cert),
             ("--peer-tls-key", &key),
             ("--peer-tls-ca", &path("ca.pem")),
+            ("--tls-client-ca", &path("ca.pem")),
             ("--listen", &http),
             ("--raft-listen", &raft),
         ])

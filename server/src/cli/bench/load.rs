@@ -140,8 +140,8 @@ impl Schedule {
         Some(next)
     }
 
-    /// Waits until the next request is due, and returns when that was: it may be long ago, when answers took longer than
-    /// the rate allows.
+    /// Waits until the next request is due, and returns when that was: it may be long ago, when answers took longer
+    /// than the rate allows.
     async fn wait(&mut self) -> Instant {
         let Some(due) = self.next() else { return Instant::now() };
         tokio::time::sleep_until(due.into()).await;

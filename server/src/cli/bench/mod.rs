@@ -1,8 +1,8 @@
 //! `quorate bench`: load, and how the cluster bears it.
 //!
-//! Each connection sends a request, waits for the answer, and sends the next, at once or when it is due. The generator usually shares its
-//! machine with the servers it measures, so it does as little as it can: one thread, requests patched in place,
-//! answers read by a parser that knows only what it must.
+//! Each connection sends a request, waits for the answer, and sends the next, at once or when it is due. The generator
+//! usually shares its machine with the servers it measures, so it does as little as it can: one thread, requests
+//! patched in place, answers read by a parser that knows only what it must.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -33,11 +33,12 @@ pub(crate) struct BenchFlags {
     /// How many connections, each with one request under way
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..=10_000))]
     connections: u32,
-    /// Measure with 1 connection, with 2, with 4, and so on up to --connections, and name the knee: the first number that
-    /// gives nine tenths of the most
+    /// Measure with 1 connection, with 2, with 4, and so on up to --connections, and name the knee: the first number
+    /// that gives nine tenths of the most
     #[arg(long, conflicts_with = "rate")]
     ramp: bool,
-    /// Send so many requests per second, whether the cluster keeps up or not; one that is late counts from when it was due
+    /// Send so many requests per second, whether the cluster keeps up or not; one that is late counts from when it was
+    /// due
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000_000))]
     rate: Option<u32>,
     /// How long to measure, each time
