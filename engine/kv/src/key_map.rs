@@ -24,6 +24,9 @@ use crate::store::Row;
 /// Parts of the index: at ten million keys each has forty thousand, and doubles in a fraction of a millisecond.
 const SHARDS: usize = 256;
 
+/// Why a place of the tree is taken.
+const ORDERED: &str = "what is in order has a row";
+
 /// Rows in a block.
 const BLOCK: usize = 1024;
 
@@ -116,17 +119,18 @@ impl KeyMap {
 
     /// Adds a row, and gives back the one that it replaces.
     pub(crate) fn insert(&mut self, key: Arc<[u8]>, row: Row) -> Option<Row> {
-        if let Some((_, old)) = self.get_mut(&key) {
-            return Some(core::mem::replace(old, row));
+        let hash = Hash::of(&key, &self.hasher);
+        if let Some(place) = self.find(hash, &key) {
+            return self.rows.slot(place).as_mut().map(|(_, old)| core::mem::replace(old, row));
         }
         let place = self.rows.put(key.clone(), row);
-        self.note(&key, place);
+        self.note(hash, place);
         self.order.insert(key, place);
         None
     }
 
-    fn note(&mut self, key: &[u8], place: Place) {
-        let Hash { shard, short } = Hash::of(key, &self.hasher);
+    fn note(&mut self, hash: Hash, place: Place) {
+        let Hash { shard, short } = hash;
         let known = Known { hash: short, place };
         self.index[shard].insert_unique(spread(short), known, |known| spread(known.hash));
     }
@@ -161,8 +165,16 @@ impl KeyMap {
         self.order.iter().map(|(key, place)| (key, self.row(*place)))
     }
 
+    /// The same, to be changed.
+    pub(crate) fn for_each_mut(&mut self, mut change: impl FnMut(&Arc<[u8]>, &mut Row)) {
+        for place in self.order.values() {
+            let (key, row) = self.rows.slot(*place).as_mut().expect(ORDERED);
+            change(key, row);
+        }
+    }
+
     fn row(&self, place: Place) -> &Row {
-        &self.rows.at(place).expect("what is in order has a row").1
+        &self.rows.at(place).expect(ORDERED).1
     }
 }
 
@@ -179,8 +191,9 @@ impl FromIterator<Pair> for KeyMap {
         let mut map = KeyMap::default();
         let mut order = Vec::new();
         for (key, row) in rows {
+            let hash = Hash::of(&key, &map.hasher);
             let place = map.rows.put(key.clone(), row);
-            map.note(&key, place);
+            map.note(hash, place);
             order.push((key, place));
         }
         map.order = order.into_iter().collect();

@@ -13,7 +13,7 @@ use crate::changes::Changes;
 use crate::gathered::{self, Gathered, Wrong};
 use crate::manifest::{Boundary, Manifest, VERSION};
 use crate::rows::{CHUNK_BYTES, ROW_HEAD_BYTES, RowHead, TABLE_KEYS, TABLE_META};
-use crate::store::{Entry, Kv, Row};
+use crate::store::{Kv, Row};
 
 /// Builds a [`Kv`] from the content of a checkpoint: a manifest and its runs, from the oldest to the newest.
 ///
@@ -306,25 +306,26 @@ impl Restore {
             return self.gathered.take(head, key, body, tail);
         }
         let entry = if head.is_tombstone { None } else { Some(gathered::entry(body, self.kv.revision())?) };
+        let mut changed = ChangeNumber::NONE;
         if is_tail {
-            self.tail.keys.set(&key, ChangeNumber::NONE, entry.clone());
+            changed = self.tail.keys.set(&key, changed, entry.clone());
         }
-        match entry {
-            Some(entry) if number == 0 => self.oldest.push((key.clone(), Row::new(&key, entry))),
+        let row = entry.map(|entry| Row { changed, ..Row::new(&key, entry) });
+        match row {
+            Some(row) if number == 0 => self.oldest.push((key, row)),
             // Nothing lies below the oldest run.
             None if number == 0 => {}
-            entry => self.overwrite(key, entry),
+            row => self.overwrite(key, row),
         }
         Ok(())
     }
 
     /// Takes a row of a newer run: what it says counts, whatever was there.
-    fn overwrite(&mut self, key: Arc<[u8]>, entry: Option<Entry>) {
+    fn overwrite(&mut self, key: Arc<[u8]>, row: Option<Row>) {
         if let Some((key, row)) = self.kv.rows.remove_entry(&key) {
             self.kv.forget(&key, &row);
         }
-        if let Some(entry) = entry {
-            let row = Row::new(&key, entry);
+        if let Some(row) = row {
             self.kv.insert(key, row);
         }
     }

@@ -368,9 +368,9 @@ impl Kv {
     /// row.
     pub fn count_all_as_changed(&mut self) {
         let mut all = Changes::default();
-        for (key, row) in self.rows.iter() {
-            all.keys.set(key, ChangeNumber::NONE, Some(row.entry.clone()));
-        }
+        self.rows.for_each_mut(|key, row| {
+            row.changed = all.keys.set(key, ChangeNumber::NONE, Some(row.entry.clone()));
+        });
         self.history.live_events().for_each(|event| all.add_event(event.clone()));
         let others = self.expiries.rows().chain(self.answers.rows()).chain(self.locks.rows());
         for (table, key, body) in others {
