@@ -38,10 +38,11 @@ They work too, at the lowest rank of the environment:
 ";
 
 /// What a line of help has no room for, or that leads elsewhere.
-const NOTES: [(&str, &str); 24] = [
+const NOTES: [(&str, &str); 25] = [
     ("data-dir", "[What is in it](how-to/data-dir.md)."),
     ("tls-cert", "See [TLS](how-to/tls.md)."),
     ("tokens", "See [Tokens](how-to/tokens.md)."),
+    ("otlp-endpoint", "See [Traces](how-to/monitor.md#traces)."),
     ("node-token-file", "See [Nodes without certificates](how-to/tokens.md#nodes-without-certificates)."),
     (
         "insecure",
