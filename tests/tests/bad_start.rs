@@ -191,21 +191,17 @@ fn a_data_json_with_one_bad_entry_is_refused_whole_and_left_alone() {
     ];
     for (data, word) in cases {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("data.json");
+        let mut node = Node::new(QUORATE, folder.path().to_owned(), "node", &[]);
+        fs::create_dir(node.data_dir()).unwrap();
+        let file = node.data_dir().join("data.json");
         fs::write(&file, data).unwrap();
-        ended(&serve(folder.path(), &["--bootstrap"]), BAD_CONFIGURATION, &["data.json", word]);
+        ended(&serve(&node.data_dir(), &["--bootstrap"]), BAD_CONFIGURATION, &["data.json", word]);
         assert_eq!(fs::read_to_string(&file).unwrap(), data);
         fs::write(&file, r#"{"a2VwdA==":"dmFsdWU="}"#).unwrap();
-        let mut node =
-            Node::new(QUORATE, folder.path().parent().unwrap().to_owned(), folder_name(&folder), &[]);
         node.start(&["--bootstrap"]);
         node.wait_until_led();
         assert_eq!(node.client().get("/key/kept").text(), "value", "after {data:?} was mended");
     }
-}
-
-fn folder_name(folder: &tempfile::TempDir) -> &str {
-    folder.path().file_name().and_then(|name| name.to_str()).unwrap()
 }
 
 #[test]

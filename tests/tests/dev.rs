@@ -36,9 +36,16 @@ struct Line {
 impl Dev {
     /// Starts a cluster at these ports, with its output in files of this name.
     fn start(folder: &Path, name: &str, first_port: u16, flags: &[&str]) -> Self {
+        Self::start_by(&[], folder, name, first_port, flags)
+    }
+
+    /// The same, by another program.
+    fn start_by(starter: &[&str], folder: &Path, name: &str, first_port: u16, flags: &[&str]) -> Self {
         let port = first_port.to_string();
-        let arguments = [&["dev", "--port", port.as_str()], flags].concat();
-        Self { process: Program::new(QUORATE, &arguments).start_tied(folder, name), first_port }
+        let command = [starter, &[QUORATE, "dev", "--port", port.as_str()], flags].concat();
+        let program =
+            Program::new(command[0], &command[1..]).with_variable("TMPDIR", folder.to_str().unwrap());
+        Self { process: program.start_tied(folder, name), first_port }
     }
 
     /// The latest line of each node: `node 1  http://127.0.0.1:8080  pid 4711  leader`.
@@ -74,10 +81,15 @@ impl Dev {
     }
 
     /// Ctrl-C, after which no process and no port is left.
-    fn interrupt(mut self) {
+    fn interrupt(self) {
+        self.end("INT");
+    }
+
+    /// The same, with any signal that ends it.
+    fn end(mut self, name: &str) {
         let pids: Vec<u32> = self.lines().iter().map(|line| line.pid).collect();
-        self.process.interrupt();
-        let status = self.process.wait("quorate dev to end after Ctrl-C", PATIENCE);
+        signal(name, self.process.pid());
+        let status = self.process.wait(&format!("quorate dev to end after SIG{name}"), PATIENCE);
         assert_eq!(status.code(), Some(0), "{}", self.process.stderr());
         let left: Vec<u32> = pids.into_iter().filter(|pid| is_running(*pid)).collect();
         assert!(left.is_empty(), "still running: {left:?}");
@@ -146,4 +158,39 @@ fn data_stays_where_it_was_told_to_be() {
     again.wait_until_serving();
     assert_eq!(again.client(3).get("/key/kept").text(), "kept");
     again.interrupt();
+}
+
+/// `quorate-dev-…`, where the temporary files of the tests are.
+fn temporary_folders(folder: &Path) -> usize {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().starts_with("quorate-dev-")).count()
+}
+
+#[test]
+fn a_temporary_folder_goes_with_the_terminal() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["HUP", "TERM"] {
+        let mut dev = Dev::start(folder.path(), name, consecutive_free_ports(3), &[]);
+        dev.wait_until_serving();
+        assert_eq!(temporary_folders(folder.path()), 1);
+        dev.end(name);
+        assert_eq!(temporary_folders(folder.path()), 0, "after SIG{name}");
+    }
+}
+
+#[test]
+fn who_asks_for_nohup_gets_it() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start_by(&["nohup"], folder.path(), "nohup", consecutive_free_ports(3), &[]);
+    let before = dev.wait_until_serving();
+    signal("HUP", dev.process.pid());
+    // Were it ending, it would start nobody again.
+    signal("KILL", before[0].pid);
+    wait_until("the killed node to come back", PATIENCE, || {
+        assert!(dev.process.ended().is_none(), "SIGHUP ended it");
+        (dev.lines()[0].pid != before[0].pid).then_some(())
+    });
+    dev.interrupt();
 }

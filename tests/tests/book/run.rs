@@ -52,6 +52,8 @@ pub(crate) fn page(test: &str, page: &str) {
     let mut running = Program::new("unshare", &arguments)
         .with_variable("PATH", &path)
         .with_variable("HOME", home.to_str().unwrap())
+        // `quorate dev` is killed with its namespace, so it can't remove its folder.
+        .with_variable("TMPDIR", folder.path().to_str().unwrap())
         .with_variable("LC_ALL", "C.UTF-8")
         .start(folder.path(), "script");
     let ended = running.wait(page, Duration::from_secs(LIMIT_SECONDS + 30));

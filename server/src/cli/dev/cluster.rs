@@ -257,8 +257,10 @@ async fn watch(number: usize, endpoint: Endpoint, events: UnboundedSender<Event>
     }
 }
 
+/// Ctrl-C, SIGTERM, and the SIGHUP of a terminal that is closed: the temporary folder would be left behind.
 fn stop_on_signals(events: &UnboundedSender<Event>) -> Result<(), Failure> {
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+    let hangup = (!hangups_are_ignored()).then_some(SignalKind::hangup());
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()].into_iter().chain(hangup) {
         let mut signals = signal(kind)?;
         let events = events.clone();
         tokio::spawn(async move {
@@ -268,4 +270,12 @@ fn stop_on_signals(events: &UnboundedSender<Event>) -> Result<(), Failure> {
         });
     }
     Ok(())
+}
+
+/// Whether this was started by `nohup`, which ignores SIGHUP (1) for what it starts; to watch for a signal would undo that.
+/// Bit n - 1 of the mask stands for signal n (proc_pid_status(5)).
+fn hangups_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
