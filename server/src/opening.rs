@@ -8,7 +8,6 @@
 //! | term and vote, the log, or a change of members is lost | it comes back under a new id ([`crate::comeback`]) |
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use quorate_node::raft::{Found, LogId};
 use quorate_storage::data_dir::{DataDir, DataDirError};
@@ -21,17 +20,13 @@ use crate::context::Identity;
 use crate::http::{Lender, Reception, WaitsFor};
 use crate::mend::mend;
 use crate::metrics::{DiskTimes, TimedDisk};
-use crate::real::{RealRuntime, spawn_closer, spawn_storage};
+use crate::real::{RealRuntime, spawn_closer, spawn_storage, when_free};
 use crate::runtime::Runtime;
 use crate::serve::{Origin, ServeError, ServeListener, ServeNet, answering};
 use crate::storage_port::{StoragePort, storage_channel};
 
 /// The disk of a process.
 type ServeDisk = TimedDisk<FileDisk, RealRuntime>;
-
-/// How long a start waits for somebody who only looks at the data dir, and how often it asks.
-const LOOK_PATIENCE: Duration = Duration::from_secs(1);
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// What is found when a member's storage is opened.
 enum Opening {
@@ -42,27 +37,12 @@ enum Opening {
     Lost(Former),
 }
 
-/// Takes the data dir, and says what is lost, when that can be told without opening the storage. `quorate doctor` and
-/// others of its kind hold a directory for a moment: a start that comes just then waits for them.
-pub(crate) async fn take_dir(
-    config: &ServeConfig,
-    runtime: &RealRuntime,
-) -> Result<(DataDir, Option<String>), ServeError> {
-    let deadline = runtime.now() + LOOK_PATIENCE;
-    loop {
-        match open_dir(config) {
-            Err(ServeError::DataDir(DataDirError::LookedAt { .. })) if runtime.now() < deadline => {
-                runtime.sleep(LOOK_PAUSE).await;
-            }
-            opened => return opened,
-        }
-    }
-}
-
-fn open_dir(config: &ServeConfig) -> Result<(DataDir, Option<String>), ServeError> {
-    match DataDir::open(&config.data_dir) {
+/// Takes the data dir, and says what is lost, when that can be told without opening the storage.
+pub(crate) fn take_dir(config: &ServeConfig) -> Result<(DataDir, Option<String>), ServeError> {
+    match when_free(|| DataDir::open(&config.data_dir)) {
         Err(error @ DataDirError::StateMissing { .. }) => {
-            Ok((DataDir::open_without_state(&config.data_dir)?, Some(error.to_string())))
+            let dir = when_free(|| DataDir::open_without_state(&config.data_dir))?;
+            Ok((dir, Some(error.to_string())))
         }
         opened => {
             let dir = opened?;

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use quorate_node::raft::Time;
+use quorate_storage::data_dir::DataDirError;
 use quorate_storage::{Disk, Storage};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -162,6 +163,25 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
     // Name look-ups run on threads of their own, and can take as long as they like: nobody waits for them any more.
     runtime.shutdown_background();
     Ok(ended)
+}
+
+/// Takes a data dir that another process may hold for a moment more: `quorate doctor` and its kind look at one, and a
+/// node that was killed holds it until the system has cleaned up after it. A start must not end for that.
+///
+/// # Errors
+/// Those of `take`; that somebody holds it only after a second.
+pub(crate) fn when_free<T>(mut take: impl FnMut() -> Result<T, DataDirError>) -> Result<T, DataDirError> {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const PAUSE: Duration = Duration::from_millis(20);
+    let deadline = since_boot() + PATIENCE;
+    loop {
+        match take() {
+            Err(DataDirError::LookedAt { .. } | DataDirError::Locked { .. }) if since_boot() < deadline => {
+                thread::sleep(PAUSE);
+            }
+            taken => return taken,
+        }
+    }
 }
 
 /// Does something at each SIGHUP, off the threads that others wait for.

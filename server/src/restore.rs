@@ -20,6 +20,7 @@ use quorate_storage::data_dir::{self, DataDir, DataDirError};
 use quorate_storage::{FileDisk, Options};
 
 use crate::context::Identity;
+use crate::real::when_free;
 use crate::runtime::{Runtime, random_id};
 
 /// How much higher the store's revision is than in the backup: more than any store counts to between a backup and its
@@ -225,7 +226,7 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
 /// Takes the directory, which must be empty, or one in which a restore was begun.
 pub(crate) fn take_empty(path: &Path) -> Result<DataDir, RestoreError> {
     let not_empty = |reason: String| RestoreError::NotEmpty { path: path.to_owned(), reason };
-    let dir = match DataDir::open_for_restore(path) {
+    let dir = match when_free(|| DataDir::open_for_restore(path)) {
         Ok(dir) => dir,
         Err(
             error @ (DataDirError::Locked { .. }

@@ -37,7 +37,9 @@ use crate::net::Listener;
 use crate::open_files::room_for;
 use crate::opening::{lender, open_member, open_storage, storage_options, take_dir};
 use crate::peers::{Inbound, Local};
-use crate::real::{RealNet, RealRuntime, Termination, at_each_hangup, block_on, wall_clock_seconds};
+use crate::real::{
+    RealNet, RealRuntime, Termination, at_each_hangup, block_on, wall_clock_seconds, when_free,
+};
 use crate::runtime::{Either, Runtime, race, random_id, timeout_at};
 use crate::server::{Parts, Server};
 use crate::shutdown::Shutdown;
@@ -177,7 +179,7 @@ pub fn run(config: ServeConfig) -> Result<(), ServeError> {
 
 /// Founds a cluster of one node offline.
 pub fn bootstrap(config: &ServeConfig) -> Result<(), ServeError> {
-    let mut dir = DataDir::open(&config.data_dir)?;
+    let mut dir = when_free(|| DataDir::open(&config.data_dir))?;
     if let Some(Identity { node, .. }) = member(&dir) {
         return Err(ServeError::AlreadyFounded(config.data_dir.display().to_string(), node));
     }
@@ -194,7 +196,7 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
         warn!(ports, "--insecure was given: whoever reaches these ports may do everything");
     }
     let runtime = RealRuntime::start();
-    let (mut dir, loss) = take_dir(&config, &runtime).await?;
+    let (mut dir, loss) = take_dir(&config)?;
     let origin = origin(&config, &dir, loss)?;
     let (guard, credentials) = load_tokens(&config)?;
     let net = network(&config, runtime, guard.as_ref(), Arc::new(credentials))?;

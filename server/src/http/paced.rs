@@ -6,7 +6,7 @@
 //! | has begun a head | [`HEAD_TIMEOUT`] for all of it |
 //! | has begun one along with the request before | the same, from its next byte on |
 //! | sends a body | what `body.rs` gives it |
-//! | takes nothing of its answer | [`STALL_TIMEOUT`] for each piece |
+//! | does not take its answer | [`STALL_TIMEOUT`] for all that waits, or for each [`LEAST_TAKEN`] of it |
 //!
 //! A head mostly arrives in one piece, and an answer is mostly taken at once. So no timer is set before somebody is
 //! waited for.
@@ -29,8 +29,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a request's head may take from its first byte.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may take nothing of an answer that is there for it.
+/// How long a client may leave an answer that is there for it.
 pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// So many bytes renew that time. Without them a byte a minute would keep a connection, which makes no room while it
+/// is answered, for years.
+const LEAST_TAKEN: usize = 32 << 10;
 
 /// A stream that breaks when the other side is too slow.
 pub(super) struct Paced<S, R> {
@@ -43,6 +47,8 @@ pub(super) struct Paced<S, R> {
     /// How many requests there had been when `idle` began; none when there was something to do since.
     idle_after: Option<u64>,
     stall: Patience<R>,
+    /// How much was taken since `stall` was renewed.
+    taken: usize,
 }
 
 /// A timer that runs for as long as somebody is waited for.
@@ -78,6 +84,7 @@ impl<S, R: Runtime> Paced<S, R> {
             idle: Patience::new(runtime.clone(), IDLE_TIMEOUT),
             idle_after: Some(0),
             stall: Patience::new(runtime.clone(), STALL_TIMEOUT),
+            taken: 0,
         }
     }
 
@@ -97,18 +104,28 @@ impl<S, R: Runtime> Paced<S, R> {
         false
     }
 
-    /// What comes of waiting for the client to take something.
-    fn unless_stalled<T>(
+    /// What comes of waiting for the client to take some bytes.
+    fn unless_stalled(
         &mut self,
-        polled: Poll<io::Result<T>>,
+        polled: Poll<io::Result<usize>>,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<T>> {
-        if polled.is_ready() {
-            self.stall.renew();
-        } else if self.stall.is_over(context) {
-            return timed_out("nobody takes the answer");
+    ) -> Poll<io::Result<usize>> {
+        match polled {
+            Poll::Ready(Ok(bytes)) => {
+                self.taken += bytes;
+                if self.taken >= LEAST_TAKEN {
+                    self.all_taken();
+                }
+            }
+            Poll::Pending if self.stall.is_over(context) => return timed_out("the answer is not taken"),
+            _ => {}
         }
         polled
+    }
+
+    fn all_taken(&mut self) {
+        self.taken = 0;
+        self.stall.renew();
     }
 }
 
@@ -158,14 +175,15 @@ impl<S: Write + Unpin, R: Runtime> Write for Paced<S, R> {
         // hyper asks for it only when its own buffer is empty.
         if let Poll::Ready(Ok(())) = polled {
             this.line.flushed();
+            this.all_taken();
         }
-        this.unless_stalled(polled, context)
+        this.unless_stalled(polled.map_ok(|()| 0), context).map_ok(|_| ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_shutdown(context);
-        this.unless_stalled(polled, context)
+        this.unless_stalled(polled.map_ok(|()| 0), context).map_ok(|_| ())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -376,23 +394,51 @@ mod tests {
         assert!(connections.open().unwrap().begin().is_some());
     }
 
+    /// What comes of writing so many bytes, when the system takes them or not.
+    fn writes(stream: &mut Stream, bytes: usize, takes: bool) -> Poll<io::Result<usize>> {
+        stream.stream.takes = takes;
+        Pin::new(stream).poll_write(&mut Context::from_waker(Waker::noop()), &vec![0; bytes])
+    }
+
     #[test]
     fn an_answer_that_nobody_takes_ends_the_connection() {
         let (mut stream, hand, _place) = set_up();
-        let writes = |stream: &mut Stream| {
-            Pin::new(stream).poll_write(&mut Context::from_waker(Waker::noop()), b"answer")
-        };
         for _ in 0..3 {
-            stream.stream.takes = false;
-            assert!(writes(&mut stream).is_pending());
+            assert!(writes(&mut stream, 1, false).is_pending());
             hand.pass(STALL_TIMEOUT * 9 / 10);
-            assert!(writes(&mut stream).is_pending());
-            stream.stream.takes = true;
-            assert!(matches!(writes(&mut stream), Poll::Ready(Ok(6))));
+            assert!(writes(&mut stream, 1, false).is_pending());
+            assert!(matches!(writes(&mut stream, LEAST_TAKEN, true), Poll::Ready(Ok(LEAST_TAKEN))));
         }
-        stream.stream.takes = false;
-        assert!(writes(&mut stream).is_pending());
+        assert!(writes(&mut stream, 1, false).is_pending());
         hand.pass(STALL_TIMEOUT);
-        assert!(matches!(writes(&mut stream), Poll::Ready(Err(_))));
+        assert!(matches!(writes(&mut stream, 1, false), Poll::Ready(Err(_))));
+    }
+
+    #[test]
+    fn a_byte_now_and_then_does_not_keep_a_connection() {
+        let (mut stream, hand, _place) = set_up();
+        assert!(writes(&mut stream, 1, false).is_pending());
+        for _ in 0..9 {
+            hand.pass(STALL_TIMEOUT / 10);
+            assert!(matches!(writes(&mut stream, 1, true), Poll::Ready(Ok(1))));
+            assert!(writes(&mut stream, 1, false).is_pending());
+        }
+        hand.pass(STALL_TIMEOUT / 10);
+        assert!(matches!(writes(&mut stream, 1, false), Poll::Ready(Err(_))));
+    }
+
+    /// A watcher: each event is taken at once, or soon.
+    #[test]
+    fn small_answers_that_are_taken_whole_go_on_for_ever() {
+        let (mut stream, hand, _place) = set_up();
+        let flush = |stream: &mut Stream| {
+            Pin::new(stream).poll_flush(&mut Context::from_waker(Waker::noop())).is_ready()
+        };
+        for _ in 0..9 {
+            assert!(writes(&mut stream, 1, false).is_pending());
+            hand.pass(STALL_TIMEOUT * 9 / 10);
+            assert!(writes(&mut stream, 1, true).is_ready());
+            assert!(flush(&mut stream));
+        }
     }
 }

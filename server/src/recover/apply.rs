@@ -33,6 +33,7 @@ use super::aside::{AsideError, copy_aside};
 use super::survivor::{Holdings, Survivor};
 use crate::context::Identity;
 use crate::paths::with_suffix;
+use crate::real::when_free;
 use crate::runtime::{Runtime, random_id};
 
 /// What somebody wants to be done.
@@ -197,7 +198,7 @@ impl ApplyError {
 /// # Errors
 /// [`ApplyError`].
 pub(crate) fn apply(order: &Order, runtime: &impl Runtime) -> Result<Applied, ApplyError> {
-    let mut dir = DataDir::open_for_recovery(&order.dir)?;
+    let mut dir = when_free(|| DataDir::open_for_recovery(&order.dir))?;
     let identity = member(&dir, &order.dir)?;
     if identity.cluster != order.confirm {
         return Err(ApplyError::OtherCluster { given: order.confirm, found: identity.cluster });
