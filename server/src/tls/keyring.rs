@@ -124,7 +124,7 @@ impl Keyring {
         let soon = |(certificate, end): (&'static str, u64)| match end.checked_sub(now_seconds) {
             None => Some((certificate, "it has ended: nobody believes it any more".to_owned())),
             Some(left) if left <= SOON_SECONDS => {
-                Some((certificate, format!("it ends in {} days", left / 86_400)))
+                Some((certificate, format!("it ends in {}", time_left(left))))
             }
             Some(_) => None,
         };
@@ -199,6 +199,14 @@ impl Keys {
                 (Side { config, peers: None }, Tls::for_protocol(authorities, identity, PEER_PROTOCOL))
             }),
         })
+    }
+}
+
+fn time_left(seconds: u64) -> String {
+    match seconds / DAY.as_secs() {
+        0 => "less than a day".to_owned(),
+        1 => "a day".to_owned(),
+        days => format!("{days} days"),
     }
 }
 

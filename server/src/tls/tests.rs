@@ -229,6 +229,10 @@ fn a_certificate_that_ends_soon_is_warned_of() {
     assert!(
         soon.iter().all(|(_, problem)| problem == "it ends in 12 days" || problem == "it ends in 13 days")
     );
+    // A moment has passed since it was made.
+    assert_eq!(keyring.ends_soon(now + 28 * DAY_SECONDS - 60)[0].1, "it ends in 2 days");
+    assert_eq!(keyring.ends_soon(now + 28 * DAY_SECONDS + 60)[0].1, "it ends in a day");
+    assert_eq!(keyring.ends_soon(now + 29 * DAY_SECONDS + 60)[0].1, "it ends in less than a day");
     assert!(said(31).iter().all(|(_, problem)| problem.contains("has ended")) && said(31).len() == 2);
 }
 
