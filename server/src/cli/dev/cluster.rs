@@ -272,8 +272,8 @@ fn stop_on_signals(events: &UnboundedSender<Event>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether this was started by `nohup`, which ignores SIGHUP (1) for what it starts; to watch for a signal would undo that.
-/// Bit n - 1 of the mask stands for signal n (proc_pid_status(5)).
+/// Whether this was started by `nohup`, which ignores SIGHUP (1) for what it starts; to watch for a signal would undo
+/// that. Bit n - 1 of the mask stands for signal n (proc_pid_status(5)).
 fn hangups_are_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
