@@ -12,10 +12,18 @@ use std::collections::BTreeSet;
 use quorate_tests::style::{book, repository_files};
 
 /// Pages with commands that no test can run, and what stands in its place.
-const NOT_RUN: [(&str, &str); 4] = [
+const NOT_RUN: [(&str, &str); 6] = [
     (
         "docs/INSTALL.md",
         "apt, podman and kubectl change the machine: `tests/packages/` does it in machines of its own",
+    ),
+    (
+        "docs/how-to/package.md",
+        "it takes a machine with the package: `tests/packages/run` installs and runs that",
+    ),
+    (
+        "docs/how-to/containers.md",
+        "podman, docker and kubectl: `tests/packages/container` has what they need, and runs INSTALL.md",
     ),
     ("docs/MUTANTS.md", "a run takes days"),
     ("docs/PROTOCOL.md", "the search in full takes gigabytes; `cargo test` does a part of it"),
