@@ -113,6 +113,8 @@ fn a_cluster_that_lost_its_quorum_serves_again_and_its_old_members_stay_out() {
     assert!(again.code == Some(0) && again.stderr.contains("nothing to do"), "{again:?}");
 
     let history = serves_alone(&mut ruins);
+    let plan = ruins.plan(&[&ruins.cluster.nodes[1].url()]);
+    assert!(plan["notes"].to_string().contains("nothing to recover"), "{plan}");
     old_members_stay_out(&mut ruins);
 
     // Wiped, one is welcome.

@@ -328,7 +328,12 @@ fn notes(plan: &Plan<'_>, survivors: &[Survivor], live: &[Live]) -> Vec<String> 
         let says = leader.unwrap_or_else(|| "it knows no leader".to_owned());
         notes.push(format!("{} is live, and {says}", live.url));
     }
-    if live.is_empty() || plan.loss == Loss::QuorumIsThere {
+    let is_led = live.iter().any(|live| live.status.leader.is_some());
+    if plan.best.is_none() && is_led {
+        notes.push(
+            "a leader is heard, so a majority of the voters is there; there is nothing to recover".into(),
+        );
+    } else if live.is_empty() || plan.best.is_some() && plan.loss == Loss::QuorumIsThere {
         notes.extend(verdict(plan));
     } else {
         notes.push("stop what is live and plan again with its data dir: which is the most ahead can't be told before".into());

@@ -50,7 +50,10 @@ pub(crate) enum AsideError {
         free: u64,
     },
     /// The system refused an operation.
-    #[error("can't {action} {}: {source}; the data dir is as it was", path.display())]
+    #[error(
+        "can't {action} {}: {source}; the data dir is as it was: mend that, or give another place for its copy with --aside",
+        path.display()
+    )]
     Io {
         /// What was tried.
         action: &'static str,

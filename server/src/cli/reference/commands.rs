@@ -31,7 +31,7 @@ command line.
 const CLIENTS: &str = "
 ## Flags of clients
 
-Every command that asks a cluster has these:
+Commands that ask a cluster have these:
 
 ";
 
@@ -85,6 +85,16 @@ fn table<'a>(args: impl Iterator<Item = &'a Arg>) -> String {
     if rows.is_empty() { rows } else { format!("{head}{rows}") }
 }
 
+/// Which of the flags that clients share a command has.
+fn flags_of_clients<'a>(has: impl Iterator<Item = &'a Arg>) -> String {
+    let has: Vec<String> = has.map(|arg| format!("`--{}`", arg.get_long().unwrap())).collect();
+    match has.len() {
+        0 => String::new(),
+        all if all == SHARED.len() => "\nIt has the [flags of clients](#flags-of-clients).\n".to_owned(),
+        _ => format!("\nOf the [flags of clients](#flags-of-clients) it has {}.\n", has.join(", ")),
+    }
+}
+
 /// The sections of a command and of those below it.
 fn add_sections(command: &Command, path: &str, shared: &[Arg], page: &mut String) {
     if command.is_hide_set() {
@@ -101,9 +111,7 @@ fn add_sections(command: &Command, path: &str, shared: &[Arg], page: &mut String
     if !own.is_empty() {
         write!(page, "\n{own}").unwrap();
     }
-    if command.get_arguments().any(|arg| of_clients(&arg)) {
-        page.push_str("\nIt has the [flags of clients](#flags-of-clients).\n");
-    }
+    page.push_str(&flags_of_clients(command.get_arguments().filter(of_clients)));
     if command.get_arguments().any(is_setting) {
         page.push_str(
             "\nIt takes every [setting](SETTINGS.md), and `--config <FILE>`: a TOML file with any of them.\n",

@@ -46,7 +46,7 @@ const NOTES: [(&str, &str); 25] = [
     ("node-token-file", "See [Nodes without certificates](how-to/tokens.md#nodes-without-certificates)."),
     (
         "insecure",
-        "Without it they are refused: see [Who can reach a port](how-to/deploy.md#who-can-reach-a-port).",
+        "Without it such a start is refused: see [Who can reach a port](how-to/deploy.md#who-can-reach-a-port).",
     ),
     ("bootstrap", "See [Starting rules](how-to/data-dir.md#starting-rules)."),
     ("join", "See [Starting rules](how-to/data-dir.md#starting-rules)."),
