@@ -183,7 +183,10 @@ pub struct Digest(pub [u8; 32]);
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        // Two numbers, not 32 bytes one by one: it is a part of file names.
+        let (high, low) = self.0.split_at(16);
+        let number = |half: &[u8]| u128::from_be_bytes(half.try_into().expect("half of 32 bytes is 16"));
+        write!(formatter, "{:032x}{:032x}", number(high), number(low))
     }
 }
 

@@ -80,7 +80,7 @@ pub fn resolve(flags: &Flags, surroundings: &Surroundings<'_>) -> Result<Resolve
         idempotency_bytes: lookup.single("idempotency-bytes", "64MiB", parse_bytes)?,
         segment_bytes: lookup.single("segment-bytes", "16MiB", parse_segment)?,
         keep_snapshots: lookup.single("keep-snapshots", "5", parse_count)?,
-        snapshot_entries: lookup.single("snapshot-entries", "100000", parse_count)?,
+        snapshot_entries: lookup.single("snapshot-entries", "200000", parse_count)?,
         election_timeout: lookup.single("election-timeout", "500ms", parse_interval)?,
         heartbeat_interval: lookup.single("heartbeat-interval", "50ms", parse_interval)?,
         scrub_bytes_per_second: lookup.single("scrub-rate", "1MiB", parse_bytes)?,

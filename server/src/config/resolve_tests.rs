@@ -69,7 +69,7 @@ fn the_defaults() {
         flight_recorder_bytes: 32 << 20,
         scrub_bytes_per_second: 1 << 20,
         keep_snapshots: 5,
-        snapshot_entries: 100_000,
+        snapshot_entries: 200_000,
         election_timeout: Duration::from_millis(500),
         heartbeat_interval: Duration::from_millis(50),
         snapshot_bytes_per_second: 134_217_728,

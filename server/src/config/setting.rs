@@ -189,7 +189,7 @@ pub const SETTINGS: &[Setting] = &[
         "snapshot-entries",
         "N",
         Shape::Single,
-        "Take a checkpoint after this many entries [default: 100000]",
+        "Take a checkpoint after this many entries [default: 200000]",
     ),
     setting(
         "election-timeout",
