@@ -8,11 +8,12 @@
 //! instead.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use pin_project_lite::pin_project;
 use quorate_node::raft::Time;
 
 /// Time, tasks and randomness, real or simulated. Clones stand for the same runtime.
@@ -45,16 +46,34 @@ pub enum Either<A, B> {
 }
 
 /// Waits for whichever is ready first, asking `left` first each time, and drops the other.
-pub async fn race<A, B>(left: impl Future<Output = A>, right: impl Future<Output = B>) -> Either<A, B> {
-    let mut left = pin!(left);
-    let mut right = pin!(right);
-    std::future::poll_fn(|context| {
-        if let Poll::Ready(value) = left.as_mut().poll(context) {
+pub fn race<A, B>(
+    left: impl Future<Output = A>,
+    right: impl Future<Output = B>,
+) -> impl Future<Output = Either<A, B>> {
+    Race { left, right }
+}
+
+pin_project! {
+    /// No `async fn`: that would hold each side twice, as what it was given and as what it waits for, and races within
+    /// races would make the future of a request many kilobytes large.
+    struct Race<L, R> {
+        #[pin]
+        left: L,
+        #[pin]
+        right: R,
+    }
+}
+
+impl<L: Future, R: Future> Future for Race<L, R> {
+    type Output = Either<L::Output, R::Output>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(value) = this.left.poll(context) {
             return Poll::Ready(Either::Left(value));
         }
-        right.as_mut().poll(context).map(Either::Right)
-    })
-    .await
+        this.right.poll(context).map(Either::Right)
+    }
 }
 
 /// The deadline passed first.
@@ -63,14 +82,30 @@ pub async fn race<A, B>(left: impl Future<Output = A>, right: impl Future<Output
 pub struct DeadlinePassed;
 
 /// Waits for `future`, but not beyond `deadline`. A future that is ready wins, even at a deadline in the past.
-pub async fn timeout_at<T>(
+pub fn timeout_at<T>(
     runtime: &impl Runtime,
     deadline: Time,
     future: impl Future<Output = T>,
-) -> Result<T, DeadlinePassed> {
-    match race(future, runtime.sleep(deadline.since(runtime.now()))).await {
-        Either::Left(value) => Ok(value),
-        Either::Right(()) => Err(DeadlinePassed),
+) -> impl Future<Output = Result<T, DeadlinePassed>> {
+    let left = deadline.since(runtime.now());
+    Timed { race: Race { left: future, right: runtime.sleep(left) } }
+}
+
+pin_project! {
+    struct Timed<F, S> {
+        #[pin]
+        race: Race<F, S>,
+    }
+}
+
+impl<F: Future, S: Future<Output = ()>> Future for Timed<F, S> {
+    type Output = Result<F::Output, DeadlinePassed>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().race.poll(context).map(|first| match first {
+            Either::Left(value) => Ok(value),
+            Either::Right(()) => Err(DeadlinePassed),
+        })
     }
 }
 

@@ -176,7 +176,9 @@ impl<R: Runtime, N: Net> App<R, N> {
                 Err(error) => return Err(error),
             }
         }
-        let mut lease = self.dial(url, asked.deadline).await.ok_or(SendError::NotSent)?;
+        // On the heap: it is rare, and larger than all the rest.
+        let dialed = Box::pin(self.dial(url, asked.deadline)).await;
+        let mut lease = dialed.ok_or(SendError::NotSent)?;
         let response = self.send(&mut lease, url, asked).await?;
         Ok((response, lease))
     }

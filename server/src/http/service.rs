@@ -172,6 +172,9 @@ impl Body for Answering {
     }
 }
 
+/// What is done for a request, on the heap.
+type Rare<'a> = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, ApiError>> + Send + 'a>>;
+
 /// What every request brings along, besides its head and body.
 #[derive(Clone, Copy)]
 pub(super) struct Terms {
@@ -282,28 +285,33 @@ impl<R: Runtime, N: Net> App<R, N> {
         (upload, asker): (Upload<'_>, &Asker),
         terms: Terms,
     ) -> Result<Response<AnswerBody>, ApiError> {
-        match call {
-            Call::Hello => Ok(hello(&head.headers)),
-            Call::Watch(watch) => self.watch(head, watch, asker, terms).await,
-            Call::Get(get) => self.get(get, terms).await,
-            Call::List(list) => self.list(list, terms).await,
-            Call::Lease { lease, level } => self.lease(head, lease, level, terms).await,
-            Call::Write(write) => self.write(head, write, (upload, asker), terms).await,
-            Call::Export(level) => self.export(level, terms).await,
-            Call::Backup(backup) => self.backup(head, &backup, terms).await,
-            Call::Livez => Ok(json(ALIVE)),
-            Call::Readyz { verbose } => self.readyz(verbose).await,
-            Call::Version => Ok(version()),
-            Call::OpenApi => Ok(json(openapi_json())),
-            Call::Metrics => self.metrics().await,
-            Call::Record => self.record(head).await,
-            Call::Status { verbose: _, live: true } => self.live(head, asker),
-            Call::Status { verbose, live: false } => self.status(verbose).await,
-            Call::Members(level) => self.members(level, terms).await,
-            Call::ChangeMembers(change) => self.change_members(head, change, (upload, asker), terms).await,
-            Call::Snapshot => self.snapshot(terms).await,
-            Call::Lend(wanted) => self.lend(wanted).await,
-        }
+        // Reads and writes of keys are most of what is asked. The others have futures of their own on the heap: a
+        // request's future is as large as its largest part, and is moved for each request.
+        let rare: Rare<'_> = match call {
+            Call::Get(get) => return self.get(get, terms).await,
+            Call::Write(write) => return self.write(head, write, (upload, asker), terms).await,
+            Call::Hello => return Ok(hello(&head.headers)),
+            Call::Livez => return Ok(json(ALIVE)),
+            Call::Version => return Ok(version()),
+            Call::OpenApi => return Ok(json(openapi_json())),
+            Call::Status { verbose: _, live: true } => return self.live(head, asker),
+            Call::Watch(watch) => Box::pin(self.watch(head, watch, asker, terms)),
+            Call::List(list) => Box::pin(self.list(list, terms)),
+            Call::Lease { lease, level } => Box::pin(self.lease(head, lease, level, terms)),
+            Call::Export(level) => Box::pin(self.export(level, terms)),
+            Call::Backup(backup) => Box::pin(async move { self.backup(head, &backup, terms).await }),
+            Call::Readyz { verbose } => Box::pin(self.readyz(verbose)),
+            Call::Metrics => Box::pin(self.metrics()),
+            Call::Record => Box::pin(self.record(head)),
+            Call::Status { verbose, live: false } => Box::pin(self.status(verbose)),
+            Call::Members(level) => Box::pin(self.members(level, terms)),
+            Call::ChangeMembers(change) => {
+                Box::pin(self.change_members(head, change, (upload, asker), terms))
+            }
+            Call::Snapshot => Box::pin(self.snapshot(terms)),
+            Call::Lend(wanted) => Box::pin(self.lend(wanted)),
+        };
+        rare.await
     }
 
     /// Who asks, as far as anybody wants to know.
