@@ -81,14 +81,15 @@ impl<L: Future, R: Future> Future for Race<L, R> {
 #[error("the deadline passed")]
 pub struct DeadlinePassed;
 
-/// Waits for `future`, but not beyond `deadline`. A future that is ready wins, even at a deadline in the past.
+/// Waits for `future`, but not beyond `deadline`. A future that is ready wins, even at a deadline in the past. How long
+/// that is yet is looked up at the call: await it at once.
 pub fn timeout_at<T>(
     runtime: &impl Runtime,
     deadline: Time,
     future: impl Future<Output = T>,
 ) -> impl Future<Output = Result<T, DeadlinePassed>> {
-    let left = deadline.since(runtime.now());
-    Timed { race: Race { left: future, right: runtime.sleep(left) } }
+    let remaining = deadline.since(runtime.now());
+    Timed { race: Race { left: future, right: runtime.sleep(remaining) } }
 }
 
 pin_project! {

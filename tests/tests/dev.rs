@@ -171,7 +171,9 @@ fn a_temporary_folder_goes_with_the_terminal() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     for name in ["HUP", "TERM"] {
-        let mut dev = Dev::start(folder.path(), name, consecutive_free_ports(3), &[]);
+        // The tests may have been started by `nohup`.
+        let starter = ["env", "--default-signal=HUP"];
+        let mut dev = Dev::start_by(&starter, folder.path(), name, consecutive_free_ports(3), &[]);
         dev.wait_until_serving();
         assert_eq!(temporary_folders(folder.path()), 1);
         dev.end(name);

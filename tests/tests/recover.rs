@@ -113,8 +113,13 @@ fn a_cluster_that_lost_its_quorum_serves_again_and_its_old_members_stay_out() {
     assert!(again.code == Some(0) && again.stderr.contains("nothing to do"), "{again:?}");
 
     let history = serves_alone(&mut ruins);
-    let plan = ruins.plan(&[&ruins.cluster.nodes[1].url()]);
-    assert!(plan["notes"].to_string().contains("nothing to recover"), "{plan}");
+    let url = ruins.cluster.nodes[1].url();
+    for sources in [&[&*url][..], &[&url, &ruins.dir(0)]] {
+        let plan = ruins.plan(sources);
+        let notes = plan["notes"].to_string();
+        assert!(notes.contains("nothing to recover") && !notes.contains("stop what is live"), "{plan}");
+        assert_eq!(plan["loss"], "quorum-is-there", "{plan}");
+    }
     old_members_stay_out(&mut ruins);
 
     // Wiped, one is welcome.

@@ -107,6 +107,7 @@ impl Report {
             members: members.map(|held| member_rows(&held.members, found)).unwrap_or_default(),
             notes: notes(&plan, survivors, live),
             loss: match plan.loss {
+                _ if is_led(live) => "quorum-is-there",
                 Loss::QuorumIsThere => "quorum-is-there",
                 Loss::Nothing => "nothing",
                 Loss::Unknown => "unknown",
@@ -290,6 +291,11 @@ fn quoted(path: &Path) -> String {
     }
 }
 
+/// Whether a node knows a leader: that one has heard of a majority within the last election timeout.
+fn is_led(live: &[Live]) -> bool {
+    live.iter().any(|live| live.status.leader.is_some())
+}
+
 fn notes(plan: &Plan<'_>, survivors: &[Survivor], live: &[Live]) -> Vec<String> {
     let mut notes = Vec::new();
     for survivor in survivors {
@@ -328,12 +334,11 @@ fn notes(plan: &Plan<'_>, survivors: &[Survivor], live: &[Live]) -> Vec<String> 
         let says = leader.unwrap_or_else(|| "it knows no leader".to_owned());
         notes.push(format!("{} is live, and {says}", live.url));
     }
-    let is_led = live.iter().any(|live| live.status.leader.is_some());
-    if plan.best.is_none() && is_led {
+    if is_led(live) {
         notes.push(
             "a leader is heard, so a majority of the voters is there; there is nothing to recover".into(),
         );
-    } else if live.is_empty() || plan.best.is_some() && plan.loss == Loss::QuorumIsThere {
+    } else if live.is_empty() || plan.loss == Loss::QuorumIsThere {
         notes.extend(verdict(plan));
     } else {
         notes.push("stop what is live and plan again with its data dir: which is the most ahead can't be told before".into());

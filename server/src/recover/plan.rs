@@ -81,7 +81,10 @@ impl<'a> Plan<'a> {
         let missing = members.voters.union(&members.outgoing).copied().filter(|id| !found(*id)).collect();
         // Any of these may have been in force when something was acknowledged last.
         let mut in_force = held.iter().flat_map(|held| &held.in_force);
-        let loss = if in_force.clone().all(|members| tally(members, |id| Some(counts(id))) == Tally::Won) {
+        let loss = if best.is_none() {
+            // Nothing says who the voters are.
+            Loss::Unknown
+        } else if in_force.clone().all(|members| tally(members, |id| Some(counts(id))) == Tally::Won) {
             Loss::QuorumIsThere
         } else if in_force.any(|members| tally(members, |id| Some(!counts(id))) == Tally::Won)
             || ahead.is_some()

@@ -266,6 +266,10 @@ fn stop_on_signals(events: &UnboundedSender<Event>) -> Result<(), Failure> {
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
                 let _ = events.send(Event::Stop);
+                // A terminal mostly sends two, of which the second is not meant to hurry anybody.
+                if kind == SignalKind::hangup() {
+                    break;
+                }
             }
         });
     }
