@@ -1,8 +1,9 @@
 //! The Raft cores alone: three nodes in one thread, with queues for a network and memory for a disk.
 //!
 //! A turn of the loop proposes a batch of entries to the leader, and carries messages until it has applied it. Some
-//! cores tell followers of a commit at once, others with what comes next; at the end, in the time that is measured, all
-//! three have applied everything. What an entry's content costs beside the core (a hash map, a codec, a socket) is in none of them.
+//! cores tell followers of a commit at once, others with what comes next; at the end, in the time that is measured,
+//! all three have applied everything. What an entry's content costs beside the core (a hash map, a codec, a socket) is
+//! in none of them.
 
 mod open_raft;
 mod ours;
