@@ -113,13 +113,6 @@ fn a_cluster_that_lost_its_quorum_serves_again_and_its_old_members_stay_out() {
     assert!(again.code == Some(0) && again.stderr.contains("nothing to do"), "{again:?}");
 
     let history = serves_alone(&mut ruins);
-    let url = ruins.cluster.nodes[1].url();
-    for sources in [&[&*url][..], &[&url, &ruins.dir(0)]] {
-        let plan = ruins.plan(sources);
-        let notes = plan["notes"].to_string();
-        assert!(notes.contains("nothing to recover") && !notes.contains("stop what is live"), "{plan}");
-        assert_eq!(plan["loss"], "quorum-is-there", "{plan}");
-    }
     old_members_stay_out(&mut ruins);
 
     // Wiped, one is welcome.
@@ -257,6 +250,23 @@ fn what_is_not_meant_or_not_safe_is_refused() {
         PRECONDITION,
         &["stable/a", two],
     );
+}
+
+/// Whoever is told to stop a node of a majority loses it.
+#[test]
+fn where_somebody_leads_there_is_nothing_to_recover() {
+    let mut cluster = Cluster::start(QUORATE, 3);
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    cluster.wait_until_caught_up(follower);
+    cluster.nodes[follower].kill();
+    let (url, dir) = (cluster.nodes[leader].url(), cluster.nodes[follower].data_dir());
+    for sources in [&[&*url][..], &[&url, dir.to_str().unwrap()]] {
+        let finished = recover(&[&["plan", "-o", "json"], sources].concat());
+        let plan: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{finished:?}"));
+        let notes = plan["notes"].to_string();
+        assert!(notes.contains("nothing to recover") && !notes.contains("stop what is live"), "{plan}");
+        assert_eq!(plan["loss"], "quorum-is-there", "{plan}");
+    }
 }
 
 /// The process is killed at different moments, and run again.
