@@ -23,8 +23,10 @@ use crate::wrk::{Dialect, Outcome, Wrk};
 
 /// Followers are measured with so many connections.
 pub(crate) const FOLLOWERS_AT: usize = 64;
-/// So long that a segment is filled by what is written meanwhile.
+/// So long that segments are filled by what is written meanwhile.
 const LONG_ENOUGH_SECONDS: u64 = 5;
+/// In so many records a segment's header does not count.
+const ENOUGH_RECORDS: f64 = 1_000.0;
 /// The keys are written first, with so many connections.
 const FILL_CONNECTIONS: usize = 64;
 
@@ -193,16 +195,15 @@ fn wal_bytes(target: &Target) -> Result<f64> {
     number_after(&metrics, "\netcd_disk_wal_write_bytes_total ")
 }
 
-/// What an entry takes in the newest segment that is full of entries after this one.
+/// What an entry takes in the segments that begin after this one. A checkpoint may have let go of most of them.
 fn bytes_an_entry(quorate: &Path, data_dir: &Path, after: f64) -> Result<f64> {
     let output = Command::new(quorate).args(["inspect", "-o", "json"]).arg(data_dir).output()?;
     let found: serde_json::Value = serde_json::from_slice(&output.stdout)
         .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
     let segments = found["segments"].as_array().context("no segments")?;
-    let bytes = |segment: &serde_json::Value| {
-        (segment["first_index"].as_f64()? > after).then_some(())?;
-        Some(segment["used_bytes"].as_f64()? / segment["records"].as_f64()?)
-    };
-    // The last one is not full.
-    segments.iter().rev().skip(1).find_map(bytes).context("the load did not fill a segment")
+    let of_the_load = segments.iter().filter(|segment| segment["first_index"].as_f64() > Some(after));
+    let sum = |name: &str| of_the_load.clone().filter_map(|segment| segment[name].as_f64()).sum::<f64>();
+    let (bytes, records) = (sum("used_bytes"), sum("records"));
+    ensure!(records >= ENOUGH_RECORDS, "only {records} records are there to be measured");
+    Ok(bytes / records)
 }
