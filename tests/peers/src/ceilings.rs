@@ -19,7 +19,6 @@ pub(crate) fn measure(folder: &Path, time: Duration) -> Result<Vec<Syncs>> {
     let mut filled = File::create(folder.join("filled"))?;
     filled.write_all(&vec![0; FILLED_BYTES])?;
     filled.sync_all()?;
-    filled.seek(SeekFrom::Start(0))?;
     Ok(vec![
         sync_blocks("at the end of a file that grows", growing, time, usize::MAX)?,
         sync_blocks("into a file that was filled with zeros", filled, time, FILLED_BYTES / BLOCK.len())?,

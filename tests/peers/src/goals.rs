@@ -1,7 +1,7 @@
 //! What is to be reached, and what was.
 
+use crate::keys::PAYLOAD_BYTES;
 use crate::results::{All, GrowthSample, Operation, Sample, System};
-use crate::wrk::{KEY_BYTES, VALUE_BYTES};
 
 const SMALL: usize = 10_000;
 const MILLION: usize = 1_000_000;
@@ -115,6 +115,6 @@ fn of_growth(all: &All) -> Vec<Goal> {
 fn of_disk(all: &All) -> Vec<Goal> {
     let logs = all.comparison.iter().flat_map(|comparison| &comparison.logs);
     let bytes = logs.clone().find(|log| log.system == System::Quorate).map(|log| log.bytes_per_put);
-    let payload = (KEY_BYTES + VALUE_BYTES) as f64;
-    vec![at_most("log bytes a put ÷ payload", 1.4, 1.1, bytes.map(|bytes| bytes / payload))]
+    let ratio = bytes.map(|bytes| bytes / PAYLOAD_BYTES as f64);
+    vec![at_most("log bytes a put ÷ payload", 1.4, 1.1, ratio)]
 }

@@ -10,8 +10,9 @@ use h2::client::{Connection, SendRequest};
 use http::Request;
 use tokio::net::TcpStream;
 
+use crate::keys::{self, KEYS, Random, VALUE_BYTES};
 use crate::results::{Latencies, Operation};
-use crate::wrk::{KEYS, Outcome, VALUE_BYTES};
+use crate::wrk::Outcome;
 
 /// So many clients share a connection, as in the benchmarks of etcd's documentation.
 const CLIENTS_PER_CONNECTION: usize = 10;
@@ -68,12 +69,10 @@ async fn work(
     };
     let target = format!("http://{address}/etcdserverpb.KV/{method}");
     let mut times_us = Vec::new();
-    let mut random = client as u64;
+    let mut random = Random::new(client as u64);
     while Instant::now() < end {
         let began = Instant::now();
-        // Knuth's generator: any order of the keys is as good as another.
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let key = format!("key-{:08}", (random >> 33) as usize % KEYS);
+        let key = keys::name(random.one_of(KEYS));
         call(&mut sender, &target, message(&key, operation)).await?;
         times_us.push(u32::try_from(began.elapsed().as_micros())?);
     }

@@ -14,8 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::clusters::Kind;
+use crate::keys::{self, Random, VALUE_BYTES};
 use crate::results::Latencies;
-use crate::wrk::VALUE_BYTES;
 
 /// One request is under way on each.
 pub(crate) const CONNECTIONS: usize = 64;
@@ -30,11 +30,8 @@ pub(crate) fn in_order<'a>(mut keys: Range<usize>) -> NextKey<'a> {
 
 /// Any of so many, as long as it is wanted.
 pub(crate) fn at_random<'a>(keys: usize, mut goes_on: impl FnMut() -> bool + 'a) -> NextKey<'a> {
-    let mut random = 1_u64;
-    Box::new(move || {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        goes_on().then_some((random >> 33) as usize % keys)
-    })
+    let mut random = Random::new(1);
+    Box::new(move || goes_on().then(|| random.one_of(keys)))
 }
 
 /// What came of it.
@@ -99,7 +96,7 @@ async fn work(shared: Rc<Shared<'_>>) -> Result<()> {
 
 fn write_request(request: &mut Vec<u8>, kind: Kind, address: SocketAddr, key: usize) -> Result<()> {
     use std::io::Write as _;
-    let key = format!("key-{key:08}");
+    let key = keys::name(key);
     let value = [b'x'; VALUE_BYTES];
     request.clear();
     match kind {

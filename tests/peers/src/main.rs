@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `options.rs`, `conditions.rs` | the command line; the machine |
 //! | `process.rs`, `clusters.rs`, `ask.rs` | servers that are started, killed and looked at |
-//! | `wrk.rs` and `load.lua`, `grpc.rs` | the load |
+//! | `keys.rs`; `wrk.rs` and `load.lua`, `grpc.rs` | the keys; the load |
 //! | `compare.rs`, `ceilings.rs`, `bin/bare-hyper.rs` | clusters side by side, and what hyper and the disk allow |
 //! | `engines/` | the cores alone |
 //! | `growth.rs`, `loader.rs` | one node with more and more keys |
@@ -19,6 +19,7 @@ mod engines;
 mod goals;
 mod growth;
 mod grpc;
+mod keys;
 mod loader;
 mod options;
 mod page;

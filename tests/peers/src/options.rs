@@ -54,14 +54,17 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Of these arguments; nothing when help is asked for.
-    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Self>> {
-        let mut arguments = arguments.collect::<Vec<_>>().into_iter();
+    /// Of these arguments, of which the script gives the first two: the program under test, and the folder. Nothing
+    /// when help is asked for.
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Self>> {
+        let given = "tests/peers/run gives a program and a folder";
+        let (quorate, folder) = (arguments.next().context(given)?, arguments.next().context(given)?);
+        let typed: Vec<String> = arguments.collect();
         let mut options = Self {
-            command: String::new(),
+            command: [&["tests/peers/run".to_owned()], &typed[..]].concat().join(" "),
             parts: Vec::new(),
-            quorate: PathBuf::new(),
-            folder: PathBuf::new(),
+            quorate: quorate.into(),
+            folder: folder.into(),
             rounds: 3,
             seconds: 5,
             warm_seconds: 2,
@@ -70,43 +73,28 @@ impl Options {
             large: false,
             write: false,
         };
-        let mut typed = vec!["tests/peers/run".to_owned()];
         let mut only_page = false;
-        while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
+        let mut typed = typed.iter();
+        while let Some(argument) = typed.next() {
+            let mut value = || typed.next().with_context(|| format!("{argument} needs a value"));
             match argument.as_str() {
                 "--help" => return Ok(None),
-                // These two are given by the script.
-                "--quorate" => options.quorate = value()?.into(),
-                "--folder" => options.folder = value()?.into(),
-                _ => {
-                    typed.push(argument.clone());
-                    match argument.as_str() {
-                        "compare" => options.parts.push(Part::Compare),
-                        "engines" => options.parts.push(Part::Engines),
-                        "growth" => options.parts.push(Part::Growth),
-                        "page" => only_page = true,
-                        "--quick" => options.be_quick(),
-                        "--large" => options.large = true,
-                        "--write" => options.write = true,
-                        "--rounds" => options.rounds = number(&value()?, &mut typed)?,
-                        "--seconds" => options.seconds = number(&value()?, &mut typed)?,
-                        "--keys" => {
-                            let list = value()?;
-                            let numbers = list.split(',').map(str::parse).collect::<Result<_, _>>();
-                            options.keys =
-                                numbers.with_context(|| format!("{list:?} is no list of numbers"))?;
-                            typed.push(list);
-                        }
-                        _ => bail!("{argument} is not known; see --help"),
-                    }
-                }
+                "compare" => options.parts.push(Part::Compare),
+                "engines" => options.parts.push(Part::Engines),
+                "growth" => options.parts.push(Part::Growth),
+                "page" => only_page = true,
+                "--quick" => options.be_quick(),
+                "--large" => options.large = true,
+                "--write" => options.write = true,
+                "--rounds" => options.rounds = number(value()?)?,
+                "--seconds" => options.seconds = number(value()?)?,
+                "--keys" => options.keys = value()?.split(',').map(number).collect::<Result<_>>()?,
+                _ => bail!("{argument} is not known; see --help"),
             }
         }
         if options.parts.is_empty() && !only_page {
             options.parts = vec![Part::Compare, Part::Engines, Part::Growth];
         }
-        options.command = typed.join(" ");
         Ok(Some(options))
     }
 
@@ -117,7 +105,6 @@ impl Options {
     }
 }
 
-fn number<T: std::str::FromStr>(text: &str, typed: &mut Vec<String>) -> Result<T> {
-    typed.push(text.to_owned());
+fn number<T: std::str::FromStr>(text: &str) -> Result<T> {
     text.parse().ok().with_context(|| format!("{text:?} is not a number"))
 }

@@ -1,9 +1,9 @@
 //! The page: tables in Markdown.
 
-use crate::engines::{BATCHES, PAYLOAD_BYTES};
+use crate::engines::BATCHES;
 use crate::goals;
+use crate::keys::{KEY_BYTES, KEYS, PAYLOAD_BYTES, VALUE_BYTES};
 use crate::results::{All, Checkpoints, Comparison, Conditions, Engines, Growth, Operation, Sample, System};
-use crate::wrk::{KEY_BYTES, KEYS, VALUE_BYTES};
 
 /// The longest line of prose.
 const WIDTH: usize = 120;
@@ -112,9 +112,6 @@ fn compared(comparison: &Comparison) -> String {
     text + &followers(comparison) + &disk(comparison)
 }
 
-/// Who is in the tables of an operation, beside whom the ratio is told.
-const SIDE_BY_SIDE: [System; 4] = [System::Quorate, System::Etcd, System::EtcdGrpc, System::BareHyper];
-
 fn operation_section(comparison: &Comparison, operation: Operation) -> String {
     let name = operation.name();
     let mut text = format!(
@@ -124,8 +121,9 @@ fn operation_section(comparison: &Comparison, operation: Operation) -> String {
         if operation == Operation::Put { "Put" } else { "Linearizable get" }
     );
     for connections in comparison.connections() {
-        for system in SIDE_BY_SIDE {
-            text += &row(comparison, system, System::Quorate, operation, connections, true);
+        for system in System::SIDE_BY_SIDE {
+            let of = (System::Quorate, system);
+            text += &row(comparison, system, of, operation, connections);
         }
     }
     text + &format!(
@@ -134,23 +132,21 @@ fn operation_section(comparison: &Comparison, operation: Operation) -> String {
     )
 }
 
-/// A row with the ratio of `base` to the system, or of the system to `base`.
+/// A row of a system, with the ratio of the first of two to the second.
 fn row(
     comparison: &Comparison,
     system: System,
-    base: System,
+    of: (System, System),
     operation: Operation,
     connections: usize,
-    base_first: bool,
 ) -> String {
     let median = |value| comparison.median(system, operation, connections, value);
     let latency = |value| median(value).map_or("—".to_owned(), |us| short(us / 1000.0));
     let Some(rate) = median(|sample| sample.per_second) else { return String::new() };
     let cpu = median(|sample| sample.cpu_us_per_operation).unwrap_or_default();
-    let systems = if base_first { (base, system) } else { (system, base) };
     let rates: fn(&Sample) -> f64 = |sample| sample.per_second;
-    let ratio = comparison.ratio(systems, operation, connections, rates).unwrap_or_default();
-    let ratio = if base == system { "".to_owned() } else { format!("{ratio:.2}") };
+    let ratio = comparison.ratio(of, operation, connections, rates).unwrap_or_default();
+    let ratio = if of.0 == of.1 { String::new() } else { format!("{ratio:.2}") };
     format!(
         "| {connections} | {} | {rate:.0} | {ratio} | {} | {} | {} | {} | {} | {cpu:.1} |\n",
         system.name(),
@@ -172,7 +168,7 @@ fn followers(comparison: &Comparison) -> String {
             [(System::QuorateFollower, System::Quorate), (System::EtcdFollower, System::Etcd)]
         {
             let at = crate::compare::FOLLOWERS_AT;
-            let row = row(comparison, follower, leader, operation, at, false);
+            let row = row(comparison, follower, (follower, leader), operation, at);
             if !row.is_empty() {
                 text += &format!("| {} {row}", operation.name());
             }
@@ -183,11 +179,11 @@ fn followers(comparison: &Comparison) -> String {
 
 fn disk(comparison: &Comparison) -> String {
     let mut text = format!(
-        "### Disk\n\nA put brings {} bytes: key and value. Log bytes are what it takes in the log of the leader, with the \
-         most connections. Disk bytes are all that the three nodes wrote meanwhile, so also zeros ahead of the log, \
-         checkpoints, and etcd's database.\n\n\
-         | system | c | log bytes a put | disk bytes a put, three nodes |\n|---|---|---|---|\n",
-        KEY_BYTES + VALUE_BYTES
+        "### Disk\n\nA put brings {PAYLOAD_BYTES} bytes: key and value. Log bytes are what it takes in the log of the leader, with the \
+         most connections. Disk bytes are what the system counts as written by the three nodes, so also zeros ahead of the \
+         log, checkpoints, and etcd's database. It counts all of a page, or of several that it keeps as one, for a part \
+         that changes: the disk sees much less.\n\n\
+         | system | c | log bytes a put | disk bytes a put, three nodes |\n|---|---|---|---|\n"
     );
     for log in &comparison.logs {
         let bytes: fn(&Sample) -> f64 = |sample| sample.disk_bytes_per_operation;
@@ -208,8 +204,8 @@ fn disk(comparison: &Comparison) -> String {
 fn alone(engines: &Engines) -> String {
     let mut text = format!(
         "## Engines alone\n\nThree nodes in one thread, with queues for a network and memory for a disk: entries of \
-         {PAYLOAD_BYTES} bytes, proposed so many at once; a turn ends when all three nodes have applied them. In entries \
-         per second, medians. openraft's nodes are tasks that call each other, so its loop is one of futures; the \
+         {PAYLOAD_BYTES} bytes, proposed so many at once; a turn ends when the leader has applied them, and the measuring \
+         when all three nodes have applied everything. In entries per second, medians. openraft's nodes are tasks that call each other, so its loop is one of futures; the \
          runtime has one thread.\n\n"
     );
     text += &conditions_table(&engines.conditions);

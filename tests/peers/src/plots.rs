@@ -37,8 +37,6 @@ pub(crate) fn draw(all: &All, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-const SHOWN: [System; 4] = [System::Quorate, System::Etcd, System::EtcdGrpc, System::BareHyper];
-
 fn color(system: System) -> RGBColor {
     match system {
         System::Quorate | System::QuorateFollower => RGBColor(200, 60, 40),
@@ -51,7 +49,7 @@ fn color(system: System) -> RGBColor {
 fn against_connections(comparison: &Comparison, operation: Operation, folder: &Path) -> Result<()> {
     let connections = comparison.connections();
     let lines = |value: fn(&Sample) -> f64| {
-        SHOWN.map(|system| {
+        System::SIDE_BY_SIDE.map(|system| {
             let point = |(place, &count): (usize, &usize)| {
                 Some((place as f64, comparison.median(system, operation, count, value)?))
             };
@@ -78,7 +76,7 @@ fn latencies(comparison: &Comparison, operation: Operation, folder: &Path) -> Re
         ("p99.9", |sample| sample.latencies.p999_us),
         ("most", |sample| sample.latencies.most_us),
     ];
-    let lines = SHOWN.map(|system| {
+    let lines = System::SIDE_BY_SIDE.map(|system| {
         let point = |place: usize| {
             let us = comparison.median(system, operation, connections, shares[place].1)?;
             Some((place as f64, us / 1000.0))

@@ -43,6 +43,9 @@ pub(crate) enum System {
 }
 
 impl System {
+    /// Who is shown with each number of connections.
+    pub(crate) const SIDE_BY_SIDE: [Self; 4] = [Self::Quorate, Self::Etcd, Self::EtcdGrpc, Self::BareHyper];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Quorate => "Quorate",

@@ -7,14 +7,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::keys::{KEYS, VALUE_BYTES};
 use crate::results::{Latencies, Operation};
 
-/// The keys that are written and read.
-pub(crate) const KEYS: usize = 100_000;
-/// The size of a value.
-pub(crate) const VALUE_BYTES: usize = 256;
-/// A key is written so: `key-00000000`.
-pub(crate) const KEY_BYTES: usize = 12;
 /// So many requests are made ahead by each thread.
 const POOL: usize = 4_000;
 

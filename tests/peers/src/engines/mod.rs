@@ -15,11 +15,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 
 use crate::conditions;
+use crate::keys::PAYLOAD_BYTES;
 use crate::options::Options;
 use crate::results::{EngineSample, Engines};
 
-/// What a put of 256 bytes brings: key and value.
-pub(crate) const PAYLOAD_BYTES: usize = 268;
 /// Entries that are proposed at once.
 pub(crate) const BATCHES: [usize; 3] = [1, 64, 1024];
 const NODES: usize = 3;

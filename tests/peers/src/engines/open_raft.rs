@@ -24,7 +24,8 @@ use openraft::{
     RaftSnapshotBuilder, SnapshotPolicy,
 };
 
-use super::{MOST_ENTRIES, NODES, PAYLOAD_BYTES};
+use super::{MOST_ENTRIES, NODES};
+use crate::keys::PAYLOAD_BYTES;
 
 /// Shared, as in Quorate's core: a copy of an entry does not copy its content.
 #[derive(Clone, Debug)]
@@ -81,9 +82,9 @@ async fn turns(batch: usize, time: Duration) -> Result<f64> {
             answer??;
         }
         done += batch as u64;
-        while counters.iter().any(|commands| commands.load(Ordering::Relaxed) < done) {
-            tokio::task::yield_now().await;
-        }
+    }
+    while counters.iter().any(|commands| commands.load(Ordering::Relaxed) < done) {
+        tokio::task::yield_now().await;
     }
     let per_second = done as f64 / began.elapsed().as_secs_f64();
     for id in 0..NODES as u64 {
