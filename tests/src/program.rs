@@ -140,11 +140,6 @@ impl Running {
         self.child.wait().expect("a child of ours can be waited for");
     }
 
-    /// Asks it to end as a terminal's Ctrl-C does.
-    pub fn interrupt(&self) {
-        signal("INT", self.pid());
-    }
-
     /// Asks it to end as a service manager does.
     pub fn terminate(&self) {
         signal("TERM", self.pid());

@@ -101,13 +101,13 @@ impl Report {
         let rows = survivors.iter().map(|survivor| Row::of(survivor, survivors));
         let members = plan.best.and_then(|best| best.holdings.as_ref().ok());
         let found = |id| ids.contains(&id) || survivors.iter().any(|survivor| survivor.node() == id);
+        let loss = if is_led(live) { Loss::QuorumIsThere } else { plan.loss };
         let command = command(&plan, survivors, &cluster).filter(|_| live.is_empty());
         Ok(Report {
             survivors: rows.chain(live.iter().map(Row::of_live)).collect(),
             members: members.map(|held| member_rows(&held.members, found)).unwrap_or_default(),
             notes: notes(&plan, survivors, live),
-            loss: match plan.loss {
-                _ if is_led(live) => "quorum-is-there",
+            loss: match loss {
                 Loss::QuorumIsThere => "quorum-is-there",
                 Loss::Nothing => "nothing",
                 Loss::Unknown => "unknown",
