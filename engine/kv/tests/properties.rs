@@ -14,6 +14,11 @@ use quorate_kv::{
 mod model;
 use model::Model;
 
+/// Where a snapshot has the version of its format.
+const VERSION_AT: usize = 8;
+/// The other one that is read.
+const OLDER_VERSION: u8 = 1;
+
 /// A fixed sample by default; `QUORATE_TRIALS` multiplies it.
 #[expect(clippy::disallowed_methods, reason = "the size of a campaign, not a setting of the engine")]
 fn cases(count: u32) -> ProptestConfig {
@@ -413,11 +418,24 @@ proptest! {
         let mut bytes = bytes(&kv);
         let place = place % bytes.len();
         bytes[place] ^= flip;
-        if (10..12).contains(&place) || (40..96).contains(&place) {
+        if place == VERSION_AT && bytes[place] == OLDER_VERSION {
+            // No damage that the content could show: what names the manifest and its file does.
+            prop_assert_eq!(restore(&bytes).unwrap(), kv);
+        } else if (10..12).contains(&place) || (40..96).contains(&place) {
             prop_assert!(restore(&bytes).map_or(true, |restored| restored == kv));
         } else {
             prop_assert!(restore(&bytes).is_err(), "byte {} of {}", place, bytes.len());
         }
+    }
+
+    /// The version before this one is read, too, and to the same end.
+    #[test]
+    fn the_older_version_is_the_same_state(commands in commands(40)) {
+        let kv = store(&commands);
+        let mut bytes = bytes(&kv);
+        prop_assert_eq!(bytes[VERSION_AT], OLDER_VERSION + 1);
+        bytes[VERSION_AT] = OLDER_VERSION;
+        prop_assert_eq!(restore(&bytes).unwrap(), kv);
     }
 
     #[test]
