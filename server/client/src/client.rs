@@ -18,6 +18,10 @@ pub(crate) const LONGEST_SERVER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The pause before all endpoints are tried again.
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 
+/// A further round begins only with as much time left. A write sent with less would often end as unknown, when until
+/// then it is known that nothing was done.
+const LAST_CALL: Duration = Duration::from_millis(100);
+
 /// A client of one cluster. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -111,13 +115,16 @@ impl Client {
             };
             // What a node says of itself alone is said at once, or not.
             let goes_on = call.takes_timeout && (somebody_is_there || may_be_done.is_some());
-            if !goes_on || Instant::now() + PAUSE >= deadline {
+            if goes_on {
+                tokio::time::sleep(PAUSE).await;
+            }
+            // Looked at after the pause, for that may have been longer than it should.
+            left = deadline.saturating_duration_since(Instant::now());
+            if !goes_on || left < LAST_CALL {
                 return Err(
                     may_be_done.map_or(ClientError::Unavailable(failures), ClientError::OutcomeUnknown)
                 );
             }
-            tokio::time::sleep(PAUSE).await;
-            left = deadline.saturating_duration_since(Instant::now());
         }
     }
 

@@ -142,8 +142,15 @@ pub(crate) enum Attempt<T> {
 const NOTHING_HAPPENED: [&str; 5] =
     ["no_leader", "not_leader", "overloaded", "rate_limited", "shutting_down"];
 
-/// Sends `call` to `uri` and waits at most `patience` for the answer, of an error for all of it.
+/// Less can't be waited for: the runtime's timers count milliseconds.
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(1);
+
+/// Sends `call` to `uri` and waits at most `patience` for the answer, of an error for all of it. Without any patience
+/// nothing is sent.
 pub(crate) async fn attempt<T: Extent>(pool: &Pool, uri: Uri, call: &Call, patience: Duration) -> Attempt<T> {
+    if patience < SHORTEST_PATIENCE {
+        return Attempt::Unreachable("no time was left to ask it".to_owned());
+    }
     match tokio::time::timeout(patience, exchange(pool, uri, call)).await {
         Ok(Ok(Ok(done))) => Attempt::Done(done),
         Ok(Ok(Err(refused))) => judge(&refused),

@@ -213,6 +213,28 @@ async fn as_long_as_nothing_was_done_all_endpoints_are_tried_again() {
     assert_eq!((first.seen().len(), second.seen().len()), (3, 2));
 }
 
+/// What is sent without time for its answer only makes the outcome unknown.
+#[tokio::test]
+async fn nothing_is_sent_when_its_answer_would_come_too_late() {
+    let server = Server::start(503, r#"{"error":"nobody leads","code":"no_leader"}"#).await;
+    let client = Client::new(vec![server.endpoint.clone()], SHORT);
+    let error = client.put("k", "v".into()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unavailable(_)), "{error}");
+    let seen = server.seen();
+    for request in &seen {
+        let milliseconds: u64 = request
+            .split_once("timeout=")
+            .and_then(|(_, rest)| rest.split_once("ms"))
+            .map(|(digits, _)| digits.parse().unwrap())
+            .unwrap();
+        assert!(milliseconds >= 90, "{request}: nine tenths of a tenth of a second");
+    }
+    let error = client.with_timeout(Duration::ZERO).put("k", "v".into()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unavailable(_)), "{error}");
+    assert!(error.to_string().contains("no time was left"), "{error}");
+    assert_eq!(server.seen(), seen);
+}
+
 #[tokio::test]
 async fn the_next_endpoint_is_tried_when_nothing_was_sent() {
     let server = Server::start(200, "").await;
