@@ -90,7 +90,7 @@ impl LastSegment<'_> {
 mod tests {
     use super::*;
     use crate::layout::length;
-    use crate::record::{Header, Identity};
+    use crate::record::{Form, Header, Identity};
     use crate::segment::{Link, SegmentNumber};
     use quorate_raft::{Index, LogId, Members};
 
@@ -101,6 +101,7 @@ mod tests {
         let conditions = [Condition::Sound, payload];
         let record = |at: u32, flags, payload| {
             let header = Header {
+                form: Form::Whole,
                 payload_checksum: 0,
                 length: 16,
                 offset: START + at * 112,

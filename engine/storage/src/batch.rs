@@ -4,9 +4,8 @@ use quorate_raft::{Entry, Index, LogId, Payload};
 use quorate_wire::{codec, entry};
 
 use crate::layout::{length, round_up};
-use crate::record::{
-    ALIGNMENT, FLAG_LAST, HEADER_BYTES, Header, Identity, Kind, SECTOR_BYTES, mask, record_bytes,
-};
+use crate::record::{ALIGNMENT, FLAG_LAST, Form, Header, Identity, Kind, SECTOR_BYTES, mask, record_bytes};
+use crate::segment::VERSION_WITH_SHORT_HEADERS;
 
 /// What a new record says, but for what the batch knows itself.
 #[derive(Clone, Copy, Debug)]
@@ -30,13 +29,16 @@ pub(crate) struct Batch {
     offset: u32,
     previous: Identity,
     open: Option<Header>,
+    /// Whether headers may be short.
+    is_short: bool,
 }
 
 impl Batch {
-    /// Begins a batch at `offset` of the segment with this id.
-    pub(crate) fn begin(&mut self, number: u64, segment: u64, offset: u32, previous: Identity) {
+    /// Begins a batch at `offset` of the segment with this id, which is of this version.
+    pub(crate) fn begin(&mut self, number: u64, segment: u64, version: u32, offset: u32, previous: Identity) {
         assert!(self.is_empty() && offset.is_multiple_of(SECTOR_BYTES), "batch {number} at {offset}");
         (self.number, self.segment, self.offset, self.previous) = (number, segment, offset, previous);
+        self.is_short = version >= VERSION_WITH_SHORT_HEADERS;
     }
 
     /// Whether there's no record in it.
@@ -51,20 +53,13 @@ impl Batch {
 
     /// Adds a record with this entry's payload, or with none, and says where it is.
     pub(crate) fn push(&mut self, draft: Draft, entry: Option<&Entry>) -> u32 {
+        let before = self.open;
         self.seal(0);
-        let start = self.bytes.len();
-        let offset = self.end();
-        let payload_start = start + HEADER_BYTES as usize;
-        self.bytes.resize(payload_start, 0);
-        if let Some(entry) = entry {
-            entry::encode_entry_into(entry, &mut self.bytes);
-        }
-        let payload = &mut self.bytes[payload_start..];
-        mask(payload, self.segment, offset + HEADER_BYTES);
-        self.open = Some(Header {
-            payload_checksum: crc32c::crc32c(payload),
-            length: length(payload.len()),
-            offset,
+        let mut header = Header {
+            form: Form::Whole,
+            payload_checksum: 0,
+            length: entry.map_or(0, payload_bytes),
+            offset: self.end(),
             segment: self.segment,
             batch: self.number,
             id: draft.id,
@@ -73,9 +68,22 @@ impl Batch {
             previous: self.previous,
             kind: draft.kind,
             flags: draft.flags,
-        });
+        };
+        if let Some(before) = before.filter(|_| self.is_short) {
+            header.form = header.shortest_form(&before);
+        }
+        let payload_start = self.bytes.len() + header.form.bytes() as usize;
+        self.bytes.resize(payload_start, 0);
+        if let Some(entry) = entry {
+            entry::encode_entry_into(entry, &mut self.bytes);
+        }
+        let payload = &mut self.bytes[payload_start..];
+        assert_eq!(length(payload.len()), header.length, "an entry takes what was said before");
+        mask(payload, self.segment, header.payload_start());
+        header.payload_checksum = crc32c::crc32c(payload);
+        self.open = Some(header);
         self.pad(ALIGNMENT);
-        offset
+        header.offset
     }
 
     /// Ends the batch: its bytes, padded to whole sectors, and where they go.
@@ -97,11 +105,9 @@ impl Batch {
     fn seal(&mut self, flags: u8) {
         if let Some(mut header) = self.open.take() {
             header.flags |= flags;
-            let bytes = header.encode();
             let start = (header.offset - self.offset) as usize;
-            self.bytes[start..start + bytes.len()].copy_from_slice(&bytes);
-            let [a, b, c, d, ..] = bytes;
-            self.previous = header.identity(u32::from_le_bytes([a, b, c, d]));
+            let checksum = header.encode_into(&mut self.bytes[start..][..header.form.bytes() as usize]);
+            self.previous = header.identity(checksum);
         }
     }
 
@@ -114,14 +120,18 @@ impl Batch {
     }
 }
 
-/// How many bytes a record of this entry takes, padding included.
+/// The most bytes that a record of this entry takes, padding included.
 pub(crate) fn entry_bytes(entry: &Entry) -> u32 {
+    record_bytes(payload_bytes(entry))
+}
+
+fn payload_bytes(entry: &Entry) -> u32 {
     let content = match &entry.payload {
         Payload::Noop => 0,
         Payload::Command(command) => command.len(),
         Payload::Members(members) => codec::encode(members).len(),
     };
-    record_bytes(length(1 + content))
+    length(1 + content)
 }
 
 /// The kind of an entry's record.
@@ -144,7 +154,7 @@ mod tests {
         for payload in payloads {
             let entry = Entry { id: LogId::new(1, 1), payload };
             let mut batch = Batch::default();
-            batch.begin(1, 5, SECTOR_BYTES, Identity::default());
+            batch.begin(1, 5, 3, SECTOR_BYTES, Identity::default());
             let (commit_hint, members_index) = (Index(0), Index(0));
             let kind = entry_kind(&entry);
             batch.push(Draft { kind, flags: 0, id: entry.id, commit_hint, members_index }, Some(&entry));

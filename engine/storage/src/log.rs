@@ -26,6 +26,7 @@ use crate::stable::Stable;
 pub(crate) struct Segment<F> {
     pub(crate) number: SegmentNumber,
     pub(crate) id: u64,
+    pub(crate) version: u32,
     pub(crate) bytes: u64,
     /// The log's last slot when the segment began.
     pub(crate) last_before: LogId,
@@ -34,7 +35,8 @@ pub(crate) struct Segment<F> {
 
 impl<F> Segment<F> {
     pub(crate) fn new(header: &SegmentHeader, file: F) -> Segment<F> {
-        Segment { number: header.number, id: header.id, bytes: header.bytes, last_before: header.last, file }
+        let &SegmentHeader { number, id, version, bytes, last: last_before, .. } = header;
+        Segment { number, id, version, bytes, last_before, file }
     }
 }
 
@@ -189,7 +191,7 @@ impl<F: DiskFile> Log<F> {
         let segment = self.segments.back().expect("a log has at least one segment");
         let path = LogFile::Segment(segment.number).path();
         let mut mark = Batch::default();
-        mark.begin(position.batch, segment.id, position.offset, position.previous.record);
+        mark.begin(position.batch, segment.id, segment.version, position.offset, position.previous.record);
         mark.push(self.draft(Kind::Mark, 0, last), None);
         let (bytes, offset) = mark.finish();
         segment.file.write_at(bytes, u64::from(offset)).map_err(Fatal::new("write", path))?;
@@ -263,9 +265,9 @@ impl<F: DiskFile> Log<F> {
             self.begin_segment(disk, stable, record)?;
         }
         if self.batch.is_empty() {
-            let id = self.last_segment().id;
-            let position = &self.position;
-            self.batch.begin(position.batch + 1, id, position.offset, position.previous.record);
+            let segment = self.segments.back().expect("a log has at least one segment");
+            let (number, previous) = (self.position.batch + 1, self.position.previous.record);
+            self.batch.begin(number, segment.id, segment.version, self.position.offset, previous);
         }
         Ok(())
     }

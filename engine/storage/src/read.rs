@@ -123,16 +123,15 @@ impl<'a, F: DiskFile> Window<'a, F> {
         if header.id != id || !header.kind.is_slot() {
             return None;
         }
-        let start = HEADER_BYTES as usize;
-        let end = start + header.length as usize;
+        let (start, end) = (header.form.bytes() as usize, (header.end() - place.offset) as usize);
         let payload = self.fetch(place, end)?.get_mut(start..end)?;
         if crc32c::crc32c(payload) != header.payload_checksum {
             return None;
         }
-        mask(payload, segment, place.offset + HEADER_BYTES);
+        mask(payload, segment, header.payload_start());
         let decoded = entry::decode_payload(payload).ok();
         // The bytes stay in the window; the next slot may be read from it, this one perhaps again.
-        mask(payload, segment, place.offset + HEADER_BYTES);
+        mask(payload, segment, header.payload_start());
         Some((decoded?, header.length as usize))
     }
 

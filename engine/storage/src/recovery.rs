@@ -462,7 +462,7 @@ mod tests {
         fn batch(mut self, slots: usize) -> Built {
             self.batch += 1;
             let mut batch = Batch::default();
-            batch.begin(self.batch, self.header.id, self.end, self.previous);
+            batch.begin(self.batch, self.header.id, self.header.version, self.end, self.previous);
             for _ in 0..slots {
                 self.last += 1;
                 let entry =
@@ -476,7 +476,7 @@ mod tests {
 
         fn mark(mut self) -> Built {
             let mut mark = Batch::default();
-            mark.begin(self.batch, self.header.id, self.end, self.previous);
+            mark.begin(self.batch, self.header.id, self.header.version, self.end, self.previous);
             mark.push(draft(Kind::Mark, LogId::new(5, self.last)), None);
             self.put(&mut mark);
             self

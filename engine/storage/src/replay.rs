@@ -23,7 +23,7 @@ use quorate_wire::entry;
 
 use crate::error::OpenError;
 use crate::places::{Place, Places};
-use crate::record::{FLAG_LAST, FLAG_REPAIR, HEADER_BYTES, Header, Identity, Kind, mask};
+use crate::record::{FLAG_LAST, FLAG_REPAIR, Header, Identity, Kind, mask};
 use crate::scan::{Condition, Item, Record};
 use crate::segment::{Link, SegmentHeader, SegmentNumber};
 
@@ -365,7 +365,7 @@ pub(crate) fn read_members(record: &Record, file: &[u8]) -> Option<Members> {
     if header.kind != Kind::Members || record.payload != Condition::Sound {
         return None;
     }
-    let start = header.offset + HEADER_BYTES;
+    let start = header.payload_start();
     let mut payload = file.get(start as usize..header.end() as usize)?.to_vec();
     mask(&mut payload, header.segment, start);
     match entry::decode_payload(&payload) {

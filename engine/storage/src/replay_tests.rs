@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::batch::{Batch, Draft};
+use crate::record::Form;
 use quorate_raft::{Contact, Digest, Entry, NodeId};
 
 const NUMBER: SegmentNumber = SegmentNumber(1);
@@ -36,6 +37,7 @@ fn records(written: &[(Kind, u8, (u64, u64), u64)]) -> Vec<Record> {
     let mut records = Vec::new();
     for &(kind, flags, (term, index), members_index) in written {
         let header = Header {
+            form: Form::Whole,
             payload_checksum: 0,
             length: 1,
             offset,
@@ -236,7 +238,7 @@ fn a_rotten_membership_entry_says_nothing_even_if_it_can_be_decoded() {
     let entry = Entry { id, payload: Payload::Members(members.clone()) };
     let draft = Draft { kind: Kind::Members, flags: 0, id, commit_hint: Index(0), members_index: Index(1) };
     let mut batch = Batch::default();
-    batch.begin(2, 9, START, Identity::default());
+    batch.begin(2, 9, 3, START, Identity::default());
     batch.push(draft, Some(&entry));
     let (written, _) = batch.finish();
     let (header, checksum) = Header::decode(written, 9, START).unwrap();

@@ -6,7 +6,7 @@
 //! written (see [`crate::record`]), and only a batch that was never synced may have one.
 
 use crate::layout::{is_zero, length, round_up};
-use crate::record::{ALIGNMENT, FLAG_LAST, HEADER_BYTES, Header, Kind, SECTOR_BYTES, record_bytes};
+use crate::record::{ALIGNMENT, FLAG_LAST, HEADER_BYTES, Header, Kind, SECTOR_BYTES};
 
 /// How well something reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,13 +81,13 @@ pub(crate) fn scan(file: &[u8], segment: u64, start: u32) -> Scan {
 
 /// Where the header after this record is.
 pub(crate) fn next_header(header: &Header) -> u32 {
-    let end = header.offset.saturating_add(record_bytes(header.length));
+    let end = header.padded_end();
     let closes = header.kind == Kind::Mark || header.flags & FLAG_LAST != 0;
     if closes { round_up(end, SECTOR_BYTES) } else { end }
 }
 
 fn payload_condition(file: &[u8], header: &Header) -> Condition {
-    let start = header.offset + HEADER_BYTES;
+    let start = header.payload_start();
     match file.get(start as usize..header.end() as usize) {
         Some(payload) if crc32c::crc32c(payload) == header.payload_checksum => Condition::Sound,
         _ => failed(file, start, header.end()),
@@ -112,13 +112,14 @@ fn find_header(file: &[u8], segment: u64, after: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Identity;
+    use crate::record::{Form, Identity};
     use quorate_raft::{Index, LogId};
 
     const SEGMENT: u64 = 0x1111_2222_3333_4444;
 
     fn put(file: &mut [u8], offset: u32, payload: &[u8], flags: u8) {
         let header = Header {
+            form: Form::Whole,
             payload_checksum: crc32c::crc32c(payload),
             length: length(payload.len()),
             offset,
@@ -132,7 +133,7 @@ mod tests {
             flags,
         };
         let at = offset as usize;
-        file[at..at + 96].copy_from_slice(&header.encode());
+        header.encode_into(&mut file[at..at + 96]);
         file[at + 96..at + 96 + payload.len()].copy_from_slice(payload);
     }
 

@@ -29,6 +29,11 @@ pub(crate) const VERSION: u32 = 1;
 /// The version in which configurations may have join tokens. A log that never had any is written in the first one,
 /// which older releases read; they would take what they can't decode for damage.
 pub(crate) const VERSION_WITH_TOKENS: u32 = 2;
+/// The version in which records may also have short headers. New logs begin with it; one that was begun in an earlier
+/// version keeps that, so that a node may go back to the release that it comes from.
+pub(crate) const VERSION_WITH_SHORT_HEADERS: u32 = 3;
+/// The latest version.
+pub(crate) const NEWEST_VERSION: u32 = VERSION_WITH_SHORT_HEADERS;
 /// The directory of the log.
 pub(crate) const DIRECTORY: &str = "log";
 /// The copies of a header begin at multiples of this.
@@ -192,7 +197,7 @@ impl SegmentHeader {
         let (checksum, version, copy_bytes) = (fields.u32(), fields.u32(), fields.u32());
         let whole = bytes.get(12..copy_bytes as usize)?;
         let in_place = start == 0 || start == copy_bytes;
-        let is_known = (VERSION..=VERSION_WITH_TOKENS).contains(&version);
+        let is_known = (VERSION..=NEWEST_VERSION).contains(&version);
         if !in_place || crc32c::crc32c(whole) != checksum || !is_known || fields.u32() != number.0 {
             return None;
         }

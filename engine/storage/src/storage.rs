@@ -406,7 +406,7 @@ impl<D: Disk> Opening<D> {
             places: Places::new(start.last.index),
             damaged: [].into(),
             members: Vec::new(),
-            version: segment::least_version(&start.members),
+            version: segment::NEWEST_VERSION,
             base_members: (start.members_at, start.members),
             commit_hint: start.last.index,
             position,

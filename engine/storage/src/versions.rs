@@ -46,7 +46,7 @@ const FORMATS: [Format; 4] = [
         directory: segment::DIRECTORY,
         suffix: ".log",
         magic: segment::MAGIC,
-        known: segment::VERSION..=segment::VERSION_WITH_TOKENS,
+        known: segment::VERSION..=segment::NEWEST_VERSION,
         checked_bytes: None,
     },
     Format {
@@ -188,7 +188,7 @@ mod tests {
         for (path, size, version) in [
             ("stable/a", 512, 1),
             ("stable/b", 512, 1),
-            ("log/00000001.log", 4096, 2),
+            ("log/00000001.log", 4096, 3),
             (manifest_path, manifest.len(), 3),
             (run_path, 512, 1),
             // Its content is of another version, and the file is not.

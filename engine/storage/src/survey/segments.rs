@@ -8,7 +8,7 @@ use super::{SegmentSight, Survey};
 use crate::disk::{Disk, DiskFile};
 use crate::error::Fatal;
 use crate::layout::is_zero;
-use crate::record::{HEADER_BYTES, Header, Identity, Kind, mask};
+use crate::record::{Header, Identity, Kind, mask};
 use crate::recovery::{Chained, Judged, chain, end_of_chain, headers, judge, list, read_whole};
 use crate::scan::{Condition, Item, Record, Scan, next_header, scan};
 use crate::segment::{DIRECTORY, LogFile, SegmentHeader, SegmentNumber};
@@ -177,7 +177,7 @@ impl<D: Disk> Survey<'_, D> {
                     self.fault(path, u64::from(header.offset), index, reason);
                 }
                 if record.payload != Condition::Sound {
-                    let offset = u64::from(header.offset + HEADER_BYTES);
+                    let offset = u64::from(header.payload_start());
                     self.fault(path, offset, index, payload(record.payload));
                 } else if !is_padding_masked(header, content) {
                     let reason = "the padding behind it is not what was written";

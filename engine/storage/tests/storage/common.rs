@@ -16,6 +16,20 @@ pub(crate) fn open(disk: &MemoryDisk) -> Result<(Storage<MemoryDisk>, Found), Op
     Storage::open(disk.clone(), options(7))
 }
 
+/// A disk on which a release of the past began a log with this version, and nothing more.
+pub(crate) fn log_of_version(version: u32) -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    drop(open(&disk).unwrap());
+    disk.corrupt(&newest_segment(&disk), |bytes| {
+        let size = u32::from_le_bytes(bytes[16..20].try_into().unwrap()) as usize;
+        bytes[12..16].copy_from_slice(&version.to_le_bytes());
+        let checksum = crc32c::crc32c(&bytes[12..size]);
+        bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+        bytes.copy_within(..size, size);
+    });
+    disk
+}
+
 pub(crate) fn command(term: u64, index: u64, bytes: &[u8]) -> Entry {
     Entry { id: LogId::new(term, index), payload: Payload::Command(bytes.into()) }
 }

@@ -12,7 +12,11 @@ pub(crate) fn full_options() -> Options {
 
 /// A storage with all its spares, in term 1, on a disk that takes not a byte more.
 pub(crate) fn filled_up() -> (MemoryDisk, Storage<MemoryDisk>) {
-    let disk = MemoryDisk::new();
+    fill_up(MemoryDisk::new())
+}
+
+/// The same with what is on this disk.
+pub(crate) fn fill_up(disk: MemoryDisk) -> (MemoryDisk, Storage<MemoryDisk>) {
     let (mut storage, _) = Storage::open(disk.clone(), full_options()).unwrap();
     vote(&mut storage, 1);
     settle(&mut storage);

@@ -1,14 +1,16 @@
 //! The formats are fixed: what a release wrote, every later one reads, and writes the same way.
 //!
 //! The files below `tests/golden/` were written by the first one, those below `tests/golden/rolled/` by one that begins
-//! a segment behind each change of membership: the same format, in other files. A test that fails here means that
+//! a segment behind each change of membership: the same format, in other files; those below `tests/golden/short/` by
+//! the first one whose records may have short headers. A test that fails here means that
 //! data dirs in the field can't be read any more: that takes a new version number, not a new golden file.
 
-use quorate_raft::{HardState, Index, LogId, NodeId, Term, Write};
+use quorate_raft::{Entry, HardState, Index, LogId, NodeId, Term, Write};
 use quorate_storage::{Disk, DiskFile, MemoryDisk};
 
 use crate::common::{
-    command, members, members_entry, noop, open, perform, read, rows, settle, take, whole, write,
+    command, log_of_version, members, members_entry, newest_segment, noop, open, perform, read, rows, settle,
+    take, whole, write,
 };
 use crate::model::load_snapshot;
 
@@ -38,6 +40,16 @@ pub(crate) const ROLLED: Files = &[
     (RUN_PATH, RUN),
 ];
 
+/// The log is of version 3; three entries more.
+pub(crate) const SHORT: Files = &[
+    ("stable/a", include_bytes!("../golden/short/stable-a")),
+    ("stable/b", include_bytes!("../golden/short/stable-a")),
+    ("log/00000001.log", include_bytes!("../golden/short/00000001.log")),
+    ("log/00000004.log", include_bytes!("../golden/short/00000004.log")),
+    (SNAPSHOT_PATH, SNAPSHOT_2),
+    (RUN_PATH, RUN),
+];
+
 pub(crate) fn disk_with(files: &[(&str, &[u8])]) -> MemoryDisk {
     let disk = MemoryDisk::new();
     for directory in ["log", "stable", "snaps"] {
@@ -54,9 +66,8 @@ pub(crate) fn first_release() -> MemoryDisk {
     disk_with(FIRST_RELEASE)
 }
 
-/// One of everything: each kind of record, a replaced slot, a mark, a checkpoint.
-fn written() -> MemoryDisk {
-    let disk = MemoryDisk::new();
+/// One of everything: each kind of record, a replaced slot, a mark, a checkpoint; and then these entries.
+fn written(disk: MemoryDisk, more: Vec<Entry>) -> MemoryDisk {
     let (mut storage, _) = open(&disk).unwrap();
     let vote = |term, vote| Some(HardState { term: Term(term), vote });
     // A record says what was known before its own batch.
@@ -76,18 +87,46 @@ fn written() -> MemoryDisk {
     let (draft, ..) = whole(last, members(&["127.0.0.1:9080"]), members_at, &rows(1, 70_000));
     take(&mut storage, draft).unwrap();
     settle(&mut storage);
+    if !more.is_empty() {
+        perform(&mut storage, vec![Write { append: more, ..write(5) }]).unwrap();
+    }
     disk
+}
+
+/// Of three records the first has a whole header.
+fn three_more() -> Vec<Entry> {
+    vec![command(2, 5, b"five"), command(2, 6, &[6; 500]), command(2, 7, b"seven")]
 }
 
 #[test]
 fn the_same_bytes_are_written() {
-    let disk = written();
-    let others = ROLLED.iter().filter(|(path, _)| *path != SNAPSHOT_PATH);
+    let disk = written(log_of_version(1), Vec::new());
+    let others = ROLLED.iter().filter(|(path, _)| ![SNAPSHOT_PATH, "log/00000004.log"].contains(path));
     for (path, golden) in others.chain(&[(SNAPSHOT_PATH, SNAPSHOT_2)]) {
         assert!(disk.content(path).unwrap() == *golden, "{path} differs from what an earlier release wrote");
     }
+    // Here the second segment has another number, as the log was opened twice. The records do not have it.
+    let second = include_bytes!("../golden/rolled/00000004.log");
+    assert!(disk.content(&newest_segment(&disk)).unwrap()[8192..] == second[8192..]);
     let segments = disk.files().iter().filter(|path| path.ends_with(".log")).count();
     assert_eq!(segments, 2);
+}
+
+#[test]
+fn the_same_bytes_are_written_with_short_headers() {
+    let disk = written(MemoryDisk::new(), three_more());
+    for (path, golden) in SHORT {
+        assert!(disk.content(path).unwrap() == *golden, "{path} differs from what an earlier release wrote");
+    }
+}
+
+#[test]
+fn what_was_written_with_short_headers_is_read() {
+    let (mut storage, found) = open(&disk_with(SHORT)).unwrap();
+    assert_eq!((found.commit_hint, found.unknown, &found.damaged[..]), (Index(3), None, &[][..]));
+    let expected = [&[command(2, 3, &[0; 600]), command(2, 4, b"four")][..], &three_more()].concat();
+    assert_eq!(read(&mut storage, 3, 7).0, expected);
+    assert_eq!(found.terms.last(), LogId::new(2, 7));
 }
 
 #[test]

@@ -4,7 +4,9 @@
 use quorate_raft::{Entry, LogId, Members, Payload, SnapshotMeta, TokenHash, Write};
 use quorate_storage::{MemoryDisk, OpenError, Storage};
 
-use crate::common::{append, cut_everywhere, members, noop, open, perform, rows, take, vote, whole, write};
+use crate::common::{
+    append, cut_everywhere, log_of_version, members, noop, open, perform, rows, take, vote, whole, write,
+};
 
 fn with_tokens(count: u8) -> Members {
     let add = |members: Members, number| members.with_token(TokenHash([number; 32]), 1_000, 0).unwrap();
@@ -24,7 +26,7 @@ fn versions(disk: &MemoryDisk, suffix: &str) -> Vec<u32> {
 
 /// A log as an older release wrote it.
 fn begun() -> (MemoryDisk, Storage<MemoryDisk>) {
-    let disk = MemoryDisk::new();
+    let disk = log_of_version(1);
     let (mut storage, _) = open(&disk).unwrap();
     vote(&mut storage, 1);
     append(&mut storage, &[entry(1, 1, members(&["a"])), noop(1, 2)]);
@@ -32,7 +34,7 @@ fn begun() -> (MemoryDisk, Storage<MemoryDisk>) {
 }
 
 #[test]
-fn a_log_without_tokens_is_of_the_first_version_and_the_first_tokens_begin_a_segment_of_the_second() {
+fn a_log_of_the_first_version_keeps_it_and_the_first_tokens_begin_a_segment_of_the_second() {
     let (disk, mut storage) = begun();
     assert_eq!(versions(&disk, ".log"), [1, 1]);
     append(&mut storage, &[entry(1, 3, with_tokens(1)), noop(1, 4)]);
@@ -44,6 +46,17 @@ fn a_log_without_tokens_is_of_the_first_version_and_the_first_tokens_begin_a_seg
     let (_, found) = open(&disk).unwrap();
     let expected = [entry(1, 1, members(&["a"])), entry(1, 3, with_tokens(1)), entry(1, 5, with_tokens(2))];
     assert_eq!(found.members, expected);
+}
+
+/// That of a new log is good for tokens, too.
+#[test]
+fn a_new_log_is_of_the_newest_version_and_stays_so() {
+    let disk = MemoryDisk::new();
+    let (mut storage, _) = open(&disk).unwrap();
+    vote(&mut storage, 1);
+    append(&mut storage, &[entry(1, 1, with_tokens(1)), noop(1, 2)]);
+    append(&mut storage, &[entry(1, 3, members(&["b"])), noop(1, 4)]);
+    assert_eq!(versions(&disk, ".log"), [3, 3, 3]);
 }
 
 /// Also when the entry with the tokens is gone: what stands there is what it was.
@@ -97,7 +110,7 @@ fn a_log_with_as_many_tokens_as_may_be_is_read_again() {
     let checksum = crc32c::crc32c(&header[12..size]);
     header[8..12].copy_from_slice(&checksum.to_le_bytes());
     disk.corrupt(&newest, |bytes| bytes[..size].copy_from_slice(&header[..size]));
-    assert!(matches!(open(&disk), Err(OpenError::UnknownVersion { found: 9, known: 2, .. })));
+    assert!(matches!(open(&disk), Err(OpenError::UnknownVersion { found: 9, known: 3, .. })));
 }
 
 #[test]

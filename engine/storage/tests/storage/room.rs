@@ -3,8 +3,10 @@
 use quorate_raft::{Done, Entry, Index, LogId, Members, NodeId, Payload, Room, Write};
 use quorate_storage::{Job, MemoryDisk, Storage};
 
-use crate::common::{command, hard, members, noop, open, rows, settle, take, vote, whole, write};
-use crate::full_disk::{filled_up, full_options, is_written, perform, tend, told};
+use crate::common::{
+    command, hard, log_of_version, members, noop, open, rows, settle, take, vote, whole, write,
+};
+use crate::full_disk::{fill_up, filled_up, full_options, is_written, perform, tend, told};
 
 /// Records begin here in a segment whose header has no or few members.
 const START: u64 = 2 * 4096;
@@ -217,8 +219,8 @@ fn what_follows_an_installed_checkpoint_is_counted_from_behind_the_header() {
 
 /// They begin a segment of a later version, and another one behind themselves.
 #[test]
-fn the_first_join_tokens_take_two_segments() {
-    let (disk, mut storage) = filled_up();
+fn the_first_join_tokens_of_an_old_log_take_two_segments() {
+    let (disk, mut storage) = fill_up(log_of_version(1));
     use_up(&mut storage, 5);
     let tokens = members(&["a"]).with_token(quorate_raft::TokenHash([1; 32]), 1_000, 0).unwrap();
     waits(&disk, &mut storage, Write { append: vec![members_entry(6, tokens)], ..write(6) }, 6);

@@ -6,7 +6,7 @@ use quorate_storage::{Fault, MemoryDisk, Survey};
 use crate::common::{
     append, command, members_entry, newest_segment, open, perform, settle, started, vote, write,
 };
-use crate::golden::{FIRST_RELEASE, ROLLED, disk_with};
+use crate::golden::{FIRST_RELEASE, ROLLED, SHORT, disk_with};
 
 fn faults(disk: &MemoryDisk) -> Vec<Fault> {
     let changes = disk.changes();
@@ -19,7 +19,7 @@ fn faults(disk: &MemoryDisk) -> Vec<Fault> {
 
 #[test]
 fn nothing_is_wrong_with_what_was_written_or_torn() {
-    for files in [FIRST_RELEASE, ROLLED] {
+    for files in [FIRST_RELEASE, ROLLED, SHORT] {
         assert_eq!(faults(&disk_with(files)), []);
     }
     let (disk, mut storage) = started();
@@ -57,7 +57,7 @@ fn nothing_is_wrong_with_what_was_written_or_torn() {
 /// be told from what is left of a torn batch.)
 #[test]
 fn no_wrong_byte_is_overlooked_and_its_place_is_named() {
-    for files in [FIRST_RELEASE, ROLLED] {
+    for files in [FIRST_RELEASE, ROLLED, SHORT] {
         let sound = disk_with(files);
         for (path, bytes) in files {
             let step = if bytes.len() > 30_000 { 37 } else { 1 };
