@@ -88,7 +88,7 @@ fn members(ids: [u128; 3]) -> Members {
 
 impl World {
     fn new() -> Self {
-        let first = Entry { id: LogId::new(1, 1), payload: Payload::Members(members([1, 2, 3])) };
+        let first = Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members([1, 2, 3]))) };
         let disk = Disk::with_log(HardState { term: Term(1), vote: None }, vec![first]);
         let raft = Raft::open(config(1), disk.found(), Time(0)).expect("a log of one entry opens");
         let mut world = World {
@@ -231,9 +231,9 @@ impl World {
                 id.term = self.term(bytes.next());
             }
             let payload = match raw % 8 {
-                0 => Payload::Members(members([1, 2, 3])),
-                1 => Payload::Members(members([2, 3, 4])),
-                2 => Payload::Members(Members::default()),
+                0 => Payload::Members(Box::new(members([1, 2, 3]))),
+                1 => Payload::Members(Box::new(members([2, 3, 4]))),
+                2 => Payload::Members(Box::new(Members::default())),
                 3 => Payload::Noop,
                 _ => Payload::Command(vec![raw; usize::from(raw % 60)].into()),
             };
@@ -253,7 +253,7 @@ impl World {
         let offset = [0, 0, 3, u64::MAX][usize::from(kind / 8 % 4)];
         let data = &content[..if offset == 0 { 6 } else { 3 }];
         let chunk = Chunk { offset, data: data.into(), done: !kind.is_multiple_of(3) };
-        Message::Snapshot { meta, chunk }
+        Message::Snapshot { meta: Box::new(meta), chunk }
     }
 
     fn message(&self, kind: u8, bytes: &mut Bytes<'_>) -> Message {
@@ -362,7 +362,7 @@ impl World {
         let meta =
             SnapshotMeta { last, members, members_at, bytes: 6, digest: digest(&content), state_hash: 0 };
         self.disk.keep_snapshot(meta.clone(), content);
-        self.input(Input::Done(Done::SnapshotTaken(meta)));
+        self.input(Input::Done(Done::SnapshotTaken(Box::new(meta))));
     }
 
     fn damage(&mut self, raw: u8) {

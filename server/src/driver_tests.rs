@@ -179,7 +179,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn first_entry(members: &Members) -> Entry {
-    Entry { id: LogId::new(1, 1), payload: Payload::Members(members.clone()) }
+    Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members.clone())) }
 }
 
 fn put(key: &str) -> Request {

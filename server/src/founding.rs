@@ -36,7 +36,7 @@ pub type Pairs = Vec<(Arc<[u8]>, Arc<[u8]>)>;
 /// # Errors
 /// When a key and its value are together too large for one entry.
 pub fn first_entries(node: NodeId, contact: Contact, content: Pairs) -> Result<Vec<Entry>, CommandTooLarge> {
-    let mut payloads = vec![Payload::Members(Members::founder(node, contact))];
+    let mut payloads = vec![Payload::Members(Box::new(Members::founder(node, contact)))];
     for entries in pieces(content) {
         payloads.push(Payload::Command(encode_command(&Command::Import { entries })?.into()));
     }

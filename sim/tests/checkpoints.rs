@@ -33,7 +33,7 @@ fn log(commands: &[Command]) -> Vec<Entry> {
     let contacts = [ME, LEADER].map(|id| (id, Contact::default())).into();
     let members = Members { voters, contacts, ..Members::default() };
     let commands = commands.iter().map(|command| Payload::Command(encode_command(command).unwrap().into()));
-    let payloads = std::iter::once(Payload::Members(members)).chain(commands);
+    let payloads = std::iter::once(Payload::Members(Box::new(members))).chain(commands);
     (1..).zip(payloads).map(|(index, payload)| Entry { id: LogId::new(1, index), payload }).collect()
 }
 
@@ -138,7 +138,7 @@ impl Replica {
                 _ => None,
             });
             self.wanted = None;
-            self.says(Message::Snapshot { meta: meta.clone(), chunk: chunk.unwrap() });
+            self.says(Message::Snapshot { meta: Box::new(meta.clone()), chunk: chunk.unwrap() });
             while self.wanted.is_none() && self.node.view().applied < meta.last.index {
                 assert!(self.storage.busy(), "nobody answers the piece at {offset}");
                 self.work(1);

@@ -83,7 +83,7 @@ impl Bench {
         std::fs::create_dir(path).unwrap();
         let (mut storage, _) = open(path);
         let members = Members::founder(NodeId(1), Contact::default());
-        let mut append = vec![Entry { id: ONE, payload: Payload::Members(members) }];
+        let mut append = vec![Entry { id: ONE, payload: Payload::Members(Box::new(members)) }];
         append.extend((2..=300).map(|index| Entry { id: LogId::new(1, index), payload: Payload::Noop }));
         let write = Write {
             id: WriteId(1),
@@ -142,7 +142,7 @@ impl Bench {
         loop {
             for done in self.storage.perform(std::mem::take(&mut jobs)).unwrap() {
                 if let Done::SnapshotTaken(meta) = done {
-                    self.newest = Some(meta);
+                    self.newest = Some(*meta);
                     return;
                 }
             }
@@ -173,7 +173,7 @@ impl Bench {
             let chunk = chunk.unwrap();
             sent += chunk.data.len() as u64;
             pieces += 1;
-            let store = StoreSnapshot { meta: meta.clone(), chunk };
+            let store = StoreSnapshot { meta: Box::new(meta.clone()), chunk };
             let mut jobs = vec![Job::Core(quorate_node::raft::Job::StoreSnapshot(store))];
             let (next, complete) = loop {
                 let done = to.perform(std::mem::take(&mut jobs)).unwrap();

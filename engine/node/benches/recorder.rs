@@ -110,7 +110,7 @@ fn node() -> Node {
     let mut terms = TermRuns::new(LogId::ZERO);
     terms.push(first);
     let members = Members::founder(me, Contact::default());
-    let members = vec![Entry { id: first, payload: Payload::Members(members) }];
+    let members = vec![Entry { id: first, payload: Payload::Members(Box::new(members)) }];
     let found = Found { hard: HardState { term: Term(1), vote: None }, terms, members, ..Found::default() };
     let config = NodeConfig {
         raft: Config::new(me, 7),
@@ -147,7 +147,8 @@ impl Host {
                 Output::Job(Job::Load(load)) => {
                     // The first entry, which was there from the beginning.
                     let members = Members::founder(NodeId(1), Contact::default());
-                    let entries = vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members) }];
+                    let entries =
+                        vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members)) }];
                     self.feed(Input::Done(Done::Loaded { load, entries }));
                 }
                 _ => {}

@@ -298,7 +298,7 @@ impl Node {
                     self.reply(id, Reply::Unknown);
                 }
                 self.checkpointed(meta.last.index);
-                let first = self.state.begin_restore(meta);
+                let first = self.state.begin_restore(*meta);
                 self.out.push_back(Output::Job(Job::LoadSnapshot(first)));
             }
         }

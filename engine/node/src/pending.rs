@@ -94,7 +94,7 @@ mod tests {
     fn members(index: u64, outgoing: &[u128]) -> Entry {
         let outgoing: BTreeSet<NodeId> = outgoing.iter().map(|id| NodeId(*id)).collect();
         let members = Members { outgoing, ..Members::default() };
-        Entry { id: LogId::new(1, index), payload: Payload::Members(members) }
+        Entry { id: LogId::new(1, index), payload: Payload::Members(Box::new(members)) }
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn founded() -> Found {
         contacts: (1..=3).map(|number| (NodeId(number), contact(number))).collect(),
         ..Members::default()
     };
-    let members = vec![Entry { id: first, payload: Payload::Members(members) }];
+    let members = vec![Entry { id: first, payload: Payload::Members(Box::new(members)) }];
     Found { hard: HardState { term: Term(1), vote: None }, terms, members, ..Found::default() }
 }
 
@@ -100,7 +100,7 @@ impl Host {
                         digest: Digest::default(),
                         state_hash,
                     };
-                    self.dones.push(Done::SnapshotTaken(meta));
+                    self.dones.push(Done::SnapshotTaken(Box::new(meta)));
                 }
                 Output::Job(Job::LoadSnapshot(load)) => {
                     self.dones.push(Done::SnapshotLoaded { load, chunk: None });

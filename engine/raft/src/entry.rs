@@ -1,6 +1,7 @@
 //! What the log is made of.
 
 use crate::{LogId, Members};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +34,9 @@ pub enum Payload {
     Noop,
     /// A command for the state machine, which the core never looks into.
     Command(#[serde(with = "crate::bytes")] Arc<[u8]>),
-    /// The configuration in force from this entry on, from the moment it is appended (thesis §4.1).
-    Members(Members),
+    /// The configuration in force from this entry on, from the moment it is appended (thesis §4.1). Rare and large, so
+    /// that it lies elsewhere: entries are moved a lot.
+    Members(Box<Members>),
 }
 
 #[cfg(test)]
@@ -49,8 +51,8 @@ mod tests {
         assert_eq!(weight(Payload::Command([0; 100].into())), 132);
         let members = Members::founder(NodeId(1), Contact::default());
         let members = members.with_learner(NodeId(2), Learner::Standing, Contact::default());
-        assert_eq!((members.count(), weight(Payload::Members(members.clone()))), (2, 32 + 2 * 64));
+        assert_eq!((members.count(), weight(Payload::Members(members.clone().into()))), (2, 32 + 2 * 64));
         let members = members.with_token(TokenHash([1; 32]), 1, 0).expect("there is room");
-        assert_eq!(weight(Payload::Members(members)), 32 + 3 * 64);
+        assert_eq!(weight(Payload::Members(members.into())), 32 + 3 * 64);
     }
 }

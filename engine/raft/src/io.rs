@@ -1,6 +1,7 @@
 //! What goes in and what comes out.
 
 use crate::{Done, Entry, Envelope, Event, Index, Job, LogId, NodeId, ReadId, SnapshotMeta, Term, TermRuns};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,7 @@ pub enum Output {
     Apply(Vec<Entry>),
     /// Replace the state machine's content by this snapshot's, which is durable here. Answer:
     /// [`Input::Applied`] with its last index.
-    Install(SnapshotMeta),
+    Install(Box<SnapshotMeta>),
     /// These reads may be served now from the state machine, which has applied all they must see.
     Read(Vec<ReadId>),
     /// Something people want to know.

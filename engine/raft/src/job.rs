@@ -1,6 +1,7 @@
 //! What the core asks of storage, and what storage answers.
 
 use crate::{Entry, HardState, Index, LogId, Members, NodeId, WriteId};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -42,14 +43,14 @@ pub enum Done {
     /// A piece of an incoming snapshot was written.
     SnapshotStored {
         /// The snapshot that the piece is of: all of it, since another one may cover the same slots.
-        meta: SnapshotMeta,
+        meta: Box<SnapshotMeta>,
         /// The offset the next piece must have, in bytes; zero when the transfer must begin again.
         next: u64,
         /// Whether it is whole, verified against its digest, and durable.
         complete: bool,
     },
     /// A checkpoint that the host took is durable.
-    SnapshotTaken(SnapshotMeta),
+    SnapshotTaken(Box<SnapshotMeta>),
     /// The checkpoint that was to end there can't be written: what it builds on can't be read any more. The host has to
     /// give its whole state once.
     SnapshotLost(LogId),
@@ -90,7 +91,7 @@ pub struct Write {
     /// of a log to which only a part of the write, or none of it, was done.
     pub commit_hint: Index,
     /// The stored snapshot that takes the place of the log: the log is empty afterwards and begins after it.
-    pub install: Option<SnapshotMeta>,
+    pub install: Option<Box<SnapshotMeta>>,
     /// Drop the entries from this index on, before appending.
     pub truncate_from: Option<Index>,
     /// Payloads of damaged slots, won back from a peer; each has the id the slot always had.
@@ -142,7 +143,7 @@ pub struct LoadSnapshot {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StoreSnapshot {
     /// The whole snapshot.
-    pub meta: SnapshotMeta,
+    pub meta: Box<SnapshotMeta>,
     /// The piece.
     pub chunk: Chunk,
 }

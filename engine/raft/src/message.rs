@@ -1,6 +1,7 @@
 //! What nodes say to each other. `docs/PROTOCOL.md` has the table of senders, receivers and effects.
 
 use crate::{Chunk, Entry, Index, LogId, NodeId, SnapshotMeta, Term};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -165,7 +166,7 @@ pub enum Message {
     /// A piece of a snapshot (thesis §5).
     Snapshot {
         /// The whole.
-        meta: SnapshotMeta,
+        meta: Box<SnapshotMeta>,
         /// The piece.
         chunk: Chunk,
     },
@@ -245,7 +246,7 @@ mod tests {
             (2, Message::Heartbeat { round: of(0), commit: index(1) }),
             (3, Message::HeartbeatReply { round: of(0), verified: index(1), matched: index(2), full: false }),
             (1, Message::ReadIndexReply { batch: 0, index: index(0) }),
-            (5, Message::Snapshot { meta, chunk }),
+            (5, Message::Snapshot { meta: Box::new(meta), chunk }),
             (3, Message::SnapshotReply { last: id(0), next: of(2) }),
             (3, asks(None)),
             (5, asks(Some(id(3)))),

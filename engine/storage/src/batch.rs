@@ -129,7 +129,7 @@ fn payload_bytes(entry: &Entry) -> u32 {
     let content = match &entry.payload {
         Payload::Noop => 0,
         Payload::Command(command) => command.len(),
-        Payload::Members(members) => codec::encode(members).len(),
+        Payload::Members(members) => codec::encode(&**members).len(),
     };
     length(1 + content)
 }

@@ -188,7 +188,7 @@ pub fn build<D: Disk>(
         let data = read(offset).map_err(|source| BuildError::Unreadable { offset, source })?;
         let end = offset + data.len() as u64;
         let chunk = Chunk { offset, data: data.into(), done: end >= meta.bytes };
-        let store = StoreSnapshot { meta: meta.clone(), chunk };
+        let store = StoreSnapshot { meta: Box::new(meta.clone()), chunk };
         match checkpoints.store(disk, store).map_err(OpenError::from)? {
             Some(Done::SnapshotStored { complete: true, .. }) => return Ok(meta),
             // A run that is here already is passed over: the same one may be named twice.

@@ -123,7 +123,7 @@ impl<F: DiskFile> Log<F> {
         self.forget_from(entry.id.index);
         self.terms.push(entry.id);
         if let Payload::Members(members) = &entry.payload {
-            self.members.push((entry.id, members.clone()));
+            self.members.push((entry.id, Members::clone(members)));
         }
         let offset = self.batch.push(self.draft(entry_kind(entry), 0, entry.id), Some(entry));
         self.places.push(Place { segment: self.last_segment().number, offset });

@@ -369,7 +369,7 @@ pub(crate) fn read_members(record: &Record, file: &[u8]) -> Option<Members> {
     let mut payload = file.get(start as usize..header.end() as usize)?.to_vec();
     mask(&mut payload, header.segment, start);
     match entry::decode_payload(&payload) {
-        Ok(Payload::Members(members)) => Some(members),
+        Ok(Payload::Members(members)) => Some(*members),
         _ => None,
     }
 }

@@ -235,7 +235,7 @@ fn behind_a_loss_each_record_tells_the_slot_before_it_if_it_can() {
 fn a_rotten_membership_entry_says_nothing_even_if_it_can_be_decoded() {
     let members = Members::founder(NodeId(7), Contact::default());
     let id = LogId::new(1, 1);
-    let entry = Entry { id, payload: Payload::Members(members.clone()) };
+    let entry = Entry { id, payload: Payload::Members(Box::new(members.clone())) };
     let draft = Draft { kind: Kind::Members, flags: 0, id, commit_hint: Index(0), members_index: Index(1) };
     let mut batch = Batch::default();
     batch.begin(2, 9, 3, START, Identity::default());

@@ -463,7 +463,7 @@ impl<D: Disk> Opening<D> {
             terms: replay.terms.clone(),
             members: members
                 .iter()
-                .map(|(id, members)| Entry { id: *id, payload: Payload::Members(members.clone()) })
+                .map(|(id, members)| Entry { id: *id, payload: Payload::Members(Box::new(members.clone())) })
                 .collect(),
             damaged: replay.damaged.iter().filter_map(|index| replay.terms.id(*index)).collect(),
             unknown,

@@ -50,7 +50,7 @@ pub fn encode_entry_into(entry: &Entry, bytes: &mut Vec<u8>) {
         }
         Payload::Members(members) => {
             bytes.push(KIND_MEMBERS);
-            codec::encode_into(members, bytes);
+            codec::encode_into(&**members, bytes);
         }
     }
 }
@@ -68,7 +68,7 @@ pub fn decode_payload(bytes: &[u8]) -> Result<Payload, DecodeError> {
             Err(DecodeError::Trailing { type_name, consumed: 1, given: bytes.len() })
         }
         KIND_COMMAND => Ok(Payload::Command(content.into())),
-        KIND_MEMBERS => codec::decode::<Members>(content).map(Payload::Members),
+        KIND_MEMBERS => codec::decode::<Members>(content).map(|members| Payload::Members(Box::new(members))),
         found => Err(DecodeError::UnknownPayloadKind { found }),
     }
 }

@@ -105,7 +105,7 @@ fn put() -> Command {
 
 fn entries() -> Vec<Entry> {
     let command = encode_command(&put()).unwrap().into();
-    let payloads = [Payload::Noop, Payload::Command(command), Payload::Members(members())];
+    let payloads = [Payload::Noop, Payload::Command(command), Payload::Members(Box::new(members()))];
     (1..).zip(payloads).map(|(index, payload)| Entry { id: LogId::new(2, index), payload }).collect()
 }
 
@@ -147,7 +147,7 @@ fn messages() -> Vec<Message> {
         Message::HeartbeatReply { round: 17, matched: Index(4), verified: Index(6), full: true },
         Message::ReadIndex { batch: 3, lease: true },
         Message::ReadIndexReply { batch: 3, index: Index(5) },
-        Message::Snapshot { meta: meta(), chunk },
+        Message::Snapshot { meta: Box::new(meta()), chunk },
         Message::SnapshotReply { last: LogId::new(3, 1000), next: 131_072 },
         Message::Ask {
             nonce: 99,

@@ -71,7 +71,11 @@ fn token() -> impl Strategy<Value = JoinToken> {
 }
 
 fn payload() -> impl Strategy<Value = Payload> {
-    prop_oneof![Just(Payload::Noop), bytes().prop_map(Payload::Command), members().prop_map(Payload::Members)]
+    prop_oneof![
+        Just(Payload::Noop),
+        bytes().prop_map(Payload::Command),
+        members().prop_map(|members| Payload::Members(members.into()))
+    ]
 }
 
 fn entry() -> impl Strategy<Value = Entry> {
@@ -115,7 +119,7 @@ fn message() -> impl Strategy<Value = Message> {
         }),
         (any::<u64>(), any::<bool>()).prop_map(|(batch, lease)| Message::ReadIndex { batch, lease }),
         (any::<u64>(), index()).prop_map(|(batch, index)| Message::ReadIndexReply { batch, index }),
-        (meta(), chunk()).prop_map(|(meta, chunk)| Message::Snapshot { meta, chunk }),
+        (meta(), chunk()).prop_map(|(meta, chunk)| Message::Snapshot { meta: Box::new(meta), chunk }),
         (log_id(), any::<u64>()).prop_map(|(last, next)| Message::SnapshotReply { last, next }),
         (any::<u64>(), index(), index(), index(), proptest::option::of(log_id()))
             .prop_map(|(nonce, first, last, sound, doubt)| Message::Ask { nonce, first, last, sound, doubt }),

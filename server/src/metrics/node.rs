@@ -250,7 +250,7 @@ mod tests {
         watch.checkpoints.extend([(first, Time(0)), (second, Time(1_000_000))]);
         let (members, digest) = (Members::default(), Digest::default());
         let meta = SnapshotMeta { last: second, members, members_at: first, bytes: 7, digest, state_hash: 0 };
-        watch.input(Time(3_000_000), &Input::Done(Done::SnapshotTaken(meta)));
+        watch.input(Time(3_000_000), &Input::Done(Done::SnapshotTaken(Box::new(meta))));
         watch.input(Time(9_000_000), &Input::Done(Done::SnapshotLost(first)));
         let node = &metrics.node;
         assert_eq!((node.checkpoints.total(), node.checkpoints_lost.total()), (1, 1));

@@ -20,7 +20,10 @@ fn piece(offset: u64) -> Envelope {
     let (last, members) = (LogId::new(1, 9), Members::default());
     let (members_at, digest) = (LogId::ZERO, Digest::default());
     let meta = SnapshotMeta { last, members, members_at, bytes: 100, digest, state_hash: 0 };
-    envelope(Message::Snapshot { meta, chunk: Chunk { offset, data: vec![0; 10].into(), done: false } })
+    envelope(Message::Snapshot {
+        meta: Box::new(meta),
+        chunk: Chunk { offset, data: vec![0; 10].into(), done: false },
+    })
 }
 
 fn poll(queue: &Queue) -> Poll<bool> {

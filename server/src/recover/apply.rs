@@ -331,7 +331,7 @@ pub(crate) fn become_only_voter<D: Disk>(
         commit_hint: Index(0),
         install: None,
         truncate_from: None,
-        append: vec![Entry { id, payload: Payload::Members(alone) }],
+        append: vec![Entry { id, payload: Payload::Members(Box::new(alone)) }],
         compact_to: None,
         repair: Vec::new(),
     };

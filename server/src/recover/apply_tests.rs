@@ -48,7 +48,7 @@ fn command(term: u64, index: u64) -> Entry {
 /// A log of a membership and one entry for each of `terms`, in the last of them.
 fn fill<D: Disk>(disk: D, members: Members, terms: &[u64]) {
     let (mut storage, _) = Storage::open(disk, options()).unwrap();
-    let mut append = vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members) }];
+    let mut append = vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members)) }];
     append.extend((2..).zip(terms).map(|(index, term)| command(*term, index)));
     let term = Term(terms.iter().copied().max().unwrap_or(1));
     let write = Write {
@@ -471,7 +471,8 @@ fn a_change_that_may_not_have_come_to_be_does_not_decide_what_is_lost() {
     let four = folder.node(4, &[1]);
     {
         let (mut storage, _) = Storage::open(FileDisk::new(&one), options()).unwrap();
-        let change = Entry { id: LogId::new(2, 4), payload: Payload::Members(members(&[1, 2, 3, 4])) };
+        let change =
+            Entry { id: LogId::new(2, 4), payload: Payload::Members(Box::new(members(&[1, 2, 3, 4]))) };
         let write = Write {
             id: WriteId(1),
             hard: None,

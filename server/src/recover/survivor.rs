@@ -38,7 +38,7 @@ impl Holdings {
         let checkpoint = found.snapshot.as_ref();
         let covered = checkpoint.map_or(Index::default(), |meta| meta.last.index);
         let in_log = found.members.iter().filter_map(|entry| match &entry.payload {
-            Payload::Members(members) => Some((entry.id, members.clone())),
+            Payload::Members(members) => Some((entry.id, Members::clone(members))),
             _ => None,
         });
         let in_checkpoint = checkpoint.map(|meta| (meta.members_at, meta.members.clone()));

@@ -18,7 +18,7 @@ pub(crate) fn founded() -> Found {
     Found {
         hard: HardState { term: Term(1), vote: None },
         terms,
-        members: vec![Entry { id, payload: Payload::Members(members) }],
+        members: vec![Entry { id, payload: Payload::Members(Box::new(members)) }],
         ..Found::default()
     }
 }
@@ -94,7 +94,7 @@ impl Host {
         let members = Members::founder(ME, Contact::default());
         let meta =
             SnapshotMeta { last, members, members_at, bytes: 0, digest: Digest::default(), state_hash: 0 };
-        self.feed(Input::Done(Done::SnapshotTaken(meta)));
+        self.feed(Input::Done(Done::SnapshotTaken(Box::new(meta))));
     }
 
     pub(crate) fn elect(&mut self) {

@@ -241,7 +241,7 @@ fn a_full_disk_makes_a_checkpoint_for_each_segment() {
         digest: Digest([0; 32]),
         state_hash: 0,
     };
-    host.feed(Input::Done(Done::SnapshotTaken(meta(LogId::new(2, 2)))));
+    host.feed(Input::Done(Done::SnapshotTaken(Box::new(meta(LogId::new(2, 2))))));
     assert_eq!(host.checkpoints.len(), 1);
     host.feed(little_room(80_000, 8));
     assert_eq!(host.checkpoints.len(), 2);

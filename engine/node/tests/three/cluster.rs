@@ -29,7 +29,7 @@ pub(crate) fn founded() -> Found {
     Found {
         hard: HardState { term: Term(1), vote: None },
         terms,
-        members: vec![Entry { id: first, payload: Payload::Members(members) }],
+        members: vec![Entry { id: first, payload: Payload::Members(Box::new(members)) }],
         ..Found::default()
     }
 }

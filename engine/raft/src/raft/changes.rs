@@ -4,6 +4,7 @@ use super::leader::Leader;
 use super::progress::Progress;
 use super::{Raft, RoleState};
 use crate::{Learner, LogId, Members, NodeId, Payload, PeerState, Tally, Time, tally};
+use alloc::boxed::Box;
 use core::fmt;
 
 /// A learner has caught up when it lacks at most this many entries of what is committed, is supplied without
@@ -96,7 +97,7 @@ impl Raft {
         if apart > 0 && !self.would_be_led(leader, &target) {
             return Err(ChangeError::WouldLoseQuorum);
         }
-        let next = Payload::Members(if apart > 1 { current.joint_to(&target) } else { target });
+        let next = Payload::Members(Box::new(if apart > 1 { current.joint_to(&target) } else { target }));
         if !self.room.fits(&next) {
             return Err(ChangeError::NoRoom);
         }
@@ -155,7 +156,7 @@ impl Raft {
 
     /// Appends what follows by itself, if there is room; if not, it is tried again with the next heartbeat.
     fn append_members(&mut self, members: Members) {
-        let payload = Payload::Members(members);
+        let payload = Payload::Members(Box::new(members));
         if self.room.fits(&payload) {
             self.append_own(payload);
         }

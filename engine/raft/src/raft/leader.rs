@@ -215,7 +215,9 @@ impl Raft {
             let peer = leader.peers.get(&id);
             Some(id == self.config.id || peer.is_some_and(|peer| self.hears(peer)))
         };
-        tally(self.membership.current(), heard) == Tally::Won
+        // As a rule everybody is heard, which takes no counting: each voter is a peer.
+        leader.peers.values().all(|peer| self.hears(peer))
+            || tally(self.membership.current(), heard) == Tally::Won
     }
 
     /// Whether the peer was heard within an election timeout, or had no time yet to be heard in this term.
@@ -364,8 +366,7 @@ impl Raft {
             Supply::Pipeline => true,
             Supply::Snapshot { .. } => false,
         };
-        let (shared, probing) =
-            (shared.min(prev.index.previous()), matches!(peer.supply, Supply::Probe { .. }));
+        let (shared, probing) = (shared.min(prev.index.previous()), peer.is_probing());
         // A late one, about what has since been found to match, must not take the peer back (etcd-io/etcd#1207).
         if current && prev.index > peer.matched {
             peer.probe_from(shared.next());

@@ -61,7 +61,7 @@ impl Membership {
     pub(super) fn note(&mut self, entry: &Entry) -> bool {
         let Payload::Members(members) = &entry.payload else { return false };
         if entry.id > self.current_at() {
-            self.configurations.push((entry.id, members.clone()));
+            self.configurations.push((entry.id, Members::clone(members)));
         }
         true
     }

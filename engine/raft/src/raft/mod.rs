@@ -309,7 +309,7 @@ impl Raft {
             }
             Message::ReadIndex { batch, lease } => self.read_index_asked(from, batch, lease),
             Message::ReadIndexReply { batch, index } => self.read_index_answered(from, batch, index),
-            Message::Snapshot { meta, chunk } => self.snapshot_received(from, meta, chunk),
+            Message::Snapshot { meta, chunk } => self.snapshot_received(from, *meta, chunk),
             Message::SnapshotReply { last, next } => self.snapshot_answered(from, last, next),
             Message::Ask { nonce, first, last, sound, doubt } => {
                 self.peer_lost(from, sound);
@@ -331,7 +331,7 @@ impl Raft {
             Done::Loaded { load, entries } => self.loaded(load, entries),
             Done::SnapshotLoaded { load, chunk } => self.snapshot_loaded(load, chunk),
             Done::SnapshotStored { meta, next, complete } => self.snapshot_stored(&meta, next, complete),
-            Done::SnapshotTaken(meta) => self.snapshot_taken(meta),
+            Done::SnapshotTaken(meta) => self.snapshot_taken(*meta),
             // For the host, which will give another one.
             Done::SnapshotLost(_) => {}
             Done::Damaged(slot) => self.found_damaged(slot),

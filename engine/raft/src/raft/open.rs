@@ -13,6 +13,7 @@ use crate::log::Log;
 use crate::random::Random;
 use crate::trace::Step;
 use crate::{Config, Found, HardState, Index, LogId, Output, Payload, Time, WriteId};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -108,12 +109,12 @@ impl Raft {
             raft.note_hard(hard);
         }
         if let Some(meta) = unfinished {
-            raft.writer.install(meta);
+            raft.writer.install(Box::new(meta));
         }
         raft.drop_covered_damage();
         if let Some(meta) = raft.snapshots.newest.clone() {
             raft.applying = meta.last.index;
-            raft.out.push_back(Output::Install(meta));
+            raft.out.push_back(Output::Install(Box::new(meta)));
         }
         Ok(raft)
     }
@@ -140,7 +141,7 @@ impl Raft {
 
 fn check_members(found: &Found) -> Result<(), OpenError> {
     let entries = found.members.iter().filter_map(|entry| match &entry.payload {
-        Payload::Members(members) => Some((entry.id, members)),
+        Payload::Members(members) => Some((entry.id, &**members)),
         Payload::Noop | Payload::Command(_) => None,
     });
     let snapshot = found.snapshot.iter().map(|meta| (meta.members_at, &meta.members));

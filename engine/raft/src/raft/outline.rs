@@ -202,7 +202,7 @@ mod tests {
             contacts: [ME, LEADER].map(|id| (id, Contact::default())).into(),
             ..Members::default()
         };
-        entry(1, Payload::Members(members))
+        entry(1, Payload::Members(members.into()))
     }
 
     fn hear(raft: &mut Raft, message: Message) {

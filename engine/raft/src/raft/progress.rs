@@ -86,6 +86,11 @@ impl Progress {
         }
     }
 
+    /// Whether it is sent one append at a time.
+    pub(super) fn is_probing(&self) -> bool {
+        matches!(self.supply, Supply::Probe { .. })
+    }
+
     /// Whether it is sent one append after the other, and takes them.
     pub(super) fn keeps_up(&self) -> bool {
         self.supply == Supply::Pipeline && self.suspect.is_none()

@@ -1,6 +1,6 @@
 //! Supplying peers with entries. Runs when the host polls, so that everything proposed since shares appends.
 
-use super::progress::Supply;
+use super::progress::Progress;
 use super::{Raft, RoleState};
 use crate::{Entry, Index, Load, LogId, Message, NodeId, Reader};
 use alloc::vec::Vec;
@@ -16,7 +16,10 @@ enum Step {
 impl Raft {
     pub(super) fn replicate(&mut self) {
         let RoleState::Leader(leader) = &self.role else { return };
-        let peers: Vec<NodeId> = leader.peers.keys().copied().collect();
+        // Most of the time there is none, and then nothing is allocated.
+        let last = self.log.last().index;
+        let wants = |(_, peer): &(&NodeId, &Progress)| peer.next <= last || peer.is_probing();
+        let peers: Vec<NodeId> = leader.peers.iter().filter(wants).map(|(id, _)| *id).collect();
         for to in peers {
             self.supply(to);
         }
@@ -43,7 +46,7 @@ impl Raft {
         let RoleState::Leader(leader) = &self.role else { return Step::Nothing };
         let Some(peer) = leader.peers.get(&to) else { return Step::Nothing };
         let last = self.log.last().index.min(self.damage.intact_from(peer.next, self.log.last().index));
-        let probing = matches!(peer.supply, Supply::Probe { .. });
+        let probing = peer.is_probing();
         let may_send = peer.may_send(self.config.inflight_appends, self.config.inflight_bytes);
         if peer.loading || !may_send || (peer.next > last && !probing) {
             return Step::Nothing;

@@ -233,12 +233,12 @@ mod tests {
         account.issue(WriteId(1), &command(8000));
         assert!(!account.fits_before_reserve(&command(8000)));
         assert!(account.fits(&command(8000)));
-        assert!(account.fits(&Payload::Members(Members::default())));
+        assert!(account.fits(&Payload::Members(Members::default().into())));
         account.issue(WriteId(2), &command(8000));
         account.issue(WriteId(3), &command(8000));
         assert!(!account.fits(&command(8000)) && account.fits(&Payload::Noop));
         assert!(
-            !account.fits(&Payload::Members(Members::default())),
+            !account.fits(&Payload::Members(Members::default().into())),
             "there is no segment left to begin behind it"
         );
     }
@@ -294,7 +294,7 @@ mod tests {
     fn a_configuration_needs_room_for_all_its_contacts() {
         let bytes = |address: &str, url: &str, name: &str| {
             let contact = crate::Contact { address: address.into(), url: url.into(), name: name.into() };
-            Need::of(&Payload::Members(Members::founder(NodeId(1), contact)), false).bytes
+            Need::of(&Payload::Members(Members::founder(NodeId(1), contact).into()), false).bytes
         };
         let plain = bytes("abc", "abcde", "abcdefg");
         for longer in [
@@ -312,7 +312,7 @@ mod tests {
     fn the_first_tokens_take_a_segment_more() {
         let plain = Members::founder(NodeId(1), crate::Contact::default());
         let with = plain.with_token(crate::TokenHash([1; 32]), 1, 0).expect("there is room");
-        let (plain, with) = (Payload::Members(plain), Payload::Members(with));
+        let (plain, with) = (Payload::Members(plain.into()), Payload::Members(with.into()));
         let mut account = Account::default();
         account.reported(Some(ROOM));
         let spares = |account: &Account| account.left.map(|room| room.spare_segments);

@@ -10,6 +10,7 @@ use crate::{
     Chunk, Index, Job, LoadSnapshot, LogId, Message, NodeId, Output, Reader, SnapshotMeta, StoreSnapshot,
     Time,
 };
+use alloc::boxed::Box;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -177,7 +178,7 @@ impl Raft {
         match chunk {
             Some(chunk) => {
                 let meta = meta.clone();
-                self.send(to, Message::Snapshot { meta, chunk });
+                self.send(to, Message::Snapshot { meta: Box::new(meta), chunk });
             }
             // Gone or damaged, and a newer one was taken meanwhile: begin again with that.
             None if meta.last < newest => peer.probe_from(peer.matched.next()),
@@ -222,7 +223,7 @@ impl Raft {
         } else {
             self.snapshots.incoming = Some(Incoming { from, meta: meta.clone(), stored: 0 });
         }
-        self.out.push_back(Output::Job(Job::StoreSnapshot(StoreSnapshot { meta, chunk })));
+        self.out.push_back(Output::Job(Job::StoreSnapshot(StoreSnapshot { meta: Box::new(meta), chunk })));
     }
 
     pub(super) fn snapshot_stored(&mut self, stored: &SnapshotMeta, next: u64, complete: bool) {
@@ -262,7 +263,7 @@ impl Raft {
         } else {
             assert!(!matches!(self.role, RoleState::Leader(_)), "a leader installs a snapshot up to {last}");
             self.log.reset(meta.last);
-            self.writer.install(meta.clone());
+            self.writer.install(Box::new(meta.clone()));
             self.damage.reset();
             self.membership = super::Membership::new(Some(&meta), alloc::vec::Vec::new());
             self.commit = last;
@@ -275,7 +276,7 @@ impl Raft {
         self.snapshots.newest = Some(meta.clone());
         self.applying = last;
         self.loading = false;
-        self.out.push_back(Output::Install(meta));
+        self.out.push_back(Output::Install(Box::new(meta)));
         self.verified_up_to(last, last);
     }
 }

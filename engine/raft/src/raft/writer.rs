@@ -1,6 +1,7 @@
 //! What is on its way to the disk.
 
 use crate::{Entry, HardState, Index, LogId, SnapshotMeta, Time, Write, WriteId};
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -28,11 +29,23 @@ pub(super) struct Writer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Draft {
     hard: Option<HardState>,
-    install: Option<SnapshotMeta>,
+    install: Option<Box<SnapshotMeta>>,
     truncate_from: Option<Index>,
     repair: Vec<Entry>,
     append: Vec<Entry>,
     compact_to: Option<Index>,
+}
+
+impl Draft {
+    fn is_empty(&self) -> bool {
+        let Draft { hard, install, truncate_from, repair, append, compact_to } = self;
+        append.is_empty()
+            && repair.is_empty()
+            && hard.is_none()
+            && install.is_none()
+            && truncate_from.is_none()
+            && compact_to.is_none()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,7 +111,7 @@ impl Writer {
     }
 
     /// The log is replaced by a snapshot that is already durable, so its end is durable at once.
-    pub(super) fn install(&mut self, meta: SnapshotMeta) {
+    pub(super) fn install(&mut self, meta: Box<SnapshotMeta>) {
         let end = meta.last.index;
         self.draft = Draft { hard: self.draft.hard, install: Some(meta), ..Draft::default() };
         self.issued_end = end;
@@ -114,7 +127,7 @@ impl Writer {
 
     /// The next write, when there is something to write.
     pub(super) fn take(&mut self, now: Time, commit_hint: Index) -> Option<Write> {
-        if self.draft == Draft::default() {
+        if self.draft.is_empty() {
             return None;
         }
         let draft = core::mem::take(&mut self.draft);
@@ -224,10 +237,10 @@ mod tests {
         };
         writer.hard(hard);
         writer.append(entry(1, 6));
-        writer.install(meta.clone());
+        writer.install(Box::new(meta.clone()));
         let write = writer.take(Time(0), Index(0));
         let written = write.map(|write| (write.hard, write.install, write.append.len()));
-        assert_eq!(written, Some((Some(hard), Some(meta), 0)));
+        assert_eq!(written, Some((Some(hard), Some(Box::new(meta)), 0)));
         assert_eq!(writer.durable(), Index(9));
     }
 }

@@ -188,9 +188,9 @@ impl Disk {
     pub(crate) fn store_snapshot(&mut self, store: StoreSnapshot) -> (u64, bool) {
         let StoreSnapshot { meta, chunk } = store;
         if chunk.offset == 0 {
-            self.incoming = Some((meta.clone(), Vec::new()));
+            self.incoming = Some((*meta.clone(), Vec::new()));
         }
-        let Some((_, content)) = self.incoming.as_mut().filter(|(incoming, _)| *incoming == meta) else {
+        let Some((_, content)) = self.incoming.as_mut().filter(|(incoming, _)| *incoming == *meta) else {
             return (0, false);
         };
         if content.len() as u64 == chunk.offset {
@@ -202,7 +202,7 @@ impl Disk {
         }
         let (_, content) = self.incoming.take().unwrap();
         assert_eq!(digest(&content), meta.digest, "a snapshot was put together wrongly");
-        self.keep_snapshot(meta, content.into());
+        self.keep_snapshot(*meta, content.into());
         (next, true)
     }
 

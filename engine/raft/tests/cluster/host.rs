@@ -42,7 +42,7 @@ impl World {
                 assert!(!ahead, "hands over what is not durable here: {durable} is");
                 self.queue_work(at, Work::Apply(entries));
             }
-            Output::Install(meta) => self.queue_work(at, Work::Install(meta)),
+            Output::Install(meta) => self.queue_work(at, Work::Install(*meta)),
             Output::Read(ids) => {
                 let life = self.nodes[at].life.as_mut().unwrap();
                 for id in ids {

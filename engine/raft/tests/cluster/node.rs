@@ -161,7 +161,7 @@ impl Life {
     /// The configuration that the log says is in force, unless it was compacted away.
     pub(crate) fn members_in_log(&self) -> Option<(LogId, &Members)> {
         self.slots.entries.iter().rev().find_map(|slot| match &slot.entry.payload {
-            Payload::Members(members) => Some((slot.entry.id, members)),
+            Payload::Members(members) => Some((slot.entry.id, &**members)),
             Payload::Noop | Payload::Command(_) => None,
         })
     }

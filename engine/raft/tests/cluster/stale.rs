@@ -20,7 +20,7 @@ fn found() -> Found {
     let mut terms = TermRuns::new(LogId::ZERO);
     (1..=3).for_each(|index| terms.push(LogId::new(1, index)));
     let hard = HardState { term: Term(1), vote: None };
-    let entry = Entry { id: LogId::new(1, 1), payload: Payload::Members(members) };
+    let entry = Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members)) };
     Found { hard, terms, members: vec![entry], ..Found::default() }
 }
 

@@ -137,7 +137,7 @@ impl World {
             contacts: ids.map(|id| (id, Contact::default())).collect(),
             ..Members::default()
         };
-        let entry = Entry { id: LogId::new(1, 1), payload: Payload::Members(members) };
+        let entry = Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members)) };
         self.checks.found(&entry);
         let founders = usize::try_from(self.plan.founders).unwrap();
         for node in &mut self.nodes[..founders] {
@@ -256,7 +256,7 @@ impl World {
                     disk.keep_snapshot(meta.clone(), content);
                 }
                 self.trace(|| format!("n{} checkpoint {} is durable", at + 1, meta.last));
-                self.feed(at, Input::Done(Done::SnapshotTaken(meta)));
+                self.feed(at, Input::Done(Done::SnapshotTaken(Box::new(meta))));
             }
         }
     }

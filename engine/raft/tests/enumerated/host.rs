@@ -31,7 +31,7 @@ pub(crate) fn members(voters: &BTreeSet<NodeId>, outgoing: &BTreeSet<NodeId>) ->
 pub(crate) fn found(members: Members, base: LogId, slots: &[LogId]) -> Found {
     let mut terms = TermRuns::new(base);
     slots.iter().for_each(|slot| terms.push(*slot));
-    let first = Entry { id: LogId::new(1, 1), payload: Payload::Members(members.clone()) };
+    let first = Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members.clone())) };
     let snapshot = (base != LogId::ZERO).then(|| SnapshotMeta {
         last: base,
         members,

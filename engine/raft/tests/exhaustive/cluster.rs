@@ -119,7 +119,7 @@ impl Cluster {
     /// Nodes 1 to `voters` have the same first entry, which is committed; the others know nothing.
     pub(crate) fn new(voters: u128, nodes: u128, lie: Lie) -> Self {
         let members = members((1..=voters).map(NodeId), &Members::default());
-        let first = Entry { id: LogId::new(1, 1), payload: Payload::Members(members) };
+        let first = Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members)) };
         let table = Arc::<Table>::default();
         let node = |id| {
             let founder = id <= voters;

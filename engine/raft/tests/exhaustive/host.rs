@@ -52,7 +52,7 @@ impl Disk {
     /// The configurations that are known, the latest first.
     pub(crate) fn configurations(&self) -> impl Iterator<Item = &Members> {
         let in_the_log = self.entries.iter().rev().filter_map(|entry| match &entry.payload {
-            Payload::Members(members) => Some(members),
+            Payload::Members(members) => Some(&**members),
             Payload::Noop | Payload::Command(_) => None,
         });
         in_the_log.chain(self.snapshot.iter().map(|meta| &meta.members))
@@ -318,7 +318,7 @@ impl Host {
         let meta =
             SnapshotMeta { last, members, members_at, bytes: 0, digest: Digest([0; 32]), state_hash: 0 };
         self.disk.snapshot = Some(meta.clone());
-        Some(Input::Done(Done::SnapshotTaken(meta)))
+        Some(Input::Done(Done::SnapshotTaken(Box::new(meta))))
     }
 
     /// Feeds inputs, and does all that follows from them.
@@ -394,7 +394,7 @@ impl Host {
             }
             Job::StoreSnapshot(store) => {
                 if self.disk.snapshot.as_ref().is_none_or(|newest| newest.last < store.meta.last) {
-                    self.disk.snapshot = Some(store.meta.clone());
+                    self.disk.snapshot = Some(*store.meta.clone());
                 }
                 Done::SnapshotStored { meta: store.meta, next: 0, complete: true }
             }

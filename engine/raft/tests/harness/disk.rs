@@ -91,7 +91,10 @@ impl Disk {
         }
         self.commit_hint = self.commit_hint.max(write.commit_hint);
         if let Some(meta) = &write.install {
-            assert!(self.snapshots.iter().any(|(stored, _)| stored == meta), "installs what is not stored");
+            assert!(
+                self.snapshots.iter().any(|(stored, _)| *stored == **meta),
+                "installs what is not stored"
+            );
             self.damaged.clear();
             self.lost_tail.retain(|index, _| *index > meta.last.index);
         }
@@ -218,13 +221,13 @@ impl Disk {
     pub(crate) fn store_snapshot(&mut self, store: StoreSnapshot) -> Done {
         let StoreSnapshot { meta, chunk } = store;
         let answer = |next, complete| Done::SnapshotStored { meta: meta.clone(), next, complete };
-        if self.snapshots.iter().any(|(stored, _)| *stored == meta) {
+        if self.snapshots.iter().any(|(stored, _)| *stored == *meta) {
             return answer(meta.bytes, true);
         }
         if chunk.offset == 0 {
-            self.incoming = Some((meta.clone(), Vec::new()));
+            self.incoming = Some((*meta.clone(), Vec::new()));
         }
-        let Some((_, content)) = self.incoming.as_mut().filter(|(open, _)| *open == meta) else {
+        let Some((_, content)) = self.incoming.as_mut().filter(|(open, _)| *open == *meta) else {
             return answer(0, false);
         };
         if chunk.offset == content.len() as u64 {

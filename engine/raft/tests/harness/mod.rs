@@ -271,7 +271,7 @@ impl Cluster {
         let meta = SnapshotMeta { last, members, members_at, bytes, digest: digest(&content), state_hash: 0 };
         node.disk.keep_snapshot(meta.clone(), content);
         self.line(format!("{} has a checkpoint of {last}, {bytes} bytes", id.0));
-        self.input(id, Input::Done(Done::SnapshotTaken(meta)));
+        self.input(id, Input::Done(Done::SnapshotTaken(Box::new(meta))));
     }
 
     fn deliver(&mut self, envelope: Envelope) {
@@ -340,5 +340,5 @@ fn first_entry(count: u128) -> Entry {
         contacts: voters.map(|id| (id, Contact::default())).collect(),
         ..Members::default()
     };
-    Entry { id: LogId { term: Term(1), index: Index(1) }, payload: Payload::Members(members) }
+    Entry { id: LogId { term: Term(1), index: Index(1) }, payload: Payload::Members(Box::new(members)) }
 }

@@ -13,7 +13,7 @@ const ME: NodeId = NodeId(1);
 
 fn founding() -> Entry {
     let members = Members::founder(ME, Contact::default());
-    Entry { id: LogId::new(1, 1), payload: Payload::Members(members) }
+    Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members)) }
 }
 
 /// Leads alone in term 2, with all committed.

@@ -23,7 +23,7 @@ fn core() -> Raft {
     let found = Found {
         hard: HardState { term: Term(1), vote: None },
         terms,
-        members: vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members) }],
+        members: vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members)) }],
         ..Found::default()
     };
     Raft::open(Config::new(ME, 1), found, Time(0)).unwrap()
@@ -110,7 +110,7 @@ fn sole_leader(learner: Option<NodeId>) -> Raft {
     let found = Found {
         hard: HardState { term: Term(1), vote: None },
         terms,
-        members: vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members) }],
+        members: vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members)) }],
         ..Found::default()
     };
     Raft::open(Config::new(ME, 1), found, Time(0)).unwrap()
@@ -149,7 +149,7 @@ fn configurations_that_a_checkpoint_covers_are_not_kept() {
         assert_eq!(members_at, last);
         let digest = Digest::default();
         let meta = SnapshotMeta { last, members, members_at, bytes: 0, digest, state_hash: 0 };
-        host.input(Input::Done(Done::SnapshotTaken(meta)));
+        host.input(Input::Done(Done::SnapshotTaken(Box::new(meta))));
         sizes.push(format!("{:?}", host.core).len());
     }
     assert!(sizes[299] < sizes[20] + 100, "it grows from {} to {}", sizes[20], sizes[299]);

@@ -21,7 +21,7 @@ fn checkpoint(host: &mut Host, last: LogId) {
     let (members, members_at) = host.core.checkpoint(last).unwrap();
     let digest = Digest::default();
     let meta = SnapshotMeta { last, members, members_at, bytes: 0, digest, state_hash: 0 };
-    host.input(Input::Done(Done::SnapshotTaken(meta)));
+    host.input(Input::Done(Done::SnapshotTaken(Box::new(meta))));
 }
 
 /// A snapshot would cost more than a few entries. For one that is gone nothing is kept: it may never come back.

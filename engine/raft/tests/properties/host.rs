@@ -52,7 +52,7 @@ pub(crate) fn found(configurations: &[Members]) -> Found {
     for members in configurations {
         let id = LogId { term: Term(1), index: terms.last().index.next() };
         terms.push(id);
-        entries.push(Entry { id, payload: Payload::Members(members.clone()) });
+        entries.push(Entry { id, payload: Payload::Members(Box::new(members.clone())) });
     }
     Found { hard: HardState { term: Term(1), vote: None }, terms, members: entries, ..Found::default() }
 }

@@ -150,7 +150,7 @@ fn a_piece_that_can_not_be_read_is_replaced_by_a_newer_checkpoint_or_tried_again
             let (members, members_at) = host.core.checkpoint(last).unwrap();
             let digest = Digest::default();
             let meta = SnapshotMeta { last, members, members_at, bytes: 8, digest, state_hash: 0 };
-            host.input(Input::Done(Done::SnapshotTaken(meta)));
+            host.input(Input::Done(Done::SnapshotTaken(Box::new(meta))));
         }
         host.input(Input::Done(Done::SnapshotLoaded { load, chunk: None }));
         host.advance(10);

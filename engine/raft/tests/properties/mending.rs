@@ -46,7 +46,8 @@ fn mending(lost: &[u64]) -> Host {
         Message::Ask { nonce, .. } => Some(nonce),
         _ => None,
     });
-    let copy = |index: &u64| Entry { id: LogId::new(1, *index), payload: Payload::Members(voters()) };
+    let copy =
+        |index: &u64| Entry { id: LogId::new(1, *index), payload: Payload::Members(Box::new(voters())) };
     let (nonce, entries) = (nonce.unwrap(), lost.iter().map(copy).collect());
     host.holds_disk = true;
     host.hear(2, Message::Tell { nonce, entries, leads_to: None, committed: LogId::ZERO, report: None });
@@ -97,8 +98,8 @@ fn what_a_checkpoint_covers_is_neither_asked_for_nor_mended_any_more() {
     let mut host = mending(&[2, 3, 4]);
     let meta = snapshot(LogId::new(1, 3));
     let chunk = quorate_raft::Chunk { offset: 0, data: [0].into(), done: true };
-    host.hear(2, Message::Snapshot { meta: meta.clone(), chunk });
-    host.input(Input::Done(Done::SnapshotStored { meta, next: 1, complete: true }));
+    host.hear(2, Message::Snapshot { meta: Box::new(meta.clone()), chunk });
+    host.input(Input::Done(Done::SnapshotStored { meta: Box::new(meta), next: 1, complete: true }));
     assert_eq!(host.core.status().damaged, 1);
     assert_eq!(mended(&mut host), [4]);
     assert_eq!(host.core.status().damaged, 0);

@@ -142,7 +142,7 @@ fn members(ids: &[u128]) -> Members {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let first = Entry { id: LogId::new(1, 1), payload: Payload::Members(members(&[1, 2, 3])) };
+        let first = Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members(&[1, 2, 3]))) };
         let disk = Disk::with_log(HardState { term: Term(1), vote: None }, vec![first]);
         let raft = Raft::open(config(1), disk.found(), Time(0)).unwrap();
         let mut world = World {
@@ -317,10 +317,12 @@ impl World {
                 id.term = self.term(raw.term);
             }
             let payload = match raw.second % 7 {
-                0 => Payload::Members(members(&[1, 2, 3])),
-                1 => Payload::Members(members(&[2, 3, 4])),
-                6 if raw.count > 1 => Payload::Members(members(&[1, 2, 3]).joint_to(&members(&[2, 4, 5]))),
-                2 => Payload::Members(Members::default()),
+                0 => Payload::Members(Box::new(members(&[1, 2, 3]))),
+                1 => Payload::Members(Box::new(members(&[2, 3, 4]))),
+                6 if raw.count > 1 => {
+                    Payload::Members(Box::new(members(&[1, 2, 3]).joint_to(&members(&[2, 4, 5]))))
+                }
+                2 => Payload::Members(Box::new(Members::default())),
                 3 => Payload::Noop,
                 _ => Payload::Command(vec![raw.second; usize::from(raw.first % 60)].into()),
             };
@@ -364,7 +366,7 @@ impl World {
                 let offset = [0, 0, 3, u64::MAX][usize::from(raw.count)];
                 let data: Vec<u8> = vec![raw.second; if offset == 0 { 6 } else { 3 }];
                 let chunk = Chunk { offset, data: data.into(), done: raw.first.is_multiple_of(2) };
-                Message::Snapshot { meta: self.snapshot(raw), chunk }
+                Message::Snapshot { meta: Box::new(self.snapshot(raw)), chunk }
             }
             13 if raw.count > 1 => Message::SnapshotReply { last: id, next: second.0 },
             13 => {
@@ -462,7 +464,7 @@ impl World {
         let meta =
             SnapshotMeta { last, members, members_at, bytes: 6, digest: digest(&content), state_hash: 0 };
         self.disk.keep_snapshot(meta.clone(), content);
-        self.input(Input::Done(Done::SnapshotTaken(meta)));
+        self.input(Input::Done(Done::SnapshotTaken(Box::new(meta))));
     }
 
     fn damage(&mut self, raw: u8) {
@@ -494,14 +496,14 @@ impl World {
                 chunk: None,
             },
             4 => Done::SnapshotStored {
-                meta: SnapshotMeta { last: LogId::new(0, 3), ..self.snapshot(raw) },
+                meta: Box::new(SnapshotMeta { last: LogId::new(0, 3), ..self.snapshot(raw) }),
                 next: 0,
                 complete: true,
             },
-            5 => Done::SnapshotTaken(SnapshotMeta {
+            5 => Done::SnapshotTaken(Box::new(SnapshotMeta {
                 last: LogId { term: id.term, index: Index(id.index.0.saturating_add(1 << 40)) },
                 ..self.snapshot(raw)
-            }),
+            })),
             _ => return self.input(Input::Applied(Index(u64::MAX))),
         };
         self.input(Input::Done(done));

@@ -73,7 +73,8 @@ fn a_leader_whose_damage_is_being_mended_leads_on() {
         host.win();
         beats(&mut host, ME, 400);
         if is_mended {
-            let entries = vec![Entry { id: lost[0], payload: Payload::Members(members(&[1, 2, 3])) }];
+            let entries =
+                vec![Entry { id: lost[0], payload: Payload::Members(Box::new(members(&[1, 2, 3]))) }];
             let (nonce, committed) = (nonce.unwrap(), LogId::ZERO);
             host.hear(2, Message::Tell { nonce, entries, leads_to: None, committed, report: None });
             assert_eq!(host.core.status().damaged, 1);

@@ -94,7 +94,8 @@ fn what_was_applied_is_not_handed_over_again() {
     let applied = host.applied.clone();
     assert_eq!(applied, [LogId::new(1, 1), LogId::new(2, 2)]);
     let load = Load { reader: Reader::Apply, first: Index(1), last: Index(1), bytes: 1000 };
-    let entries = vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(members(&[1, 2, 3])) }];
+    let entries =
+        vec![Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members(&[1, 2, 3]))) }];
     host.input(Input::Done(Done::Loaded { load, entries }));
     assert_eq!(host.applied, applied);
 }
@@ -317,13 +318,13 @@ fn a_snapshot_is_refused_when_it_contradicts_what_was_verified() {
         let members = members(&[1, 2, 3]);
         let meta = SnapshotMeta { last, members, members_at: LogId::ZERO, bytes: 1, digest, state_hash: 0 };
         let chunk = Chunk { offset: 0, data: [0].into(), done: false };
-        host.hear(2, Message::Snapshot { meta: meta.clone(), chunk });
+        host.hear(2, Message::Snapshot { meta: Box::new(meta.clone()), chunk });
         (host.complaints(), meta)
     };
     assert_eq!(hear(&mut host, LogId::new(1, 3)).0, 1);
     let (complaints, meta) = hear(&mut host, LogId::new(2, 3));
     assert_eq!(complaints, 0);
-    host.input(Input::Done(Done::SnapshotStored { meta, next: 1, complete: true }));
+    host.input(Input::Done(Done::SnapshotStored { meta: Box::new(meta), next: 1, complete: true }));
     assert_eq!(host.core.applied(), LogId::new(2, 3));
     assert_eq!(hear(&mut host, LogId::new(2, 2)).0, 0, "it is covered");
 }

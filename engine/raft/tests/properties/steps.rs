@@ -39,7 +39,7 @@ fn an_opening_tells_what_it_starts_on() {
             state_hash: 0,
         }),
         terms,
-        members: vec![entry(1, 3, with), entry(2, 5, joint)],
+        members: vec![entry(1, 3, Box::new(with)), entry(2, 5, Box::new(joint))],
         damaged: vec![LogId::new(4, 6)],
         unknown: Some(Index(7)),
     };

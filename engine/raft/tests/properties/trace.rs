@@ -168,7 +168,7 @@ fn alone(trace: bool) -> (Vec<Output>, Vec<Step>) {
     let (first, members) = (LogId::new(1, 1), Members::founder(NodeId(1), Contact::default()));
     let mut terms = TermRuns::new(LogId::ZERO);
     terms.push(first);
-    let members = vec![Entry { id: first, payload: Payload::Members(members) }];
+    let members = vec![Entry { id: first, payload: Payload::Members(Box::new(members)) }];
     let found = Found { terms, members, ..Found::default() };
     let mut raft = Raft::open(Config { trace, ..Config::new(NodeId(1), 7) }, found, Time(0)).unwrap();
     let (mut outputs, mut steps) = (Vec::new(), raft.take_trace());

@@ -309,7 +309,7 @@ impl<F: DiskFile> Checkpoints<F> {
         let meta = described.meta.clone();
         self.keep(described);
         self.has_surplus = true;
-        Ok(Some(Done::SnapshotTaken(meta)))
+        Ok(Some(Done::SnapshotTaken(Box::new(meta))))
     }
 
     /// Makes a checkpoint durable at once. Another one that is on its way there uses the same temporary file.
@@ -443,11 +443,11 @@ impl<F: DiskFile> Checkpoints<F> {
         store: StoreSnapshot,
     ) -> Result<Option<Done>, Fatal> {
         let StoreSnapshot { meta, chunk } = store;
-        if self.incoming.as_ref().is_none_or(|incoming| incoming.meta != meta) {
+        if self.incoming.as_ref().is_none_or(|incoming| incoming.meta != *meta) {
             if chunk.offset > 0 {
                 return Ok(Some(Done::SnapshotStored { meta, next: 0, complete: false }));
             }
-            self.incoming = Some(Incoming::new(meta));
+            self.incoming = Some(Incoming::new(*meta));
         }
         let Some(mut incoming) = self.incoming.take() else { return Ok(None) };
         let taken = incoming.take(disk, &chunk);
@@ -493,7 +493,7 @@ impl<F: DiskFile> Checkpoints<F> {
                 (meta.bytes, true)
             }
         };
-        Ok(Some(Done::SnapshotStored { meta, next, complete }))
+        Ok(Some(Done::SnapshotStored { meta: Box::new(meta), next, complete }))
     }
 }
 

@@ -164,11 +164,11 @@ impl Transfer<'_> {
         let [Done::SnapshotLoaded { chunk: Some(chunk), .. }] = &done[..] else { panic!("{done:?}") };
         let chunk: Chunk = chunk.clone();
         self.sent_bytes += chunk.data.len() as u64;
-        let store = StoreSnapshot { meta: self.meta.clone(), chunk };
+        let store = StoreSnapshot { meta: Box::new(self.meta.clone()), chunk };
         let mut done = self.to.perform(vec![Job::Core(quorate_raft::Job::StoreSnapshot(store))]).unwrap();
         loop {
             let answer = done.iter().find_map(|done| match done {
-                Done::SnapshotStored { meta, next, complete } if *meta == self.meta => {
+                Done::SnapshotStored { meta, next, complete } if **meta == self.meta => {
                     Some((*next, *complete))
                 }
                 _ => None,

@@ -66,7 +66,7 @@ fn runs_that_are_here_are_looked_at_four_slices_at_a_time() {
     settle(&mut storage);
     let (_, meta, content) = draft(50, 200_000);
     let chunk = Chunk { offset: 0, data: content[..1000].into(), done: false };
-    let store = StoreSnapshot { meta: meta.clone(), chunk };
+    let store = StoreSnapshot { meta: Box::new(meta.clone()), chunk };
     let mut done = storage.perform(vec![Job::Core(quorate_raft::Job::StoreSnapshot(store))]).unwrap();
     let mut calls = 0;
     while done.is_empty() {
@@ -75,7 +75,7 @@ fn runs_that_are_here_are_looked_at_four_slices_at_a_time() {
         calls += 1;
     }
     let next = meta.bytes;
-    assert_eq!((done, calls), (vec![Done::SnapshotStored { meta, next, complete: true }], 5));
+    assert_eq!((done, calls), (vec![Done::SnapshotStored { meta: Box::new(meta), next, complete: true }], 5));
 }
 
 /// A small node has hardly any other calls.

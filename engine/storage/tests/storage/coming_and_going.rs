@@ -60,14 +60,14 @@ impl Coming {
             _ => 0,
         };
         let chunk = Chunk { offset, data: self.content[piece].into(), done: false };
-        let store = StoreSnapshot { meta: self.meta.clone(), chunk };
+        let store = StoreSnapshot { meta: Box::new(self.meta.clone()), chunk };
         let done = storage.perform(vec![Job::Core(quorate_raft::Job::StoreSnapshot(store))]).unwrap();
         self.answer(&done)
     }
 
     fn answer(&self, done: &[Done]) -> Option<(usize, bool)> {
         done.iter().find_map(|done| match done {
-            Done::SnapshotStored { meta, next, complete } if *meta == self.meta => {
+            Done::SnapshotStored { meta, next, complete } if **meta == self.meta => {
                 Some((usize::try_from(*next).unwrap(), *complete))
             }
             _ => None,
@@ -124,10 +124,13 @@ fn a_checkpoint_that_has_come_takes_nothing_from_one_that_is_being_written() {
     while files(&disk, ".run").is_empty() {
         done.extend(storage.perform(Vec::new()).unwrap());
     }
-    assert!(!done.contains(&Done::SnapshotTaken(meta.clone())), "its run has its name, and it has none");
+    assert!(
+        !done.contains(&Done::SnapshotTaken(Box::new(meta.clone()))),
+        "its run has its name, and it has none"
+    );
     let coming = Coming::new(50, &[&rows(2, 1_000)]);
     assert_eq!(coming.send(&mut storage, ..), Some((coming.content.len(), true)));
-    assert!(settle(&mut storage).contains(&Done::SnapshotTaken(meta.clone())));
+    assert!(settle(&mut storage).contains(&Done::SnapshotTaken(Box::new(meta.clone()))));
     assert!(load_snapshot(&mut storage, &meta) == content);
 }
 

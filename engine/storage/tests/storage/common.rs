@@ -49,7 +49,7 @@ pub(crate) fn members(names: &[&str]) -> Members {
 }
 
 pub(crate) fn members_entry(term: u64, index: u64, names: &[&str]) -> Entry {
-    Entry { id: LogId::new(term, index), payload: Payload::Members(members(names)) }
+    Entry { id: LogId::new(term, index), payload: Payload::Members(Box::new(members(names))) }
 }
 
 /// A write that does nothing; tests fill in what they want.
@@ -196,7 +196,7 @@ pub(crate) fn take(storage: &mut Storage<MemoryDisk>, draft: Draft) -> Result<Sn
             _ => None,
         });
         if let Some(meta) = taken {
-            return Ok(meta);
+            return Ok(*meta);
         }
         assert!(storage.busy());
         done = storage.perform(Vec::new())?;

@@ -62,7 +62,7 @@ fn checkpoint(storage: &mut Storage<MemoryDisk>, index: u64, bytes: usize) -> Sn
         Done::SnapshotTaken(meta) => Some(meta),
         _ => None,
     });
-    taken.expect("the ballast is room enough")
+    *taken.expect("the ballast is room enough")
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn with_tokens(count: u8) -> Members {
 }
 
 fn entry(term: u64, index: u64, members: Members) -> Entry {
-    Entry { id: LogId::new(term, index), payload: Payload::Members(members) }
+    Entry { id: LogId::new(term, index), payload: Payload::Members(Box::new(members)) }
 }
 
 /// The versions of the files whose names end so, oldest first.

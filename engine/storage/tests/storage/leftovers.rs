@@ -17,7 +17,11 @@ fn a_segment_that_is_older_than_the_log_is_removed_at_a_start() {
     settle(&mut storage);
     let oldest = disk.files().into_iter().find(|path| path.ends_with(".log")).unwrap();
     let content = disk.content(&oldest).unwrap();
-    perform(&mut storage, vec![Write { install: Some(meta), append: vec![noop(1, 5)], ..write(2) }]).unwrap();
+    perform(
+        &mut storage,
+        vec![Write { install: Some(Box::new(meta)), append: vec![noop(1, 5)], ..write(2) }],
+    )
+    .unwrap();
     settle(&mut storage);
     drop(storage);
     disk.create(&oldest).unwrap().write_at(&content, 0).unwrap();

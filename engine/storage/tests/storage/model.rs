@@ -196,7 +196,7 @@ impl Model {
     fn config(&self, index: u64) -> (LogId, Members) {
         let state = self.now();
         let in_log = state.log.range(..=index).rev().find_map(|(_, entry)| match &entry.payload {
-            Payload::Members(members) => Some((entry.id, members.clone())),
+            Payload::Members(members) => Some((entry.id, Members::clone(members))),
             _ => None,
         });
         let from_snapshot = || state.snapshot.as_ref().map(|meta| (meta.members_at, meta.members.clone()));
@@ -238,14 +238,15 @@ impl Model {
             let end = content.len().min(offset + 70_000);
             let (data, done) = (Arc::from(&content[offset..end]), end == content.len());
             let chunk = Chunk { offset: offset as u64, data, done };
-            let store = quorate_raft::Job::StoreSnapshot(StoreSnapshot { meta: meta.clone(), chunk });
+            let store =
+                quorate_raft::Job::StoreSnapshot(StoreSnapshot { meta: Box::new(meta.clone()), chunk });
             storage.perform(vec![Job::Core(store)])?;
             offset = end;
             if done {
                 break;
             }
         }
-        self.write(storage, vec![Write { install: Some(meta), ..write(1) }])
+        self.write(storage, vec![Write { install: Some(Box::new(meta)), ..write(1) }])
     }
 
     /// Checks that what was found is a state that may be found, whole. Says which.

@@ -26,7 +26,7 @@ fn many() -> Members {
 }
 
 fn members_entry(index: u64, members: Members) -> Entry {
-    Entry { id: LogId::new(1, index), payload: Payload::Members(members) }
+    Entry { id: LogId::new(1, index), payload: Payload::Members(Box::new(members)) }
 }
 
 /// A full disk, on which the log has used up all its segments to the last sector: slots 1 to 8.
@@ -189,7 +189,7 @@ fn a_checkpoint_that_waits_for_space_says_so() {
     disk.set_capacity(None);
     for _ in 0..1000 {
         let done = tend(&mut storage);
-        if done.iter().any(|done| *done == Done::SnapshotTaken(meta.clone())) {
+        if done.iter().any(|done| *done == Done::SnapshotTaken(Box::new(meta.clone()))) {
             assert!(!storage.waits_for_space());
             return;
         }
@@ -211,7 +211,7 @@ fn what_follows_an_installed_checkpoint_is_counted_from_behind_the_header() {
     use_up(&mut storage, 6);
     let (_, meta, _) = whole(LogId::new(1, 50), members(&["a"]), LogId::new(1, 1), &rows(5, 100));
     let append = (51..=53).map(|index| command(1, index, &[7; 3000])).collect();
-    let done = perform(&mut storage, Write { install: Some(meta), append, ..write(7) });
+    let done = perform(&mut storage, Write { install: Some(Box::new(meta)), append, ..write(7) });
     assert!(!is_written(&done, 7), "two segments, and one is there: {done:?}");
     disk.set_capacity(None);
     assert!(is_written(&tend(&mut storage), 7));

@@ -62,10 +62,10 @@ fn a_checkpoint_is_written_in_slices_while_writes_go_on() {
         }
     };
     assert!(writes >= 8, "{writes} writes in between");
-    assert_eq!(meta, described);
+    assert_eq!(*meta, described);
     assert_eq!(load_snapshot(&mut storage, &meta), expected);
     let (mut storage, found) = open(&disk).unwrap();
-    assert_eq!(found.snapshot.as_ref(), Some(&meta));
+    assert_eq!(found.snapshot.as_ref(), Some(&*meta));
     assert_eq!(load_snapshot(&mut storage, &meta), expected);
 }
 
@@ -190,10 +190,10 @@ impl Transfer {
     fn send(&self, storage: &mut Storage<MemoryDisk>, from: usize, to: usize) -> (u64, bool) {
         let data = Arc::from(&self.content[from..to]);
         let chunk = Chunk { offset: from as u64, data, done: to == self.content.len() };
-        let store = StoreSnapshot { meta: self.meta.clone(), chunk };
+        let store = StoreSnapshot { meta: Box::new(self.meta.clone()), chunk };
         let done = storage.perform(vec![Job::Core(quorate_raft::Job::StoreSnapshot(store))]).unwrap();
         match &done[..] {
-            [Done::SnapshotStored { meta, next, complete }] if *meta == self.meta => (*next, *complete),
+            [Done::SnapshotStored { meta, next, complete }] if **meta == self.meta => (*next, *complete),
             _ => panic!("{done:?}"),
         }
     }
@@ -210,7 +210,7 @@ fn a_snapshot_from_a_leader_takes_the_place_of_the_log() {
     assert_eq!(transfer.send(&mut storage, 70_000, 150_000), (150_000, false));
     assert_eq!(transfer.send(&mut storage, 0, 60_000), (150_000, false), "it goes on where it was");
     assert_eq!(transfer.send(&mut storage, 150_000, 200_000), (200_000, true));
-    let install = Some(transfer.meta.clone());
+    let install = Some(transfer.meta.clone().into());
     perform(&mut storage, vec![Write { install, append: vec![noop(1, 51)], ..write(2) }]).unwrap();
     settle(&mut storage);
     let (mut storage, found) = open(&disk).unwrap();

@@ -411,7 +411,7 @@ async fn own_bad_storage(
 }
 
 fn first_entry(members: &Members) -> Entry {
-    Entry { id: LogId::new(1, 1), payload: Payload::Members(members.clone()) }
+    Entry { id: LogId::new(1, 1), payload: Payload::Members(Box::new(members.clone())) }
 }
 
 /// One connection, for what depends on its being the same.
