@@ -15,10 +15,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// What even an entry without content weighs, in bytes.
+    pub(crate) const LEAST_WEIGHT: usize = 32;
+
     /// Its weight against the windows of `Config`, in bytes: the payload and a fixed overhead.
     pub fn weight(&self) -> usize {
-        const OVERHEAD: usize = 32;
-        OVERHEAD
+        Self::LEAST_WEIGHT
             + match &self.payload {
                 Payload::Noop => 0,
                 Payload::Command(bytes) => bytes.len(),

@@ -80,7 +80,8 @@ impl Log {
         let at = usize::try_from(first.0.checked_sub(cache_first.0)?).ok()?;
         let mut room = bytes;
         let wanted = usize::try_from(last.0.saturating_sub(first.0)).unwrap_or(usize::MAX).saturating_add(1);
-        let mut entries = Vec::with_capacity(wanted.min(self.cache.len().saturating_sub(at)));
+        let most = (self.cache.len() - at.min(self.cache.len())).min(bytes / Entry::LEAST_WEIGHT + 1);
+        let mut entries = Vec::with_capacity(wanted.min(most));
         for entry in self.cache.iter().skip(at).take_while(|entry| entry.id.index <= last) {
             if !entries.is_empty() && entry.weight() > room {
                 break;

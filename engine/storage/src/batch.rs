@@ -159,6 +159,13 @@ mod tests {
             let kind = entry_kind(&entry);
             batch.push(Draft { kind, flags: 0, id: entry.id, commit_hint, members_index }, Some(&entry));
             assert_eq!(batch.end() - SECTOR_BYTES, entry_bytes(&entry), "{entry:?}");
+            // Behind another command one takes less.
+            let (before, is_command) = (batch.end(), matches!(entry.payload, Payload::Command(_)));
+            let id = LogId::new(1, 2);
+            batch.push(Draft { kind, flags: 0, id, commit_hint, members_index }, Some(&entry));
+            let taken = batch.end() - before;
+            assert!(taken + 32 <= entry_bytes(&entry) || !is_command, "{taken} bytes for {entry:?}");
+            assert!(taken == entry_bytes(&entry) || is_command, "{taken} bytes for {entry:?}");
         }
     }
 }

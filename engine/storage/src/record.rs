@@ -187,8 +187,8 @@ pub(crate) struct Header {
 impl Header {
     /// The form that a header may have whose record follows `before` in its batch.
     ///
-    /// A reader that finds no header somewhere does not know how large it was. It takes it for a whole one, which must
-    /// not make it look at a sector that the record does not reach.
+    /// A reader does not know how large a header is before it has it, and where it finds none it never does. It reads a
+    /// whole one, and looks there for sectors of zeros; that must not reach a sector which the record itself does not.
     pub(crate) fn shortest_form(&self, before: &Header) -> Form {
         let follows = before.id.term == self.id.term
             && before.id.index.next() == self.id.index
@@ -337,7 +337,7 @@ impl Header {
             segment,
             batch: batch_and_flags & MAX_SHORT_BATCH,
             id: LogId { term, index },
-            // Of its batch, the first record has it.
+            // It is said by the first record of the batch. Zero says nothing.
             commit_hint: Index(0),
             members_index: Index(index.0.checked_sub(back_to_members)?),
             previous,
@@ -505,7 +505,8 @@ mod tests {
         for header in all_headers() {
             let bytes = encoded(&header);
             for bit in 0..bytes.len() * 8 {
-                let mut rotten = bytes.clone();
+                // With a payload behind it, so that one which seems to be whole has as many bytes.
+                let mut rotten = [&bytes[..], &[7; 100]].concat();
                 rotten[bit / 8] ^= 1 << (bit % 8);
                 assert_eq!(Header::decode(&rotten, header.segment, header.offset), None, "bit {bit}");
             }

@@ -425,9 +425,11 @@ pub(crate) fn recover_bytes(file: &[u8]) -> usize {
 mod tests {
     use super::*;
     use crate::batch::{Batch, Draft};
+    use crate::record::Form;
     use quorate_raft::{Entry, LogId, Members, Payload};
 
     /// A segment that begins behind slot 66. `start` and `end` are those of what was put into it last.
+    #[derive(Clone)]
     struct Built {
         header: SegmentHeader,
         file: Vec<u8>,
@@ -440,8 +442,12 @@ mod tests {
 
     impl Built {
         fn new() -> Built {
+            Built::of_version(segment::NEWEST_VERSION)
+        }
+
+        fn of_version(version: u32) -> Built {
             let header = SegmentHeader {
-                version: segment::VERSION,
+                version,
                 number: SegmentNumber(1),
                 id: 0x0123_4567_89ab_cdef,
                 bytes: 16 << 10,
@@ -458,15 +464,20 @@ mod tests {
             Built { header, file, start: 0, batch: 1, last: 66, end, previous: Identity::default() }
         }
 
-        /// Adds a batch of so many slots, each a record of 800 bytes.
-        fn batch(mut self, slots: usize) -> Built {
+        /// Adds a batch of so many slots, each a record of 800 bytes or a little less.
+        fn batch(self, slots: usize) -> Built {
+            self.commands(&vec![700; slots])
+        }
+
+        /// Adds a batch of commands, of so many bytes each.
+        fn commands(mut self, sizes: &[usize]) -> Built {
             self.batch += 1;
             let mut batch = Batch::default();
             batch.begin(self.batch, self.header.id, self.header.version, self.end, self.previous);
-            for _ in 0..slots {
+            for bytes in sizes {
                 self.last += 1;
-                let entry =
-                    Entry { id: LogId::new(5, self.last), payload: Payload::Command([7; 700][..].into()) };
+                let id = LogId::new(5, self.last);
+                let entry = Entry { id, payload: Payload::Command(vec![7; *bytes].into()) };
                 batch.push(draft(Kind::Command, entry.id), Some(&entry));
             }
             self.put(&mut batch);
@@ -526,6 +537,39 @@ mod tests {
     fn a_batch_behind_a_mark_is_as_good_as_any() {
         assert_eq!(Built::new().batch(1).mark().batch(2).judged(0), (Verdict::End, 4));
         assert_eq!(Built::new().batch(1).mark().judged(0), (Verdict::End, 2));
+    }
+
+    /// What is torn off has sectors of zeros, what rots has not: whatever the header is, and wherever it stands in its
+    /// sector. The second record is the last of a batch that nothing proves.
+    #[test]
+    fn torn_batches_are_cut_and_rot_is_damage_by_either_form_of_header() {
+        let mut short = [0, 0];
+        for version in [segment::VERSION, segment::NEWEST_VERSION] {
+            for (before, size) in
+                (303..463).step_by(16).flat_map(|before| (0..45).map(move |size| (before, size)))
+            {
+                let built = Built::of_version(version).batch(1).commands(&[before, size]);
+                let found = scan(&built.file, built.header.id, built.header.records_start());
+                let last = found.items[2].record().unwrap().header;
+                short[usize::from(last.form == Form::Whole)] += 1;
+                let what = format!("version {version}, {size} bytes behind {before}");
+                for byte in last.offset..last.end() {
+                    let mut rotten = built.clone();
+                    rotten.file[byte as usize] ^= 4;
+                    assert_eq!(rotten.judged(0), (Verdict::Damage, 1), "{what}: byte {byte} of {last:?}");
+                }
+                let sectors = (built.end as usize - built.start) / 512;
+                for lost in 1..(1_usize << sectors) {
+                    let mut torn = built.clone();
+                    for sector in (0..sectors).filter(|sector| lost >> sector & 1 == 1) {
+                        torn.file[built.start + sector * 512..][..512].fill(0);
+                    }
+                    let expected = if lost == (1 << sectors) - 1 { Verdict::End } else { Verdict::Cut };
+                    assert_eq!(torn.judged(0), (expected, 1), "{what}: sectors {lost:b} of {sectors}");
+                }
+            }
+        }
+        assert!(short.iter().all(|count| *count > 100), "{short:?}");
     }
 
     /// A sector is written whole or not at all: one that holds the end of a record holds what follows there, too.

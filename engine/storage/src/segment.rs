@@ -26,8 +26,8 @@ use crate::record::{Identity, count, kind_code, kind_from_code, log_id};
 
 /// The first version of the format of `log/`.
 pub(crate) const VERSION: u32 = 1;
-/// The version in which configurations may have join tokens. A log that never had any is written in the first one,
-/// which older releases read; they would take what they can't decode for damage.
+/// The version in which configurations may have join tokens. A log of the first one goes on in it without any, since
+/// older releases read that; what they can't decode they would take for damage.
 pub(crate) const VERSION_WITH_TOKENS: u32 = 2;
 /// The version in which records may also have short headers. New logs begin with it; one that was begun in an earlier
 /// version keeps that, so that a node may go back to the release that it comes from.

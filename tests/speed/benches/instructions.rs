@@ -21,8 +21,8 @@ fn counted(instructions: u64) -> LibraryBenchmarkConfig {
 
 // Three nodes: a command is proposed, sent, written, acknowledged, committed and applied.
 #[library_benchmark]
-#[bench::one_by_one(args = (Cores::start(), 1, 1_000), config = counted(1))]
-#[bench::batches_of_64(args = (Cores::start(), 64, 20), config = counted(1))]
+#[bench::one_by_one(args = (Cores::start(), 1, 1_000), config = counted(22_200_000))]
+#[bench::batches_of_64(args = (Cores::start(), 64, 20), config = counted(4_040_000))]
 fn replicate(mut cores: Cores, batch: u64, turns: u64) -> Cores {
     cores.replicate(batch, turns);
     cores
@@ -36,15 +36,15 @@ fn log_and_entries(count: usize) -> (Log, Vec<Entry>) {
 
 // One batch is made durable.
 #[library_benchmark]
-#[bench::one(args = (1), setup = log_and_entries, config = counted(1))]
-#[bench::batch_of_64(args = (64), setup = log_and_entries, config = counted(1))]
+#[bench::one(args = (1), setup = log_and_entries, config = counted(9_650))]
+#[bench::batch_of_64(args = (64), setup = log_and_entries, config = counted(124_000))]
 fn append((mut log, entries): (Log, Vec<Entry>)) -> Log {
     log.append(entries);
     log
 }
 
 #[library_benchmark]
-#[bench::append_of_64(args = (Append::of(64)), config = counted(1))]
+#[bench::append_of_64(args = (Append::of(64)), config = counted(21_700))]
 fn encode(append: Append) -> (Append, Vec<u8>) {
     let mut out = Vec::with_capacity(1 << 20);
     append.encode(&mut out);
@@ -52,21 +52,21 @@ fn encode(append: Append) -> (Append, Vec<u8>) {
 }
 
 #[library_benchmark]
-#[bench::append_of_64(args = (Append::of(64)), config = counted(1))]
+#[bench::append_of_64(args = (Append::of(64)), config = counted(60_800))]
 fn decode(append: Append) -> (Append, quorate_raft::Envelope) {
     let envelope = append.decode();
     (append, envelope)
 }
 
 #[library_benchmark]
-#[bench::a_thousand_puts(args = (Map::with_commands(1_000)), config = counted(1))]
+#[bench::a_thousand_puts(args = (Map::with_commands(1_000)), config = counted(2_120_000))]
 fn apply(mut map: Map) -> Map {
     map.apply();
     map
 }
 
 #[library_benchmark]
-#[bench::a_thousand(args = (Map::with_commands(1_000)), config = counted(1))]
+#[bench::a_thousand(args = (Map::with_commands(1_000)), config = counted(180_000))]
 fn get(map: Map) -> Map {
     map.get(1_000);
     map
@@ -74,8 +74,8 @@ fn get(map: Map) -> Map {
 
 // The head of a request, a thousand times.
 #[library_benchmark]
-#[bench::put(args = (Method::PUT, "/key/key-00000042"), config = counted(1))]
-#[bench::get(args = (Method::GET, "/key/a%2Fb%20c"), config = counted(1))]
+#[bench::put(args = (Method::PUT, "/key/key-00000042"), config = counted(2_110_000))]
+#[bench::get(args = (Method::GET, "/key/a%2Fb%20c"), config = counted(1_990_000))]
 fn parse(method: Method, path: &str) {
     let headers = HeaderMap::new();
     for _ in 0..1_000 {

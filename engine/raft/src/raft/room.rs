@@ -34,7 +34,8 @@ pub(super) struct Account {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Need {
     bytes: u64,
-    /// A segment is begun for it: the first configuration with join tokens stands in one that says so.
+    /// A segment may be begun for it: in an old log the first configuration with join tokens stands in one that says so.
+    /// Which version the log is of is not known here.
     opens: bool,
     /// A segment is begun behind it.
     closes: bool,
@@ -307,7 +308,7 @@ mod tests {
         assert!(plain > bytes("", "", ""));
     }
 
-    /// The first with tokens stands in a segment of its own, and those after it are as others.
+    /// The first with tokens may stand in a segment of its own, and those after it are as others.
     #[test]
     fn the_first_tokens_take_a_segment_more() {
         let plain = Members::founder(NodeId(1), crate::Contact::default());

@@ -79,9 +79,15 @@ fn a_torn_tail_is_cut() {
 fn a_batch_without_its_end_is_cut() {
     let (disk, mut storage) = started();
     append(&mut storage, &[noop(1, 1)]);
-    let batch: Vec<_> = (2..=5).map(|index| command(1, index, &[1; 512 - 96 - 1])).collect();
+    // The first has a whole header, the others have short ones; a payload has a byte more than its command.
+    let sizes = [512 - 96 - 1, 512 - 56 - 1, 512 - 56 - 1, 512 - 56 - 1];
+    let batch: Vec<_> = (2..=5).zip(sizes).map(|(index, size)| command(1, index, &vec![1; size])).collect();
     let (path, sectors) = changed_sectors(&disk, || append(&mut storage, &batch));
     assert_eq!(sectors.len(), 4 * 512);
+    let content = disk.content(&path).unwrap();
+    for (begins, form) in sectors.clone().step_by(512).zip([0, 1, 2, 2]) {
+        assert_eq!(content[begins + 12..begins + 16], u32::try_from(begins + form).unwrap().to_le_bytes());
+    }
     for lost in sectors.clone().step_by(512) {
         let disk = disk.duplicate();
         disk.zero(&path, lost..sectors.end);

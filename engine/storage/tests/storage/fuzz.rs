@@ -18,6 +18,10 @@ fn disk() -> MemoryDisk {
         &[command(2, 3, &[0; 600]), noop(4, 4), members_entry(4, 5, &["a", "b"]), noop(4, 6)],
     );
     append(&mut storage, &[noop(5, 5), noop(5, 6)]);
+    append(
+        &mut storage,
+        &[command(5, 7, b"a"), command(5, 8, b"b"), command(5, 9, b"c"), command(5, 10, b"d")],
+    );
     settle(&mut storage);
     disk
 }
@@ -27,19 +31,33 @@ fn segments(disk: &MemoryDisk) -> Vec<(String, Vec<u8>)> {
     paths.map(|path| (path.clone(), disk.content(&path).unwrap())).collect()
 }
 
-/// Where the records are, by the segment id that each repeats after its own offset.
-fn records(file: &[u8]) -> Vec<usize> {
+/// Where the records are, and how large their headers, by the segment id that each repeats after its own offset; to
+/// that a short header adds a little.
+fn records(file: &[u8]) -> Vec<(usize, usize)> {
     let id = &file[24..32];
-    let here = |at: &usize| &file[at + 16..at + 24] == id && file[at + 12..at + 16] == at.to_le_bytes()[..4];
-    (8192..file.len() - 96).step_by(16).filter(here).collect()
+    let header = |at: usize| {
+        let said = u32::from_le_bytes(file[at + 12..at + 16].try_into().unwrap()) as usize;
+        let size = [96, 56, 56].get(said.wrapping_sub(at));
+        size.filter(|_| &file[at + 16..at + 24] == id).map(|size| (at, *size))
+    };
+    (8192..file.len() - 96).step_by(16).filter_map(header).collect()
 }
 
-/// Overwrites a field and makes the checksum fit again.
-fn forge(file: &mut [u8], record: usize, field: usize, value: u64) {
-    let value = &value.to_le_bytes()[..(96 - field).min(8)];
+/// Overwrites a field and makes the checksum fit again. A field beyond a short header is one of its last.
+fn forge(file: &mut [u8], (record, size): (usize, usize), field: usize, value: u64) {
+    let field = field.min(size - 1);
+    let value = &value.to_le_bytes()[..(size - field).min(8)];
     file[record + field..record + field + value.len()].copy_from_slice(value);
-    let checksum = crc32c::crc32c(&file[record + 4..record + 96]);
+    let checksum = crc32c::crc32c(&file[record + 4..record + size]);
     file[record..record + 4].copy_from_slice(&checksum.to_le_bytes());
+}
+
+#[test]
+fn there_are_records_of_both_forms_to_forge() {
+    let segments = segments(&disk());
+    let headers = segments.iter().flat_map(|(_, file)| records(file));
+    let short = headers.clone().filter(|(_, size)| *size == 56).count();
+    assert!(short == 3 && headers.count() > 10, "{short}");
 }
 
 /// Opens the disk, and uses what it finds when it opens.
@@ -72,7 +90,7 @@ proptest! {
         let of = |(at, (_, file)): (usize, &(String, Vec<u8>))| {
             records(file).into_iter().map(move |record| (at, record))
         };
-        let all: Vec<(usize, usize)> = files.iter().enumerate().flat_map(of).collect();
+        let all: Vec<(usize, (usize, usize))> = files.iter().enumerate().flat_map(of).collect();
         prop_assert!(files.len() == 2 && all.len() >= 9, "{} in {}", all.len(), files.len());
         for (record, field, value) in &forgeries {
             let (at, record) = *record.get(&all);

@@ -1,11 +1,12 @@
 //! Configurations with join tokens: a log and a checkpoint that hold one are of a version that older releases refuse,
-//! because those would take it for damage. All others are what they were.
+//! because those would take it for damage. A log of such a release that holds none stays what it was.
 
 use quorate_raft::{Entry, LogId, Members, Payload, SnapshotMeta, TokenHash, Write};
 use quorate_storage::{MemoryDisk, OpenError, Storage};
 
 use crate::common::{
-    append, cut_everywhere, log_of_version, members, noop, open, perform, rows, take, vote, whole, write,
+    append, command, cut_everywhere, log_of_version, members, noop, open, perform, rows, take, vote, whole,
+    write,
 };
 
 fn with_tokens(count: u8) -> Members {
@@ -57,6 +58,39 @@ fn a_new_log_is_of_the_newest_version_and_stays_so() {
     append(&mut storage, &[entry(1, 1, with_tokens(1)), noop(1, 2)]);
     append(&mut storage, &[entry(1, 3, members(&["b"])), noop(1, 4)]);
     assert_eq!(versions(&disk, ".log"), [3, 3, 3]);
+}
+
+/// The release that wrote version 2 knows no short headers.
+#[test]
+fn only_the_newest_version_has_short_headers() {
+    for (version, forms) in [(1, [0, 0, 0]), (2, [0, 0, 0]), (3, [0, 1, 2])] {
+        let disk = log_of_version(version);
+        let (mut storage, _) = open(&disk).unwrap();
+        let before = disk.content("log/00000001.log").unwrap();
+        vote(&mut storage, 1);
+        append(&mut storage, &[command(1, 1, b"a"), command(1, 2, b"b"), command(1, 3, b"c")]);
+        let after = disk.content("log/00000001.log").unwrap();
+        let begins = (0..after.len()).find(|at| before[*at] != after[*at]).unwrap();
+        let form = |at: usize| {
+            let said = u32::from_le_bytes(after[at + 12..at + 16].try_into().unwrap()) as usize;
+            said.checked_sub(at).filter(|form| *form < 3 && after[at + 16..at + 24] == after[24..32])
+        };
+        let found: Vec<usize> = (begins..begins + 512).step_by(16).filter_map(form).collect();
+        assert_eq!(found, forms, "version {version}");
+    }
+}
+
+/// As it does when a log is replaced: what there is to go back to is still there.
+#[test]
+fn an_installed_checkpoint_keeps_the_version_or_raises_it_as_far_as_it_has_to() {
+    for (members, version) in [(members(&["a", "b"]), 1), (with_tokens(1), 2)] {
+        let (disk, mut storage) = begun();
+        let (last, members_at) = (LogId::new(1, 50), LogId::new(1, 3));
+        let (_, meta, _) = whole(last, members, members_at, &rows(1, 1_000));
+        let install = Some(Box::new(meta));
+        perform(&mut storage, vec![Write { install, append: vec![noop(1, 51)], ..write(2) }]).unwrap();
+        assert_eq!(versions(&disk, ".log"), [version]);
+    }
 }
 
 /// Also when the entry with the tokens is gone: what stands there is what it was.
