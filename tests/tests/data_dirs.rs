@@ -100,6 +100,28 @@ fn what_version_1_wrote_is_read() {
     assert_eq!((keys["Ynl0ZXM="].as_str(), keys["emVyb3M="].len()), ("AAD_Cg==", 4000));
 }
 
+/// Most of its records have short headers.
+#[test]
+fn a_log_of_version_3_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("node");
+    fixture("1-log-3", &dir);
+    let (kv, last) = replayed(&dir);
+    assert_eq!((last, kv.len()), (LogId { term: Term(2), index: Index(51) }, 23));
+    for number in 10..33 {
+        let value = kv.get(format!("key-{number}").as_bytes()).map(|entry| entry.value);
+        assert_eq!(value.as_deref(), Some(format!("value {number} of round 2").as_bytes()));
+    }
+    let verified = quorate(&["verify", text_of(&dir)]);
+    assert_eq!((verified.code, verified.stdout.as_str()), (Some(0), ""), "{verified:?}");
+
+    let mut node = Node::new(QUORATE, folder.path().to_owned(), "node", &[]);
+    node.start(&[]);
+    node.wait_until_led();
+    assert_eq!(node.client().get("/key/key-32").text(), "value 32 of round 2");
+    assert_eq!(node.client().get("/key/key-33").status, 404);
+}
+
 /// A file as a version to come may write it: the same beginning, and a checksum that fits.
 fn raise(path: &Path, size: usize) {
     let mut content = fs::read(path).unwrap();
@@ -124,8 +146,8 @@ fn a_downgraded_node_refuses_and_changes_nothing() {
         ("VERSION", |path| fs::write(path, "quorate 9\n").unwrap(), "1"),
         ("stable/a", |path| raise(path, 512), "is 1"),
         ("stable/b", |path| raise(path, 512), "is 1"),
-        ("log/00000001.log", |path| raise(path, 4096), "is 2"),
-        ("log/00000003.log", |path| raise(path, 4096), "is 2"),
+        ("log/00000001.log", |path| raise(path, 4096), "is 3"),
+        ("log/00000003.log", |path| raise(path, 4096), "is 3"),
     ];
     let folder = tempfile::tempdir().unwrap();
     for (number, (file, raise, known)) in raised.into_iter().enumerate() {
