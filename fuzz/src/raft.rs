@@ -233,7 +233,7 @@ impl World {
             let payload = match raw % 8 {
                 0 => Payload::Members(Box::new(members([1, 2, 3]))),
                 1 => Payload::Members(Box::new(members([2, 3, 4]))),
-                2 => Payload::Members(Box::new(Members::default())),
+                2 => Payload::Members(Box::default()),
                 3 => Payload::Noop,
                 _ => Payload::Command(vec![raw; usize::from(raw % 60)].into()),
             };

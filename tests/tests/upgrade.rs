@@ -2,8 +2,8 @@
 //! does with files that it does not know.
 //!
 //! The older program is named by `QUORATE_OLDER`; `tests/upgrade/run` builds one and runs this. Its files are of
-//! version 1, and so stays a log that it began; with join tokens this release writes segments of version 2 and manifests
-//! of version 3.
+//! version 1, and so stays a log that it began; with join tokens this release writes segments of version 2 and
+//! manifests of version 3.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use quorate_sim::history::check_revisions;

@@ -91,9 +91,9 @@ impl<F: DiskFile> Log<F> {
     ///
     /// A membership entry is the one slot that a node cannot start without. It is a batch of its own, in sectors of
     /// its own, and a new segment follows, whose header repeats it: so no single bad place takes both, and of
-    /// several in one write each is repeated. That costs a segment and some syncs; memberships change rarely. In a log of
-    /// the first version the first one with join tokens also begins a segment of the version that may hold it, so that a
-    /// release that could not decode it refuses the log.
+    /// several in one write each is repeated. That costs a segment and some syncs; memberships change rarely. In a log
+    /// of the first version the first one with join tokens also begins a segment of the version that may hold it, so
+    /// that a release that could not decode it refuses the log.
     pub(crate) fn append<D: Disk<File = F>>(
         &mut self,
         disk: &D,

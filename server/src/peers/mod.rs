@@ -46,7 +46,6 @@ use crate::context::Identity;
 
 /// What the links tell the driver.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all events are messages")]
 pub(crate) enum PeerEvent {
     /// A peer spoke. The sender and receiver are who they should be. The room is free again when it is dropped.
     Message(Envelope, Room),

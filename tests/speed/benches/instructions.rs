@@ -1,5 +1,5 @@
-//! How many instructions the hot paths take: `cargo bench -p quorate-speed --bench instructions`, which needs valgrind and
-//! gungraun-runner. They do not depend on the machine's load, so that a tenth more is a regression, and fails.
+//! How many instructions the hot paths take: `cargo bench -p quorate-speed --bench instructions`, which needs valgrind
+//! and gungraun-runner. They do not depend on the machine's load, so that a tenth more is a regression, and fails.
 //!
 //! A limit is what was counted when it was written down. Who makes a path cheaper writes down less.
 #![allow(missing_docs, reason = "made by macros")]

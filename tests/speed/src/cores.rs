@@ -124,7 +124,7 @@ pub struct Cores {
 impl Cores {
     /// A cluster that has elected its leader.
     pub fn start() -> Cores {
-        let command = quorate_wire::entry::encode_command(&crate::put(1)).unwrap();
+        let command = quorate_wire::entry::encode_command(&crate::puts::put(1)).unwrap();
         let mut cluster = Cores { cores: Core::cluster(), queues: Default::default(), command };
         cluster.cores[0].campaign();
         cluster.carry();

@@ -27,7 +27,7 @@ impl Log {
 
     /// The entries that come next, for [`Log::append`].
     pub fn next(&self, count: usize) -> Vec<Entry> {
-        crate::entries(self.last + 1, count)
+        crate::puts::entries(self.last + 1, count)
     }
 
     /// Makes them durable, in one batch.

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use quorate_kv::{Command, Kv};
 
-use crate::{KEYS, key, put};
+use crate::puts::{KEYS, key, put};
 
 /// A store in which every key was written once.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ pub struct Append {
 impl Append {
     /// One with so many entries.
     pub fn of(count: usize) -> Append {
-        let entries = crate::entries(2, count);
+        let entries = crate::puts::entries(2, count);
         let message = Message::Append { prev: LogId::new(1, 1), entries, commit: Index(1) };
         let envelope = Envelope { from: NodeId(1), to: NodeId(2), term: Term(1), message };
         let mut bytes = Vec::new();

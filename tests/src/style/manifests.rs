@@ -8,7 +8,7 @@ use super::{Complaint, TextFile};
 
 /// The arrows between our own packages. A normal dependency must be one of these, and each of these must be there
 /// unless the row says "any of".
-const ARROWS: [(&str, &[&str], Exactness); 13] = [
+const ARROWS: [(&str, &[&str], Exactness); 14] = [
     ("quorate-raft", &[], Exactness::Exactly),
     ("quorate-kv", &[], Exactness::Exactly),
     ("quorate-wire", &["quorate-raft", "quorate-kv"], Exactness::Exactly),
@@ -38,10 +38,15 @@ const ARROWS: [(&str, &[&str], Exactness); 13] = [
         ],
         Exactness::AnyOf,
     ),
+    (
+        "quorate-speed",
+        &["quorate-raft", "quorate-kv", "quorate-wire", "quorate-storage", "quorate-server"],
+        Exactness::AnyOf,
+    ),
     // Not a part of the workspace: it proves that the core needs no std.
     ("quorate-raft-without-std", &["quorate-raft"], Exactness::Exactly),
     // Nor is this: it runs the core beside those of others.
-    ("quorate-peers", &["quorate-raft"], Exactness::AnyOf),
+    ("quorate-peers", &["quorate-raft", "quorate-speed"], Exactness::AnyOf),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]

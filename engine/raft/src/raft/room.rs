@@ -34,8 +34,8 @@ pub(super) struct Account {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Need {
     bytes: u64,
-    /// A segment may be begun for it: in an old log the first configuration with join tokens stands in one that says so.
-    /// Which version the log is of is not known here.
+    /// A segment may be begun for it: in an old log the first configuration with join tokens stands in one that says
+    /// so. Which version the log is of is not known here.
     opens: bool,
     /// A segment is begun behind it.
     closes: bool,

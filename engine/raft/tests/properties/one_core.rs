@@ -322,7 +322,7 @@ impl World {
                 6 if raw.count > 1 => {
                     Payload::Members(Box::new(members(&[1, 2, 3]).joint_to(&members(&[2, 4, 5]))))
                 }
-                2 => Payload::Members(Box::new(Members::default())),
+                2 => Payload::Members(Box::default()),
                 3 => Payload::Noop,
                 _ => Payload::Command(vec![raw.second; usize::from(raw.first % 60)].into()),
             };
