@@ -253,7 +253,7 @@ impl Node {
             revision: self.state.kv.revision(),
             keys: self.state.kv.len(),
             state_hash: self.state.kv.state_hash(),
-            peers: status.peers,
+            peers: self.raft.peers().collect(),
         }
     }
 
@@ -269,7 +269,7 @@ impl Node {
             }
             Done::SnapshotTaken(meta) => {
                 self.checkpointed(meta.last.index);
-                let next = self.checkpoints.next(&self.state, &self.raft);
+                let next = self.checkpoints.next(&mut self.state, &self.raft);
                 self.begin_checkpoint(next);
                 self.raft.handle(now, CoreInput::Done(Done::SnapshotTaken(meta)));
                 self.relieve_log();
@@ -339,7 +339,7 @@ impl Node {
     fn relieve_log(&mut self) {
         let Some(room) = self.raft.room() else { return };
         if room.newest_segment > self.relieved_segment && !self.checkpoints.are_under_way() {
-            let checkpoint = self.checkpoints.asked(&self.state, &self.raft);
+            let checkpoint = self.checkpoints.asked(&mut self.state, &self.raft);
             if checkpoint.is_some() {
                 self.relieved_segment = room.newest_segment;
             }
@@ -436,7 +436,7 @@ impl Node {
     }
 
     fn checkpoint_asked(&mut self, id: RequestId) {
-        let due = self.checkpoints.asked(&self.state, &self.raft);
+        let due = self.checkpoints.asked(&mut self.state, &self.raft);
         self.begin_checkpoint(due);
         if !self.checkpoints.wait(id, self.raft.status().applied.index) {
             self.reply(id, Reply::Checkpointed);

@@ -184,10 +184,13 @@ pub struct Digest(pub [u8; 32]);
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Two numbers, not 32 bytes one by one: it is a part of file names.
-        let (high, low) = self.0.split_at(16);
-        let number = |half: &[u8]| u128::from_be_bytes(half.try_into().expect("half of 32 bytes is 16"));
-        write!(formatter, "{:032x}{:032x}", number(high), number(low))
+        // In one piece: it is a part of file names, which are made often.
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            let digit = |four: u8| b"0123456789abcdef"[usize::from(four)];
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        formatter.write_str(core::str::from_utf8(&digits).expect("all digits are ASCII"))
     }
 }
 

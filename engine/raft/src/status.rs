@@ -1,7 +1,6 @@
 //! How a node stands.
 
 use crate::{Index, LogId, Members, NodeId, Term};
-use alloc::vec::Vec;
 
 /// What a node is at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,8 +15,8 @@ pub enum Role {
     Learner,
 }
 
-/// A look at the core.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A look at the core. Its peers are [`Raft::peers`](crate::Raft::peers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status<'a> {
     /// This node.
     pub id: NodeId,
@@ -43,8 +42,6 @@ pub struct Status<'a> {
     pub damaged: usize,
     /// Whether a leader has committed an entry of its own term, so that reads and changes can begin.
     pub settled: bool,
-    /// The peers, on the leader.
-    pub peers: Vec<PeerStatus>,
 }
 
 /// How a leader sees a peer.

@@ -69,9 +69,8 @@ impl Node {
 
     /// Whether this leader hears a member. It always hears itself.
     fn hears(&self, member: NodeId) -> bool {
-        let status = self.raft.status();
-        let is_there = |peer: &PeerStatus| peer.id == member && peer.state != PeerState::Down;
-        member == status.id || status.peers.iter().any(is_there)
+        let is_there = |peer: PeerStatus| peer.id == member && peer.state != PeerState::Down;
+        member == self.raft.status().id || self.raft.peers().any(is_there)
     }
 
     /// The members as these sets say; whoever is in them must be known, or nobody could reach it.

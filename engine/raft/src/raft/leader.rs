@@ -390,14 +390,18 @@ impl Raft {
         }
     }
 
-    pub(super) fn peer_statuses(&self) -> Vec<PeerStatus> {
-        let RoleState::Leader(leader) = &self.role else { return Vec::new() };
-        let status = |(id, peer): (&NodeId, &Progress)| PeerStatus {
+    /// How this node sees its peers, if it leads; nobody does otherwise.
+    pub fn peers(&self) -> impl Iterator<Item = PeerStatus> {
+        let peers = match &self.role {
+            RoleState::Leader(leader) => Some(&leader.peers),
+            RoleState::Follower(_) | RoleState::Candidate(_) => None,
+        };
+        let stay = peers.into_iter().flatten().filter(|(_, peer)| peer.leaves_at.is_none());
+        stay.map(|(id, peer)| PeerStatus {
             id: *id,
             matched: peer.matched,
             state: if self.hears(peer) { peer.state() } else { PeerState::Down },
-        };
-        leader.peers.iter().filter(|(_, peer)| peer.leaves_at.is_none()).map(status).collect()
+        })
     }
 
     /// Reports a slot that is damaged; see `repair`.

@@ -213,7 +213,6 @@ impl Raft {
             members_at: self.membership.current_at(),
             damaged: self.damage.count(),
             settled: self.is_settled(),
-            peers: self.peer_statuses(),
         }
     }
 

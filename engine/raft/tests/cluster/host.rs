@@ -210,7 +210,7 @@ impl World {
     fn check_matched(&self, at: usize) {
         let Some((term, _)) = self.office(at) else { return };
         let life = self.nodes[at].life.as_ref().unwrap();
-        for peer in life.core.status().peers {
+        for peer in life.core.peers() {
             let disk = &self.nodes[self.position(peer.id)].disk;
             if let Some(id) = life.slots.id(peer.matched).filter(|id| id.index.0 > 0)
                 && disk.hard.term <= term
@@ -223,9 +223,8 @@ impl World {
     /// Who still leads after an input hears a majority (thesis §6.2).
     fn check_heard(&self, at: usize) {
         let Some((term, members)) = self.office(at) else { return };
-        let status = self.nodes[at].life.as_ref().unwrap().core.status();
-        let silent =
-            |id: &NodeId| status.peers.iter().any(|peer| peer.id == *id && peer.state == PeerState::Down);
+        let core = &self.nodes[at].life.as_ref().unwrap().core;
+        let silent = |id: &NodeId| core.peers().any(|peer| peer.id == *id && peer.state == PeerState::Down);
         let lost = members.voters.iter().filter(|id| silent(id)).count();
         assert!(2 * lost < members.voters.len(), "leads term {term}, and {lost} of {members:?} are silent");
     }

@@ -129,7 +129,7 @@ impl World {
                 status.damaged,
                 life.reads.len(),
                 life.writes.len(),
-                status.peers
+                life.core.peers().collect::<Vec<_>>()
             )
         });
         each.collect()

@@ -46,7 +46,7 @@ fn an_acknowledgement_of_an_earlier_term_moves_nothing() {
     settle(&mut core, now);
     hear(&mut core, now, 2, Message::PreVoteReply { granted: true });
     hear(&mut core, now, 2, Message::VoteReply { granted: true });
-    let matched = |core: &Raft| core.status().peers.iter().find(|peer| peer.id == PEER).unwrap().matched;
+    let matched = |core: &Raft| core.peers().find(|peer| peer.id == PEER).unwrap().matched;
     assert_eq!((core.leader(), core.status().last), (Some(LEADER), LogId::new(2, 4)));
     hear(&mut core, now, 1, Message::Appended { matched: Index(3) });
     hear(

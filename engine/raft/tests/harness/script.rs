@@ -450,7 +450,7 @@ fn status(cluster: &mut Cluster, words: &[&str]) {
     for id in some_or_all(cluster, words) {
         let node = &cluster.nodes[&id];
         let line = match &node.raft {
-            Some(raft) => trace::status(&raft.status(), node.disk.issued.base),
+            Some(raft) => trace::status(raft, node.disk.issued.base),
             None => format!("{} is down", id.0),
         };
         cluster.line(line);

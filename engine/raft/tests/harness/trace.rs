@@ -2,7 +2,7 @@
 
 use quorate_raft::{
     Entry, Event, Held, Index, JoinToken, Learner, Load, LogId, Members, Message, NodeId, Payload, PeerState,
-    Reader, Report, Role, Status, TokenHash, Write,
+    Raft, Reader, Report, Role, TokenHash, Write,
 };
 use std::collections::BTreeMap;
 
@@ -193,7 +193,8 @@ pub(crate) fn event(event: &Event) -> String {
     }
 }
 
-pub(crate) fn status(status: &Status<'_>, base: LogId) -> String {
+pub(crate) fn status(core: &Raft, base: LogId) -> String {
+    let status = core.status();
     let role = match status.role {
         Role::Leader => "leads",
         Role::Follower => "follows",
@@ -221,7 +222,7 @@ pub(crate) fn status(status: &Status<'_>, base: LogId) -> String {
     if status.damaged > 0 {
         line += &format!(" damaged {}", status.damaged);
     }
-    for peer in &status.peers {
+    for peer in core.peers() {
         let state = match peer.state {
             PeerState::Probe => "probe",
             PeerState::Pipeline => "pipeline",
