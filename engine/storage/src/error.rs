@@ -20,9 +20,9 @@ pub struct Fatal {
 }
 
 impl Fatal {
+    /// The path is made of `path` only when there is an error: this is called for every operation.
     pub(crate) fn new(action: &'static str, path: impl Into<String>) -> impl FnOnce(io::Error) -> Fatal {
-        let path = path.into();
-        move |source| Fatal { action, path, source }
+        move |source| Fatal { action, path: path.into(), source }
     }
 }
 

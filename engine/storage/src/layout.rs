@@ -88,11 +88,11 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
 /// Writes `count` bytes of zeros.
 pub(crate) fn write_zeros<F: DiskFile>(file: &F, from: u64, count: u64) -> std::io::Result<()> {
     const CHUNK_BYTES: u64 = 1 << 20;
-    let zeros = vec![0; position(count.min(CHUNK_BYTES))];
+    static ZEROS: [u8; CHUNK_BYTES as usize] = [0; CHUNK_BYTES as usize];
     let mut done = 0;
     while done < count {
         let chunk = (count - done).min(CHUNK_BYTES);
-        file.write_at(&zeros[..position(chunk)], from + done)?;
+        file.write_at(&ZEROS[..position(chunk)], from + done)?;
         done += chunk;
     }
     Ok(())

@@ -167,10 +167,10 @@ impl<F: DiskFile> Log<F> {
             return Ok(());
         }
         let segment = self.segments.back().expect("a log has at least one segment");
-        let path = || LogFile::Segment(segment.number).path();
+        let path = LogFile::Segment(segment.number);
         let (bytes, offset) = self.batch.finish();
-        segment.file.write_at(bytes, u64::from(offset)).map_err(Fatal::new("write", path()))?;
-        segment.file.sync_data().map_err(Fatal::new("sync", path()))?;
+        segment.file.write_at(bytes, u64::from(offset)).map_err(Fatal::new("write", path))?;
+        segment.file.sync_data().map_err(Fatal::new("sync", path))?;
         let position = &mut self.position;
         position.offset = offset + length(bytes.len());
         position.batch += 1;
@@ -189,7 +189,7 @@ impl<F: DiskFile> Log<F> {
     pub(crate) fn mark(&mut self) -> Result<(), Fatal> {
         let (position, last) = (self.position, self.terms.last());
         let segment = self.segments.back().expect("a log has at least one segment");
-        let path = LogFile::Segment(segment.number).path();
+        let path = LogFile::Segment(segment.number);
         let mut mark = Batch::default();
         mark.begin(position.batch, segment.id, segment.version, position.offset, position.previous.record);
         mark.push(self.draft(Kind::Mark, 0, last), None);
@@ -282,7 +282,7 @@ impl<F: DiskFile> Log<F> {
         stable: &mut Stable<F>,
         record: u32,
     ) -> Result<(), Fatal> {
-        let (members_at, members) = self.config();
+        let (members_at, members) = self.config().clone();
         let mut header = SegmentHeader {
             version: self.version,
             number: self.spares.next_number(),
@@ -320,8 +320,8 @@ impl<F: DiskFile> Log<F> {
     }
 
     /// The configuration in force at the end of the log.
-    pub(crate) fn config(&self) -> (LogId, Members) {
-        self.members.last().unwrap_or(&self.base_members).clone()
+    pub(crate) fn config(&self) -> &(LogId, Members) {
+        self.members.last().unwrap_or(&self.base_members)
     }
 
     fn draft(&self, kind: Kind, flags: u8, id: LogId) -> Draft {

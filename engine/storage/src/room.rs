@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use quorate_raft::{Index, Payload, Room, Write};
+use quorate_raft::{Index, Members, Payload, Room, Write};
 
 use crate::batch::entry_bytes;
 use crate::disk::{Disk, DiskFile};
@@ -25,7 +25,7 @@ impl<F: DiskFile> Log<F> {
     pub(crate) fn room(&self, is_reserved: bool) -> Room {
         let segment = self.segments.back().expect("a log has at least one segment");
         let (position, (_, members)) = (&self.position, self.config());
-        let headers = 2 * copy_bytes(&members) + SECTOR_BYTES;
+        let headers = 2 * copy_bytes(members) + SECTOR_BYTES;
         let rest = segment.bytes.saturating_sub(u64::from(position.offset + SECTOR_BYTES));
         Room {
             rest_bytes: if position.closed { 0 } else { rest },
@@ -49,11 +49,21 @@ impl<F: DiskFile> Log<F> {
         disk: &D,
         writes: &VecDeque<Write>,
     ) -> Result<usize, Fatal> {
-        let mut forecast = Forecast::of(self);
+        let Log { segments, members, base_members, position, spares, .. } = self;
+        let segment = segments.back().expect("a log has at least one segment");
+        let mut forecast = Forecast {
+            offset: position.offset,
+            bytes: segment.bytes,
+            closed: position.closed,
+            version: self.version,
+            members: &members.last().unwrap_or(base_members).1,
+            segment_bytes: self.options.segment_bytes,
+            segments: 0,
+            large: Vec::new(),
+        };
         for (at, write) in writes.iter().enumerate() {
             forecast.large.clear();
             forecast.write(write);
-            let spares = &mut self.spares;
             if forecast.segments > 0 {
                 // Not needed yet. When the disk turns out to be full here, that is early enough.
                 let kept = KEPT_READY.min(self.options.spare_segments.saturating_sub(1));
@@ -76,15 +86,15 @@ impl<F: DiskFile> Log<F> {
 ///
 /// It mirrors [`Log::append`] and its kin, but for each record it counts whole sectors: records are placed in the order
 /// they come, and larger ones never end earlier.
-struct Forecast {
+struct Forecast<'a> {
     /// Where the next record would begin, in a segment of so many bytes.
     offset: u32,
     bytes: u64,
     closed: bool,
     /// The version that segments are begun with.
     version: u32,
-    /// Where records begin in a new segment.
-    start: u32,
+    /// What a new segment's header says.
+    members: &'a Members,
     segment_bytes: u32,
     /// How many usual segments were begun.
     segments: usize,
@@ -92,24 +102,10 @@ struct Forecast {
     large: Vec<u32>,
 }
 
-impl Forecast {
-    fn of<F: DiskFile>(log: &Log<F>) -> Forecast {
-        let segment = log.segments.back().expect("a log has at least one segment");
-        Forecast {
-            offset: log.position.offset,
-            bytes: segment.bytes,
-            closed: log.position.closed,
-            version: log.version,
-            start: 2 * copy_bytes(&log.config().1),
-            segment_bytes: log.options.segment_bytes,
-            segments: 0,
-            large: Vec::new(),
-        }
-    }
-
-    fn write(&mut self, write: &Write) {
+impl<'a> Forecast<'a> {
+    fn write(&mut self, write: &'a Write) {
         if let Some(meta) = &write.install {
-            self.start = 2 * copy_bytes(&meta.members);
+            self.members = &meta.members;
             self.version = self.version.max(least_version(&meta.members));
             self.begin_segment(0);
         }
@@ -126,7 +122,7 @@ impl Forecast {
             }
             self.record(entry_bytes(entry));
             if let Payload::Members(members) = &entry.payload {
-                self.start = 2 * copy_bytes(members);
+                self.members = members;
                 self.begin_segment(0);
             }
         }
@@ -144,12 +140,13 @@ impl Forecast {
     }
 
     fn begin_segment(&mut self, record: u32) {
-        let bytes = self.segment_bytes.max(needed_bytes(self.start, record));
+        let start = 2 * copy_bytes(self.members);
+        let bytes = self.segment_bytes.max(needed_bytes(start, record));
         if bytes == self.segment_bytes {
             self.segments += 1;
         } else {
             self.large.push(bytes);
         }
-        (self.offset, self.bytes, self.closed) = (self.start, u64::from(bytes), false);
+        (self.offset, self.bytes, self.closed) = (start, u64::from(bytes), false);
     }
 }

@@ -95,6 +95,12 @@ impl LogFile {
     }
 }
 
+impl From<LogFile> for String {
+    fn from(file: LogFile) -> String {
+        file.path()
+    }
+}
+
 /// Where a segment's chain comes from: the last record before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Link {

@@ -232,7 +232,7 @@ impl<F: DiskFile> Spares<F> {
         let Some(filling) = &mut self.filling else { return Ok(()) };
         let total = u64::from(self.segment_bytes);
         let number = filling.number;
-        let path = LogFile::Filling(number).path();
+        let path = LogFile::Filling(number);
         let slice = (total - filling.done).min(slice_bytes as u64);
         match write_zeros(&filling.file, filling.done, slice).and_then(|()| filling.file.sync_data()) {
             Ok(()) => filling.done += slice,
@@ -244,7 +244,7 @@ impl<F: DiskFile> Spares<F> {
         }
         if filling.done == total {
             let spare = LogFile::Spare(number).path();
-            disk.rename(&path, &spare).map_err(Fatal::new("rename", path))?;
+            disk.rename(&path.path(), &spare).map_err(Fatal::new("rename", path))?;
             disk.sync_dir(DIRECTORY).map_err(Fatal::new("sync", DIRECTORY))?;
             self.ready.extend(self.filling.take().map(|filled| (filled.number, filled.file)));
         }

@@ -295,9 +295,9 @@ impl<F: DiskFile> Verification<F> {
         self.offset
     }
 
-    /// Reads up to so many bytes more. The verdict, when there is one.
+    /// Reads so many bytes more, in whole blocks: each is read as a whole anyway. The verdict, when there is one.
     pub(crate) fn go_on(&mut self, bytes: u64) -> Option<bool> {
-        let piece = self.file.read(self.offset, bytes);
+        let piece = self.file.read(self.offset, bytes.next_multiple_of(BLOCK_BYTES.into()));
         let Some(piece) = piece else { return Some(false) };
         self.hasher.update(&piece);
         self.offset += piece.len() as u64;
