@@ -128,7 +128,9 @@ impl MemoryDisk {
         });
         let inode = state.inode(number);
         inode.pending.clear();
-        change(&mut inode.live);
+        let mut bytes = inode.live.to_vec();
+        change(&mut bytes);
+        inode.live = bytes.into();
         inode.durable.clone_from(&inode.live);
     }
 
@@ -173,7 +175,7 @@ impl MemoryDisk {
     pub fn stray(&self, path: &str, from: usize, range: Range<usize>) {
         let mut state = self.state();
         let number = state.existing(path);
-        let bytes = state.inode(number).live[from..from + range.len()].to_vec();
+        let bytes = state.inode(number).live.copy(from..from + range.len());
         state.replace(path, range.start as u64, &bytes);
     }
 
@@ -232,7 +234,7 @@ impl State {
                 }
                 Effect::Sync { inode, writes, .. } if *inode == number => {
                     for write in writes {
-                        rot_bytes(&mut write.bytes, write.offset, &range, &mut change);
+                        rot_bytes(write.bytes.to_mut(), write.offset, &range, &mut change);
                     }
                 }
                 _ => {}

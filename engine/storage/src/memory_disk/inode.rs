@@ -1,10 +1,12 @@
 //! The content of one file: what is durable, what readers see, and what lies between the two.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::counters::Counters;
-use crate::layout::position;
+use super::image::Image;
+use crate::layout::{is_zero, position};
 use crate::record::SECTOR_BYTES;
 
 /// The unit that a crash keeps or loses as a whole.
@@ -18,10 +20,18 @@ pub(super) struct InodeNumber(pub(super) u64);
 #[derive(Clone, Debug)]
 pub(super) struct PendingWrite {
     pub(super) offset: u64,
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Cow<'static, [u8]>,
 }
 
+/// Whole segments of zeros are written; nobody needs them more than once.
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+
 impl PendingWrite {
+    fn new(offset: u64, bytes: &[u8]) -> PendingWrite {
+        let zeros = ZEROS.get(..bytes.len()).filter(|_| is_zero(bytes));
+        PendingWrite { offset, bytes: zeros.map_or_else(|| Cow::Owned(bytes.to_vec()), Cow::Borrowed) }
+    }
+
     /// The parts that lie in different sectors, as ranges of `bytes`.
     pub(super) fn sectors(&self) -> impl Iterator<Item = Range<usize>> {
         let first = position(SECTOR - self.offset % SECTOR);
@@ -29,8 +39,8 @@ impl PendingWrite {
         ends.scan(0, |start, end| Some(std::mem::replace(start, end)..end))
     }
 
-    fn apply(&self, image: &mut Vec<u8>) {
-        write_into(image, self.offset, &self.bytes);
+    fn apply(&self, image: &mut Image) {
+        image.write(self.offset, &self.bytes);
     }
 }
 
@@ -38,9 +48,9 @@ impl PendingWrite {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
     /// What readers see.
-    pub(super) live: Vec<u8>,
+    pub(super) live: Image,
     /// What survives anything.
-    pub(super) durable: Vec<u8>,
+    pub(super) durable: Image,
     /// What was written since the last sync, in that order.
     pub(super) pending: Vec<PendingWrite>,
     /// What of it can't be read.
@@ -58,8 +68,8 @@ impl Inode {
     }
 
     pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
-        write_into(&mut self.live, offset, bytes);
-        self.pending.push(PendingWrite { offset, bytes: bytes.to_vec() });
+        self.live.write(offset, bytes);
+        self.pending.push(PendingWrite::new(offset, bytes));
         if !self.unreadable.is_empty() {
             self.remap(offset, bytes.len() as u64);
         }
@@ -67,16 +77,14 @@ impl Inode {
 
     /// What a write of so many bytes would replace.
     pub(super) fn replaced(&self, offset: u64, count: usize) -> Vec<u8> {
-        let from = position(offset).min(self.live.len());
-        let to = (position(offset) + count).min(self.live.len());
-        self.live[from..to].to_vec()
+        self.live.copy(position(offset)..position(offset) + count)
     }
 
     /// The last write was never made: `old` stands where it stood, and the file is as long as it was.
     pub(super) fn undo_write(&mut self, offset: u64, old: &[u8], old_length: usize) -> PendingWrite {
         self.live.truncate(old_length);
         if !old.is_empty() {
-            write_into(&mut self.live, offset, old);
+            self.live.write(offset, old);
         }
         self.pending.pop().expect("a sync that took the write was undone before it")
     }
@@ -101,8 +109,8 @@ impl Inode {
         let parts = self.pending.iter().flat_map(|write| write.sectors().map(move |part| (write, part)));
         let matters = |(write, part): (&PendingWrite, Range<usize>)| {
             let start = write.offset + part.start as u64;
-            let there = self.durable.get(position(start)..position(start) + part.len());
-            let differs = there != Some(&write.bytes[part]) || touched.contains(&(start / SECTOR));
+            let there = self.durable.copy(position(start)..position(start) + part.len());
+            let differs = there != write.bytes[part] || touched.contains(&(start / SECTOR));
             if differs {
                 touched.insert(start / SECTOR);
             }
@@ -118,7 +126,7 @@ impl Inode {
             for part in write.sectors() {
                 if keep() {
                     kept += 1;
-                    write_into(&mut self.durable, write.offset + part.start as u64, &write.bytes[part]);
+                    self.durable.write(write.offset + part.start as u64, &write.bytes[part]);
                 } else {
                     lost += 1;
                 }
@@ -131,10 +139,10 @@ impl Inode {
 
     /// Rot in every copy that there is of these bytes, so that neither a sync nor a crash brings them back.
     pub(super) fn rot(&mut self, range: &Range<u64>, change: &mut impl FnMut(u64, &mut u8)) {
-        rot_bytes(&mut self.live, 0, range, change);
-        rot_bytes(&mut self.durable, 0, range, change);
+        self.live.rot(range, change);
+        self.durable.rot(range, change);
         for write in &mut self.pending {
-            rot_bytes(&mut write.bytes, write.offset, range, change);
+            rot_bytes(write.bytes.to_mut(), write.offset, range, change);
         }
     }
 
@@ -157,15 +165,6 @@ impl Inode {
             self.unreadable = unreadable.filter(|bad| !bad.is_empty()).collect();
         }
     }
-}
-
-pub(super) fn write_into(image: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
-    let start = position(offset);
-    let end = start + bytes.len();
-    if image.len() < end {
-        image.resize(end, 0);
-    }
-    image[start..end].copy_from_slice(bytes);
 }
 
 /// Changes the bytes of `range`, as far as `bytes`, which begin at `offset`, have them.

@@ -21,6 +21,7 @@
 //! | `state.rs` | the operations |
 //! | `journal.rs` | what may still be undone, crashes and kills |
 //! | `inode.rs`, `directory.rs` | the two images of a file, and of the names in a directory |
+//! | `image.rs` | the bytes of a file |
 //! | `pace.rs`, `faults.rs`, `counters.rs` | how long, what goes wrong, how often |
 
 mod breaking;
@@ -28,6 +29,7 @@ mod counters;
 mod directory;
 mod faults;
 mod handles;
+mod image;
 mod inode;
 mod journal;
 mod pace;
@@ -137,11 +139,11 @@ impl MemoryDisk {
         for (path, directory) in &state.directories {
             hasher.write(path.as_bytes());
             for (name, inode) in &directory.durable {
-                let content = state.inodes.get(inode).map_or(&[][..], |inode| &inode.durable);
+                let content = state.inodes.get(inode).map_or_else(Vec::new, |inode| inode.durable.to_vec());
                 hasher.write_u64(name.len() as u64);
                 hasher.write(name.as_bytes());
                 hasher.write_u64(content.len() as u64);
-                hasher.write(content);
+                hasher.write(&content);
             }
             hasher.write_u64(u64::MAX);
         }
@@ -176,7 +178,7 @@ impl MemoryDisk {
     /// A file's content as readers see it, if there is such a file.
     pub fn content(&self, path: &str) -> Option<Vec<u8>> {
         let state = self.state();
-        Some(state.inodes.get(&state.inode_of(path)?)?.live.clone())
+        Some(state.inodes.get(&state.inode_of(path)?)?.live.to_vec())
     }
 
     /// What is left of a file when a crash loses all that it may lose; none when the file's name is not durable.
@@ -184,7 +186,7 @@ impl MemoryDisk {
         let state = self.state();
         let (directory, name) = split(path);
         let inode = state.directories.get(directory)?.durable.get(name)?;
-        Some(state.inodes.get(inode)?.durable.clone())
+        Some(state.inodes.get(inode)?.durable.to_vec())
     }
 
     /// The lengths of all files together, in bytes; those without a name count as long as they are open.

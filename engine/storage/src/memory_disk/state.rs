@@ -254,7 +254,7 @@ impl State {
         }
         if count > 0 {
             let from = position(place);
-            buffer[..count].copy_from_slice(&inode.live[from..from + count]);
+            inode.live.read(from, &mut buffer[..count]);
         }
         Ok(count)
     }
