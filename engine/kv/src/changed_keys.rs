@@ -10,10 +10,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
+use crate::shared_blocks::{BLOCK, Blocks};
 use crate::store::Entry;
-
-/// So many are sorted at once: a fraction of what a sync takes.
-const BLOCK: usize = 512;
 
 /// Which of the changes is a key's; meaningless once they were taken away, which [`ChangedKeys`] finds out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,12 +24,15 @@ impl ChangeNumber {
 
 /// Keys with what they are now: an entry, or gone.
 ///
-/// A key that went and came again is there each time that it did: the last one counts.
+/// A key that went and came again is there each time that it did, and so is one that changed again after it was shared:
+/// the last one counts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChangedKeys {
-    changes: Vec<(Arc<[u8]>, Option<Entry>)>,
+    changes: Blocks<(Arc<[u8]>, Option<Entry>)>,
     /// The numbers of the changes, each [`BLOCK`] of them in the order of the keys.
-    blocks: Vec<Vec<u32>>,
+    blocks: Vec<Arc<[u32]>>,
+    /// Changes with lower numbers are shared. They stay as they are, or most of their blocks would soon be copied.
+    shared: u32,
 }
 
 impl ChangedKeys {
@@ -43,13 +44,13 @@ impl ChangedKeys {
         entry: Option<Entry>,
     ) -> ChangeNumber {
         // A number of changes that were taken away may be another key's now.
-        if let Some((of, change)) = self.changes.get_mut(number.0 as usize)
-            && Arc::ptr_eq(of, key)
-        {
+        let is_of_key = |(of, _): &(Arc<[u8]>, _)| Arc::ptr_eq(of, key);
+        if number.0 >= self.shared && self.changes.get(number.0 as usize).is_some_and(is_of_key) {
+            let (_, change) = self.changes.get_mut(number.0 as usize).expect("it was looked at");
             *change = entry;
             return number;
         }
-        let number = u32::try_from(self.changes.len()).expect("four billion changes do not fit into memory");
+        let number = self.next_number();
         self.changes.push((key.clone(), entry));
         if self.changes.len().is_multiple_of(BLOCK) {
             self.blocks.push(self.sorted(self.blocks.len()));
@@ -57,21 +58,35 @@ impl ChangedKeys {
         ChangeNumber(number)
     }
 
+    fn next_number(&self) -> u32 {
+        u32::try_from(self.changes.len()).expect("four billion changes do not fit into memory")
+    }
+
+    /// A clone, which costs little; and so does what is changed here afterwards.
+    pub(crate) fn share(&mut self) -> ChangedKeys {
+        self.shared = self.next_number();
+        self.clone()
+    }
+
     /// The numbers of a block in the order of their keys; of a key that is there again the later one comes last.
-    fn sorted(&self, block: usize) -> Vec<u32> {
+    fn sorted(&self, block: usize) -> Arc<[u32]> {
         let end = self.changes.len().min((block + 1) * BLOCK);
         let number = |at: usize| u32::try_from(at).expect("it was given as a number");
         let mut numbers: Vec<u32> = (number(block * BLOCK)..number(end)).collect();
         numbers.sort_unstable_by(|&one, &other| {
-            let key = |number: u32| &self.changes[number as usize].0;
+            let key = |number: u32| &self.change(number).0;
             key(one).cmp(key(other)).then(one.cmp(&other))
         });
-        numbers
+        numbers.into()
+    }
+
+    fn change(&self, number: u32) -> &(Arc<[u8]>, Option<Entry>) {
+        self.changes.get(number as usize).expect("it was given as a number")
     }
 
     /// A walk over all of them, from the first key on.
     pub(crate) fn walk(&self) -> Walk {
-        let mut last = Vec::new();
+        let mut last = Arc::default();
         if self.blocks.len() * BLOCK < self.changes.len() {
             last = self.sorted(self.blocks.len());
         }
@@ -94,15 +109,15 @@ impl ChangedKeys {
                 PeekMut::pop(first);
             }
             if walk.heads.peek().is_none_or(|next| next.key != key) {
-                return Some((key, self.changes[number as usize].1.clone()));
+                return Some((key, self.change(number).1.clone()));
             }
         }
     }
 
     fn head(&self, last: &[u32], block: usize, at: usize) -> Option<Head> {
-        let numbers = self.blocks.get(block).map_or(last, Vec::as_slice);
+        let numbers = self.blocks.get(block).map_or(last, |block| block);
         let number = *numbers.get(at)?;
-        Some(Head { key: self.changes[number as usize].0.clone(), number, block, at })
+        Some(Head { key: self.change(number).0.clone(), number, block, at })
     }
 }
 
@@ -112,7 +127,7 @@ pub(crate) struct Walk {
     /// The first of each block that is not gone through.
     heads: BinaryHeap<Head>,
     /// The block that is not full.
-    last: Vec<u32>,
+    last: Arc<[u32]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +156,7 @@ mod tests {
     use super::*;
     use crate::command::Revision;
     use alloc::collections::BTreeMap;
+    use alloc::vec;
     use proptest::prelude::*;
 
     fn entry(version: u64) -> Entry {
@@ -158,10 +174,14 @@ mod tests {
         #[test]
         fn the_last_change_of_each_key_comes_out_in_order(
             steps in prop::collection::vec((0..700_u16, 0..4_u8), 0..3_000),
+            share_at in prop::collection::vec(0..3_000_usize, 0..3),
         ) {
-            let (mut changed, mut model) = (ChangedKeys::default(), BTreeMap::new());
+            let (mut changed, mut model, mut shared) = (ChangedKeys::default(), BTreeMap::new(), vec![]);
             let mut rows: BTreeMap<u16, (Arc<[u8]>, ChangeNumber)> = BTreeMap::new();
             for (at, (key, what)) in steps.into_iter().enumerate() {
+                if share_at.contains(&at) {
+                    shared.push((changed.share(), model.clone()));
+                }
                 let entry = (what > 0).then(|| entry(at as u64 + 1));
                 let fresh = || (Arc::from(key.to_be_bytes()), ChangeNumber::NONE);
                 let (of, number) = rows.entry(key).or_insert_with(fresh);
@@ -171,7 +191,10 @@ mod tests {
                     rows.remove(&key);
                 }
             }
-            assert!(all(&changed).into_iter().eq(model));
+            shared.push((changed, model));
+            for (changed, model) in shared {
+                prop_assert!(all(&changed).into_iter().eq(model));
+            }
         }
     }
 
@@ -184,6 +207,19 @@ mod tests {
         changed.set(&other, ChangeNumber::NONE, Some(entry(1)));
         assert_ne!(changed.set(&one, number, Some(entry(2))), number);
         assert_eq!(all(&changed), [(one, Some(entry(2))), (other, Some(entry(1)))]);
+    }
+
+    #[test]
+    fn a_key_that_changes_again_after_it_was_shared_is_there_again_once() {
+        let (key, mut number): (Arc<[u8]>, _) = (Arc::from(*b"1"), ChangeNumber::NONE);
+        let mut changed = ChangedKeys::default();
+        for version in 1..=4 {
+            number = changed.set(&key, number, Some(entry(version)));
+            if version == 2 {
+                assert_eq!(all(&changed.share()), [(key.clone(), Some(entry(2)))]);
+            }
+        }
+        assert_eq!((all(&changed), changed.changes.len()), (vec![(key, Some(entry(4)))], 2));
     }
 
     #[test]

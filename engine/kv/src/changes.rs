@@ -1,6 +1,6 @@
 //! Which rows have changed since they were last taken away for a checkpoint, and the account of all rows.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Bound;
@@ -9,6 +9,7 @@ use crate::changed_keys::{ChangedKeys, Walk};
 use crate::hash::{RowHash, RowSum};
 use crate::history::{Event, EventId};
 use crate::rows::{TABLE_HISTORY, TABLE_KEYS, TABLE_LEASES};
+use crate::shared_blocks::Blocks;
 use crate::store::Entry;
 
 /// Table and key of a row.
@@ -33,8 +34,8 @@ pub(crate) enum Body {
 pub(crate) struct Changes {
     pub(crate) keys: ChangedKeys,
     rows: BTreeMap<RowKey, Option<Body>>,
-    dropped: Vec<EventId>,
-    events: VecDeque<Event>,
+    dropped: Blocks<EventId>,
+    events: Blocks<Event>,
 }
 
 /// How far a writer of changes has come.
@@ -61,13 +62,13 @@ impl Changes {
     }
 
     pub(crate) fn add_event(&mut self, event: Event) {
-        self.events.push_back(event);
+        self.events.push(event);
     }
 
     /// The oldest event is dropped. One that no run holds yet leaves no trace.
     pub(crate) fn drop_event(&mut self, id: EventId) {
-        match self.events.front() {
-            Some(first) if first.id == id => drop(self.events.pop_front()),
+        match self.events.get(0) {
+            Some(first) if first.id == id => self.events.drop_first(),
             _ => self.dropped.push(id),
         }
     }
@@ -75,6 +76,16 @@ impl Changes {
     /// A run of a tail is read back: these are changes still.
     pub(crate) fn drop_written_event(&mut self, id: EventId) {
         self.dropped.push(id);
+    }
+
+    /// A clone, which costs little but for rows that are neither keys nor events.
+    pub(crate) fn share(&mut self) -> Changes {
+        Changes {
+            keys: self.keys.share(),
+            rows: self.rows.clone(),
+            dropped: self.dropped.clone(),
+            events: self.events.clone(),
+        }
     }
 
     /// The next row in the order of the tables, and moves `position` behind it.

@@ -52,6 +52,7 @@ mod outcome_bytes;
 mod restore;
 pub mod rows;
 mod settings;
+mod shared_blocks;
 mod store;
 
 pub use answers::REMEMBERED_MS;

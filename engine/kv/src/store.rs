@@ -350,9 +350,10 @@ impl Kv {
         Sealed { totals: self.totals(), rows: RunWriter::new(changes) }
     }
 
-    /// What [`Kv::seal`] would give, without taking it away. Copies references to the keys and values that changed.
-    pub fn tail(&self) -> Sealed {
-        let mut changes = self.ledger.changes.clone();
+    /// What [`Kv::seal`] would give, without taking it away. Shares what changed, but for leases, what belongs to them,
+    /// remembered answers and locks, to which it copies references.
+    pub fn tail(&mut self) -> Sealed {
+        let mut changes = self.ledger.changes.share();
         self.add_meta(&mut changes);
         Sealed { totals: self.totals(), rows: RunWriter::new(changes) }
     }

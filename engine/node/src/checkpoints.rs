@@ -85,7 +85,7 @@ impl Checkpoints {
     /// Somebody asked for a checkpoint. Nothing when there is one already that covers all that was applied; nor while
     /// one is being made, since each holds rows in memory until it is written: the next is begun when that one is done
     /// ([`Checkpoints::next`]), for all who have come meanwhile.
-    pub(crate) fn asked(&mut self, state: &State, raft: &Raft) -> Option<Checkpoint> {
+    pub(crate) fn asked(&mut self, state: &mut State, raft: &Raft) -> Option<Checkpoint> {
         let last = raft.status().applied;
         if last.index <= self.begun || self.are_under_way() || state.is_restoring() {
             return None;
@@ -130,7 +130,7 @@ impl Checkpoints {
     }
 
     /// One is done: the next, when somebody waits for it.
-    pub(crate) fn next(&mut self, state: &State, raft: &Raft) -> Option<Checkpoint> {
+    pub(crate) fn next(&mut self, state: &mut State, raft: &Raft) -> Option<Checkpoint> {
         if self.waiting.is_empty() { None } else { self.asked(state, raft) }
     }
 
