@@ -30,6 +30,7 @@ compile_error!(
 );
 
 mod agenda;
+mod allocator;
 pub mod audit;
 mod bounds;
 mod campaign;

@@ -84,8 +84,10 @@ fn strike_log(world: &mut World, now: Time, host: Host, damage: Damage, random: 
         let refills = |found: &Found| found.damaged.iter().all(|slot| kept(ledger, *slot));
         found.as_ref().is_some_and(|found| !needed || (found.unknown.is_none() && refills(found)))
     };
-    let too_much = core.contains(&host) && !starts_after(world, &disk, hurts).iter().all(survives);
-    if (last && damage == Damage::Zeros) || in_use || too_much {
+    if (last && damage == Damage::Zeros) || in_use {
+        return false;
+    }
+    if core.contains(&host) && !starts_after(world, &disk, hurts).all(|found| survives(&found)) {
         return false;
     }
     if damage == Damage::Stray && !world.machine(host).log_hurt {
@@ -105,7 +107,8 @@ fn note_what_is_mended(world: &mut World) {
         world.machines.iter().filter(|(_, machine)| machine.log_hurt).map(|(host, _)| *host).collect();
     for host in hurt {
         let disk = world.machine(host).disk.clone();
-        world.machine(host).log_hurt = !starts_after(world, &disk, |_| {}).iter().all(is_whole);
+        let is_mended = starts_after(world, &disk, |_| {}).all(|found| is_whole(&found));
+        world.machine(host).log_hurt = !is_mended;
     }
 }
 
@@ -133,8 +136,12 @@ fn weigh_astray(world: &mut World, now: Time, host: Host, path: &str, random: &R
 /// What servers would find that start on this disk once it is hurt, with and without a power loss, if they start at
 /// all. One that no longer knows where its log ends may not vote before it has heard from a leader, and one that
 /// can't fill a slot that is not committed may never lead (PROTOCOL.md, damaged slots). Tried on copies.
-fn starts_after(world: &World, disk: &MemoryDisk, hurt: impl Fn(&MemoryDisk)) -> [Option<Found>; 2] {
-    [false, true].map(|power_lost| {
+fn starts_after(
+    world: &World,
+    disk: &MemoryDisk,
+    hurt: impl Fn(&MemoryDisk),
+) -> impl Iterator<Item = Option<Found>> {
+    [false, true].into_iter().map(move |power_lost| {
         let copy = disk.duplicate();
         hurt(&copy);
         if power_lost {

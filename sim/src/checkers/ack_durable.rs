@@ -14,6 +14,10 @@ impl Checker for AckDurable {
         "ack-durable"
     }
 
+    fn hears_messages(&self) -> bool {
+        true
+    }
+
     fn observe(&mut self, evidence: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
         let Observation::Sent { from, to, said } = observation else { return Ok(()) };
         let matched = match said.kind {

@@ -50,6 +50,10 @@ impl Checker for Cost {
         "cost"
     }
 
+    fn hears_messages(&self) -> bool {
+        true
+    }
+
     fn observe(&mut self, _: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
         match observation {
             Observation::Sent { said, .. } => match said.kind {

@@ -142,6 +142,10 @@ impl Checker for FitToLead {
         "fit-to-lead"
     }
 
+    fn hears_messages(&self) -> bool {
+        true
+    }
+
     fn observe(&mut self, evidence: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
         let at = evidence.at;
         match observation {

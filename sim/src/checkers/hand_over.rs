@@ -29,6 +29,10 @@ impl Checker for HandOver {
         "hand-over"
     }
 
+    fn hears_messages(&self) -> bool {
+        true
+    }
+
     fn observe(&mut self, _: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
         match observation {
             Observation::Event { host, event: Event::TransferBegun { to } } => {

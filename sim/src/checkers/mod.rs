@@ -86,6 +86,12 @@ pub(crate) trait Checker: Send {
     /// The property's name.
     fn name(&self) -> &'static str;
 
+    /// Whether it is asked about messages too. They are two of three observations, and most properties have no use for
+    /// them.
+    fn hears_messages(&self) -> bool {
+        false
+    }
+
     /// Looks at an observation. An error says which promise was broken, and how.
     fn observe(&mut self, _: &Evidence<'_>, _: &Observation) -> Result<(), String> {
         Ok(())
@@ -105,7 +111,10 @@ pub(crate) fn known(name: &str) -> Option<&'static str> {
 
 /// All checkers of a run.
 pub(crate) struct Checkers {
+    /// First those that hear of messages.
     all: Vec<Box<dyn Checker>>,
+    /// How many these are.
+    hear_messages: usize,
     rare: rare::Rare,
 }
 
@@ -153,18 +162,24 @@ impl Checkers {
         if plan.scenario == Scenario::Calm {
             all.push(Box::new(cost::Cost::new(plan)));
         }
-        Checkers { all, rare: rare::Rare::default() }
+        // Stable: those of either kind stay in the order above.
+        all.sort_by_key(|checker| !checker.hears_messages());
+        let hear_messages = all.partition_point(|checker| checker.hears_messages());
+        Checkers { all, hear_messages, rare: rare::Rare::default() }
     }
 
     /// From now on only these are asked.
     pub(crate) fn keep(&mut self, jury: Jury) {
         self.all.retain(|checker| jury.asks(checker.name()));
+        self.hear_messages = self.all.partition_point(|checker| checker.hears_messages());
     }
 
     /// The first broken promise that this observation shows.
     pub(crate) fn observe(&mut self, evidence: &Evidence<'_>, observation: &Observation) -> Option<Verdict> {
         self.rare.observe(evidence, observation);
-        self.all.iter_mut().find_map(|checker| {
+        let is_message = matches!(observation, Observation::Sent { .. } | Observation::Received { .. });
+        let asked = if is_message { self.hear_messages } else { self.all.len() };
+        self.all[..asked].iter_mut().find_map(|checker| {
             let broken = checker.observe(evidence, observation).err()?;
             Some(Verdict::Safety { checker: checker.name(), what: broken })
         })

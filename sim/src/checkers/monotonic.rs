@@ -32,6 +32,10 @@ impl Checker for Monotonic {
         "monotonic"
     }
 
+    fn hears_messages(&self) -> bool {
+        true
+    }
+
     fn observe(&mut self, _: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
         match observation {
             Observation::Sent { from, said, .. } => {

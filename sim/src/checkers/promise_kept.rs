@@ -96,6 +96,10 @@ impl Checker for PromiseKept {
         "promise-kept"
     }
 
+    fn hears_messages(&self) -> bool {
+        true
+    }
+
     fn observe(&mut self, evidence: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
         match observation {
             // What it forgets it has promised all the same.

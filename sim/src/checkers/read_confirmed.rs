@@ -64,6 +64,10 @@ impl Checker for ReadConfirmed {
         "read-confirmed"
     }
 
+    fn hears_messages(&self) -> bool {
+        true
+    }
+
     fn observe(&mut self, evidence: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
         if let Some(suspect) = self.suspect.take_if(|suspect| suspect.at < evidence.at) {
             return Err(suspect.what);

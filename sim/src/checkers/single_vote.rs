@@ -21,6 +21,10 @@ impl Checker for SingleVote {
         "single-vote"
     }
 
+    fn hears_messages(&self) -> bool {
+        true
+    }
+
     fn observe(&mut self, _: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
         let (from, to, said) = match observation {
             Observation::Started { host, found } => return self.remembered(*host, found.hard),

@@ -45,6 +45,10 @@ impl Checker for StaleIsTold {
         "stale-is-told"
     }
 
+    fn hears_messages(&self) -> bool {
+        true
+    }
+
     fn observe(&mut self, _: &Evidence<'_>, observation: &Observation) -> Result<(), String> {
         match observation {
             Observation::Started { host, .. } | Observation::Ended { host, .. } => {

@@ -32,6 +32,22 @@ use crate::observe::{Ended, FoundLog, LogWrite, MessageKind, Observation, Said, 
 use crate::plan::{Host, Plan, Scenario, Timed};
 use crate::verdict::Verdict;
 
+/// Who does not say so is never asked about one, and would be blind without anybody noticing.
+#[test]
+fn whoever_looks_at_messages_says_so() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/checkers");
+    let mut looking = 0;
+    for file in std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()) {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let looks = ["Sent", "Received"].iter().any(|kind| text.contains(&format!("Observation::{kind}")));
+        if text.contains("impl Checker for") && !file.ends_with("tests.rs") {
+            assert_eq!(looks, text.contains("fn hears_messages"), "{}", file.display());
+            looking += usize::from(looks);
+        }
+    }
+    assert_eq!(looking, 9);
+}
+
 /// A run by hand.
 struct Story {
     judge: Judge,

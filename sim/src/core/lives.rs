@@ -123,14 +123,19 @@ impl CoreStack {
                     return;
                 };
                 running.storage_busy = false;
-                if !std::mem::replace(&mut running.recovered, true) {
+                let begins = !std::mem::replace(&mut running.recovered, true);
+                if begins {
                     let host = running.server;
                     self.world.judge.observe(self.now, Observation::Recovered { host });
                 }
+                // As in production the node does not hear of what the storage does in the background.
+                let has_news = begins || !dones.is_empty();
                 for done in dones {
                     self.give(host, Input::Done(done));
                 }
-                self.turn(host);
+                if has_news {
+                    self.turn(host);
+                }
                 self.run_storage(host);
             }
             What::Pulse { life } => self.pulse(host, life),
