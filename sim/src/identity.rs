@@ -93,7 +93,12 @@ pub(crate) const SCRUB_BYTES_PER_SECOND: u64 = 32 << 10;
 
 pub(crate) fn storage_options(plan: &Plan, seed: u64) -> Options {
     let knobs = &plan.knobs;
-    Options { segment_bytes: knobs.segment_bytes, slice_bytes: knobs.slice_bytes, ..Options::new(seed) }
+    Options {
+        segment_bytes: knobs.segment_bytes,
+        slice_bytes: knobs.slice_bytes,
+        checkpoint_slice_bytes: knobs.slice_bytes,
+        ..Options::new(seed)
+    }
 }
 
 /// Writes what `quorate bootstrap` writes.

@@ -24,7 +24,14 @@ const LEADER: NodeId = NodeId(9);
 const NOW: Time = Time(1_000);
 
 fn options() -> Options {
-    Options { segment_bytes: 64 << 10, slice_bytes: 2_000, keep_snapshots: 1_000, ..Options::new(7) }
+    let slice_bytes = 2_000;
+    Options {
+        segment_bytes: 64 << 10,
+        slice_bytes,
+        checkpoint_slice_bytes: slice_bytes,
+        keep_snapshots: 1_000,
+        ..Options::new(7)
+    }
 }
 
 /// The log: who the members are, then commands.

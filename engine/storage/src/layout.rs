@@ -87,11 +87,10 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
 
 /// Writes `count` bytes of zeros.
 pub(crate) fn write_zeros<F: DiskFile>(file: &F, from: u64, count: u64) -> std::io::Result<()> {
-    const CHUNK_BYTES: u64 = 1 << 20;
-    static ZEROS: [u8; CHUNK_BYTES as usize] = [0; CHUNK_BYTES as usize];
+    static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
     let mut done = 0;
     while done < count {
-        let chunk = (count - done).min(CHUNK_BYTES);
+        let chunk = (count - done).min(ZEROS.len() as u64);
         file.write_at(&ZEROS[..position(chunk)], from + done)?;
         done += chunk;
     }

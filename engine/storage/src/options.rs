@@ -16,9 +16,12 @@ pub struct Options {
     /// space are refused before they are touched. With fewer than three every such write is refused when the disk is
     /// full.
     pub spare_segments: usize,
-    /// How much of a checkpoint or of a spare segment is written in one call of [`crate::Storage::perform`], in
-    /// bytes: what a log write may have to wait for.
+    /// How much of a spare segment is written, or read of what is at rest, in one call of [`crate::Storage::perform`],
+    /// in bytes: what a log write may have to wait for.
     pub slice_bytes: usize,
+    /// The same for checkpoints and merges. Their rows are gathered from all over the memory, so that a byte of them
+    /// takes some four times as long as one of zeros.
+    pub checkpoint_slice_bytes: usize,
     /// Seeds the ids of segments. From the system's generator in production: whoever knows it can choose values
     /// that read like records.
     pub seed: u64,
@@ -32,6 +35,7 @@ impl Options {
             keep_snapshots: 5,
             spare_segments: 3,
             slice_bytes: 256 << 10,
+            checkpoint_slice_bytes: 64 << 10,
             seed,
         }
     }

@@ -151,7 +151,7 @@ impl<F: DiskFile> Checkpoints<F> {
             has_surplus: false,
             other_version: None,
             pause: 0,
-            slice_bytes: options.slice_bytes,
+            slice_bytes: options.checkpoint_slice_bytes,
         })
     }
 

@@ -9,7 +9,14 @@ use quorate_wire::checkpoint::{Manifest, RowHead, RunRef, Totals};
 
 /// Small segments, so that a few writes fill several.
 pub(crate) fn options(seed: u64) -> Options {
-    Options { segment_bytes: 16 << 10, spare_segments: 1, slice_bytes: 8 << 10, ..Options::new(seed) }
+    let slice_bytes = 8 << 10;
+    Options {
+        segment_bytes: 16 << 10,
+        spare_segments: 1,
+        slice_bytes,
+        checkpoint_slice_bytes: slice_bytes,
+        ..Options::new(seed)
+    }
 }
 
 pub(crate) fn open(disk: &MemoryDisk) -> Result<(Storage<MemoryDisk>, Found), OpenError> {
