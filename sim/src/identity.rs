@@ -91,11 +91,14 @@ fn settings(plan: &Plan) -> kv::Settings {
 /// How much of what is at rest is read in a second: all of it several times, in a simulated life.
 pub(crate) const SCRUB_BYTES_PER_SECOND: u64 = 32 << 10;
 
+/// In how many slices a segment is filled with zeros, at most: hundreds of them would take most of a run.
+const MOST_SLICES: usize = 32;
+
 pub(crate) fn storage_options(plan: &Plan, seed: u64) -> Options {
     let knobs = &plan.knobs;
     Options {
         segment_bytes: knobs.segment_bytes,
-        slice_bytes: knobs.slice_bytes,
+        slice_bytes: knobs.slice_bytes.max(knobs.segment_bytes as usize / MOST_SLICES),
         checkpoint_slice_bytes: knobs.slice_bytes,
         ..Options::new(seed)
     }

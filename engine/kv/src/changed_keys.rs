@@ -31,7 +31,8 @@ pub(crate) struct ChangedKeys {
     changes: Blocks<(Arc<[u8]>, Option<Entry>)>,
     /// The numbers of the changes, each [`BLOCK`] of them in the order of the keys.
     blocks: Vec<Arc<[u32]>>,
-    /// Changes with lower numbers are shared. They stay as they are, or most of their blocks would soon be copied.
+    /// Changes with lower numbers were shared, and may still be. They stay as they are, or most of their blocks would
+    /// soon be copied; so a key is here once more for each time that it was shared, until the changes are taken away.
     shared: u32,
 }
 

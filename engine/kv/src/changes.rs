@@ -35,7 +35,8 @@ pub(crate) struct Changes {
     pub(crate) keys: ChangedKeys,
     rows: BTreeMap<RowKey, Option<Body>>,
     dropped: Blocks<EventId>,
-    events: Blocks<Event>,
+    /// Each is there; what comes before them is gone.
+    events: Blocks<Option<Event>>,
 }
 
 /// How far a writer of changes has come.
@@ -62,13 +63,13 @@ impl Changes {
     }
 
     pub(crate) fn add_event(&mut self, event: Event) {
-        self.events.push(event);
+        self.events.push(Some(event));
     }
 
     /// The oldest event is dropped. One that no run holds yet leaves no trace.
     pub(crate) fn drop_event(&mut self, id: EventId) {
         match self.events.get(0) {
-            Some(first) if first.id == id => self.events.drop_first(),
+            Some(Some(first)) if first.id == id => self.events.drop_first(None),
             _ => self.dropped.push(id),
         }
     }
@@ -122,7 +123,7 @@ impl Changes {
                     *position = Position::Events(0);
                 }
                 Position::Events(out) => {
-                    if let Some(event) = self.events.get(*out) {
+                    if let Some(Some(event)) = self.events.get(*out) {
                         *out += 1;
                         let body = Body::Event(event.clone());
                         return Some((TABLE_HISTORY, Arc::from(event.id.encode()), Some(body)));

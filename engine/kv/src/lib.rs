@@ -24,7 +24,7 @@
 //! | `answers` | answers remembered for their idempotency keys; their bytes in `outcome_bytes` |
 //! | `locks` | locks with a name |
 //! | `settings` | limits that all replicas agree on |
-//! | `changes` | which rows have changed since the last checkpoint; of keys, in `changed_keys` |
+//! | `changes` | which rows have changed since the last checkpoint; of keys, in `changed_keys`; shared as `shared_blocks` says |
 //! | `hash` | the hash of a row and of the whole state |
 //! | [`rows`] | the bytes of rows, drawn one by one, and the writer of a run |
 //! | [`manifest`] | which runs make a state, and what must come out |

@@ -14,8 +14,8 @@ pub(crate) const BLOCK: usize = 512;
 
 /// Items that are added at the end and go at the front.
 ///
-/// Invariants: each block has [`BLOCK`] items, and `last` has fewer; the first `skipped` items, fewer than [`BLOCK`], are
-/// gone.
+/// Invariants: each block has [`BLOCK`] items, and `last` has fewer; the first `skipped` items, fewer than [`BLOCK`],
+/// are gone.
 #[derive(Clone, Debug)]
 pub(crate) struct Blocks<T> {
     blocks: VecDeque<Arc<Vec<T>>>,
@@ -58,9 +58,17 @@ impl<T: Clone> Blocks<T> {
         }
     }
 
-    /// Takes the first item away, if there is one. Its memory is given back with that of its block.
-    pub(crate) fn drop_first(&mut self) {
+    /// Takes the first item away, if there is one, and puts `gone` in its place: its block goes with the last of its
+    /// items, and what an item holds may be large. Of a block that is shared the items stay until then.
+    pub(crate) fn drop_first(&mut self, gone: T) {
         if self.len() > 0 {
+            let block = match self.blocks.front_mut() {
+                Some(first) => Arc::get_mut(first),
+                None => Some(&mut self.last),
+            };
+            if let Some(block) = block {
+                block[self.skipped] = gone;
+            }
             self.skipped += 1;
             if self.skipped == BLOCK {
                 self.blocks.pop_front();
@@ -94,7 +102,7 @@ mod tests {
                 match what {
                     0 => clones.push((blocks.clone(), model.clone())),
                     1 => (0..count).for_each(|_| {
-                        blocks.drop_first();
+                        blocks.drop_first(0);
                         model.pop_front();
                     }),
                     2 => {
@@ -120,6 +128,17 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_is_freed_at_once_unless_it_is_shared() {
+        let item = Arc::new(1);
+        for count in [2, BLOCK + 2] {
+            let mut blocks = Blocks::default();
+            (0..count).for_each(|_| blocks.push(Some(item.clone())));
+            blocks.drop_first(None);
+            assert_eq!(Arc::strong_count(&item), count);
+        }
+    }
+
+    #[test]
     fn what_is_not_touched_stays_shared() {
         let mut blocks = Blocks::default();
         (0..3 * BLOCK).for_each(|item| blocks.push(item));
@@ -128,7 +147,7 @@ mod tests {
         blocks.push(8);
         let shared = blocks.blocks.iter().zip(&clone.blocks).map(|(one, other)| Arc::ptr_eq(one, other));
         assert_eq!(shared.collect::<Vec<_>>(), [true, false, true]);
-        (0..2 * BLOCK).for_each(|_| blocks.drop_first());
+        (0..2 * BLOCK).for_each(|_| blocks.drop_first(0));
         assert_eq!((blocks.blocks.len(), blocks.len()), (1, BLOCK + 1));
     }
 }

@@ -85,9 +85,11 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     words.iter().all(|word| u128::from_le_bytes(*word) == 0) && rest.iter().all(|byte| *byte == 0)
 }
 
+/// Zeros to write.
+pub(crate) static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
+
 /// Writes `count` bytes of zeros.
 pub(crate) fn write_zeros<F: DiskFile>(file: &F, from: u64, count: u64) -> std::io::Result<()> {
-    static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
     let mut done = 0;
     while done < count {
         let chunk = (count - done).min(ZEROS.len() as u64);

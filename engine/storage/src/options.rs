@@ -16,11 +16,11 @@ pub struct Options {
     /// space are refused before they are touched. With fewer than three every such write is refused when the disk is
     /// full.
     pub spare_segments: usize,
-    /// How much of a spare segment is written, or read of what is at rest, in one call of [`crate::Storage::perform`],
-    /// in bytes: what a log write may have to wait for.
+    /// How much of a spare segment or of the ballast is written, or read of what is at rest, in one call of
+    /// [`crate::Storage::perform`], in bytes: what a log write may have to wait for.
     pub slice_bytes: usize,
     /// The same for checkpoints and merges. Their rows are gathered from all over the memory, so that a byte of them
-    /// takes some four times as long as one of zeros.
+    /// takes some four times as long as one of zeros. The more checkpoints wait behind one, the larger its slices.
     pub checkpoint_slice_bytes: usize,
     /// Seeds the ids of segments. From the system's generator in production: whoever knows it can choose values
     /// that read like records.

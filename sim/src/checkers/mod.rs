@@ -111,10 +111,9 @@ pub(crate) fn known(name: &str) -> Option<&'static str> {
 
 /// All checkers of a run.
 pub(crate) struct Checkers {
-    /// First those that hear of messages.
     all: Vec<Box<dyn Checker>>,
-    /// How many these are.
-    hear_messages: usize,
+    /// Of each of them, whether it hears of messages.
+    hear_messages: Vec<bool>,
     rare: rare::Rare,
 }
 
@@ -162,24 +161,22 @@ impl Checkers {
         if plan.scenario == Scenario::Calm {
             all.push(Box::new(cost::Cost::new(plan)));
         }
-        // Stable: those of either kind stay in the order above.
-        all.sort_by_key(|checker| !checker.hears_messages());
-        let hear_messages = all.partition_point(|checker| checker.hears_messages());
+        let hear_messages = all.iter().map(|checker| checker.hears_messages()).collect();
         Checkers { all, hear_messages, rare: rare::Rare::default() }
     }
 
     /// From now on only these are asked.
     pub(crate) fn keep(&mut self, jury: Jury) {
         self.all.retain(|checker| jury.asks(checker.name()));
-        self.hear_messages = self.all.partition_point(|checker| checker.hears_messages());
+        self.hear_messages = self.all.iter().map(|checker| checker.hears_messages()).collect();
     }
 
     /// The first broken promise that this observation shows.
     pub(crate) fn observe(&mut self, evidence: &Evidence<'_>, observation: &Observation) -> Option<Verdict> {
         self.rare.observe(evidence, observation);
         let is_message = matches!(observation, Observation::Sent { .. } | Observation::Received { .. });
-        let asked = if is_message { self.hear_messages } else { self.all.len() };
-        self.all[..asked].iter_mut().find_map(|checker| {
+        let asked = self.all.iter_mut().zip(&self.hear_messages).filter(|(_, hears)| **hears || !is_message);
+        asked.map(|(checker, _)| checker).find_map(|checker| {
             let broken = checker.observe(evidence, observation).err()?;
             Some(Verdict::Safety { checker: checker.name(), what: broken })
         })

@@ -175,10 +175,6 @@ fn needs_links(fault: &Fault) -> bool {
     matches!(fault, Fault::Cut { .. } | Fault::Clog { .. } | Fault::Lag { .. } | Fault::Reset { .. })
 }
 
-/// In how many slices a segment is filled with zeros, at most. With hundreds of them a run would be spent on little
-/// else, and the last is as good as the tenth.
-const MOST_SLICES: usize = 32;
-
 fn knobs(scenario: Scenario, random: &mut Random) -> Knobs {
     let pick = |random: &mut Random, values: &[u64]| values[random.below(values.len())];
     let size = |random: &mut Random, values: &[u64]| usize::try_from(pick(random, values)).unwrap_or(1);
@@ -186,7 +182,6 @@ fn knobs(scenario: Scenario, random: &mut Random) -> Knobs {
         return usual_knobs(pick(random, &[200, 1_000]), pick(random, &[200, 2_000]));
     }
     let election_timeout_ms = pick(random, &[300, 500, 500, 1_000]);
-    let segment_bytes: u32 = [16 << 10, 16 << 10, 64 << 10, 256 << 10][random.below(4)];
     Knobs {
         election_timeout_ms,
         heartbeat_ms: election_timeout_ms / pick(random, &[4, 5, 10]),
@@ -197,8 +192,8 @@ fn knobs(scenario: Scenario, random: &mut Random) -> Knobs {
         keep_entries: pick(random, &[0, 5, 50, 10_000]),
         chunk_bytes: pick(random, &[2_000, 20_000, 1 << 20]),
         checkpoint_entries: pick(random, &[10, 40, 200, 10_000]),
-        segment_bytes,
-        slice_bytes: size(random, &[500, 20_000, 1 << 20]).max(segment_bytes as usize / MOST_SLICES),
+        segment_bytes: [16 << 10, 16 << 10, 64 << 10, 256 << 10][random.below(4)],
+        slice_bytes: size(random, &[500, 20_000, 1 << 20]),
         latency_us: pick(random, &[200, 1_000, 1_000, 5_000, 20_000]),
         sync_us: pick(random, &[200, 2_000, 2_000, 15_000]),
         early_timeouts: if random.one_in(3) { 50 } else { 0 },

@@ -390,7 +390,7 @@ impl Raft {
         }
     }
 
-    /// How this node sees its peers, if it leads; nobody does otherwise.
+    /// How this node sees its peers. None unless it leads.
     pub fn peers(&self) -> impl Iterator<Item = PeerStatus> {
         let peers = match &self.role {
             RoleState::Leader(leader) => Some(&leader.peers),

@@ -68,8 +68,10 @@ const MANIFEST: &str = "snaps/manifest.tmp";
 const PAUSE_CALLS: u32 = 64;
 /// One that tends the disk counts for so many: they come now and then also when there is nothing else to do.
 const TENDING_CALLS: u32 = 16;
-/// Checkpoints that wait make slices larger, up to so many times.
-const MOST_SLICES: usize = 8;
+/// Each checkpoint that waits makes slices larger by so many...
+const SLICES_WAITING: usize = 4;
+/// ... up to so many at once.
+const MOST_SLICES: usize = 32;
 /// Reading costs less than writing: this many times a slice is read at a time.
 const READ_SLICES: u64 = 4;
 /// One that was not read from while so many were taken, and is no longer kept, is closed.
@@ -254,11 +256,11 @@ impl<F: DiskFile> Checkpoints<F> {
     }
 
     fn write<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Option<Done>, Trouble> {
-        // Those that wait hold rows in memory.
-        let slice_bytes = self.slice_bytes * (1 + self.waiting.len()).min(MOST_SLICES);
         if self.writing.is_none() {
             self.writing = self.waiting.pop_front().map(Writing::new);
         }
+        // Those that wait hold rows in memory.
+        let slice_bytes = self.slice_bytes * (1 + SLICES_WAITING * self.waiting.len()).min(MOST_SLICES);
         let Some(mut writing) = self.writing.take() else {
             let lost = self.chain.merge(disk, slice_bytes)? == Step::Lost;
             return Ok(lost.then_some(Done::SnapshotLost(self.chain.boundary())));

@@ -176,6 +176,7 @@ impl MemoryDisk {
         let mut state = self.state();
         let number = state.existing(path);
         let bytes = state.inode(number).live.copy(from..from + range.len());
+        assert_eq!(bytes.len(), range.len(), "{path} has not so many bytes from {from} on");
         state.replace(path, range.start as u64, &bytes);
     }
 
@@ -234,7 +235,7 @@ impl State {
                 }
                 Effect::Sync { inode, writes, .. } if *inode == number => {
                     for write in writes {
-                        rot_bytes(write.bytes.to_mut(), write.offset, &range, &mut change);
+                        write.rot(&range, &mut change);
                     }
                 }
                 _ => {}

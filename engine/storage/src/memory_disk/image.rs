@@ -71,6 +71,7 @@ impl Image {
     /// # Panics
     /// When the file ends before.
     pub(super) fn read(&self, offset: usize, buffer: &mut [u8]) {
+        assert!(offset + buffer.len() <= self.length, "a read behind the end, at {offset}");
         let mut rest = buffer;
         for (page, part) in parts(offset..offset + rest.len()) {
             let (now, later) = rest.split_at_mut(part.len());

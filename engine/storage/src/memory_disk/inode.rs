@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::counters::Counters;
 use super::image::Image;
-use crate::layout::{is_zero, position};
+use crate::layout::{ZEROS, is_zero, position};
 use crate::record::SECTOR_BYTES;
 
 /// The unit that a crash keeps or loses as a whole.
@@ -23,10 +23,8 @@ pub(super) struct PendingWrite {
     pub(super) bytes: Cow<'static, [u8]>,
 }
 
-/// Whole segments of zeros are written; nobody needs them more than once.
-static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
-
 impl PendingWrite {
+    /// Whole segments of zeros are written; they take no memory.
     fn new(offset: u64, bytes: &[u8]) -> PendingWrite {
         let zeros = ZEROS.get(..bytes.len()).filter(|_| is_zero(bytes));
         PendingWrite { offset, bytes: zeros.map_or_else(|| Cow::Owned(bytes.to_vec()), Cow::Borrowed) }
@@ -37,6 +35,13 @@ impl PendingWrite {
         let first = position(SECTOR - self.offset % SECTOR);
         let ends = (first..self.bytes.len()).step_by(position(SECTOR)).chain([self.bytes.len()]);
         ends.scan(0, |start, end| Some(std::mem::replace(start, end)..end))
+    }
+
+    /// Rot in these bytes.
+    pub(super) fn rot(&mut self, range: &Range<u64>, change: &mut impl FnMut(u64, &mut u8)) {
+        if range.start < self.offset + self.bytes.len() as u64 && self.offset < range.end {
+            rot_bytes(self.bytes.to_mut(), self.offset, range, change);
+        }
     }
 
     fn apply(&self, image: &mut Image) {
@@ -142,7 +147,7 @@ impl Inode {
         self.live.rot(range, change);
         self.durable.rot(range, change);
         for write in &mut self.pending {
-            rot_bytes(write.bytes.to_mut(), write.offset, range, change);
+            write.rot(range, change);
         }
     }
 
