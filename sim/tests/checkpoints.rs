@@ -24,14 +24,7 @@ const LEADER: NodeId = NodeId(9);
 const NOW: Time = Time(1_000);
 
 fn options() -> Options {
-    let slice_bytes = 2_000;
-    Options {
-        segment_bytes: 64 << 10,
-        slice_bytes,
-        checkpoint_slice_bytes: slice_bytes,
-        keep_snapshots: 1_000,
-        ..Options::new(7)
-    }
+    Options { segment_bytes: 64 << 10, keep_snapshots: 1_000, ..Options::new(7).in_slices(2_000) }
 }
 
 /// The log: who the members are, then commands.

@@ -45,9 +45,10 @@ impl ChangedKeys {
         entry: Option<Entry>,
     ) -> ChangeNumber {
         // A number of changes that were taken away may be another key's now.
-        let is_of_key = |(of, _): &(Arc<[u8]>, _)| Arc::ptr_eq(of, key);
-        if number.0 >= self.shared && self.changes.get(number.0 as usize).is_some_and(is_of_key) {
-            let (_, change) = self.changes.get_mut(number.0 as usize).expect("it was looked at");
+        if number.0 >= self.shared
+            && let Some((of, change)) = self.changes.get_mut(number.0 as usize)
+            && Arc::ptr_eq(of, key)
+        {
             *change = entry;
             return number;
         }

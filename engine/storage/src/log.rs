@@ -321,11 +321,11 @@ impl<F: DiskFile> Log<F> {
 
     /// The configuration in force at the end of the log.
     pub(crate) fn config(&self) -> &(LogId, Members) {
-        self.members.last().unwrap_or(&self.base_members)
+        in_force(&self.members, &self.base_members)
     }
 
     fn draft(&self, kind: Kind, flags: u8, id: LogId) -> Draft {
-        let members_at = self.members.last().map_or(self.base_members.0, |(id, _)| *id);
+        let (members_at, _) = self.config();
         Draft { kind, flags, id, commit_hint: self.commit_hint, members_index: members_at.index }
     }
 
@@ -341,6 +341,14 @@ impl<F: DiskFile> Log<F> {
             self.members.retain(|(id, _)| id.index < from);
         }
     }
+}
+
+/// The last configuration of a log, by itself for whoever changes another part of the log meanwhile.
+pub(crate) fn in_force<'a>(
+    members: &'a [(LogId, Members)],
+    base_members: &'a (LogId, Members),
+) -> &'a (LogId, Members) {
+    members.last().unwrap_or(base_members)
 }
 
 /// The size of a segment whose records begin at `start` and whose first has so many bytes.

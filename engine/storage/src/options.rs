@@ -39,4 +39,10 @@ impl Options {
             seed,
         }
     }
+
+    /// With slices of so many bytes, of whatever kind.
+    #[must_use]
+    pub fn in_slices(self, bytes: usize) -> Options {
+        Options { slice_bytes: bytes, checkpoint_slice_bytes: bytes, ..self }
+    }
 }

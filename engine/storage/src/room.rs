@@ -12,7 +12,7 @@ use crate::batch::entry_bytes;
 use crate::disk::{Disk, DiskFile};
 use crate::error::Fatal;
 use crate::layout::round_up;
-use crate::log::{Log, needed_bytes};
+use crate::log::{Log, in_force, needed_bytes};
 use crate::record::{SECTOR_BYTES, record_bytes};
 use crate::segment::{copy_bytes, least_version};
 
@@ -56,7 +56,7 @@ impl<F: DiskFile> Log<F> {
             bytes: segment.bytes,
             closed: position.closed,
             version: self.version,
-            members: &members.last().unwrap_or(base_members).1,
+            members: &in_force(members, base_members).1,
             segment_bytes: self.options.segment_bytes,
             segments: 0,
             large: Vec::new(),

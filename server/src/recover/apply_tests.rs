@@ -25,14 +25,7 @@ pub(super) const CLUSTER: ClusterId = ClusterId(0xc);
 pub(super) const HISTORY: HistoryId = HistoryId(0xd);
 
 pub(super) fn options() -> Options {
-    let slice_bytes = 8 << 10;
-    Options {
-        segment_bytes: 16 << 10,
-        spare_segments: 1,
-        slice_bytes,
-        checkpoint_slice_bytes: slice_bytes,
-        ..Options::new(7)
-    }
+    Options { segment_bytes: 16 << 10, spare_segments: 1, ..Options::new(7).in_slices(8 << 10) }
 }
 
 fn contact(node: u128) -> Contact {

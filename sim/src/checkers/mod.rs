@@ -106,14 +106,18 @@ pub(crate) trait Checker: Send {
 /// The checker of this name, if there is one.
 pub(crate) fn known(name: &str) -> Option<&'static str> {
     let checkers = Checkers::new(&Plan::new(Scenario::Calm, 0));
-    checkers.all.iter().map(|checker| checker.name()).find(|known| *known == name)
+    checkers.all.iter().map(|juror| juror.checker.name()).find(|known| *known == name)
+}
+
+/// A checker, and what it was asked once instead of with every message.
+struct Juror {
+    checker: Box<dyn Checker>,
+    hears_messages: bool,
 }
 
 /// All checkers of a run.
 pub(crate) struct Checkers {
-    all: Vec<Box<dyn Checker>>,
-    /// Of each of them, whether it hears of messages.
-    hear_messages: Vec<bool>,
+    all: Vec<Juror>,
     rare: rare::Rare,
 }
 
@@ -161,22 +165,21 @@ impl Checkers {
         if plan.scenario == Scenario::Calm {
             all.push(Box::new(cost::Cost::new(plan)));
         }
-        let hear_messages = all.iter().map(|checker| checker.hears_messages()).collect();
-        Checkers { all, hear_messages, rare: rare::Rare::default() }
+        let juror = |checker: Box<dyn Checker>| Juror { hears_messages: checker.hears_messages(), checker };
+        Checkers { all: all.into_iter().map(juror).collect(), rare: rare::Rare::default() }
     }
 
     /// From now on only these are asked.
     pub(crate) fn keep(&mut self, jury: Jury) {
-        self.all.retain(|checker| jury.asks(checker.name()));
-        self.hear_messages = self.all.iter().map(|checker| checker.hears_messages()).collect();
+        self.all.retain(|juror| jury.asks(juror.checker.name()));
     }
 
     /// The first broken promise that this observation shows.
     pub(crate) fn observe(&mut self, evidence: &Evidence<'_>, observation: &Observation) -> Option<Verdict> {
         self.rare.observe(evidence, observation);
         let is_message = matches!(observation, Observation::Sent { .. } | Observation::Received { .. });
-        let asked = self.all.iter_mut().zip(&self.hear_messages).filter(|(_, hears)| **hears || !is_message);
-        asked.map(|(checker, _)| checker).find_map(|checker| {
+        let asked = self.all.iter_mut().filter(|juror| juror.hears_messages || !is_message);
+        asked.map(|juror| &mut juror.checker).find_map(|checker| {
             let broken = checker.observe(evidence, observation).err()?;
             Some(Verdict::Safety { checker: checker.name(), what: broken })
         })
@@ -184,7 +187,7 @@ impl Checkers {
 
     /// The first broken promise that the whole run shows.
     pub(crate) fn finish(&mut self, evidence: &Evidence<'_>, history: &[Operation]) -> Option<Verdict> {
-        self.all.iter_mut().find_map(|checker| {
+        self.all.iter_mut().map(|juror| &mut juror.checker).find_map(|checker| {
             let broken = checker.finish(evidence, history).err()?;
             Some(Verdict::Safety { checker: checker.name(), what: broken })
         })
@@ -193,7 +196,7 @@ impl Checkers {
     /// What they are called.
     #[cfg(test)]
     pub(crate) fn names(&self) -> Vec<&'static str> {
-        self.all.iter().map(|checker| checker.name()).collect()
+        self.all.iter().map(|juror| juror.checker.name()).collect()
     }
 
     pub(crate) fn rare(&self) -> &Counts {

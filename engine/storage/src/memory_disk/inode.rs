@@ -96,9 +96,8 @@ impl Inode {
 
     /// Makes everything written durable.
     pub(super) fn sync(&mut self) {
-        for write in self.pending.drain(..) {
-            write.apply(&mut self.durable);
-        }
+        let writes = std::mem::take(&mut self.pending);
+        self.persist(&writes);
     }
 
     /// Makes these writes durable, which a sync took out of `pending`.

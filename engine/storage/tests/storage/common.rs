@@ -9,14 +9,7 @@ use quorate_wire::checkpoint::{Manifest, RowHead, RunRef, Totals};
 
 /// Small segments, so that a few writes fill several.
 pub(crate) fn options(seed: u64) -> Options {
-    let slice_bytes = 8 << 10;
-    Options {
-        segment_bytes: 16 << 10,
-        spare_segments: 1,
-        slice_bytes,
-        checkpoint_slice_bytes: slice_bytes,
-        ..Options::new(seed)
-    }
+    Options { segment_bytes: 16 << 10, spare_segments: 1, ..Options::new(seed).in_slices(8 << 10) }
 }
 
 pub(crate) fn open(disk: &MemoryDisk) -> Result<(Storage<MemoryDisk>, Found), OpenError> {
