@@ -62,6 +62,20 @@ impl Raft {
             && !self.disk_is_slow()
     }
 
+    /// Whether this node led last, and nobody else can have led since or be elected: then nobody is waited for.
+    ///
+    /// It is the only voter, and voted for itself in the term of the log's last slot. That term began after the
+    /// configuration in force was set, so whoever led it needed this node's vote, which this node had. Entries that
+    /// only one voter has to store are committed, so a later leader would have needed that vote, too. An earlier
+    /// leader's lease had run out before this node first ran.
+    pub(super) fn led_alone(&self) -> bool {
+        let (last, members) = (self.log.last(), self.membership.current());
+        members.is_voter(self.config.id)
+            && self.other_voters().is_empty()
+            && self.membership.current_at().term < last.term
+            && self.hard == HardState { term: last.term, vote: Some(self.config.id) }
+    }
+
     /// A write has waited for longer than an election timeout: a leader with such a disk would hold up the
     /// cluster (hashicorp/raft#503).
     pub(super) fn disk_is_slow(&self) -> bool {

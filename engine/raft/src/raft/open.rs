@@ -116,6 +116,9 @@ impl Raft {
             raft.applying = meta.last.index;
             raft.out.push_back(Output::Install(Box::new(meta)));
         }
+        if raft.may_run() && raft.led_alone() {
+            raft.election_at = now;
+        }
         Ok(raft)
     }
 
