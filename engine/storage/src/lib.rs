@@ -52,7 +52,7 @@ mod versions;
 pub use checkpoints::{Content, Draft};
 pub use disk::{Disk, DiskFile};
 pub use error::{Fatal, OpenError};
-pub use file_disk::FileDisk;
+pub use file_disk::{FileDisk, give_back};
 pub use job::Job;
 pub use look::{Directory, InUse, Look, user_of};
 pub use memory_disk::{Counters, MemoryDisk, MemoryFile, Microseconds, Operation, Pace};
