@@ -121,6 +121,10 @@ pub trait DiskFile {
     /// read comes from the disk; what is not, it begins to write, and nobody waits for that. A hint.
     fn drop_cached(&self, _offset: u64, _bytes: u64) {}
 
+    /// Has the system read no more than it is asked for, through this handle. What it reads ahead can be megabytes,
+    /// which a write of the log then has to wait for. A hint.
+    fn read_nothing_ahead(&self) {}
+
     /// Whether the file has no bytes.
     ///
     /// # Errors

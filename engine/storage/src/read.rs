@@ -150,6 +150,7 @@ impl<'a, F: DiskFile> Window<'a, F> {
         let rest = segment.bytes.checked_sub(u64::from(place.offset))?;
         let size = position(rest.min(need.max(self.size) as u64));
         self.bytes.resize(size, 0);
+        segment.file.read_nothing_ahead();
         if self.from_disk {
             segment.file.drop_cached(u64::from(place.offset), size as u64);
         }

@@ -158,6 +158,10 @@ impl<F: DiskFile, R: Runtime> DiskFile for TimedFile<F, R> {
     fn drop_cached(&self, offset: u64, bytes: u64) {
         self.file.drop_cached(offset, bytes);
     }
+
+    fn read_nothing_ahead(&self) {
+        self.file.read_nothing_ahead();
+    }
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ impl<F: DiskFile> Sources<F> {
             return Ok(source.opened);
         }
         let last = kept.map(|described| described.meta.last).ok_or(Unopened::NotThere)?;
-        let checkpoint = Checkpoint::open(disk, last).ok_or(Unopened::Damaged)?;
+        let checkpoint = Checkpoint::open(disk, last).ok_or(Unopened::Damaged)?.without_read_ahead();
         let source = Source::new(origin, checkpoint);
         let opened = source.opened;
         self.open.push(source);

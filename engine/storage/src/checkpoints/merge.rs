@@ -38,7 +38,7 @@ impl<F: DiskFile> Merge<F> {
         path: &str,
     ) -> Result<Option<Merge<F>>, Trouble> {
         let inputs: Option<Vec<Input<F>>> =
-            runs.iter().map(|run| Input::new(RunFile::open(disk, run)?)).collect();
+            runs.iter().map(|run| Input::new(RunFile::open(disk, run)?.without_read_ahead())).collect();
         let Some(inputs) = inputs else { return Ok(None) };
         let file = disk.create(path).map_err(Trouble::of("create", path))?;
         Ok(Some(Merge { inputs, into_oldest, writer: RunFileWriter::new(file), taken_bytes: 0 }))

@@ -415,7 +415,9 @@ impl<F: DiskFile> Checkpoints<F> {
         let known = self.reading.iter().position(|checkpoint| checkpoint.described.meta.last == load.last);
         let checkpoint = match known.and_then(|at| self.reading.remove(at)) {
             Some(checkpoint) => Some(checkpoint),
-            None => Checkpoint::open(disk, load.last),
+            // A node that starts waits for nothing else.
+            None if load.reader == Reader::Apply => Checkpoint::open(disk, load.last),
+            None => Checkpoint::open(disk, load.last).map(Checkpoint::without_read_ahead),
         };
         let chunk = checkpoint.as_ref().and_then(|checkpoint| checkpoint.chunk(load.offset, load.bytes));
         // Its own node, which holds the state, can still write it anew.

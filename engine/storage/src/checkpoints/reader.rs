@@ -28,6 +28,12 @@ impl<F: DiskFile> Checkpoint<F> {
         Some(Checkpoint { manifest: described.manifest.encode(), runs: runs?, described, idle: 0 })
     }
 
+    /// The same, to be read beside a log that is written.
+    pub(crate) fn without_read_ahead(self) -> Checkpoint<F> {
+        let runs = self.runs.into_iter().map(RunFile::without_read_ahead).collect();
+        Checkpoint { runs, ..self }
+    }
+
     /// The checksums of the blocks of all runs.
     pub(crate) fn tables(&self) -> Vec<u8> {
         self.runs.iter().flat_map(RunFile::checksums).copied().collect()

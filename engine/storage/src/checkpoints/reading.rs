@@ -65,7 +65,7 @@ impl<F: DiskFile> Reading<F> {
         match RunFile::open(disk, &next) {
             Some(file) => {
                 file.drop_cached();
-                self.run = Some(Verification::new(file));
+                self.run = Some(Verification::new(file.without_read_ahead()));
                 Seen::Sound(HEADER_BYTES)
             }
             None if shelf.runs().any(|run| *run == next) => Seen::BadRun(next, 0),

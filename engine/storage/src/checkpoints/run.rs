@@ -239,6 +239,12 @@ impl<F: DiskFile> RunFile<F> {
         self.table
     }
 
+    /// The same, to be read beside a log that is written.
+    pub(crate) fn without_read_ahead(self) -> RunFile<F> {
+        self.file.read_nothing_ahead();
+        self
+    }
+
     /// Has the next reads come from the disk.
     pub(crate) fn drop_cached(&self) {
         self.file.drop_cached(0, u64::MAX);
