@@ -322,11 +322,15 @@ impl Restore {
 
     /// Takes a row of a newer run: what it says counts, whatever was there.
     fn overwrite(&mut self, key: Arc<[u8]>, row: Option<Row>) {
-        if let Some((key, row)) = self.kv.rows.remove_entry(&key) {
-            self.kv.forget(&key, &row);
-        }
-        if let Some(row) = row {
-            self.kv.insert(key, row);
+        let old = match row {
+            Some(row) => {
+                self.kv.count(&key, &row);
+                self.kv.rows.insert(Arc::clone(&key), row)
+            }
+            None => self.kv.rows.remove_entry(&key).map(|(_, row)| row),
+        };
+        if let Some(old) = old {
+            self.kv.forget(&key, &old);
         }
     }
 
