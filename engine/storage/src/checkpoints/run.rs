@@ -45,8 +45,7 @@ pub(crate) fn path(run: &RunRef) -> String {
 #[derive(Debug)]
 pub(crate) struct RunFileWriter<F> {
     file: F,
-    /// Two kilobytes, in a box of its own.
-    hasher: Box<blake3::Hasher>,
+    digest: Digest,
     bytes: u64,
     table: Vec<u8>,
     block_checksum: u32,
@@ -58,7 +57,7 @@ impl<F: DiskFile> RunFileWriter<F> {
     pub(crate) fn new(file: F) -> RunFileWriter<F> {
         RunFileWriter {
             file,
-            hasher: Box::default(),
+            digest: Digest::default(),
             bytes: 0,
             table: Vec::new(),
             block_checksum: 0,
@@ -74,7 +73,7 @@ impl<F: DiskFile> RunFileWriter<F> {
     /// Appends content.
     pub(crate) fn write(&mut self, content: &[u8]) -> io::Result<()> {
         self.file.write_at(content, HEADER_BYTES + self.bytes)?;
-        self.hasher.update(content);
+        self.digest.update(content);
         let block = u64::from(BLOCK_BYTES);
         let mut rest = content;
         while !rest.is_empty() {
@@ -108,7 +107,7 @@ impl<F: DiskFile> RunFileWriter<F> {
         if !self.bytes.is_multiple_of(u64::from(BLOCK_BYTES)) {
             self.close_block();
         }
-        let run = RunRef { digest: *self.hasher.finalize().as_bytes(), bytes: self.bytes };
+        let run = RunRef { digest: self.digest.finish(), bytes: self.bytes };
         self.file.write_at(&self.table, HEADER_BYTES + self.bytes)?;
         self.file.write_at(&encode_header(&run, crc32c::crc32c(&self.table)), 0)?;
         self.file.sync_data()?;
@@ -118,6 +117,38 @@ impl<F: DiskFile> RunFileWriter<F> {
     fn close_block(&mut self) {
         self.table.extend_from_slice(&self.block_checksum.to_le_bytes());
         self.block_checksum = 0;
+    }
+}
+
+/// The digest of a content that comes in pieces of any size.
+///
+/// BLAKE3 hashes many of its chunks in parallel, but only of one piece, and of large ones only where they begin at a
+/// multiple of their size.
+#[derive(Debug, Default)]
+struct Digest {
+    /// Two kilobytes, in a box of its own.
+    hasher: Box<blake3::Hasher>,
+    unhashed: Vec<u8>,
+}
+
+impl Digest {
+    const PIECE_BYTES: usize = 16 << 10;
+
+    fn update(&mut self, content: &[u8]) {
+        let (head, rest) = content.split_at(content.len().min(Self::PIECE_BYTES - self.unhashed.len()));
+        self.unhashed.extend_from_slice(head);
+        if self.unhashed.len() == Self::PIECE_BYTES {
+            self.hasher.update(&self.unhashed);
+            self.unhashed.clear();
+            let (pieces, tail) = rest.split_at(rest.len() / Self::PIECE_BYTES * Self::PIECE_BYTES);
+            self.hasher.update(pieces);
+            self.unhashed.extend_from_slice(tail);
+        }
+    }
+
+    fn finish(mut self) -> [u8; 32] {
+        self.hasher.update(&self.unhashed);
+        *self.hasher.finalize().as_bytes()
     }
 }
 
@@ -349,10 +380,28 @@ pub(crate) fn read_exactly<F: DiskFile>(file: &F, offset: u64, count: usize) -> 
 mod tests {
     use std::cell::{Cell, RefCell};
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::memory_disk::MemoryDisk;
 
     const MIB: usize = 1 << 20;
+
+    proptest! {
+        #[test]
+        fn a_digest_does_not_depend_on_how_the_content_came(
+            pieces in prop::collection::vec(prop_oneof![0..3_000_usize, 0..70_000_usize], 0..12),
+        ) {
+            let content: Vec<u8> = (0..pieces.iter().sum()).map(|at: usize| at.to_le_bytes()[at % 3]).collect();
+            let (mut digest, mut rest) = (Digest::default(), &content[..]);
+            for bytes in pieces {
+                let (piece, after) = rest.split_at(bytes);
+                digest.update(piece);
+                rest = after;
+            }
+            prop_assert_eq!(digest.finish(), *blake3::hash(&content).as_bytes());
+        }
+    }
 
     /// A file that takes everything, and notes what is asked of it beside that.
     #[derive(Default)]
