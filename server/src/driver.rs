@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use quorate_node::kv::RunWriter;
 use quorate_node::raft::{Done, Time};
 use quorate_node::recording::{Recorder, Recording};
 use quorate_node::{Checkpoint, Input, Node, Output, View};
@@ -358,7 +359,7 @@ impl<R: Runtime, N: Net> Driver<R, N> {
 /// What a node calls a checkpoint storage calls a draft of one.
 pub fn checkpoint_job(checkpoint: Checkpoint) -> Job {
     let Checkpoint { last, members, members_at, base, tail_bytes, totals, rows } = checkpoint;
-    let rows = Content::new(rows);
+    let rows = Content::in_parts(rows, RunWriter::let_go);
     Job::Checkpoint(Draft { last, members, members_at, base, tail_bytes, totals, rows })
 }
 

@@ -82,6 +82,12 @@ impl ChangedKeys {
         numbers.into()
     }
 
+    /// Frees a block of changes, of which none is asked for any more; false when there is nothing left.
+    pub(crate) fn let_go(&mut self) -> bool {
+        self.blocks.pop();
+        self.changes.let_go()
+    }
+
     fn change(&self, number: u32) -> &(Arc<[u8]>, Option<Entry>) {
         self.changes.get(number as usize).expect("it was given as a number")
     }

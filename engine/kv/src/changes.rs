@@ -9,7 +9,7 @@ use crate::changed_keys::{ChangedKeys, Walk};
 use crate::hash::{RowHash, RowSum};
 use crate::history::{Event, EventId};
 use crate::rows::{TABLE_HISTORY, TABLE_KEYS, TABLE_LEASES};
-use crate::shared_blocks::Blocks;
+use crate::shared_blocks::{BLOCK, Blocks};
 use crate::store::Entry;
 
 /// Table and key of a row.
@@ -87,6 +87,13 @@ impl Changes {
             dropped: self.dropped.clone(),
             events: self.events.clone(),
         }
+    }
+
+    /// Frees a block of each kind; false when there is nothing left.
+    pub(crate) fn let_go(&mut self) -> bool {
+        let rows = (0..BLOCK).map_while(|_| self.rows.pop_first()).count();
+        let of_blocks = [self.keys.let_go(), self.dropped.let_go(), self.events.let_go()];
+        rows > 0 || of_blocks.contains(&true)
     }
 
     /// The next row in the order of the tables, and moves `position` behind it.

@@ -144,6 +144,11 @@ impl RunWriter {
         RunWriter { changes: Arc::new(changes), position: Position::default(), head, value, written: 0 }
     }
 
+    /// Frees a part of what it holds, some hundred rows; false when there is nothing left, or a clone needs it.
+    pub fn let_go(&mut self) -> bool {
+        Arc::get_mut(&mut self.changes).is_some_and(Changes::let_go)
+    }
+
     /// Moves on to the next row. False when there is none.
     fn advance(&mut self) -> bool {
         self.head.clear();

@@ -79,6 +79,12 @@ impl<T: Clone> Blocks<T> {
             }
         }
     }
+
+    /// Frees the items of a block; false when there is none left.
+    pub(crate) fn let_go(&mut self) -> bool {
+        self.skipped = 0;
+        self.blocks.pop_front().is_some() || !mem::take(&mut self.last).is_empty()
+    }
 }
 
 #[cfg(test)]

@@ -222,6 +222,34 @@ fn a_writer_can_go_to_another_thread() {
     assert_eq!(movable(writer), run(small().seal()));
 }
 
+/// Whoever frees hundred thousands of values at once holds others up.
+#[test]
+fn a_writer_lets_go_of_what_it_holds_a_part_at_a_time() {
+    const KEYS: usize = 2_000;
+    let value: Arc<[u8]> = shared("a value");
+    let mut kv = Kv::new();
+    for number in 0..KEYS {
+        let (key, value) = (format!("key-{number}").as_bytes().into(), Arc::clone(&value));
+        kv.apply(&order(0, Action::Put(Put::for_good(key, value))));
+        // Gone before the checkpoint: a row, and two events.
+        kv.apply(&put("short-lived", b"x"));
+        kv.apply(&delete("short-lived"));
+    }
+    kv.apply(&order(1, Action::Grant { lease: LeaseId(1), ttl_ms: 10 }));
+    let mut writer = kv.seal().rows;
+    drop(kv);
+    let clone = writer.clone();
+    assert!(!writer.let_go(), "a clone goes on by itself");
+    drop(clone);
+    let mut left = vec![Arc::strong_count(&value)];
+    while writer.let_go() {
+        left.push(Arc::strong_count(&value));
+    }
+    assert_eq!((left[0] > KEYS, left.last()), (true, Some(&1)), "{left:?}");
+    let parts: Vec<usize> = left.windows(2).map(|two| two[0] - two[1]).collect();
+    assert!(parts.len() > 5 && parts.iter().all(|part| *part <= 1_024), "{parts:?}");
+}
+
 #[test]
 fn what_was_sealed_is_not_sealed_again_and_a_tail_takes_nothing() {
     let mut kv = small();

@@ -14,12 +14,51 @@ type Pieces = Box<dyn Iterator<Item = Vec<u8>> + Send>;
 
 /// The rows of a checkpoint, piece by piece. The sizes of the pieces don't matter. They can be asked for again from the
 /// beginning: the disk may be full the first time.
-pub struct Content(Box<dyn Fn() -> Pieces + Send>);
+pub struct Content(Box<dyn Source + Send>);
+
+/// What a content is made of.
+trait Source {
+    fn pieces(&self) -> Pieces;
+    /// Frees a part of it; false when there is nothing left.
+    fn let_go(&mut self) -> bool;
+}
+
+struct Rows<R, L> {
+    rows: R,
+    let_go: L,
+}
+
+impl<R, L> Source for Rows<R, L>
+where
+    R: Iterator<Item = Vec<u8>> + Clone + Send + 'static,
+    L: Fn(&mut R) -> bool,
+{
+    fn pieces(&self) -> Pieces {
+        Box::new(self.rows.clone())
+    }
+
+    fn let_go(&mut self) -> bool {
+        (self.let_go)(&mut self.rows)
+    }
+}
 
 impl Content {
     /// From something that can be gone through more than once.
     pub fn new(rows: impl Iterator<Item = Vec<u8>> + Clone + Send + 'static) -> Content {
-        Content(Box::new(move || Box::new(rows.clone())))
+        Content::in_parts(rows, |_| false)
+    }
+
+    /// The same. Once all is written, `let_go` frees what the rows hold, a part at each call, and says whether there
+    /// was any: to free much at once keeps the log waiting, and whoever allocates meanwhile.
+    pub fn in_parts<R>(rows: R, let_go: impl Fn(&mut R) -> bool + Send + 'static) -> Content
+    where
+        R: Iterator<Item = Vec<u8>> + Clone + Send + 'static,
+    {
+        Content(Box::new(Rows { rows, let_go }))
+    }
+
+    pub(super) fn let_go(&mut self) -> bool {
+        self.0.let_go()
     }
 }
 
@@ -95,7 +134,7 @@ impl<F: DiskFile> Writing<F> {
     pub(super) fn go_on<D: Disk<File = F>>(&mut self, disk: &D, bytes: usize) -> Result<(), Trouble> {
         if let Stage::Begun = self.stage {
             let file = disk.create(WRITING).map_err(Trouble::of("create", WRITING))?;
-            self.stage = Stage::Rows((self.draft.rows.0)(), RunFileWriter::new(file));
+            self.stage = Stage::Rows(self.draft.rows.0.pieces(), RunFileWriter::new(file));
         }
         let Stage::Rows(pieces, writer) = &mut self.stage else { return Ok(()) };
         let mut slice = Vec::with_capacity(bytes);

@@ -123,6 +123,8 @@ pub(crate) struct Checkpoints<F> {
     chain: Chain<F>,
     waiting: VecDeque<Draft>,
     writing: Option<Writing<F>>,
+    /// What was written and is still in memory.
+    written: VecDeque<Content>,
     incoming: Option<Incoming<F>>,
     reading: VecDeque<Checkpoint<F>>,
     scrubbing: Option<Reading<F>>,
@@ -146,6 +148,7 @@ impl<F: DiskFile> Checkpoints<F> {
             chain,
             waiting: VecDeque::new(),
             writing: None,
+            written: VecDeque::new(),
             incoming: None,
             reading: VecDeque::new(),
             scrubbing: None,
@@ -209,7 +212,10 @@ impl<F: DiskFile> Checkpoints<F> {
     }
 
     fn has_work(&self) -> bool {
-        self.has_surplus || self.has_checkpoint_under_way() || self.chain.wants_merge()
+        self.has_surplus
+            || self.has_checkpoint_under_way()
+            || self.chain.wants_merge()
+            || !self.written.is_empty()
     }
 
     fn has_checkpoint_under_way(&self) -> bool {
@@ -223,6 +229,7 @@ impl<F: DiskFile> Checkpoints<F> {
             self.pause -= 1;
             return Ok(None);
         }
+        self.written.pop_front_if(|written| !written.let_go());
         let done = if self.has_surplus {
             self.collect(disk).map(|()| None)
         } else if self.incoming.as_ref().is_some_and(Incoming::verifies) {
@@ -310,6 +317,7 @@ impl<F: DiskFile> Checkpoints<F> {
         }
         let meta = described.meta.clone();
         self.keep(described);
+        self.written.push_back(writing.draft.rows);
         self.has_surplus = true;
         Ok(Some(Done::SnapshotTaken(Box::new(meta))))
     }

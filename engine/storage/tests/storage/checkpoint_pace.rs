@@ -1,7 +1,10 @@
 //! How much of a checkpoint is done in one call, and when it is tried again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use quorate_raft::{Chunk, Done, LogId, Members, SnapshotMeta, StoreSnapshot, Write};
-use quorate_storage::{Draft, Job, MemoryDisk, Options, Storage};
+use quorate_storage::{Content, Draft, Job, MemoryDisk, Options, Storage};
 
 use crate::common::{append, command, noop, options, rows, settle, take, vote, whole, write};
 
@@ -61,6 +64,29 @@ fn under_load_a_checkpoint_goes_on_in_one_call_of_four() {
     assert_eq!(written, [0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3]);
     storage.perform(Vec::new()).unwrap();
     assert_eq!(written_bytes(&disk), 4 * SLICE_BYTES, "nobody waits");
+}
+
+/// What a checkpoint holds in memory is freed once it is durable, in as many calls as it has parts.
+#[test]
+fn what_is_written_is_let_go_a_part_at_a_time() {
+    const PARTS: usize = 5;
+    let (_, mut storage) = settled();
+    let parts = Arc::new(AtomicUsize::new(PARTS));
+    let left = || parts.load(Ordering::Relaxed);
+    let rows = Content::in_parts(std::iter::once(rows(5, 100_000)), {
+        let parts = Arc::clone(&parts);
+        move |_| parts.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    });
+    take(&mut storage, Draft { rows, ..draft(2, 100_000).0 }).unwrap();
+    let mut seen = vec![left()];
+    while left() > 0 {
+        assert!(storage.busy());
+        storage.perform(Vec::new()).unwrap();
+        seen.push(left());
+    }
+    assert_eq!(seen, [5, 4, 3, 2, 1, 0]);
+    settle(&mut storage);
+    assert_eq!(Arc::strong_count(&parts), 1, "then all of it is gone");
 }
 
 /// Reading costs less than writing. A block, of 64 KiB, is read as a whole or not at all.
