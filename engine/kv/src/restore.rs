@@ -315,22 +315,22 @@ impl Restore {
             Some(row) if number == 0 => self.oldest.push((key, row)),
             // Nothing lies below the oldest run.
             None if number == 0 => {}
-            row => self.overwrite(key, row),
+            row => self.overwrite(&key, row),
         }
         Ok(())
     }
 
     /// Takes a row of a newer run: what it says counts, whatever was there.
-    fn overwrite(&mut self, key: Arc<[u8]>, row: Option<Row>) {
+    fn overwrite(&mut self, key: &Arc<[u8]>, row: Option<Row>) {
         let old = match row {
             Some(row) => {
-                self.kv.count(&key, &row);
-                self.kv.rows.insert(Arc::clone(&key), row)
+                self.kv.count(key, &row);
+                self.kv.rows.insert(Arc::clone(key), row)
             }
-            None => self.kv.rows.remove_entry(&key).map(|(_, row)| row),
+            None => self.kv.rows.remove_entry(key).map(|(_, row)| row),
         };
         if let Some(old) = old {
-            self.kv.forget(&key, &old);
+            self.kv.forget(key, &old);
         }
     }
 

@@ -392,7 +392,8 @@ mod tests {
         fn a_digest_does_not_depend_on_how_the_content_came(
             pieces in prop::collection::vec(prop_oneof![0..3_000_usize, 0..70_000_usize], 0..12),
         ) {
-            let content: Vec<u8> = (0..pieces.iter().sum()).map(|at: usize| at.to_le_bytes()[at % 3]).collect();
+            let bytes: usize = pieces.iter().sum();
+            let content: Vec<u8> = (0..bytes).map(|at| at.to_le_bytes()[at % 3]).collect();
             let (mut digest, mut rest) = (Digest::default(), &content[..]);
             for bytes in pieces {
                 let (piece, after) = rest.split_at(bytes);
