@@ -67,7 +67,7 @@ impl Raft {
     /// It is the only voter, and voted for itself in the term of the log's last slot. That term began after the
     /// configuration in force was set, so whoever led it needed this node's vote, which this node had. Entries that
     /// only one voter has to store are committed, so a later leader would have needed that vote, too. An earlier
-    /// leader's lease had run out before this node first ran.
+    /// leader's lease had run out when this node first ran, or it had given it up for that (`TimeoutNow`).
     pub(super) fn led_alone(&self) -> bool {
         let (last, members) = (self.log.last(), self.membership.current());
         members.is_voter(self.config.id)
