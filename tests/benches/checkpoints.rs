@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use quorate_node::kv::{Command, Kv, Restore};
+use quorate_node::kv::{Command, Kv, Restore, RunWriter};
 use quorate_node::raft::{
     Contact, Done, Entry, Found, HardState, Index, LoadSnapshot, LogId, Members, NodeId, Payload, Reader,
     SnapshotMeta, StoreSnapshot, Term, Write, WriteId,
@@ -135,7 +135,8 @@ impl Bench {
         let last = LogId::new(1, self.index);
         let members = Members::founder(NodeId(1), Contact::default());
         let sealed = self.kv.seal();
-        let (totals, rows, base) = (sealed.totals, Content::new(sealed.rows), self.base);
+        let (totals, rows, base) =
+            (sealed.totals, Content::in_parts(sealed.rows, RunWriter::let_go), self.base);
         let draft = Draft { last, members, members_at: ONE, base, tail_bytes: None, totals, rows };
         self.base = last;
         let mut jobs = vec![Job::Checkpoint(draft)];

@@ -306,8 +306,10 @@ impl Restore {
             return self.gathered.take(head, key, body, tail);
         }
         let entry = if head.is_tombstone { None } else { Some(gathered::entry(body, self.kv.revision())?) };
-        let mut changed = ChangeNumber::NONE;
+        let (mut key, mut changed) = (key, ChangeNumber::NONE);
         if is_tail {
+            // The very key that the row has, or will have: changes are found by it.
+            key = self.kv.rows.get_mut(&key).map_or(key, |(known, _)| Arc::clone(known));
             changed = self.tail.keys.set(&key, changed, entry.clone());
         }
         let row = entry.map(|entry| Row { changed, ..Row::new(&key, entry) });

@@ -144,7 +144,8 @@ impl RunWriter {
         RunWriter { changes: Arc::new(changes), position: Position::default(), head, value, written: 0 }
     }
 
-    /// Frees a part of what it holds, some hundred rows; false when there is nothing left, or a clone needs it.
+    /// Frees a part of what it holds, a block of some hundred rows of each kind; false when there is nothing left, or a
+    /// clone needs it. What is left is not to be read any more.
     pub fn let_go(&mut self) -> bool {
         Arc::get_mut(&mut self.changes).is_some_and(Changes::let_go)
     }

@@ -191,7 +191,7 @@ impl<D: Disk> Storage<D> {
             self.log.spares.work(&self.disk, self.slice_bytes)?;
         }
         // Taken back while a checkpoint waits, its space would be given up again for the next attempt, and so for ever.
-        if !self.log.spares.busy() && !self.checkpoints.busy() && !self.checkpoints.waits_for_space() {
+        if !self.log.spares.busy() && !self.checkpoints.wants_disk() && !self.checkpoints.waits_for_space() {
             self.ballast.work(&self.disk, self.checkpoints.newest(), self.slice_bytes)?;
         }
         // The only call for a while, under load: then it does what an idle storage would do in several.

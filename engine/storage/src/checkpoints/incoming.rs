@@ -142,7 +142,7 @@ impl<F: DiskFile> Runs<F> {
     fn verify<D: Disk<File = F>>(&mut self, disk: &D, bytes: u64) {
         if self.verifying.is_none() {
             let Some(number) = self.unverified.pop() else { return };
-            let file = RunFile::open(disk, &self.manifest.runs[number]);
+            let file = RunFile::open(disk, &self.manifest.runs[number]).map(RunFile::without_read_ahead);
             self.verifying = file.map(|file| (number, Verification::new(file)));
         }
         let Some((number, verification)) = &mut self.verifying else { return };

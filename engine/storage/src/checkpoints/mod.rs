@@ -68,7 +68,7 @@ const MANIFEST: &str = "snaps/manifest.tmp";
 const PAUSE_CALLS: u32 = 64;
 /// One that tends the disk counts for so many: they come now and then also when there is nothing else to do.
 const TENDING_CALLS: u32 = 16;
-/// Each checkpoint that waits makes slices larger by so many...
+/// Each checkpoint that waits, to be written or to be freed, makes slices larger by so many...
 const SLICES_WAITING: usize = 4;
 /// ... up to so many at once.
 const MOST_SLICES: usize = 32;
@@ -183,7 +183,12 @@ impl<F: DiskFile> Checkpoints<F> {
 
     /// Whether there's something to go on with now.
     pub(crate) fn busy(&self) -> bool {
-        self.pause == 0 && self.has_work()
+        self.wants_disk() || self.pause == 0 && !self.written.is_empty()
+    }
+
+    /// Whether there's something to go on with now that has to do with files.
+    pub(crate) fn wants_disk(&self) -> bool {
+        self.pause == 0 && (self.has_surplus || self.has_checkpoint_under_way() || self.chain.wants_merge())
     }
 
     /// Whether somebody waits for what there is to do: a leader, a user who wants a checkpoint now, or another
@@ -211,13 +216,6 @@ impl<F: DiskFile> Checkpoints<F> {
         self.pause = self.pause.saturating_sub(TENDING_CALLS);
     }
 
-    fn has_work(&self) -> bool {
-        self.has_surplus
-            || self.has_checkpoint_under_way()
-            || self.chain.wants_merge()
-            || !self.written.is_empty()
-    }
-
     fn has_checkpoint_under_way(&self) -> bool {
         let verifies = self.incoming.as_ref().is_some_and(Incoming::verifies);
         self.writing.is_some() || !self.waiting.is_empty() || verifies
@@ -225,11 +223,11 @@ impl<F: DiskFile> Checkpoints<F> {
 
     /// Does a slice of what there is to do.
     pub(crate) fn work<D: Disk<File = F>>(&mut self, disk: &D) -> Result<Option<Done>, Fatal> {
+        self.let_go();
         if self.pause > 0 {
             self.pause -= 1;
             return Ok(None);
         }
-        self.written.pop_front_if(|written| !written.let_go());
         let done = if self.has_surplus {
             self.collect(disk).map(|()| None)
         } else if self.incoming.as_ref().is_some_and(Incoming::verifies) {
@@ -241,6 +239,13 @@ impl<F: DiskFile> Checkpoints<F> {
             Ok(done) => Ok(done),
             Err(Trouble::Fatal(fatal)) => Err(fatal),
             Err(Trouble::Full) => self.make_room(disk).map(|()| None),
+        }
+    }
+
+    /// Frees a part of what was written; more of it when more has piled up.
+    fn let_go(&mut self) {
+        for _ in 0..slices(self.written.len().saturating_sub(1)) {
+            self.written.pop_front_if(|written| !written.let_go());
         }
     }
 
@@ -267,7 +272,7 @@ impl<F: DiskFile> Checkpoints<F> {
             self.writing = self.waiting.pop_front().map(Writing::new);
         }
         // Those that wait hold rows in memory.
-        let slice_bytes = self.slice_bytes * (1 + SLICES_WAITING * self.waiting.len()).min(MOST_SLICES);
+        let slice_bytes = self.slice_bytes * slices(self.waiting.len());
         let Some(mut writing) = self.writing.take() else {
             let lost = self.chain.merge(disk, slice_bytes)? == Step::Lost;
             return Ok(lost.then_some(Done::SnapshotLost(self.chain.boundary())));
@@ -423,7 +428,7 @@ impl<F: DiskFile> Checkpoints<F> {
         let known = self.reading.iter().position(|checkpoint| checkpoint.described.meta.last == load.last);
         let checkpoint = match known.and_then(|at| self.reading.remove(at)) {
             Some(checkpoint) => Some(checkpoint),
-            // A node that starts waits for nothing else.
+            // Without its state the node serves nothing that could be held up.
             None if load.reader == Reader::Apply => Checkpoint::open(disk, load.last),
             None => Checkpoint::open(disk, load.last).map(Checkpoint::without_read_ahead),
         };
@@ -507,6 +512,11 @@ impl<F: DiskFile> Checkpoints<F> {
         };
         Ok(Some(Done::SnapshotStored { meta: Box::new(meta), next, complete }))
     }
+}
+
+/// How much is done at once while others wait.
+fn slices(waiting: usize) -> usize {
+    (1 + SLICES_WAITING * waiting).min(MOST_SLICES)
 }
 
 /// The checkpoint that a draft becomes, with its own run as the newest.

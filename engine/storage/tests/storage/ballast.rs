@@ -1,7 +1,7 @@
 //! The ballast: when it grows, when it goes, and what is said of room meanwhile.
 
 use quorate_raft::{Done, LogId, Members, Room, SnapshotMeta, Write};
-use quorate_storage::{Job, MemoryDisk, Options, Storage};
+use quorate_storage::{Content, Draft, Job, MemoryDisk, Options, Storage};
 
 use crate::common::{command, noop, options, rows, settle, take, vote, whole, write};
 
@@ -54,6 +54,21 @@ fn the_ballast_goes_when_there_is_no_space_for_two_slices_of_a_checkpoint_and_64
         storage.perform(vec![Job::Checkpoint(draft)]).unwrap();
         assert_eq!(disk.len(BALLAST).is_some(), is_kept, "{free} bytes are free");
     }
+}
+
+/// That takes nothing from the disk.
+#[test]
+fn the_ballast_does_not_wait_for_memory_to_be_freed() {
+    let (disk, mut storage) = opened();
+    append(&mut storage, vec![noop(1, 1)]);
+    let (draft, ..) = whole(LogId::new(1, 1), Members::default(), LogId::ZERO, &rows(5, 400_000));
+    let never_through = Content::in_parts(std::iter::once(rows(5, 400_000)), |_| true);
+    let meta = take(&mut storage, Draft { rows: never_through, ..draft }).unwrap();
+    for _ in 0..100 {
+        storage.perform(Vec::new()).unwrap();
+    }
+    assert!(storage.busy());
+    assert!(disk.len(BALLAST).is_some_and(|bytes| bytes > meta.bytes / 8), "{:?}", disk.len(BALLAST));
 }
 
 /// Though the next checkpoint has all the space that it may need.

@@ -66,27 +66,48 @@ fn under_load_a_checkpoint_goes_on_in_one_call_of_four() {
     assert_eq!(written_bytes(&disk), 4 * SLICE_BYTES, "nobody waits");
 }
 
+/// A checkpoint that holds so much in memory, and what is left of it.
+fn in_parts(index: u64, parts: usize) -> (Draft, Arc<AtomicUsize>) {
+    let left = Arc::new(AtomicUsize::new(parts));
+    let rows = Content::in_parts(std::iter::once(rows(index, 100_000)), {
+        let left = Arc::clone(&left);
+        move |_| left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    });
+    (Draft { rows, ..draft(index, 100_000).0 }, left)
+}
+
 /// What a checkpoint holds in memory is freed once it is durable, in as many calls as it has parts.
 #[test]
 fn what_is_written_is_let_go_a_part_at_a_time() {
-    const PARTS: usize = 5;
     let (_, mut storage) = settled();
-    let parts = Arc::new(AtomicUsize::new(PARTS));
-    let left = || parts.load(Ordering::Relaxed);
-    let rows = Content::in_parts(std::iter::once(rows(5, 100_000)), {
-        let parts = Arc::clone(&parts);
-        move |_| parts.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
-    });
-    take(&mut storage, Draft { rows, ..draft(2, 100_000).0 }).unwrap();
-    let mut seen = vec![left()];
-    while left() > 0 {
+    let (draft, left) = in_parts(2, 5);
+    take(&mut storage, draft).unwrap();
+    let mut seen = vec![left.load(Ordering::Relaxed)];
+    while seen.last() != Some(&0) {
         assert!(storage.busy());
         storage.perform(Vec::new()).unwrap();
-        seen.push(left());
+        seen.push(left.load(Ordering::Relaxed));
     }
     assert_eq!(seen, [5, 4, 3, 2, 1, 0]);
     settle(&mut storage);
-    assert_eq!(Arc::strong_count(&parts), 1, "then all of it is gone");
+    assert_eq!(Arc::strong_count(&left), 1, "then all of it is gone");
+}
+
+/// Under load there is a call for it now and then; what is changed between two of them must not decide.
+#[test]
+fn what_piles_up_is_let_go_faster() {
+    const PARTS: usize = 1_000;
+    let (_, mut storage) = settled();
+    let mut lefts = Vec::new();
+    for index in 2..=12 {
+        let (draft, left) = in_parts(index, PARTS);
+        take(&mut storage, draft).unwrap();
+        lefts.push(left);
+        let sum = || lefts.iter().map(|left| left.load(Ordering::Relaxed)).sum::<usize>();
+        let before = sum();
+        storage.perform(Vec::new()).unwrap();
+        assert_eq!(before - sum(), (1 + 4 * (lefts.len() - 1)).min(32), "of {}", lefts.len());
+    }
 }
 
 /// Reading costs less than writing. A block, of 64 KiB, is read as a whole or not at all.
