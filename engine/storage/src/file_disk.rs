@@ -7,10 +7,14 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::StatVfs;
+
 use crate::disk::{Disk, DiskFile};
 
 /// So much of a file is given back at a time.
 const PIECE_BYTES: u64 = 1 << 20;
+/// With less free space, that comes before latency.
+const SCARCE_BYTES: u64 = 1 << 30;
 
 /// The file system below one directory, the data dir.
 ///
@@ -120,8 +124,7 @@ impl Disk for FileDisk {
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        let system = rustix::fs::statvfs(&self.root)?;
-        Ok(system.f_bavail.saturating_mul(system.f_frsize))
+        Ok(free(&rustix::fs::statvfs(&self.root)?))
     }
 }
 
@@ -131,20 +134,30 @@ fn names(file: &File) -> io::Result<u64> {
 }
 
 /// Gives the blocks of a file that was discarded back to the system: a piece at a time, with a rest after each. Not if
-/// it has another name, or a [`FileDisk`] has it open: there it can be read to its end.
+/// it has another name, or a [`FileDisk`] has it open: there it can be read to its end. Nor if there is less than a GiB
+/// of free space: then somebody may wait for that.
 ///
 /// A file system that tells the disk of every block it frees (mounted with `discard`, as is usual in clouds) holds up
 /// all syncs for as long as that takes: for 64 MiB at once, 5 to 20 ms. RocksDB does the same for that reason
 /// (`bytes_max_delete_chunk`).
 pub fn give_back(file: &File, mut rest: impl FnMut()) {
     let is_the_last = file.try_lock().is_ok() && names(file).is_ok_and(|names| names == 0);
+    if !is_the_last {
+        return;
+    }
     let Ok(bytes) = DiskFile::len(file) else { return };
     for left in (0..bytes.div_ceil(PIECE_BYTES)).rev() {
-        if !is_the_last || file.set_len(left * PIECE_BYTES).is_err() {
+        let is_scarce = rustix::fs::fstatvfs(file).is_ok_and(|system| free(&system) < SCARCE_BYTES);
+        if is_scarce || file.set_len(left * PIECE_BYTES).is_err() {
             return;
         }
         rest();
     }
+}
+
+/// The free space of a file system, in bytes.
+fn free(system: &StatVfs) -> u64 {
+    system.f_bavail.saturating_mul(system.f_frsize)
 }
 
 /// Makes the names in a directory durable.
