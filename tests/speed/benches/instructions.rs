@@ -1,7 +1,8 @@
 //! How many instructions the hot paths take: `cargo bench -p quorate-speed --bench instructions`, which needs valgrind
 //! and gungraun-runner. They do not depend on the machine's load, so that a tenth more is a regression, and fails.
 //!
-//! A limit is what was counted when it was written down. Who makes a path cheaper writes down less.
+//! A limit is what was counted when it was written down. Who makes a path cheaper writes down less; who makes one dearer
+//! for a reason says so in docs/adr/0017-speed.md. The path of the checkout alone changes a count by up to 2 %.
 #![allow(missing_docs, reason = "made by macros")]
 
 use std::hint::black_box;
@@ -36,8 +37,8 @@ fn log_and_entries(count: usize) -> (Log, Vec<Entry>) {
 
 // One batch is made durable.
 #[library_benchmark]
-#[bench::one(args = (1), setup = log_and_entries, config = counted(9_650))]
-#[bench::batch_of_64(args = (64), setup = log_and_entries, config = counted(124_000))]
+#[bench::one(args = (1), setup = log_and_entries, config = counted(6_300))]
+#[bench::batch_of_64(args = (64), setup = log_and_entries, config = counted(117_200))]
 fn append((mut log, entries): (Log, Vec<Entry>)) -> Log {
     log.append(entries);
     log
@@ -52,14 +53,14 @@ fn encode(append: Append) -> (Append, Vec<u8>) {
 }
 
 #[library_benchmark]
-#[bench::append_of_64(args = (Append::of(64)), config = counted(60_800))]
+#[bench::append_of_64(args = (Append::of(64)), config = counted(58_900))]
 fn decode(append: Append) -> (Append, quorate_raft::Envelope) {
     let envelope = append.decode();
     (append, envelope)
 }
 
 #[library_benchmark]
-#[bench::a_thousand_puts(args = (Map::with_commands(1_000)), config = counted(2_120_000))]
+#[bench::a_thousand_puts(args = (Map::with_commands(1_000)), config = counted(2_290_000))]
 fn apply(mut map: Map) -> Map {
     map.apply();
     map
