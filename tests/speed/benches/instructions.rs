@@ -1,8 +1,8 @@
 //! How many instructions the hot paths take: `cargo bench -p quorate-speed --bench instructions`, which needs valgrind
 //! and gungraun-runner. They do not depend on the machine's load, so that a tenth more is a regression, and fails.
 //!
-//! A limit is what was counted when it was written down. Who makes a path cheaper writes down less; who makes one dearer
-//! for a reason says so in docs/adr/0017-speed.md. The path of the checkout alone changes a count by up to 2 %.
+//! A limit is what was counted when it was written down. Who makes a path cheaper writes down less; who makes one
+//! dearer for a reason says so in docs/adr/0017-speed.md. The path of the checkout alone changes a count by up to 2 %.
 #![allow(missing_docs, reason = "made by macros")]
 
 use std::hint::black_box;
